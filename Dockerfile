@@ -30,13 +30,8 @@ RUN UV_PROJECT_ENVIRONMENT=/opt/componentrun UV_SYSTEM_CERTS=true PYC_INVALIDATI
  && find /opt/componentrun -name '*.pyi' -delete \
  && find /opt/componentrun -type d \( -name tests -o -name test -o -name SelfTest \) -path '*/site-packages/*' -prune \
       -exec rm -rf {} + \
+ && find /opt/componentrun/bin ! -name 'python*' ! -type d -delete \
  && ln -s "$(find /opt/componentrun/lib -name site-packages)" /site-packages
-# The Kubernetes client is generated, and nine tenths of it are docstrings: compiled without them and without its sources it
-# has 39 MB instead of 126. Tracebacks still have its files and lines.
-RUN find /site-packages/kubernetes -name __pycache__ -prune -exec rm -rf {} + \
- && python3 -m compileall -q -b -o 2 --invalidation-mode unchecked-hash /site-packages/kubernetes \
- && find /site-packages/kubernetes -name '*.py' -delete \
- && find /opt/componentrun/bin ! -name 'python*' ! -type d -delete
 
 # --- what the loader needs besides: only what is not there already, so that its image shares the layer above
 FROM dependencies AS loader-dependencies

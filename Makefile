@@ -1,4 +1,4 @@
-# What a person types. `make help` lists it. Everything needed is installed by these targets themselves.
+# Entry points for people; `make help` lists them. The targets install everything that they need.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 HOME_CACHE := $(or $(COMPONENTRUN_HOME),$(HOME)/.cache/componentrun)
@@ -9,10 +9,10 @@ PYTHON ?= python3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: help
-help: ## This list
+help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# uv, pinned, in an environment of its own: nothing is installed into the system's Python.
+# A pinned uv in its own environment, so that nothing is installed into the system's Python.
 $(BOOTSTRAP): requirements-bootstrap.txt
 	@echo "==> installing uv into $(HOME_CACHE)/uv"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -30,7 +30,7 @@ $(BOOTSTRAP): requirements-bootstrap.txt
 env: .venv/.synced
 
 .PHONY: demo
-demo: env ## Bring everything up and run a component on 336,776 real flights
+demo: env ## Start a cluster and run a component on 336,776 flights
 	@$(RUN) python -m dev.demo
 
 .PHONY: test
@@ -46,11 +46,11 @@ lint: env ## Format, lint rules, import rules, types
 	@$(RUN) python -m dev.check lint
 
 .PHONY: unit
-unit: env ## Unit tests alone: no cluster, no store
+unit: env ## Unit tests, without a cluster or a store
 	@$(RUN) python -m dev.check unit
 
 .PHONY: store
-store: env ## Tests that need an object store and a catalog, and no cluster
+store: env ## Tests of the object store and the catalog, without a cluster
 	@$(RUN) python -m dev.cluster store && $(RUN) pytest -q -n 2 -m "store and not cluster" tests/integration
 
 .PHONY: integration
@@ -62,27 +62,27 @@ e2e: env ## Tests of the installed operator (CASE=one_run for e2e/cases/test_one
 	@$(RUN) python -m dev.cluster up && $(RUN) python -m dev.install && $(RUN) pytest -q $(if $(CASE),e2e/cases/test_$(CASE).py,e2e/cases)
 
 .PHONY: search
-search: env ## Property tests with new random examples (make test uses the same ones every time)
+search: env ## Property tests with new random examples (make test repeats the same ones)
 	@$(RUN) pytest -q -n 2 --hypothesis-profile=search -m "not cluster" $$(grep -rl "from hypothesis" tests/unit)
 
 .PHONY: soak
-soak: env ## Half an hour of hung stores, edited labels and killed parts on the cluster (MINUTES=30)
+soak: env ## Long test with hung stores, edited labels and killed parts (MINUTES=30)
 	@$(RUN) python -m dev.soak --minutes $(or $(MINUTES),30)
 
 .PHONY: format
-format: env ## Rewrite the sources in the project's format
+format: env ## Format the sources and fix lint errors
 	@$(RUN) ruff format . && $(RUN) ruff check --fix .
 
 .PHONY: generate
-generate: env ## Write what is generated: CRDs, reference pages, the chart's table
+generate: env ## Write generated files: CRDs, reference pages, the chart's tables
 	@$(RUN) python -m dev.generate
 
 .PHONY: cluster
-cluster: env ## Start (or repair) the cluster; with KUBECONFIG set, use that one
+cluster: env ## Start or repair the cluster; with KUBECONFIG, use that one
 	@$(RUN) python -m dev.cluster up
 
 .PHONY: cluster-down
-cluster-down: env ## Stop the cluster and leave nothing behind
+cluster-down: env ## Stop the cluster and remove everything
 	@$(RUN) python -m dev.cluster down
 
 .PHONY: install
@@ -90,5 +90,5 @@ install: env ## Build the images and install the operator on the cluster
 	@$(RUN) python -m dev.install
 
 .PHONY: bench
-bench: env ## Benchmarks with ratios (ONLY=name for one)
+bench: env ## Benchmarks (ONLY=name for one)
 	@$(RUN) python -m benchmarks $(ONLY)

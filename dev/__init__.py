@@ -1,1 +1,1 @@
-"""What developers of ComponentRun run: a cluster, images, an installation, all checks, the demo, generated files."""
+"""Developer tools: test cluster, images, installation, checks, demo, generated files."""

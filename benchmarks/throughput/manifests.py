@@ -1,4 +1,4 @@
-"""What is created: the same pod as a run's, as a bare pod, and as a Job's."""
+"""Manifests of the benchmark's objects: runs, and the same pod as a bare pod and in a Job."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ NAMESPACE: Final = "throughput"
 STORAGE: Final = "main"
 AGENT_IMAGE: Final = "registry.example.com/componentrun:0"
 BATCH: Final = "benchmark"
-"""Label that says which batch an object belongs to."""
+"""Label with the batch of an object."""
 INPUT: Final = "in.c-bench.small"
-_JOBS: Final = Resource("batch", "v1", "jobs")
+_JOBS: Final = Resource("batch", "v1", "jobs", "Job")
 _IMAGE: Final = "registry.example.com/component:0"
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A way to have a pod run to its end."""
+    """A kind of object that runs a pod."""
 
     name: str
     resource: Resource
     ended: str
-    """Field selector of those that have ended as they should; empty where a label says it."""
+    """Field selector of successful objects; empty if a label is used."""
     build: Callable[[str], Mapping[str, Any]]
-    """The object of this name, without its labels."""
+    """Returns the object with this name, without its labels."""
     ended_label: str = ""
-    """Label selector of those, where a label says it."""
+    """Label selector of successful objects, if a label is used."""
 
     @property
     def path(self) -> str:
-        """Of the collection."""
+        """Path of the collection."""
         return self.resource.path(NAMESPACE)
 
     def body(self, name: str, batch: str) -> dict[str, Any]:
-        """The object to create."""
+        """Return the object to create."""
         body = copy.copy(dict(self.build(name)))
         body["metadata"] = {"name": name, "labels": {BATCH: batch}}
         return body
@@ -67,7 +67,7 @@ def _run(name: str) -> dict[str, Any]:
 
 
 def _pod_spec() -> dict[str, Any]:
-    """Of the pod that the operator makes of such a run."""
+    """Return the spec of the pod that the operator creates for such a run."""
     metadata = {"name": "any", "namespace": NAMESPACE, "uid": "0", "generation": 1, "resourceVersion": "1"}
     run = ComponentRun.model_validate({**_run("any"), "metadata": metadata})
     pod = build_pod(resolve(run, None, STORAGE), run, 1, AGENT_IMAGE, PodSettings())
@@ -76,7 +76,7 @@ def _pod_spec() -> dict[str, Any]:
 
 _POD_SPEC: Final = _pod_spec()
 COMPONENT: Final = {key: _POD_SPEC["containers"][0][key] for key in ("image", "resources")}
-"""What a run's container is, without what the operator gives it."""
+"""A run's container without the operator's additions."""
 
 
 def _pod(_: str) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""All checks of the project, in the order in which they fail fastest: `make test`."""
+"""All checks of the project: `make test`."""

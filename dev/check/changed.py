@@ -1,4 +1,4 @@
-"""Unit tests affected by a change: those that changed, and those that import a module that changed."""
+"""Unit tests affected by a change: changed tests, and tests that import a changed module."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ _TESTS: Final = "tests/unit"
 
 
 def changed_files(base: str = "main") -> set[str]:
-    """Files that differ from where this branch left `base`, committed or not, as paths from the project's root.
+    """Files changed since this branch left `base`, committed or not, as paths relative to the project root.
 
     Raises:
-        subprocess.CalledProcessError: this is not a git repository, or it has no such branch.
+        subprocess.CalledProcessError: this is not a git repository, or the branch does not exist.
     """
-    left = _git("merge-base", "HEAD", base)[0]
-    return {*_git("diff", "--name-only", left), *_git("ls-files", "--others", "--exclude-standard")}
+    merge_base = _git("merge-base", "HEAD", base)[0]
+    return {*_git("diff", "--name-only", merge_base), *_git("ls-files", "--others", "--exclude-standard")}
 
 
-def affected_tests(changed: Iterable[str], root: Path) -> list[str]:
-    """Unit tests that changed, or that import a module that did, as paths from the project's root."""
-    changed = set(changed)
-    modules = {name for path in changed if (name := _module(path)) is not None}
-    found = []
+def affected_tests(paths: Iterable[str], root: Path) -> list[str]:
+    """Unit tests that changed or import a changed module, as paths relative to the project root."""
+    paths = set(paths)
+    modules = {name for path in paths if (name := _module(path)) is not None}
+    tests = []
     for test in sorted((root / _TESTS).rglob("test_*.py")):
         path = test.relative_to(root).as_posix()
-        if path in changed or modules.intersection(_imported(test)):
-            found.append(path)
-    return found
+        if path in paths or modules.intersection(_imported(test)):
+            tests.append(path)
+    return tests
 
 
 def _git(*arguments: str) -> list[str]:
@@ -45,14 +45,14 @@ def _git(*arguments: str) -> list[str]:
 
 
 def _module(path: str) -> str | None:
-    """`componentrun.core.lifecycle.plan` of its path; None: not a module of the product."""
+    """Module name of a path, such as `componentrun.core.lifecycle.plan`. None for files outside the product."""
     if not path.startswith(_SOURCES) or not path.endswith(".py"):
         return None
     return path.removeprefix(_SOURCES).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def _imported(test: Path) -> Iterator[str]:
-    """Modules that a test names in its imports, and what it imports from packages, which may be modules."""
+    """Modules that a test imports. Names imported from a package are included because they may be modules."""
     for node in ast.walk(ast.parse(test.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -1,4 +1,4 @@
-"""`python -m dev.check.quick [BRANCH]`: lint, types, and the unit tests of what differs from a branch (`main`)."""
+"""`python -m dev.check.quick [BRANCH]`: lint, types, and unit tests affected by changes since BRANCH (`main`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dev.check.steps import quick_steps
 
 
 def main(arguments: list[str]) -> int:
-    """Run them; the exit code is that of the first that failed."""
+    """Run the checks and return the exit code of the first failed step, or 0."""
     return run_all(quick_steps(affected_tests(changed_files(*arguments[:1]), ROOT)))
 
 

@@ -1,4 +1,4 @@
-"""The steps of `make test`: what each runs, and what it needs."""
+"""The steps of `make test`: what each step runs and what it needs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 __all__ = ["STEPS", "Step", "environment", "quick_steps", "steps_for"]
 
-PYTEST: Final = ("pytest", "-q", "--durations=5")
+PYTEST: Final = ("pytest", "-q", "--durations=10")
+IN_PROCESSES: Final = ("--dist", "loadgroup", "--no-loadscope-reorder")
+"""Distribute tests one at a time in their order, which `tests/conftest.py` sets: long ones first."""
 ON_REAL_PARTS: Final = ("tests/packaging", "tests/integration", "e2e/cases")
 
 
@@ -23,7 +25,11 @@ class Step:
     title: str
     command: tuple[str, ...]
     stands_alone: bool = True
-    """Whether the steps behind it mean something where it fails; so one run of CI tells all that is wrong."""
+    """Whether later steps still run if this one fails, so that one CI run reports all failures."""
+    in_background: bool = False
+    """Whether later steps run at the same time. The steps in the background run one after the other."""
+    after_background: bool = False
+    """Whether the step starts when the steps in the background have ended, because it needs all processors."""
 
 
 STEPS: Final = (
@@ -31,29 +37,36 @@ STEPS: Final = (
     Step("lint", "lint rules", ("ruff", "check", "--quiet", ".")),
     Step("lint", "import rules", ("lint-imports", "--no-logo")),
     Step("lint", "types", ("mypy", "operator", "dev", "e2e", "benchmarks")),
-    Step("unit", "unit tests", (*PYTEST, "-n", "2", "tests/unit")),
+    # Tests that need no cluster compute. They use the time in which a cluster starts and in which the tests that kill
+    # its parts wait. Their low priority keeps the processors free for those.
+    Step("unit", "unit tests", ("nice", *PYTEST, "-n", "2", "tests/unit"), in_background=True),
     Step("cluster", "cluster", ("python", "-m", "dev.cluster", "up"), stands_alone=False),
     Step("cluster", "images and operator", ("python", "-m", "dev.install"), stands_alone=False),
-    # Nearly all of these wait for a kubelet or a store, so more run at once than there are processors.
-    Step("cluster", "tests on the real parts", (*PYTEST, "-n", "4", "-m", "not disruptive", *ON_REAL_PARTS)),
     Step("cluster", "tests that kill parts", (*PYTEST, "-m", "disruptive", *ON_REAL_PARTS)),
+    # These tests mostly wait for a kubelet or a store, so there are more workers than processors.
+    Step(
+        "cluster",
+        "tests on the real parts",
+        (*PYTEST, "-n", "4", *IN_PROCESSES, "-m", "not disruptive", *ON_REAL_PARTS),
+        after_background=True,
+    ),
 )
 
 
 def steps_for(groups: tuple[str, ...]) -> tuple[Step, ...]:
-    """The steps of these groups; all where none is named.
+    """The steps of these groups; all steps if no group is given.
 
     Raises:
-        ValueError: there is no such group.
+        ValueError: a group does not exist.
     """
-    known = tuple(dict.fromkeys(step.group for step in STEPS))
-    if unknown := [group for group in groups if group not in known]:
-        raise ValueError(f"no group of checks is called {unknown[0]!r}; there are: {', '.join(known)}")
+    all_groups = tuple(dict.fromkeys(step.group for step in STEPS))
+    if unknown := [group for group in groups if group not in all_groups]:
+        raise ValueError(f"no group of checks is called {unknown[0]!r}; there are: {', '.join(all_groups)}")
     return tuple(step for step in STEPS if not groups or step.group in groups)
 
 
 def quick_steps(tests: Sequence[str]) -> tuple[Step, ...]:
-    """Lint and these unit tests; no tests: lint alone."""
+    """Lint and these unit tests. Without tests, lint only."""
     lint = steps_for(("lint",))
     return (
         (*lint, Step("unit", "unit tests of what changed", (*PYTEST, "-n", "2", "--hypothesis-profile=quick", *tests)))
@@ -63,5 +76,5 @@ def quick_steps(tests: Sequence[str]) -> tuple[Step, ...]:
 
 
 def environment() -> dict[str, str]:
-    """The environment of every step: this one, with colours off where nobody looks."""
+    """The environment of every step: the current one, with unbuffered output of Python."""
     return {**os.environ, "PYTHONUNBUFFERED": "1"}

@@ -1,1 +1,1 @@
-"""A real Kubernetes for development and tests, built from Go modules where there is none (see README.md)."""
+"""A real Kubernetes for development and tests, built from Go modules if no cluster is given (see README.md)."""

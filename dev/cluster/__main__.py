@@ -18,8 +18,8 @@ from dev.cluster.stores import seaweedfs as lake
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
-    chosen = _parser().parse_args(arguments)
+    """Run one command and return its exit code."""
+    options = _parser().parse_args(arguments)
     verbs: Mapping[str, Callable[[argparse.Namespace], int]] = {
         "up": _up,
         "down": _down,
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "start": _start,
     }
     try:
-        return verbs[chosen.verb](chosen)
+        return verbs[options.verb](options)
     except ClusterError as error:
         say(f"error: {error}")
         return 1
@@ -63,35 +63,35 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _up(chosen: argparse.Namespace) -> int:
+def _up(options: argparse.Namespace) -> int:
     kubeconfig = kind.up() if kind.is_chosen() else connection.stranger_kubeconfig()
-    found = own.up(chosen.pod_pids_limit) if kubeconfig is None else stranger.up(kubeconfig)
-    print(f"kubeconfig  {found.kubeconfig}")
-    print(f"images      {found.registry or found.image_load_command}")
-    print(f"store       {found.store_endpoint}, bucket {found.store_bucket}")
-    print(f"catalog     {found.catalog_uri}, warehouse {found.catalog_warehouse}")
-    print(f"logs        {found.logs}")
+    access = own.up(options.pod_pids_limit) if kubeconfig is None else stranger.up(kubeconfig)
+    print(f"kubeconfig  {access.kubeconfig}")
+    print(f"images      {access.registry or access.image_load_command}")
+    print(f"store       {access.store_endpoint}, bucket {access.store_bucket}")
+    print(f"catalog     {access.catalog_uri}, warehouse {access.catalog_warehouse}")
+    print(f"logs        {access.logs}")
     return 0
 
 
 def _down(_: argparse.Namespace) -> int:
     kubeconfig = connection.stranger_kubeconfig()
-    was_up = own.down() if kubeconfig is None else stranger.down()
+    is_changed = own.down() if kubeconfig is None else stranger.down()
     if kind.is_chosen():
-        was_up = kind.down() or was_up
-    say("down" if was_up else "nothing was up")
+        is_changed = kind.down() or is_changed
+    say("down" if is_changed else "nothing was up")
     return 0
 
 
 def _status(_: argparse.Namespace) -> int:
     kubeconfig = connection.stranger_kubeconfig()
     if kubeconfig is None:
-        found = own.health()
+        health = own.health()
     else:
-        found = [own.Health(f"cluster of {kubeconfig}", stranger.problem(kubeconfig))]
-    for line in found:
+        health = [own.Health(f"cluster of {kubeconfig}", stranger.problem(kubeconfig))]
+    for line in health:
         print(f"{line.name:24} {line.problem or 'ok'}")
-    return int(any(line.problem for line in found))
+    return int(any(line.problem for line in health))
 
 
 def _env(_: argparse.Namespace) -> int:
@@ -99,15 +99,15 @@ def _env(_: argparse.Namespace) -> int:
     return 0
 
 
-def _build(chosen: argparse.Namespace) -> int:
-    print(builds.build(chosen.tools))
+def _build(options: argparse.Namespace) -> int:
+    print(builds.build(options.tools))
     return 0
 
 
 def _store(_: argparse.Namespace) -> int:
-    found = lake.up()
-    print(f"store       {found.endpoint}, bucket {found.bucket}")
-    print(f"catalog     {found.catalog_uri}, warehouse {found.catalog_warehouse}")
+    lake_access = lake.up()
+    print(f"store       {lake_access.endpoint}, bucket {lake_access.bucket}")
+    print(f"catalog     {lake_access.catalog_uri}, warehouse {lake_access.catalog_warehouse}")
     return 0
 
 
@@ -116,18 +116,18 @@ def _minio(_: argparse.Namespace) -> int:
     return 0
 
 
-def _push(chosen: argparse.Namespace) -> int:
-    print(images.bring(connection.load(), chosen.archive, chosen.name))
+def _push(options: argparse.Namespace) -> int:
+    print(images.bring(connection.load(), options.archive, options.name))
     return 0
 
 
-def _stop(chosen: argparse.Namespace) -> int:
-    say("stopped" if own.plan().named(chosen.part).end() else "it was not running")
+def _stop(options: argparse.Namespace) -> int:
+    say("stopped" if own.plan().named(options.part).end() else "it was not running")
     return 0
 
 
-def _start(chosen: argparse.Namespace) -> int:
-    part = own.plan().named(chosen.part)
+def _start(options: argparse.Namespace) -> int:
+    part = own.plan().named(options.part)
     say("started" if part.begin() else "it was running and well")
     part.await_ready()
     return 0

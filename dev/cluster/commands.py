@@ -1,4 +1,4 @@
-"""Running other programs."""
+"""Run other programs."""
 
 import shutil
 import subprocess
@@ -17,29 +17,29 @@ def run(
     hint: str = "",
     timeout: float | None = 120,
 ) -> str:
-    """Run `command` and return what it printed to stdout.
+    """Run `command` and return its stdout.
 
     Raises:
-        ClusterError: it isn't there, failed, or took longer than `timeout` seconds; with what it said.
+        ClusterError: the command was not found, failed, or took longer than `timeout` seconds. Contains its output.
     """
     words = [str(word) for word in command]
-    shown = " ".join(words)
+    command_line = " ".join(words)
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             words, input=stdin, env=env, cwd=cwd, capture_output=True, text=True, check=False, timeout=timeout
         )
     except FileNotFoundError as error:
-        raise ClusterError(f"`{words[0]}` is not there (wanted for `{shown}`)", hint=hint) from error
+        raise ClusterError(f"`{words[0]}` is missing (needed for `{command_line}`)", hint=hint) from error
     except subprocess.TimeoutExpired as error:
-        raise ClusterError(f"`{shown}` did not end within {timeout} s", hint=hint) from error
-    if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip() or "nothing")[-2000:]
-        raise ClusterError(f"`{shown}` ended with {done.returncode} and said: {said}", hint=hint)
-    return done.stdout
+        raise ClusterError(f"`{command_line}` did not end within {timeout} s", hint=hint) from error
+    if process.returncode:
+        output = (process.stderr.strip() or process.stdout.strip() or "nothing")[-2000:]
+        raise ClusterError(f"`{command_line}` ended with {process.returncode} and said: {output}", hint=hint)
+    return process.stdout
 
 
 def succeeds(command: Sequence[str | Path], *, timeout: float = 60) -> bool:
-    """Whether `command` is there and ends with 0; for questions, where a no is an answer."""
+    """Whether `command` exists and exits with 0. For checks that may fail without being an error."""
     words = [str(word) for word in command]
     if shutil.which(words[0]) is None:
         return False

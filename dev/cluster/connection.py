@@ -1,4 +1,4 @@
-"""How to reach the cluster, its store and its catalog: what `up` found out, for tests, benchmarks and examples."""
+"""How to reach the cluster, its store and its catalog, as recorded by `up` for tests, benchmarks and examples."""
 
 import json
 import os
@@ -20,19 +20,19 @@ class Connection:
     """A cluster, its image store, and its object store with an Iceberg REST catalog.
 
     Attributes:
-        kubeconfig: file with the administrator's access.
-        registry: prefix of image names (host:port or host/path) that a push from here and a pull by the nodes both
-            understand; None where images are brought in by `image_load_command`.
-        image_load_command: a command with `{archive}` where the path of an image archive goes.
-        store_endpoint: URL of the object store that works from here and from pods.
-        store_access_key: a user that may do anything with `store_bucket` and the catalog's tables.
-        catalog_uri: URL of the Iceberg REST catalog that works from here and from pods.
+        kubeconfig: the administrator's kubeconfig.
+        registry: prefix of image names (host:port or host/path) that works for pushes from this machine and pulls by
+            the nodes; None if images are delivered with `image_load_command`.
+        image_load_command: a command with the placeholder `{archive}` for the path of an image archive.
+        store_endpoint: URL of the object store, valid on this machine and in pods.
+        store_access_key: a user with full access to `store_bucket` and the catalog's tables.
+        catalog_uri: URL of the Iceberg REST catalog, valid on this machine and in pods.
         catalog_warehouse: name of the warehouse in the catalog.
         catalog_client_id: OAuth2 client of the catalog.
-        bin_dir: folder with kubectl, helm and what else was built, to be put first on PATH.
-        logs: folder with a log file for each part.
-        own: whether the cluster is ours to break (stop parts, fill the disk) or a stranger's.
-        node_name: name of a node; of ours, the only one.
+        bin_dir: folder with kubectl, helm and other built programs, to be put first on PATH.
+        logs: folder with one log file for each part.
+        own: whether this is our own cluster, which tests may break (stop parts, fill the disk), or somebody else's.
+        node_name: name of a node. Our own cluster has only one.
     """
 
     kubeconfig: Path
@@ -71,23 +71,23 @@ class Connection:
         return json.dumps(asdict(self), indent=1, default=str) + "\n"
 
 
-def reaching(known: Lake) -> dict[str, str]:
-    """The fields of a `Connection` that say how to reach its store and its catalog."""
+def reaching(lake: Lake) -> dict[str, str]:
+    """The fields of a `Connection` that describe how to reach its store and its catalog."""
     return {
-        "store_endpoint": known.endpoint,
-        "store_access_key": known.access_key,
-        "store_secret_key": known.secret_key,
-        "store_bucket": known.bucket,
-        "store_region": known.region,
-        "catalog_uri": known.catalog_uri,
-        "catalog_warehouse": known.catalog_warehouse,
-        "catalog_client_id": known.catalog_client_id,
-        "catalog_client_secret": known.catalog_client_secret,
+        "store_endpoint": lake.endpoint,
+        "store_access_key": lake.access_key,
+        "store_secret_key": lake.secret_key,
+        "store_bucket": lake.bucket,
+        "store_region": lake.region,
+        "catalog_uri": lake.catalog_uri,
+        "catalog_warehouse": lake.catalog_warehouse,
+        "catalog_client_id": lake.catalog_client_id,
+        "catalog_client_secret": lake.catalog_client_secret,
     }
 
 
 def stranger_kubeconfig(environment: Mapping[str, str] = os.environ) -> Path | None:
-    """The kubeconfig of a stranger's cluster, if KUBECONFIG or CLUSTER names one; None means our own cluster."""
+    """The kubeconfig of somebody else's cluster, if KUBECONFIG or CLUSTER names one; None means our own cluster."""
     if kind.is_chosen(environment):
         return kind.kubeconfig()
     value = environment.get("KUBECONFIG", "")
@@ -107,12 +107,12 @@ def stranger_kubeconfig(environment: Mapping[str, str] = os.environ) -> Path | N
 
 
 def file_of(stranger: Path | None) -> Path:
-    """Where the connection to our own cluster, or to the stranger's, is kept."""
+    """The file that stores the connection to our own cluster or to somebody else's."""
     return (paths.cluster() if stranger is None else paths.stranger()) / "connection.json"
 
 
 def save(connection: Connection) -> None:
-    """Keep it for `load`, readable by its owner only: it holds keys."""
+    """Save the connection for `load`. Only the owner can read the file, because it contains keys."""
     paths.write_private(file_of(None if connection.own else connection.kubeconfig), connection.to_json())
 
 
@@ -120,35 +120,37 @@ def load(environment: Mapping[str, str] = os.environ) -> Connection:
     """The connection to the cluster that KUBECONFIG names, or to our own.
 
     Raises:
-        ClusterError: `up` was not run for it.
+        ClusterError: `up` was not run for this cluster.
     """
     stranger = stranger_kubeconfig(environment)
     file = file_of(stranger)
-    which = f"the cluster of {stranger}" if stranger else "our own cluster"
+    title = f"the cluster of {stranger}" if stranger else "our own cluster"
     try:
         values = json.loads(file.read_text())
     except FileNotFoundError as error:
-        raise ClusterError(f"nothing is known about {which}: there is no {file}", hint=f"run `{UP}` first") from error
-    found = parse(values, file)
-    if stranger is not None and found.kubeconfig != stranger:
-        raise ClusterError(f"{file} tells of {found.kubeconfig}, KUBECONFIG names {stranger}", hint=f"run `{UP}` again")
-    return found
+        raise ClusterError(f"nothing is known about {title}: there is no {file}", hint=f"run `{UP}` first") from error
+    connection = parse(values, file)
+    if stranger is not None and connection.kubeconfig != stranger:
+        raise ClusterError(
+            f"{file} tells of {connection.kubeconfig}, KUBECONFIG names {stranger}", hint=f"run `{UP}` again"
+        )
+    return connection
 
 
 def parse(values: Mapping[str, object], file: Path) -> Connection:
-    """The connection in a decoded connection.json."""
-    wanted = {field.name for field in fields(Connection)}
-    if set(values) != wanted:
-        odd = sorted(wanted.symmetric_difference(values))
+    """Convert a decoded connection.json to a connection."""
+    names = {field.name for field in fields(Connection)}
+    if set(values) != names:
+        differences = sorted(names.symmetric_difference(values))
         raise ClusterError(
-            f"{file} was written by another version: it has too many or too few of {odd}", hint=f"`{UP}`"
+            f"{file} was written by another version: it has too many or too few of {differences}", hint=f"`{UP}`"
         )
     folders = {name: Path(str(values[name])) for name in ("kubeconfig", "bin_dir", "logs")}
     return Connection(**{**values, **folders})  # type: ignore[arg-type]  # of any type
 
 
 def exports(connection: Connection, environment: Mapping[str, str] = os.environ) -> str:
-    """Lines for `eval` in a shell."""
+    """Shell lines for `eval`."""
     lines = [
         f"export KUBECONFIG={shlex.quote(str(connection.kubeconfig))}",
         f"export PATH={shlex.quote(str(connection.bin_dir))}:$PATH",

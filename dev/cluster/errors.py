@@ -2,11 +2,11 @@
 
 
 class ClusterError(Exception):
-    """Something a person has to know or do before the cluster can work.
+    """A problem that a person has to solve before the cluster can work.
 
     Args:
-        problem: names the thing, what was found and what was expected.
-        hint: what to do about it.
+        problem: what is affected, what was found and what was expected.
+        hint: what to do.
     """
 
     def __init__(self, problem: str, *, hint: str = "") -> None:

@@ -1,4 +1,4 @@
-"""How long the rest of a first run takes, from what each part took on another machine and how fast this one is."""
+"""Estimate the remaining time of a first run from times measured elsewhere and the speed of this machine."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,50 +22,51 @@ MEASURED: Final[Mapping[str, float]] = MappingProxyType(
         "example": 25,
     }
 )
-"""Seconds that each part took on a machine with two processors, with nothing downloaded or built before."""
+"""Seconds that each part took on a machine with two processors and empty caches."""
 _ENOUGH: Final = 20
-"""Measured seconds of finished work from which the speed of this machine is known well enough to use it."""
+"""Finished work, in seconds of the table, after which the estimate uses the measured speed of this machine."""
 _SLOWEST: Final = 10
 _MINUTE: Final = 60
 
 
 @dataclass
 class Forecast:
-    """The work that is expected, and how much of it is done.
+    """The expected work and its progress.
 
-    The parts may run one after the other or at once: the table has what each takes of the whole machine.
+    Parts may run sequentially or in parallel, because the table records the share of the whole machine that each takes.
 
     Attributes:
-        expected: measured seconds of each part that is to be done.
-        done: the fraction of each part that is done.
+        expected: measured seconds of each expected part.
+        done: the finished fraction of each part.
     """
 
     expected: dict[str, float] = field(default_factory=dict)
     done: dict[str, float] = field(default_factory=dict)
 
     def expect(self, parts: Iterable[str]) -> None:
-        """Add parts that are to be done; those that nobody measured are left out."""
+        """Add expected parts. Parts without a measured time are ignored."""
         self.expected |= {part: MEASURED[part] for part in parts if part in MEASURED}
 
     def progress(self, part: str, fraction: float) -> None:
-        """Note that this fraction of a part is done."""
+        """Record the finished fraction of a part."""
         if part in self.expected:
             self.done[part] = max(fraction, self.done.get(part, 0.0))
 
     def remaining(self, elapsed: float) -> float | None:
-        """Seconds until all is done, `elapsed` seconds after the start.
+        """Estimated seconds until everything is done, `elapsed` seconds after the start.
 
-        Returns None if nothing was expected, or if this takes longer than measured and too little is done to tell why.
+        Returns None if nothing was expected, or if the work takes longer than the table says and too little is finished
+        for an estimate.
         """
         total = sum(self.expected.values())
-        finished = sum(self.expected[part] * fraction for part, fraction in self.done.items())
-        if not self.expected or (finished < _ENOUGH and elapsed > total):
+        completed = sum(self.expected[part] * fraction for part, fraction in self.done.items())
+        if not self.expected or (completed < _ENOUGH and elapsed > total):
             return None
-        speed = min(elapsed / finished, _SLOWEST) if finished >= _ENOUGH else 1.0
-        return (total - finished) * speed
+        speed = min(elapsed / completed, _SLOWEST) if completed >= _ENOUGH else 1.0
+        return (total - completed) * speed
 
 
 def in_words(seconds: float) -> str:
-    """An estimate as a person says it: no more exact than it is."""
+    """An estimate in words, rounded to its real precision."""
     minutes = round(seconds / _MINUTE)
     return f"about {minutes} min left" if minutes else "less than a minute left"

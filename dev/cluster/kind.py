@@ -1,4 +1,4 @@
-"""A cluster of kind, for machines with Docker or Podman: `CLUSTER=kind`. Nothing of Kubernetes is built for it."""
+"""A kind cluster for machines with Docker or Podman: `CLUSTER=kind`. Kubernetes is not built from source."""
 
 import os
 import shutil
@@ -16,10 +16,10 @@ _CREATE_SECONDS: Final = 900
 
 
 def is_chosen(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether CLUSTER asks for kind.
+    """Whether CLUSTER selects kind.
 
     Raises:
-        ClusterError: CLUSTER names something else.
+        ClusterError: CLUSTER has an unknown value.
     """
     value = environment.get(VARIABLE, "")
     if value not in {"", "kind"}:
@@ -28,45 +28,47 @@ def is_chosen(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 def engine() -> str | None:
-    """The container engine that works here: `docker`, `podman`, or None."""
+    """The container engine that works on this machine: `docker`, `podman`, or None."""
     return next((name for name in ("docker", "podman") if commands.succeeds([name, "info"], timeout=20)), None)
 
 
 def offer(environment: Mapping[str, str] = os.environ) -> str:
-    """What a person may do instead of building Kubernetes; empty if there is nothing."""
+    """Suggestion for an alternative to building Kubernetes; empty if there is none."""
     if is_chosen(environment) or environment.get("KUBECONFIG"):
         return ""
-    found = engine()
-    if found is None:
+    engine_name = engine()
+    if engine_name is None:
         return "kind is installed, but neither Docker nor Podman runs, so it can't be used." if _is_installed() else ""
     if _is_installed():
-        return f"{found} and kind are here: `make demo {VARIABLE}=kind` builds no Kubernetes and is faster."
-    return f"{found} is here: with kind installed (https://kind.sigs.k8s.io), `make demo {VARIABLE}=kind` is faster."
+        return f"{engine_name} and kind are here: `make demo {VARIABLE}=kind` builds no Kubernetes and is faster."
+    return (
+        f"{engine_name} is here: with kind installed (https://kind.sigs.k8s.io), `make demo {VARIABLE}=kind` is faster."
+    )
 
 
 def load_command() -> str:
-    """The command that brings an image archive onto the cluster's node."""
+    """The command that loads an image archive into the cluster's node."""
     return f"env KIND_EXPERIMENTAL_PROVIDER={engine() or 'docker'} kind load image-archive {{archive}} --name {NAME}"
 
 
 def kubeconfig() -> Path:
-    """Where the administrator's access to the cluster is kept."""
+    """Path of the administrator's kubeconfig."""
     return paths.home() / "kind" / "kubeconfig"
 
 
 def up() -> Path:
-    """Create the cluster unless it exists, and return its kubeconfig.
+    """Create the cluster unless it exists, and return the path of its kubeconfig.
 
     Raises:
-        ClusterError: kind or an engine is missing, or kind failed.
+        ClusterError: kind or a container engine is missing, or kind failed.
     """
-    found = engine()
-    if found is None:
+    engine_name = engine()
+    if engine_name is None:
         raise ClusterError(f"{VARIABLE}=kind needs Docker or Podman, and neither runs here", hint=f"unset {VARIABLE}")
     if not _is_installed():
         raise ClusterError("kind is not installed", hint="see https://kind.sigs.k8s.io/docs/user/quick-start")
     paths.make_private(kubeconfig().parent)
-    environment = _environment(found)
+    environment = _environment(engine_name)
     if NAME in commands.run(["kind", "get", "clusters"], env=environment).split():
         commands.run(["kind", "export", "kubeconfig", "--name", NAME, "--kubeconfig", kubeconfig()], env=environment)
     else:
@@ -87,11 +89,11 @@ def up() -> Path:
 
 
 def down() -> bool:
-    """Delete the cluster. Returns whether there was one."""
-    found = engine()
-    if found is None or not _is_installed():
+    """Delete the cluster. Returns whether it existed."""
+    engine_name = engine()
+    if engine_name is None or not _is_installed():
         return False
-    environment = _environment(found)
+    environment = _environment(engine_name)
     if NAME not in commands.run(["kind", "get", "clusters"], env=environment).split():
         return False
     commands.run(["kind", "delete", "cluster", "--name", NAME, "--kubeconfig", kubeconfig()], env=environment)
@@ -102,5 +104,5 @@ def _is_installed() -> bool:
     return shutil.which("kind") is not None
 
 
-def _environment(found: str) -> dict[str, str]:
-    return os.environ | {"KIND_EXPERIMENTAL_PROVIDER": found}
+def _environment(engine_name: str) -> dict[str, str]:
+    return os.environ | {"KIND_EXPERIMENTAL_PROVIDER": engine_name}

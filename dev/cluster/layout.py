@@ -1,4 +1,4 @@
-"""Names and numbers of our own cluster that several modules share."""
+"""Names and numbers of our own cluster, shared by several modules."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ PORTS = (
 API_SERVICE = str(address.SERVICE_SUBNET[1])
 """The first address of the service range is always the API server's."""
 LIBEXEC = Path("/usr/lib/cni")
-"""Where Debian's containernetworking-plugins puts its programs."""
+"""The folder in which Debian's containernetworking-plugins installs its programs."""
 
 
 def pki() -> Path:
@@ -55,5 +55,5 @@ def containerd_socket() -> Path:
 
 
 def registry() -> str:
-    """The prefix of image names; the same for a push from this machine and a pull by the kubelet."""
+    """Prefix of image names, the same for pushes from this machine and pulls by the kubelet."""
     return f"{address.node()}:{REGISTRY_PORT}"

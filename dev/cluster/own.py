@@ -1,4 +1,4 @@
-"""Our own cluster, from nothing to ready."""
+"""Our own cluster: start, stop and health."""
 
 import json
 from dataclasses import dataclass
@@ -14,72 +14,72 @@ from dev.cluster.stores import seaweedfs as lake
 
 @dataclass(frozen=True)
 class Health:
-    """One line of `status`: `problem` is None where all is well."""
+    """One line of `status`. `problem` is None if the part is healthy."""
 
     name: str
     problem: str | None
 
 
 def up(pod_pids_limit: int | None = None) -> connection.Connection:
-    """Bring the cluster up, or see that it is; parts that are dead, sick or changed are started again."""
+    """Start the cluster unless it is up. Parts that have ended, are unhealthy or have changed are restarted."""
     with paths.lock("cluster"):
         preflight.check()
-        known = lake.up()
+        lake_access = lake.up()
         builds.build()
         machine.remember()
         machine.tune()
         limit = _remember_limit(pod_pids_limit)
         plan = parts.prepare(limit)
-        started = _start(plan)
+        names = _start(plan)
         _import("pause")
         image = _import("coredns")
         _await_node()
-        started += _start_group(plan.policy)
+        names += _start_group(plan.policy)
         _resolve_names(image)
-        found = _connection(known)
-        connection.save(found)
-    say(f"started {', '.join(started)}" if started else "already up")
-    return found
+        result = _connection(lake_access)
+        connection.save(result)
+    say(f"started {', '.join(names)}" if names else "already up")
+    return result
 
 
 def down() -> bool:
-    """Take everything down, the stores as well. Returns whether there was anything."""
+    """Stop and remove everything, including the stores. Returns whether anything existed."""
     with paths.lock("cluster"):
-        stopped = [teardown.down(), store.down(), lake.down()]
-        return any(stopped)
+        results = [teardown.down(), store.down(), lake.down()]
+        return any(results)
 
 
 def health() -> list[Health]:
-    """How each part is."""
+    """Health of each part."""
     stores = [Health("seaweedfs", lake.problem())]
     if store.is_known():
         stores.append(Health("minio", store.problem()))
     if not paths.own_kubeconfig().exists():
         return [Health("cluster", "not up"), *stores]
-    found = [Health(part.name, part.problem()) for part in parts.prepare(_limit()).all]
-    return [*found, *stores, Health("node", _node_problem())]
+    parts_health = [Health(part.name, part.problem()) for part in parts.prepare(_limit()).all]
+    return [*parts_health, *stores, Health("node", _node_problem())]
 
 
 def plan() -> parts.Plan:
-    """The parts of the cluster as it is, to stop and start single ones in a test of failures."""
+    """The parts of the existing cluster, so that failure tests can stop and start single parts."""
     return parts.prepare(_limit())
 
 
-def _start(wanted: parts.Plan) -> list[str]:
-    return [name for group in (wanted.base, wanted.control, wanted.node) for name in _start_group(group)]
+def _start(groups: parts.Plan) -> list[str]:
+    return [name for group in (groups.base, groups.control, groups.node) for name in _start_group(group)]
 
 
 def _start_group(group: tuple[parts.Part, ...]) -> list[str]:
-    started = [part for part in group if part.begin()]
-    if started:
-        with step(f"waiting for {', '.join(part.name for part in started)}"):
+    started_parts = [part for part in group if part.begin()]
+    if started_parts:
+        with step(f"waiting for {', '.join(part.name for part in started_parts)}"):
             for part in group:
                 part.await_ready()
-    return [part.name for part in started]
+    return [part.name for part in started_parts]
 
 
 def _import(program: str) -> str:
-    """See that containerd has the image of `program`, and return the image's name."""
+    """Import the image of `program` into containerd unless it is there, and return the image's name."""
     binary = (paths.links() / program).resolve()
     name = archives.reference(binary)
     ctr = [
@@ -103,7 +103,7 @@ def _await_node() -> None:
     waiting.until(_node_problem, what=f"node {layout.NODE_NAME}", timeout=90, hint=f"see {paths.logs()}/kubelet.log")
     node = json.loads(parts.kubectl("get", "node", layout.NODE_NAME, "-o", "json"))
     if not node["spec"].get("podCIDR"):
-        # kube-router won't start without; nobody hands it out, since the pod network is set by hand.
+        # kube-router does not start without a pod CIDR. Nothing allocates from it, because the pod network is fixed.
         cidr = str(address.POD_SUBNET)
         patch = json.dumps({"spec": {"podCIDR": cidr, "podCIDRs": [cidr]}})
         parts.kubectl("patch", "node", layout.NODE_NAME, "--patch", patch)
@@ -111,31 +111,33 @@ def _await_node() -> None:
 
 def _node_problem() -> str | None:
     path = f"jsonpath={{.items[?(@.metadata.name=='{layout.NODE_NAME}')].status.conditions[?(@.type=='Ready')]}}"
-    printed = parts.kubectl("get", "nodes", "-o", path)
-    if not printed:
+    output = parts.kubectl("get", "nodes", "-o", path)
+    if not output:
         return "it has not registered"
-    ready = json.loads(printed)
+    ready = json.loads(output)
     return None if ready["status"] == "True" else f"{ready.get('reason')}: {ready.get('message')}"
 
 
 def _resolve_names(image: str) -> None:
-    wanted = dns.manifests(image)
+    manifests = dns.manifests(image)
     if _dns_ready(image):
         return
     with step("starting CoreDNS"):
-        parts.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=wanted)
+        parts.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifests)
         parts.kubectl("-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=90s")
 
 
 def _dns_ready(image: str) -> bool:
-    found = json.loads(parts.kubectl("-n", "kube-system", "get", "deployments", "-l", "k8s-app=kube-dns", "-o", "json"))
+    deployments = json.loads(
+        parts.kubectl("-n", "kube-system", "get", "deployments", "-l", "k8s-app=kube-dns", "-o", "json")
+    )
     return any(
         item["spec"]["template"]["spec"]["containers"][0]["image"] == image and item["status"].get("readyReplicas")
-        for item in found["items"]
+        for item in deployments["items"]
     )
 
 
-def _connection(known: lake.Lake) -> connection.Connection:
+def _connection(lake_access: lake.Lake) -> connection.Connection:
     return connection.Connection(
         kubeconfig=paths.own_kubeconfig(),
         registry=layout.registry(),
@@ -144,7 +146,7 @@ def _connection(known: lake.Lake) -> connection.Connection:
         logs=paths.logs(),
         own=True,
         node_name=layout.NODE_NAME,
-        **connection.reaching(known),
+        **connection.reaching(lake_access),
     )
 
 
@@ -155,7 +157,7 @@ def _limit() -> int:
     return int(json.loads(file.read_text())["pod_pids_limit"])
 
 
-def _remember_limit(wanted: int | None) -> int:
-    limit = _limit() if wanted is None else wanted
+def _remember_limit(requested: int | None) -> int:
+    limit = _limit() if requested is None else requested
     paths.write_private(paths.cluster() / "settings.json", json.dumps({"pod_pids_limit": limit}))
     return limit

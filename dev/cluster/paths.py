@@ -1,4 +1,4 @@
-"""Where things are kept on this machine: everything lies below one folder in the user's home."""
+"""Paths on this machine. Everything is below one folder in the user's home."""
 
 import fcntl
 import os
@@ -10,17 +10,17 @@ HOME_VARIABLE = "COMPONENTRUN_HOME"
 
 
 def home() -> Path:
-    """The folder that holds all state (COMPONENTRUN_HOME, else ~/.cache/componentrun)."""
+    """The folder for all state: COMPONENTRUN_HOME, or ~/.cache/componentrun by default."""
     return Path(os.environ.get(HOME_VARIABLE) or Path.home() / ".cache" / "componentrun").absolute()
 
 
 def builds() -> Path:
-    """Finished builds, a folder for each tool and cache key."""
+    """Finished builds, one folder for each tool and cache key."""
     return home() / "bin"
 
 
 def links() -> Path:
-    """Links to the binaries of the current pins; this is what goes on PATH."""
+    """Links to the binaries of the current pins. This folder is put on PATH."""
     return home() / "links"
 
 
@@ -30,38 +30,38 @@ def cluster() -> Path:
 
 
 def store() -> Path:
-    """State of the local MinIO, which tests of several stores start."""
+    """State of the local MinIO, which is started by tests that use several stores."""
     return home() / "store"
 
 
 def lake() -> Path:
-    """State of the local SeaweedFS, store and catalog, which also lives without a cluster."""
+    """State of the local SeaweedFS (store and catalog), which also runs without a cluster."""
     return home() / "lake"
 
 
 def stranger() -> Path:
-    """What is known about a cluster that somebody else runs."""
+    """Information about a cluster that somebody else runs."""
     return home() / "stranger"
 
 
 def logs() -> Path:
-    """One log file a part; they outlive `down`, so that a failed start can be looked into."""
+    """One log file for each part. `down` keeps them, so that a failed start can be investigated."""
     return home() / "logs"
 
 
 def own_kubeconfig() -> Path:
-    """The kubeconfig of our own cluster's administrator."""
+    """The administrator's kubeconfig of our own cluster."""
     return cluster() / "kubeconfig"
 
 
 def make_private(folder: Path) -> Path:
-    """Create `folder` for its owner only, and return it."""
+    """Create `folder`, accessible to its owner only, and return it."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
 
 
 def write_private(file: Path, text: str) -> None:
-    """Write `file` with mode 0600, all or nothing."""
+    """Write `file` atomically with mode 0600."""
     make_private(file.parent)
     part = file.with_name(f".{file.name}.{os.getpid()}")
     part.unlink(missing_ok=True)
@@ -72,7 +72,7 @@ def write_private(file: Path, text: str) -> None:
 
 @contextmanager
 def lock(name: str) -> Iterator[None]:
-    """Hold a lock that lasts as long as this process: two `up` at once take turns."""
+    """Hold a lock against other processes, so that two `up` commands run one after the other."""
     make_private(home())
     with (home() / f".{name}.lock").open("w") as stream:
         try:

@@ -1,4 +1,4 @@
-"""One line for each step with the seconds it took, and one now and then while it runs."""
+"""Progress output: one line for each step with its duration, and a regular line while it runs."""
 
 import itertools
 import sys
@@ -13,15 +13,15 @@ from dev.cluster import forecast
 
 HEARTBEAT_SECONDS: Final = 20
 Detail = Callable[[], tuple[str, float]]
-"""Tells how far a step is, in words and as a fraction."""
+"""Returns the progress of a step, in words and as a fraction."""
 
 
 @dataclass(frozen=True)
 class _Step:
-    """A step that runs."""
+    """A running step."""
 
-    what: str
-    begun: float
+    title: str
+    start: float
     work: str
     detail: Detail | None
 
@@ -35,24 +35,24 @@ _begun = time.monotonic()
 
 
 def say(text: str) -> None:
-    """Print one line to stderr: stdout is for data (`env`, `status`)."""
+    """Print one line to stderr. stdout is for data (`env`, `status`)."""
     print(text, file=sys.stderr, flush=True)
 
 
 def expect(parts: Iterable[str]) -> None:
-    """Name the parts that are to be done, so that the time that is left can be estimated."""
+    """Announce the parts of the work, so that the remaining time can be estimated."""
     with _lock:
         _forecast.expect(parts)
 
 
 def finished(part: str) -> None:
-    """Note that a part is done that is no step."""
+    """Mark a part that is not a step as finished."""
     with _lock:
         _forecast.progress(part, 1.0)
 
 
 def left() -> str:
-    """The time that is left, as an estimate in words; empty if nobody said what is to be done."""
+    """Estimate of the remaining time in words; empty if there is none."""
     with _lock:
         for each in _running.values():
             if each.detail is not None:
@@ -62,26 +62,26 @@ def left() -> str:
 
 
 @contextmanager
-def step(what: str, *, work: str = "", detail: Detail | None = None) -> Iterator[None]:
-    """Say when `what` begins, how it goes on, and how long it took; a failure is said as well and goes on.
+def step(title: str, *, work: str = "", detail: Detail | None = None) -> Iterator[None]:
+    """Print the start, the progress and the duration of a step. A failure is printed and raised again.
 
     Args:
-        what: the step in words.
-        work: its name in the table of measured times, if it has one.
-        detail: tells how far it is.
+        title: the step in words.
+        work: the step's name in the table of measured times, if it has one.
+        detail: returns the progress of the step.
     """
-    begun = time.monotonic()
-    say(f"      ...  {what}")
+    start = time.monotonic()
+    say(f"      ...  {title}")
     with _lock:
         number = next(_numbers)
-        _running[number] = _Step(what, begun, work, detail)
+        _running[number] = _Step(title, start, work, detail)
         if not _reporters:
             _reporters.append(threading.Thread(target=_report, name="progress", daemon=True))
             _reporters[0].start()
     try:
         yield
     except BaseException:
-        say(f"{time.monotonic() - begun:7.1f} s  FAILED: {what}")
+        say(f"{time.monotonic() - start:7.1f} s  FAILED: {title}")
         raise
     else:
         with _lock:
@@ -89,11 +89,11 @@ def step(what: str, *, work: str = "", detail: Detail | None = None) -> Iterator
     finally:
         with _lock:
             del _running[number]
-    say(f"{time.monotonic() - begun:7.1f} s  {what}")
+    say(f"{time.monotonic() - start:7.1f} s  {title}")
 
 
 def _report() -> None:
-    """Say every now and then what runs, as long as this process lives."""
+    """Print the running steps at regular intervals until this process ends."""
     pause = threading.Event()
     while not pause.wait(HEARTBEAT_SECONDS):
         for line in report():
@@ -101,13 +101,13 @@ def _report() -> None:
 
 
 def report() -> list[str]:
-    """The lines that tell how far each step is that has run for a while, and when all is done."""
+    """Progress lines of all long-running steps, and the estimated remaining time."""
     now = time.monotonic()
     with _lock:
-        steps = [each for each in _running.values() if now - each.begun >= HEARTBEAT_SECONDS]
+        steps = [each for each in _running.values() if now - each.start >= HEARTBEAT_SECONDS]
     if not steps:
         return []
-    lines = [f"{now - each.begun:7.1f} s  still {each.what}{_told(each)}" for each in steps]
+    lines = [f"{now - each.start:7.1f} s  still {each.title}{_told(each)}" for each in steps]
     time_left = left()
     return [*lines, f"           {time_left} (estimate)"] if time_left else lines
 

@@ -1,4 +1,4 @@
-"""A cluster that somebody else runs: we use it, and change nothing about it."""
+"""A cluster that somebody else runs. We use it without changing its setup."""
 
 import json
 import os
@@ -27,7 +27,7 @@ DEFAULT_REGION = "us-east-1"
 
 @dataclass(frozen=True)
 class Images:
-    """How images get onto the stranger's nodes: exactly one of the two is set, or both, and then the registry wins."""
+    """How images reach the cluster's nodes. At least one field is set; if both are, the registry is used."""
 
     registry: str | None
     load_command: str | None
@@ -55,19 +55,19 @@ def images(environment: Mapping[str, str]) -> Images:
 
 
 def given_store(environment: Mapping[str, str]) -> lake.Lake | None:
-    """The store and its catalog that STORE_ENDPOINT and its relatives describe; None if none of them is set.
+    """The store and catalog described by STORE_ENDPOINT and related variables; None if none of them is set.
 
-    The client of the catalog defaults to the keys of the store, as SeaweedFS has it.
+    The catalog's client defaults to the keys of the store, as in SeaweedFS.
 
     Raises:
-        ClusterError: some are set, some are not.
+        ClusterError: only some of the required variables are set.
     """
-    absent = [name for name in STORE_VARIABLES if not environment.get(name)]
-    if len(absent) == len(STORE_VARIABLES):
+    missing = [name for name in STORE_VARIABLES if not environment.get(name)]
+    if len(missing) == len(STORE_VARIABLES):
         return None
-    if absent:
+    if missing:
         raise ClusterError(
-            f"some of {', '.join(STORE_VARIABLES)} are set, but {', '.join(absent)} missing",
+            f"some of {', '.join(STORE_VARIABLES)} are set, but {', '.join(missing)} missing",
             hint="set all of them, or none",
         )
     return lake.Lake(
@@ -91,41 +91,41 @@ def _url(environment: Mapping[str, str], name: str) -> str:
 
 
 def up(kubeconfig: Path) -> connection.Connection:
-    """See that the cluster answers, start our SeaweedFS if no store is given, and write the connection down."""
-    chosen = images(os.environ)
+    """Check that the cluster answers, start our SeaweedFS if no store is given, and save the connection."""
+    image_access = images(os.environ)
     _bring_programs()
     with step(f"looking at the cluster of {kubeconfig}"):
         node = _first_node(kubeconfig)
-    known = given_store(os.environ) or lake.up()
-    found = connection.Connection(
+    lake_access = given_store(os.environ) or lake.up()
+    result = connection.Connection(
         kubeconfig=kubeconfig,
-        registry=chosen.registry,
-        image_load_command=chosen.load_command,
+        registry=image_access.registry,
+        image_load_command=image_access.load_command,
         bin_dir=paths.links(),
         logs=paths.logs(),
         own=False,
         node_name=node,
-        **connection.reaching(known),
+        **connection.reaching(lake_access),
     )
-    connection.save(found)
+    connection.save(result)
     say("this cluster is not ours: `down` will leave it as it is")
-    return found
+    return result
 
 
 def down() -> bool:
-    """Forget the stranger's cluster; stop our stores unless our own cluster uses them."""
-    known = paths.stranger().exists()
-    if known:
+    """Delete the saved connection, and stop our stores unless our own cluster uses them."""
+    is_known = paths.stranger().exists()
+    if is_known:
         shutil.rmtree(paths.stranger())
     if paths.own_kubeconfig().exists():
         say("our own cluster is up and uses the stores of this machine, so these stay")
-        return known
-    stopped = [store.down(), lake.down()]
-    return any(stopped) or known
+        return is_known
+    results = [store.down(), lake.down()]
+    return any(results) or is_known
 
 
 def problem(kubeconfig: Path) -> str | None:
-    """None if the API server answers, else what it said."""
+    """The error of the API server; None if it is healthy."""
     try:
         _kubectl(kubeconfig, "get", "--raw", "/readyz")
     except ClusterError as error:
@@ -134,12 +134,10 @@ def problem(kubeconfig: Path) -> str | None:
 
 
 def _bring_programs() -> None:
-    """Build kubectl and helm, unless they are here; s5cmd is only for benchmarks and is left to them."""
-    wanted = [
-        name for name in ("kubectl", "helm") if shutil.which(name) is None and not (paths.links() / name).exists()
-    ]
-    if wanted:
-        builds.build(wanted)
+    """Install kubectl and helm unless they exist. Benchmarks build s5cmd themselves."""
+    tools = [name for name in ("kubectl", "helm") if shutil.which(name) is None and not (paths.links() / name).exists()]
+    if tools:
+        builds.build(tools)
 
 
 def _first_node(kubeconfig: Path) -> str:
@@ -150,7 +148,7 @@ def _first_node(kubeconfig: Path) -> str:
 
 
 def _kubectl(kubeconfig: Path, *arguments: str) -> str:
-    built = paths.links() / "kubectl"
-    program = built if built.exists() else Path("kubectl")
+    path = paths.links() / "kubectl"
+    program = path if path.exists() else Path("kubectl")
     hint = f"does `kubectl --kubeconfig {kubeconfig} get nodes` work?"
     return commands.run([program, "--kubeconfig", kubeconfig, "--request-timeout=20s", *arguments], hint=hint)

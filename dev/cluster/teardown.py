@@ -1,4 +1,4 @@
-"""Taking our own cluster down, so that nothing of it is left but logs and builds."""
+"""Remove our own cluster, except for logs and builds."""
 
 import os
 import shutil
@@ -23,9 +23,9 @@ POD_CGROUP = "kubepods"
 
 
 def down() -> bool:
-    """Stop every part and container and put the machine back as it was. Returns whether there was anything to do."""
-    before = machine.before()
-    if before is None:
+    """Stop every part and container, and restore the machine. Returns whether there was anything to do."""
+    state = machine.before()
+    if state is None:
         return False
     with step("stopping the parts"):
         for name in ORDER:
@@ -36,41 +36,41 @@ def down() -> bool:
         unmount_below(paths.cluster())
         if Path(f"/sys/class/net/{layout.BRIDGE}").exists():
             commands.run(["ip", "link", "delete", layout.BRIDGE])
-        firewall.clean(before["nft_tables"])
+        firewall.clean(state["nft_tables"])
         remove_cgroups()
-        machine.restore_sysctls(before["sysctls"])
+        machine.restore_sysctls(state["sysctls"])
     with step("removing folders"):
-        _remove_folders(before["folders"])
+        _remove_folders(state["folders"])
         _remove_state()
     return True
 
 
 def _stop_containers() -> None:
-    # The shims first: containerd would see dead containers and begin to tidy up while we do.
+    # Stop containerd before the containers. Otherwise it would notice dead containers and clean up at the same time.
     processes.stop(layout.pids() / "containerd.pid", grace=5)
-    doomed = sorted(container_processes(str(layout.containerd_socket())))
-    processes.kill_all(doomed)
+    pids = sorted(container_processes(str(layout.containerd_socket())))
+    processes.kill_all(pids)
 
 
 def container_processes(socket: str) -> set[int]:
-    """The shims of the containerd at `socket`, all their descendants, and whatever is in a pod's cgroup."""
+    """The shims of the containerd at `socket`, all their descendants, and all processes in cgroups of pods."""
     parents: dict[int, int] = {}
-    found: set[int] = set()
+    pids: set[int] = set()
     for pid in _pids():
         try:
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
             groups = Path(f"/proc/{pid}/cgroup").read_text()
             stat = Path(f"/proc/{pid}/stat").read_text()
         except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended meanwhile
+            continue  # the process has ended
         parents[pid] = int(stat.rpartition(")")[2].split()[1])
         if socket.encode() in command or f":/{POD_CGROUP}/" in groups:
-            found.add(pid)
+            pids.add(pid)
     size = 0
-    while size != len(found):
-        size = len(found)
-        found |= {pid for pid, parent in parents.items() if parent in found}
-    return found - {os.getpid()}
+    while size != len(pids):
+        size = len(pids)
+        pids |= {pid for pid, parent in parents.items() if parent in pids}
+    return pids - {os.getpid()}
 
 
 def _pids() -> Iterator[int]:
@@ -78,7 +78,7 @@ def _pids() -> Iterator[int]:
 
 
 def mounts_below(folder: Path, mountinfo: str) -> list[str]:
-    """Mount points at or below `folder`, the newest first, from the text of /proc/self/mountinfo."""
+    """Mount points at or below `folder`, newest first, from the text of /proc/self/mountinfo."""
     points = [line.split()[4].encode().decode("unicode_escape") for line in mountinfo.splitlines()]
     return [point for point in reversed(points) if Path(point).is_relative_to(folder)]
 
@@ -90,21 +90,21 @@ def unmount_below(folder: Path) -> None:
 
 
 def cgroup_roots(mountinfo: str) -> list[Path]:
-    """Where the control group hierarchies are mounted, from the text of /proc/self/mountinfo."""
-    found = []
+    """Mount points of the cgroup hierarchies, from the text of /proc/self/mountinfo."""
+    roots = []
     for line in mountinfo.splitlines():
         fields, _, kind = line.partition(" - ")
         if kind.split()[0] in {"cgroup", "cgroup2"}:
-            found.append(Path(fields.split()[4]))
-    return found
+            roots.append(Path(fields.split()[4]))
+    return roots
 
 
 def remove_cgroups() -> None:
-    """Remove the pods' control groups, which are empty by now, in every hierarchy."""
+    """Remove the pods' cgroups, which are empty at this point, from every hierarchy."""
     for root in cgroup_roots(Path("/proc/self/mountinfo").read_text()):
         top = root / POD_CGROUP
         if top.exists():
-            # The kernel takes a moment to see that the processes are gone.
+            # The kernel needs a moment to notice that the processes have ended.
             waiting.until(lambda top=top: _removal_problem(top), what=f"removing {top}", timeout=20)  # type: ignore[misc]  # a default of a lambda
 
 
@@ -118,7 +118,7 @@ def _removal_problem(top: Path) -> str | None:
 
 
 def _remove_state() -> None:
-    """Delete our own folder; what says how the machine was goes last, so that a `down` that failed can be repeated."""
+    """Delete our own folder. The saved machine state is deleted last, so that a failed `down` can be repeated."""
     for entry in paths.cluster().iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
@@ -127,10 +127,10 @@ def _remove_state() -> None:
     shutil.rmtree(paths.cluster())
 
 
-def _remove_folders(there_before: list[str]) -> None:
+def _remove_folders(existing: list[str]) -> None:
     for name in machine.FOLDERS:
         folder = Path(name)
-        if name in there_before or not folder.exists():
+        if name in existing or not folder.exists():
             continue
         unmount_below(folder)
         if folder.is_dir():

@@ -1,4 +1,4 @@
-"""Waiting for conditions, and the questions that are asked of a part to see whether it is ready."""
+"""Wait for conditions, and check whether a part is ready."""
 
 import http.client
 import socket
@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 from dev.cluster.errors import ClusterError
 
 Check = Callable[[], str | None]
-"""Returns None when all is well, else what is missing."""
+"""Returns None if the check passes, else what is missing."""
 
 
 def until(check: Check, *, what: str, timeout: float, hint: str = "", every: float = 0.1) -> None:
-    """Ask `check` until it finds nothing missing.
+    """Call `check` until it passes.
 
     Raises:
-        ClusterError: something was still missing after `timeout` seconds.
+        ClusterError: the check did not pass within `timeout` seconds.
     """
     end = time.monotonic() + timeout
     while (missing := check()) is not None:
@@ -28,10 +28,10 @@ def until(check: Check, *, what: str, timeout: float, hint: str = "", every: flo
 
 
 def client_context(*, ca: Path | None, cert: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
-    """TLS settings for a check.
+    """TLS context for a check.
 
-    Without `ca` the server is not verified: the controller manager and the scheduler make up a certificate of their
-    own at each start, and are asked on the loopback interface for nothing but their health.
+    Without `ca`, the server is not verified. The controller manager and the scheduler create a self-signed certificate
+    at each start, and only their health is requested, over the loopback interface.
     """
     context = ssl.create_default_context(cafile=ca)
     if ca is None:
@@ -43,7 +43,7 @@ def client_context(*, ca: Path | None, cert: Path | None = None, key: Path | Non
 
 
 def http_problem(url: str, *, context: ssl.SSLContext | None = None, timeout: float = 2) -> str | None:
-    """None if GET `url` answers 200, else what came instead."""
+    """What went wrong with GET `url`; None if it returned 200."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port
     connection: http.client.HTTPConnection
@@ -63,7 +63,7 @@ def http_problem(url: str, *, context: ssl.SSLContext | None = None, timeout: fl
 
 
 def socket_problem(path: Path) -> str | None:
-    """None if something listens on the unix socket `path`, else what came instead."""
+    """What went wrong when connecting to the Unix socket `path`; None if something listens on it."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
         stream.settimeout(2)
         try:

@@ -1,4 +1,4 @@
-"""The demo: from nothing to a table that a component made of 336,776 real flights."""
+"""The demo: from an empty machine to a table that a component computed from 336,776 real flights."""
 
 from dev.demo.show import main
 

@@ -1,4 +1,4 @@
-"""Bring everything up and run a component on real data: `python -m dev.demo`."""
+"""Start everything and run a component on real data: `python -m dev.demo`."""
 
 import sys
 

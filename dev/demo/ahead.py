@@ -1,4 +1,4 @@
-"""Building the images while the cluster is still being built: downloads and compilers share the machine well."""
+"""Build the images while the cluster is being built: downloads and compilers use different resources."""
 
 import os
 import threading
@@ -15,7 +15,7 @@ from dev.images import base, delivery
 
 
 def expect() -> None:
-    """Name what is to be done until the demo ends, so that the time left can be told."""
+    """Announce all parts of the demo, so that the remaining time can be estimated."""
     tools = builds.missing() if connection.stranger_kubeconfig() is None else []
     image_parts = [] if base.is_made() else ["base image", "images"]
     progress.expect([*tools, *image_parts, "cluster", "operator", "example"])
@@ -23,9 +23,9 @@ def expect() -> None:
 
 @contextmanager
 def built(names: Sequence[str]) -> Iterator[None]:
-    """Build the images in the background meanwhile, and wait for them unless something else fails.
+    """Build the images in the background during the block, and wait for them at its end unless the block fails.
 
-    A failed build is only noted: the images are built again when they are needed, and a failure is an error then.
+    A failed build is only reported. The images are built again when they are needed, and a failure is an error then.
     """
     building = threading.Thread(target=_build, args=(names,), name="images", daemon=True)
     building.start()
@@ -41,7 +41,7 @@ def _build(names: Sequence[str]) -> None:
 
 
 def _prefix() -> str:
-    """What comes before the images' names, once the cluster is up."""
+    """Prefix of the image names that applies when the cluster is up."""
     if connection.stranger_kubeconfig() is None:
         return layout.registry()
     return stranger.images(os.environ).registry or delivery.LOCAL

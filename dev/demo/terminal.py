@@ -1,4 +1,4 @@
-"""What the person in front of the demo sees: headings, the commands that they could type, and their output."""
+"""Output of the demo: headings, commands as a user would type them, and their output."""
 
 import os
 import shlex
@@ -16,11 +16,11 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def heading(text: str, position: str) -> None:
-    """Print what comes next, how long the demo has taken so far, and about how long the rest takes.
+    """Print the next step, the elapsed time and the estimated remaining time.
 
     Args:
-        text: what comes next.
-        position: where this is in the demo, e.g. `2/9`.
+        text: the next step.
+        position: the step's number, e.g. `2/9`.
     """
     bold, plain = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
     times = [f"{time.monotonic() - _BEGUN:.0f} s since the start", progress.left()]
@@ -28,7 +28,7 @@ def heading(text: str, position: str) -> None:
 
 
 class Terminal:
-    """Runs commands as a person would type them, on one cluster and in one namespace."""
+    """Runs commands as a user would type them, on one cluster and in one namespace."""
 
     def __init__(self, connection: Connection, namespace: str) -> None:
         self.folders = (Path(sys.executable).parent, connection.bin_dir)
@@ -39,26 +39,26 @@ class Terminal:
         """Show the command, then run it with its output on the screen.
 
         Raises:
-            ClusterError: it failed.
+            ClusterError: the command failed.
         """
         command = [_short(word) for word in words]
         print(f"$ {shlex.join(command)}", flush=True)
-        begun = time.monotonic()
-        done = subprocess.run(command, env=self.environment(), cwd=_ROOT, check=False)
-        if done.returncode:
-            raise ClusterError(f"`{shlex.join(command)}` ended with exit code {done.returncode}", hint="see above")
-        print(f"{time.monotonic() - begun:7.1f} s", flush=True)
+        start = time.monotonic()
+        process = subprocess.run(command, env=self.environment(), cwd=_ROOT, check=False)
+        if process.returncode:
+            raise ClusterError(f"`{shlex.join(command)}` ended with exit code {process.returncode}", hint="see above")
+        print(f"{time.monotonic() - start:7.1f} s", flush=True)
 
     def environment(self) -> dict[str, str]:
         path = os.pathsep.join([*map(str, self.folders), os.environ.get("PATH", "")])
         return os.environ | {"KUBECONFIG": str(self.kubeconfig), "PATH": path, "PYTHONUNBUFFERED": "1"}
 
     def exports(self) -> str:
-        """What a person types to be where the demo is."""
+        """Shell commands that give a user the demo's environment."""
         path = os.pathsep.join(map(str, self.folders))
         return f"export KUBECONFIG={shlex.quote(str(self.kubeconfig))} PATH={shlex.quote(path)}:$PATH"
 
 
 def _short(word: str | Path) -> str:
-    """A path of the project as one types it there."""
+    """A word of a command; paths in the project are relative to its root."""
     return str(word.relative_to(_ROOT)) if isinstance(word, Path) and word.is_relative_to(_ROOT) else str(word)

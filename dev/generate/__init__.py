@@ -1,1 +1,1 @@
-"""Writes everything that is generated; tests compare the committed files with what this would write."""
+"""Write all generated files. Tests compare the committed files with the generator's output."""

@@ -1,10 +1,10 @@
-"""Container images for the cluster: built when their inputs changed, pushed when the cluster lacks them.
+"""Container images for the cluster: rebuilt when their inputs change, pushed when the cluster lacks them.
 
     from dev.images import ensure
     references = ensure(connection, ["componentrun", "test-components"])
 
-An image's tag is a hash of everything that goes into it, so an image that exists is never built or pushed again, and a
-pod that names a reference always runs what the work tree held when `ensure` was called.
+An image's tag is a hash of all its inputs, so an existing image is never built or pushed again, and a pod with this
+reference always runs the content that the work tree had when `ensure` was called.
 """
 
 from dev.images.catalogue import IMAGES, Image

@@ -11,17 +11,17 @@ from dev.images import IMAGES, build, ensure
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints name and reference of each image, one a line; progress goes to stderr."""
+    """Print the name and reference of each image, one per line. Progress goes to stderr."""
     parser = argparse.ArgumentParser(prog="python -m dev.images", description=__doc__)
     parser.add_argument("--build-only", action="store_true", help="build, but bring nothing to a cluster")
     parser.add_argument("names", nargs="*", default=list(IMAGES), metavar="NAME", help=", ".join(IMAGES))
-    chosen = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        found = build(chosen.names) if chosen.build_only else ensure(connection.load(), chosen.names)
+        references = build(options.names) if options.build_only else ensure(connection.load(), options.names)
     except ClusterError as error:
         say(f"error: {error}")
         return 1
-    for name, reference in found.items():
+    for name, reference in references.items():
         print(f"{name}\t{reference}")
     return 0
 

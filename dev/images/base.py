@@ -1,4 +1,4 @@
-"""A Debian with Python, made by mmdebstrap: the base of all images where no registry has one."""
+"""A Debian with Python, built by mmdebstrap: the base of all images if the public base is not available."""
 
 import hashlib
 from pathlib import Path
@@ -10,7 +10,7 @@ from dev.cluster.progress import step
 
 _RECIPE: Final = (
     "--variant=apt",
-    # Debian's usrmerge would bring all of Perl; where the folders are merged from the start, usr-is-merged will do.
+    # Debian's usrmerge would install all of Perl. With folders that are merged from the start, usr-is-merged is enough.
     "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
     "--include=usr-is-merged,python3,ca-certificates",
     '--aptopt=APT::Install-Recommends "false"',
@@ -25,17 +25,17 @@ _RECIPE: Final = (
 
 
 def key() -> str:
-    """Stands for the recipe: another recipe is another base."""
+    """Hash of the recipe. A changed recipe results in a new base."""
     return hashlib.sha256("\0".join(_RECIPE).encode()).hexdigest()[:12]
 
 
 def is_made() -> bool:
-    """Whether the base is here already."""
+    """Whether the base exists."""
     return _file().is_file()
 
 
 def archive() -> Path:
-    """The base as a tar file in a folder of its own; made if it isn't there yet (about a minute)."""
+    """The base as a tar file in its own folder. It is built if it does not exist (about a minute)."""
     file = _file()
     folder = file.parent
     if file.is_file():

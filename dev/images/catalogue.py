@@ -1,4 +1,4 @@
-"""Which images there are, and which files go into each."""
+"""All images and the files that each is built from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-"""The project's work tree."""
+"""Root of the project's work tree."""
 
 
 @dataclass(frozen=True)
@@ -15,10 +15,10 @@ class Image:
     """One image.
 
     Attributes:
-        name: last part of the image's name, e.g. `componentrun`.
+        name: last part of the image name, e.g. `componentrun`.
         context: folder with the Dockerfile.
-        inputs: files and folders below the context that the build may see; folders with all that is in them.
-        target: stage of the Dockerfile; empty: the last one.
+        inputs: files and folders below the context that the build can use. Folders include all their content.
+        target: stage of the Dockerfile. Defaults to the last one.
     """
 
     name: str
@@ -27,21 +27,21 @@ class Image:
     target: str = ""
 
     def files(self) -> list[Path]:
-        """Every file of the inputs, sorted, without what Python leaves behind.
+        """Every file of the inputs, sorted, without Python's caches.
 
         Raises:
-            FileNotFoundError: an input is not there.
+            FileNotFoundError: an input does not exist.
         """
-        found: set[Path] = set()
+        paths: set[Path] = set()
         for name in self.inputs:
             path = self.context / name
             if path.is_dir():
-                found.update(file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+                paths.update(file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
             elif path.is_file():
-                found.add(path)
+                paths.add(path)
             else:
-                raise FileNotFoundError(f"image `{self.name}`: its input {path} is not there; see {__file__}")
-        return sorted(found)
+                raise FileNotFoundError(f"image `{self.name}`: its input {path} does not exist; see {__file__}")
+        return sorted(paths)
 
 
 def _example(name: str, *inputs: str) -> Image:
@@ -62,4 +62,4 @@ _ALL: Final = (
 )
 
 IMAGES: Final[Mapping[str, Image]] = MappingProxyType({image.name: image for image in _ALL})
-"""Every image by its name."""
+"""Images by name."""

@@ -1,4 +1,4 @@
-"""How an image gets from here to the nodes: through a registry, or by the cluster's own load command."""
+"""Deliver images to the nodes, through a registry or with the cluster's load command."""
 
 import shlex
 import tempfile
@@ -12,7 +12,7 @@ from dev.cluster.errors import ClusterError
 from dev.images.engines import Engine
 
 LOCAL = "localhost/componentrun"
-"""Where images stand that are not pushed: built without a cluster, or brought in by a load command."""
+"""Name prefix of images that are not pushed: built without a cluster, or delivered with a load command."""
 _MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.oci.image.index.v1+json",
@@ -22,19 +22,19 @@ _MANIFESTS = (
 
 
 def prefix(connection: Connection) -> str:
-    """What comes before an image's name in its reference."""
+    """Prefix of image references."""
     return LOCAL if connection.registry is None else connection.registry
 
 
 def delivered(connection: Connection, reference: str) -> bool:
-    """Whether the nodes can get the image already."""
+    """Whether the image has already been delivered."""
     if connection.registry is None:
         return _marker(connection, reference).is_file()
     return _in_registry(reference)
 
 
 def deliver(connection: Connection, engine: Engine, reference: str) -> None:
-    """Bring the image to where the nodes get it.
+    """Deliver the image to the registry or to the nodes.
 
     Raises:
         ClusterError: the cluster has neither a registry nor a load command, or the push failed.
@@ -56,7 +56,7 @@ def deliver(connection: Connection, engine: Engine, reference: str) -> None:
 
 
 def _marker(connection: Connection, reference: str) -> Path:
-    """Remembers what was loaded, since most clusters can't be asked; goes with the cluster's logs folder."""
+    """File in the cluster's logs folder that marks an image as loaded, because most clusters can't be queried."""
     name = reference.rpartition("/")[2].replace(":", "-")
     uid = commands.run(
         ["kubectl", "get", "namespace", "kube-system", "--output=jsonpath={.metadata.uid}"],
@@ -68,8 +68,8 @@ def _marker(connection: Connection, reference: str) -> Path:
 
 
 def _in_registry(reference: str) -> bool:
-    host, _, rest = reference.partition("/")
-    name, _, tag = rest.rpartition(":")
+    host, _, path = reference.partition("/")
+    name, _, tag = path.rpartition(":")
     for scheme in ("http", "https"):
         request = urllib.request.Request(  # noqa: S310 - the scheme is one of two
             f"{scheme}://{host}/v2/{name}/manifests/{tag}", method="HEAD", headers={"Accept": ", ".join(_MANIFESTS)}

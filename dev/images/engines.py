@@ -1,7 +1,7 @@
-"""The programs that build images: docker or podman where they work, else buildah, which needs no engine running.
+"""The programs that build images: docker or podman if they work, else buildah, which needs no running engine.
 
-An engine works if it runs a container of the base that the Dockerfiles name. An engine that cannot pull this base, or
-cannot start containers, is skipped: buildah needs neither, because it builds on a base that is made on this machine.
+An engine works if it can run a container of the base image that the Dockerfiles name. An engine that cannot pull this
+base or cannot start containers is skipped. buildah needs neither, because it uses a base built on this machine.
 """
 
 import functools
@@ -21,7 +21,7 @@ from dev.images import base
 
 _BUILD_SECONDS: Final = 1800
 _BUILD_TRIES: Final = 2
-"""What could not be fetched comes most often when it is asked for again; layers that are there are kept."""
+"""Attempts for each build. A failed download usually succeeds when repeated, and finished layers are kept."""
 _PUSH_SECONDS: Final = 600
 _BASE: Final = "localhost/componentrun-base"
 PUBLIC_BASE: Final = "debian:bookworm-slim"
@@ -30,27 +30,27 @@ _PULL_SECONDS: Final = 180
 
 
 class Engine(Protocol):
-    """What is needed of a builder."""
+    """Interface of an image builder."""
 
     def ingredients(self) -> tuple[str, ...]:
-        """What the engine puts into an image besides its inputs; becomes part of the tag."""
+        """What the engine adds to an image besides its inputs. It becomes part of the tag."""
 
     def has(self, reference: str) -> bool:
-        """Whether the image is in the engine's own store."""
+        """Whether the image exists in the engine's own store."""
 
     def build(self, context: Path, reference: str, target: str) -> None:
-        """Build the Dockerfile of a folder, up to the stage that is the target; empty: the last one."""
+        """Build a folder's Dockerfile up to the stage `target`; empty for the last stage."""
 
     def push(self, reference: str) -> None:
-        """Bring the image to the registry that its name says."""
+        """Push the image to the registry in its name."""
 
     def save(self, reference: str, archive: Path) -> None:
-        """Write the image to a tar file that containerd, kind and others import."""
+        """Save the image as a tar file that containerd, kind and others can import."""
 
 
 def find() -> Engine:
-    """The engine of this machine; buildah is installed if there is none that can build here."""
-    found = []
+    """The engine of this machine. If none works, buildah is installed."""
+    engines = []
     for program in ("docker", "podman"):
         if not commands.succeeds([program, "info"], timeout=20):
             continue
@@ -58,18 +58,20 @@ def find() -> Engine:
         if problem is None:
             return DockerLike(program)
         say(f"note: {program} can't run {PUBLIC_BASE}, so images are built with buildah: {problem}")
-        found.append(program)
+        engines.append(program)
     if shutil.which("buildah") is None:
-        why = f"{' and '.join(found)} can't run {PUBLIC_BASE}" if found else "neither docker nor podman works here"
-        packages.install(["buildah"], why=f"images are built with it: {why}")
+        purpose = (
+            f"{' and '.join(engines)} can't run {PUBLIC_BASE}" if engines else "neither docker nor podman works here"
+        )
+        packages.install(["buildah"], why=f"images are built with it: {purpose}")
     return Buildah()
 
 
 @functools.cache
 def base_problem(program: str) -> str | None:
-    """Run a container of the public base, as the steps of a build do. Returns why that failed; None if it worked.
+    """Run a container of the public base, like the steps of a build. Returns why this failed; None if it worked.
 
-    The base is pulled if the engine does not have it.
+    The engine pulls the base if it does not have it.
     """
     say(f"      ...  trying {program} with {PUBLIC_BASE}")
     try:
@@ -81,7 +83,7 @@ def base_problem(program: str) -> str | None:
 
 @dataclass(frozen=True)
 class DockerLike:
-    """docker or podman; the base comes from their registry, as the Dockerfile says."""
+    """docker or podman. They pull the base image that the Dockerfile names."""
 
     program: str
 
@@ -102,12 +104,12 @@ class DockerLike:
 
 
 class Buildah:
-    """buildah with a store of its own, in our folder: nothing that the machine's owner keeps is touched."""
+    """buildah with its own store in our folder, so the machine's other images are not touched."""
 
     def __init__(self) -> None:
         folder = paths.home() / "images"
         self._store = ("--root", str(folder / "store"), "--runroot", str(folder / "run"))
-        # Neither user namespaces nor a container runtime of its own: it works as root in a plain sandbox.
+        # chroot isolation works as root in a plain sandbox, without user namespaces or a container runtime.
         self._environment = {"STORAGE_DRIVER": "overlay", **os.environ, "BUILDAH_ISOLATION": "chroot"}
 
     def ingredients(self) -> tuple[str, ...]:
@@ -135,10 +137,12 @@ class Buildah:
         return reference
 
     def _bud(self, context: Path, reference: str, *arguments: str) -> None:
-        # The host's certificates are lent to the build, for machines behind a proxy that signs TLS anew; a volume of a
-        # build leaves nothing in a layer.
-        lent = ["--volume", "/etc/ssl/certs:/etc/ssl/certs:ro"] if arguments and Path("/etc/ssl/certs").is_dir() else []
-        command = ["buildah", *self._store, "bud", "--layers", *lent, *arguments, "--tag", reference, str(context)]
+        # Mount the host's certificates for machines behind a proxy that re-signs TLS. A volume of a build leaves no
+        # files in a layer.
+        volumes = (
+            ["--volume", "/etc/ssl/certs:/etc/ssl/certs:ro"] if arguments and Path("/etc/ssl/certs").is_dir() else []
+        )
+        command = ["buildah", *self._store, "bud", "--layers", *volumes, *arguments, "--tag", reference, str(context)]
         _build(command, reference, self._environment)
 
     def _run(self, verb: str, *arguments: str, seconds: float = 60) -> str:
@@ -150,17 +154,17 @@ def _target(target: str) -> list[str]:
 
 
 def _build(command: Sequence[str], reference: str, environment: Mapping[str, str]) -> None:
-    """Run a build with its output in a log file, and show the end of it if the build fails."""
+    """Run a build with its output in a log file, and show the end of the log if the build fails."""
     name = reference.rpartition("/")[2].partition(":")[0]
     log = paths.logs() / f"image-{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
     for tries_left in reversed(range(_BUILD_TRIES)):
         with log.open("a") as stream:
-            ended = subprocess.run(
+            process = subprocess.run(
                 command, stdout=stream, stderr=subprocess.STDOUT, env=environment, check=False, timeout=_BUILD_SECONDS
             )
-        if not ended.returncode:
+        if not process.returncode:
             return
         if tries_left:
             say(f"the build of image `{name}` failed, trying again: {log}")

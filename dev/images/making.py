@@ -1,4 +1,4 @@
-"""Build what changed, deliver what is missing."""
+"""Build changed images and deliver missing ones."""
 
 import tempfile
 from collections.abc import Iterable
@@ -13,39 +13,39 @@ from dev.images.catalogue import IMAGES, Image
 
 
 def ensure(connection: Connection, names: Iterable[str] = tuple(IMAGES)) -> dict[str, str]:
-    """Make sure that the cluster can run the images; returns the reference of each, e.g. for a pod's spec.
+    """Make sure that the cluster can run the images, and return their references by name, e.g. for a pod's spec.
 
     Raises:
-        ClusterError: there is no such image, or a build or push failed.
+        ClusterError: an image does not exist in the catalogue, or a build or push failed.
     """
     return _all(connection, delivery.prefix(connection), names)
 
 
 def build(names: Iterable[str] = tuple(IMAGES), prefix: str = delivery.LOCAL) -> dict[str, str]:
-    """Build the images without a cluster; returns the reference that each has in the engine's own store.
+    """Build the images without a cluster, and return their references in the engine's own store.
 
     Args:
         names: the images.
-        prefix: what comes before an image's name, if a later `ensure` is to find it.
+        prefix: prefix of the image names, so that a later `ensure` finds the images.
     """
     return _all(None, prefix, names)
 
 
 def ensure_one(connection: Connection, image: Image) -> str:
-    """The same for an image that is not in the catalogue, such as one of a benchmark; returns its reference."""
+    """Make sure that the cluster can run an image, which need not be in the catalogue, and return its reference."""
     engine = engines.find()
     with paths.lock("images"):
         return _one(engine, connection, delivery.prefix(connection), image)
 
 
 def _all(connection: Connection | None, prefix: str, names: Iterable[str]) -> dict[str, str]:
-    wanted = list(names)
-    unknown = [name for name in wanted if name not in IMAGES]
+    requested = list(names)
+    unknown = [name for name in requested if name not in IMAGES]
     if unknown:
         raise ClusterError(f"there is no image {', '.join(unknown)}", hint=f"there are: {', '.join(IMAGES)}")
     engine = engines.find()
     with paths.lock("images"):
-        references = {name: _one(engine, connection, prefix, IMAGES[name]) for name in wanted}
+        references = {name: _one(engine, connection, prefix, IMAGES[name]) for name in requested}
     progress.finished("images")
     return references
 

@@ -1,4 +1,4 @@
-"""An image's inputs, copied aside and hashed: what is hashed is what is built, even while somebody edits the files."""
+"""Copy and hash an image's inputs, so that the build uses exactly the hashed files even if somebody edits them."""
 
 import hashlib
 import shutil
@@ -11,12 +11,12 @@ _TAG_LENGTH = 16
 
 
 def stage(image: Image, folder: Path, ingredients: Sequence[str]) -> str:
-    """Copy the image's inputs to `folder` and return the tag that stands for them.
+    """Copy the image's inputs to `folder` and return the tag, a hash of them.
 
     Args:
-        image: what is built.
-        folder: an empty folder; becomes the build context.
-        ingredients: what else decides the result, e.g. the recipe of the base.
+        image: the image to build.
+        folder: an empty folder, which becomes the build context.
+        ingredients: other inputs of the result, e.g. the recipe of the base.
     """
     digest = hashlib.sha256("\0".join((image.name, *ingredients)).encode())
     for file in image.files():
@@ -24,7 +24,7 @@ def stage(image: Image, folder: Path, ingredients: Sequence[str]) -> str:
         copy = folder / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(file, copy)
-        # Modes other than "may be run" depend on the umask of whoever checked the files out.
+        # Only the executable bit is hashed, because other mode bits depend on the umask at checkout.
         runnable = bool(copy.stat().st_mode & 0o100)
         copy.chmod(0o755 if runnable else 0o644)
         content = copy.read_bytes()

@@ -1,4 +1,4 @@
-"""The operator on a cluster: the chart with the images of the work tree.
+"""Install the operator on a cluster: the chart with the images of the work tree.
 
 from dev.install import install
 install(connection, images.ensure(connection, IMAGES))

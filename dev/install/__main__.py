@@ -1,4 +1,4 @@
-"""Build the image and install the operator on the cluster: `python -m dev.install [--uninstall | --reader=node]`."""
+"""Build the image and install the operator on the cluster: `python -m dev.install [--uninstall | --reader=api]`."""
 
 import argparse
 import sys
@@ -12,17 +12,17 @@ from dev.install import IMAGES, NAMESPACE, install, uninstall
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m dev.install", description=__doc__)
     parser.add_argument("--uninstall", action="store_true", help="take the operator away; runs stay")
-    parser.add_argument("--reader", choices=("api", "node"), default="api", help="how the collector reads logs")
-    chosen = parser.parse_args(arguments)
+    parser.add_argument("--reader", choices=("node", "api"), default="node", help="how the collector reads logs")
+    options = parser.parse_args(arguments)
     try:
         cluster = connection.load()
-        if chosen.uninstall:
+        if options.uninstall:
             uninstall(cluster)
         else:
-            values = {} if chosen.reader == "api" else {"collector": {"reader": chosen.reader}}
+            values = {} if options.reader == "node" else {"collector": {"reader": options.reader}}
             install(cluster, images.ensure(cluster, IMAGES), values)
             print(f"the operator runs in namespace {NAMESPACE}")
     except ClusterError as error:

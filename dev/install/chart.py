@@ -1,4 +1,4 @@
-"""Generated parts of the chart: its copies of the resource definitions and dashboards, and the table of its values."""
+"""Generated parts of the chart: copies of the CRDs and dashboards, and the table of values."""
 
 import json
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _MARK: Final = "# --"
 
 @dataclass(frozen=True)
 class Value:
-    """One documented value of the chart."""
+    """A documented value of the chart."""
 
     name: str
     default: str
@@ -26,9 +26,9 @@ class Value:
 
 
 def generated() -> dict[Path, str]:
-    """Every generated file of the chart with the content it should have.
+    """Every generated file of the chart with its expected content.
 
-    Helm packs only what is below the chart's folder, and links do not survive everywhere: hence copies.
+    Helm packs only files below the chart's folder, and symbolic links do not work everywhere, so files are copied.
     """
     files = {CHART / "files" / "crds" / crd.name: crd.read_text() for crd in sorted((ROOT / "crds").glob("*.yaml"))}
     for dashboard in sorted((ROOT / "dashboards").glob("*.json")):
@@ -39,14 +39,14 @@ def generated() -> dict[Path, str]:
 
 
 def write() -> list[Path]:
-    """Write what is generated; returns the files that changed."""
-    changed = []
+    """Write the generated files and return those that changed."""
+    written_files = []
     for file, content in generated().items():
         if not file.is_file() or file.read_text() != content:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(content)
-            changed.append(file)
-    return changed
+            written_files.append(file)
+    return written_files
 
 
 def table() -> str:
@@ -56,7 +56,7 @@ def table() -> str:
 
 
 def rights() -> str:
-    """What each part may do, as a Markdown table."""
+    """RBAC permissions of each part, as a Markdown table."""
     rows = []
     for part in _PARTS:
         template = (CHART / "templates" / f"{part}.yaml").read_text()
@@ -65,17 +65,17 @@ def rights() -> str:
         for rule, reason in zip(yaml.safe_load(rules), reasons, strict=True):
             group = f" ({rule['apiGroups'][0]})" if rule["apiGroups"][0] else ""
             rows.append(f"| {part} | {', '.join(rule['resources'])}{group} | {', '.join(rule['verbs'])} | {reason} |\n")
-    return "| Who | What | May | Why |\n| --- | --- | --- | --- |\n" + "".join(rows)
+    return "| Part | Resource | Verbs | Purpose |\n| --- | --- | --- | --- |\n" + "".join(rows)
 
 
 def _between(marks: tuple[str, str], content: str, text: str) -> str:
-    """The text with the content between the two marks."""
-    head, _, rest = text.partition(marks[0])
-    return f"{head}{marks[0]}\n{content}{marks[1]}{rest.partition(marks[1])[2]}"
+    """Return the text with the content placed between the two marks."""
+    head, _, tail = text.partition(marks[0])
+    return f"{head}{marks[0]}\n{content}{marks[1]}{tail.partition(marks[1])[2]}"
 
 
 def values() -> list[Value]:
-    """Every value of values.yaml that has a comment, in its order."""
+    """Every value in values.yaml that has a comment, in file order."""
     text = (CHART / "values.yaml").read_text()
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     assert isinstance(root, yaml.MappingNode), "values.yaml is a mapping"
@@ -83,13 +83,13 @@ def values() -> list[Value]:
 
 
 def undocumented() -> list[str]:
-    """Values without a comment; there should be none."""
-    documented = {value.name for value in values()}
-    loaded = yaml.safe_load((CHART / "values.yaml").read_text())
+    """Values without a comment. There should be none."""
+    names = {value.name for value in values()}
+    document = yaml.safe_load((CHART / "values.yaml").read_text())
     return [
         name
-        for name in _leaves(loaded, "")
-        if not any(name == known or name.startswith(f"{known}.") for known in documented)
+        for name in _leaves(document, "")
+        if not any(name == parent or name.startswith(f"{parent}.") for parent in names)
     ]
 
 
@@ -105,10 +105,10 @@ def _walk(node: yaml.MappingNode, lines: list[str], prefix: str) -> Iterator[Val
 
 
 def _comment(lines: list[str], line: int) -> str:
-    """The `# --` comment right above a line; empty where there is none."""
+    """The `# --` comment directly above a line; empty if there is none."""
     words: list[str] = []
-    for above in reversed(lines[:line]):
-        text = above.strip()
+    for previous in reversed(lines[:line]):
+        text = previous.strip()
         if not text.startswith("#"):
             return ""
         if text.startswith(_MARK):

@@ -1,10 +1,12 @@
-"""`helm upgrade --install`, left out where nothing changed."""
+"""Run `helm upgrade --install`, unless nothing changed."""
 
 import hashlib
 import json
 import os
 from collections.abc import Mapping
 from typing import Any, Final
+
+import yaml
 
 from dev.cluster import commands, paths
 from dev.cluster.connection import Connection
@@ -15,13 +17,13 @@ from dev.install import chart
 NAMESPACE: Final = "componentrun-system"
 RELEASE: Final = "componentrun"
 IMAGES: Final = ("componentrun", "componentrun-loader")
-"""What the chart needs; without the second one it is installed without the loader."""
+"""Images of the chart. Without the second image, the chart is installed without the loader."""
 _IMAGE, _LOADER_IMAGE = IMAGES
 _FINGERPRINT: Final = "componentrun.dev/installed-from"
 _WAIT: Final = "180s"
 _MOST_LOG: Final = 5000
 _AVAILABLE: Final = {"availableReplicas", "numberAvailable"}
-"""In the status of a workload, where it is not zero."""
+"""Status fields of workloads that are nonzero if a pod is available."""
 
 Values = Mapping[str, Any]
 
@@ -29,31 +31,31 @@ Values = Mapping[str, Any]
 def install(
     connection: Connection, images: Mapping[str, str], values: Values | None = None, namespace: str = NAMESPACE
 ) -> None:
-    """Bring the operator to the cluster, or up to date; returns when it is ready.
+    """Install or update the operator, and wait until it is ready.
 
     Args:
         connection: the cluster.
-        images: references by name, as `dev.images.ensure` returns them; those of `IMAGES`.
-        values: further values of the chart, nested as in its values.yaml.
-        namespace: where the operator lives; another one for a second operator.
+        images: references of `IMAGES` by name, as returned by `dev.images.ensure`.
+        values: additional values of the chart, nested as in its values.yaml.
+        namespace: the operator's namespace. A second operator needs another one.
 
     Raises:
-        ClusterError: helm failed, or the operator did not become ready; with what its pods say.
+        ClusterError: helm failed, or the operator did not become ready. Contains the state of its pods.
     """
-    given = {**(values or {}), "image": _named(images[_IMAGE]), "loader": _loader(values or {}, images)}
-    wanted = _fingerprint(given)
+    chart_values = {**(values or {}), "image": _named(images[_IMAGE]), "loader": _loader(values or {}, images)}
+    fingerprint = _fingerprint(chart_values)
     release = Release(connection, namespace)
     with paths.lock("install"):
-        if release.fingerprint() == wanted and release.ready():
+        if release.fingerprint() == fingerprint and release.ready():
             return
         with step(f"installing the operator with helm in namespace {namespace}"):
-            release.create_namespace(_standard(given))
-            release.upgrade(given)
-            release.remember(wanted)
+            release.create_namespace(_standard(chart_values))
+            release.upgrade(chart_values)
+            release.remember(fingerprint)
 
 
 def uninstall(connection: Connection, namespace: str = NAMESPACE) -> None:
-    """Take the operator away; runs and their definitions stay."""
+    """Uninstall the operator. Runs and CRDs are kept."""
     release = Release(connection, namespace)
     with paths.lock("install"), step(f"uninstalling the operator of namespace {namespace}"):
         release.remove()
@@ -61,8 +63,8 @@ def uninstall(connection: Connection, namespace: str = NAMESPACE) -> None:
 
 
 def _loader(values: Values, images: Mapping[str, str]) -> dict[str, Any]:
-    given = dict(values.get("loader", {}))
-    return given | ({"image": _named(images[_LOADER_IMAGE])} if _LOADER_IMAGE in images else {"enabled": False})
+    loader_values = dict(values.get("loader", {}))
+    return loader_values | ({"image": _named(images[_LOADER_IMAGE])} if _LOADER_IMAGE in images else {"enabled": False})
 
 
 def _named(reference: str) -> dict[str, str]:
@@ -71,12 +73,16 @@ def _named(reference: str) -> dict[str, str]:
 
 
 def _standard(values: Values) -> str:
-    """The strictest pod security standard that this allows: log servers read a folder of their node."""
-    return "privileged" if values.get("collector", {}).get("reader") == "node" else "restricted"
+    """The strictest pod security standard that these values allow. Log servers need a host path."""
+    collector = {
+        **yaml.safe_load((chart.CHART / "values.yaml").read_text())["collector"],
+        **values.get("collector", {}),
+    }
+    return "privileged" if collector["enabled"] and collector["reader"] == "node" else "restricted"
 
 
 def _fingerprint(values: Values) -> str:
-    """Stands for the chart's files and the values."""
+    """Hash of the chart's files and the values."""
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
     for file in sorted(path for path in chart.CHART.rglob("*") if path.is_file()):
         digest.update(f"\0{file.relative_to(chart.CHART)}\0".encode())
@@ -85,7 +91,7 @@ def _fingerprint(values: Values) -> str:
 
 
 class Release:
-    """The release of one namespace, handled with helm and kubectl."""
+    """The Helm release in one namespace, managed with helm and kubectl."""
 
     def __init__(self, connection: Connection, namespace: str) -> None:
         self._namespace = namespace
@@ -93,7 +99,7 @@ class Release:
         self._environment = os.environ | {
             "KUBECONFIG": str(connection.kubeconfig),
             "PATH": f"{connection.bin_dir}{os.pathsep}{os.environ.get('PATH', '')}",
-            # Nothing of the person's own helm is read or changed.
+            # The user's own helm configuration is neither read nor changed.
             "HELM_PLUGINS": os.devnull,
         }
 
@@ -104,7 +110,7 @@ class Release:
         return commands.run(["kubectl", *arguments], env=self._environment, stdin=stdin, timeout=300)
 
     def create_namespace(self, standard: str) -> None:
-        """The operator's own namespace, which holds to this pod security standard."""
+        """Create the operator's namespace, which enforces this pod security standard."""
         labels = {f"pod-security.kubernetes.io/{mode}": standard for mode in ("enforce", "warn")}
         document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self._namespace, "labels": labels}}
         self.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=json.dumps(document))
@@ -114,8 +120,8 @@ class Release:
         if self._interrupted():
             say("an earlier helm was interrupted: removing what it left (runs and their definitions stay)")
             self.remove()
-        # A test may have applied the resource definitions before: they are taken over. Helm 4 applies on the server,
-        # which calls single fields of others a conflict; Helm 3 knows no conflicts.
+        # Take ownership of CRDs that a test may have applied before. Helm 4 uses server-side apply, which reports
+        # fields of other owners as conflicts. Helm 3 has no conflicts.
         old = self.helm("version", "--template={{.Version}}").startswith("v3")
         flags = [
             "--take-ownership",
@@ -134,7 +140,7 @@ class Release:
         self.helm("uninstall", RELEASE, self._where, "--ignore-not-found", "--wait", f"--timeout={_WAIT}")
 
     def fingerprint(self) -> str:
-        """What is installed; empty where nothing is."""
+        """Fingerprint of the installed release; empty if nothing is installed."""
         path = "jsonpath={.metadata.annotations.componentrun\\.dev/installed-from}"
         return self.kubectl("get", "namespace", self._namespace, "--ignore-not-found", f"--output={path}").strip()
 
@@ -142,15 +148,15 @@ class Release:
         self.kubectl("annotate", "--overwrite", "namespace", self._namespace, f"{_FINGERPRINT}={fingerprint}")
 
     def ready(self) -> bool:
-        """Whether every workload has a pod that works."""
+        """Whether every workload has an available pod."""
         kinds = "deployments,statefulsets,daemonsets"
-        listed = json.loads(self.kubectl("get", kinds, self._where, "--output=json"))["items"]
-        return bool(listed) and all(_AVAILABLE & item.get("status", {}).keys() for item in listed)
+        items = json.loads(self.kubectl("get", kinds, self._where, "--output=json"))["items"]
+        return bool(items) and all(_AVAILABLE & item.get("status", {}).keys() for item in items)
 
     def _interrupted(self) -> bool:
-        """Whether a helm that was killed left its lock; every later one would be refused."""
-        listed = json.loads(self.helm("list", self._where, "--pending", "--filter", f"^{RELEASE}$", "--output=json"))
-        return bool(listed)
+        """Whether a killed helm left the release locked. Later helm commands would be rejected."""
+        releases = json.loads(self.helm("list", self._where, "--pending", "--filter", f"^{RELEASE}$", "--output=json"))
+        return bool(releases)
 
     def _told_by_pods(self) -> str:
         selector = f"--selector=app.kubernetes.io/instance={RELEASE}"

@@ -31,31 +31,31 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code: 0 if the steady tenant noticed nothing."""
+    """Run the command and return the exit code: 0 if the steady tenant was not affected."""
     parser = argparse.ArgumentParser(prog="python -m dev.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--kill-every", type=float, default=60, metavar="SECONDS")
     parser.add_argument("--replicas", type=int, default=2, help="operators: one works, the others stand by")
     parser.add_argument("--report", type=Path, help="file for the report, besides standard output")
-    chosen = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
         connection = cluster.load()
-        built = images.ensure(connection, [*IMAGES, "test-components"])
-        # The node is small, and never to be the reason why a pod of the steady tenant waits.
+        references = images.ensure(connection, [*IMAGES, "test-components"])
+        # The node is small, and its capacity must never be the reason why a pod of the steady tenant waits.
         agents = {"resources": {"requests": {"cpu": "1m", "memory": "16Mi"}}}
-        install(connection, built, {"operator": {"replicas": chosen.replicas}, "agents": agents})
-        report = soak(connection, built["test-components"], chosen.minutes, chosen.kill_every)
+        install(connection, references, {"operator": {"replicas": options.replicas}, "agents": agents})
+        report = soak(connection, references["test-components"], options.minutes, options.kill_every)
     except ClusterError as error:
         say(f"error: {error}")
         return 2
     print(report.to_json())
-    if chosen.report is not None:
-        chosen.report.write_text(report.to_json() + "\n", encoding="utf-8")
+    if options.report is not None:
+        options.report.write_text(report.to_json() + "\n", encoding="utf-8")
     return 1 if report.problems else 0
 
 
 def soak(connection: Connection, image: str, minutes: float, kill_every: float) -> Report:
-    """Let the three tenants work for so long, and kill parts meanwhile; what became of it."""
+    """Run the three tenants for `minutes`, kill parts meanwhile, and return the report."""
     store = urlsplit(connection.lake.endpoint)
     wire = Wire(store.hostname or "", store.port or 80, here=store.hostname or "")
     endpoint = f"http://{store.hostname}:{wire.port}"
@@ -78,26 +78,27 @@ def soak(connection: Connection, image: str, minutes: float, kill_every: float) 
     add_times(report, steady.submitted, pods.seen, kills)
     restarts.note(look(steady.tenant))
     report.unexpected_restarts, report.problems = restarts.counts, report.problems + restarts.problems
-    for other in (hanging, edited):
-        ended = [run for run in other.runs() if phase_of(run) in TERMINAL]
-        report.others[other.tenant.namespace] = dict(Counter(run["status"].get("reason", "") for run in ended))
+    for disturber in (hanging, edited):
+        ended_runs = [run for run in disturber.runs() if phase_of(run) in TERMINAL]
+        report.others[disturber.tenant.namespace] = dict(Counter(run["status"].get("reason", "") for run in ended_runs))
     report.disturbances = {"hangs": hanging.hangs, "edits": edited.edits}
-    report.problems += [f"{steady.tenant.namespace}: {refused}" for refused in steady.refused]
+    report.problems += [f"{steady.tenant.namespace}: {message}" for message in steady.refusals]
     report.problems += [
         f"{worker.tenant.namespace} ended early: {worker.broken}" for worker in workers if worker.broken
     ]
-    report.problems += [f"there were no {what}" for what, count in report.disturbances.items() if not count]
+    report.problems += [f"there were no {kind}" for kind, count in report.disturbances.items() if not count]
     for worker in workers:
         worker.tenant.delete()
+    wire.close()
     return report
 
 
 def _kill_now_and_then(tenant: Tenant, restarts: Restarts, seconds: float, every: float) -> list[float]:
-    """Kill the operator that works and the collector each time; when, in seconds of the monotonic clock."""
+    """Kill the active operator and the collector at intervals. Returns the times of the kills (monotonic clock)."""
     kills: list[float] = []
     end = time.monotonic() + seconds
     while time.monotonic() + every < end:
-        time.sleep(every)  # the soak's own rhythm, no condition to wait for
+        time.sleep(every)  # a fixed interval; there is no condition to wait for
         kills.append(time.monotonic())
         kill_parts(tenant, restarts)
         say(f"kill {len(kills)}: operator and collector; {end - time.monotonic():.0f} s to go")

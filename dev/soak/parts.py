@@ -1,4 +1,4 @@
-"""Operator and collector of the installed release: kill them, and notice when one ends that nobody killed."""
+"""Operator and collector of the installed release: kill them, and detect unexpected restarts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PARTS: Final = ("operator", "collector")
 
 @dataclass(frozen=True)
 class Instance:
-    """A pod of a part, and how often its container was restarted."""
+    """A pod of a part, and its restart count."""
 
     part: str
     pod: str
@@ -29,38 +29,42 @@ class Instance:
 
 @dataclass
 class Restarts:
-    """Counts ends of parts that the soak did not cause.
+    """Counts restarts of parts that the soak did not cause.
 
-    A container that the kubelet started again has a restart count for as long as its pod lives. So `note` has to be
-    called right before a pod is killed, and at the end.
+    A container's restart count exists only as long as its pod, so `note` must be called directly before a pod is
+    killed, and at the end.
     """
 
     killed: set[str] = field(default_factory=set)
-    """Names of pods that the soak has killed."""
+    """Names of pods that the soak killed."""
     counts: dict[str, int] = field(default_factory=dict)
-    """Unexpected ends, by part."""
+    """Unexpected restarts, by part."""
     problems: list[str] = field(default_factory=list)
-    _known: dict[str, Instance] = field(default_factory=dict)
+    _instances: dict[str, Instance] = field(default_factory=dict)
 
-    def start(self, found: Iterable[Instance]) -> None:
-        """These are there at the beginning; what was before does not count."""
-        self._known = {item.pod: item for item in found}
+    def start(self, instances: Iterable[Instance]) -> None:
+        """Record the initial instances. Earlier restarts do not count."""
+        self._instances = {item.pod: item for item in instances}
 
-    def note(self, found: Iterable[Instance]) -> None:
-        """Count what has happened since the last call."""
-        now = {item.pod: item for item in found}
+    def note(self, instances: Iterable[Instance]) -> None:
+        """Count the unexpected restarts since the last call."""
+        now = {item.pod: item for item in instances}
         for pod, item in now.items():
-            before = self._known[pod].restarts if pod in self._known else 0
-            if pod not in self.killed and item.restarts > before:
-                self._count(item, item.restarts - before, f"restarted {item.restarts - before} times by the kubelet")
-        for pod, item in self._known.items():
+            previous_restarts = self._instances[pod].restarts if pod in self._instances else 0
+            if pod not in self.killed and item.restarts > previous_restarts:
+                self._count(
+                    item,
+                    item.restarts - previous_restarts,
+                    f"restarted {item.restarts - previous_restarts} times by the kubelet",
+                )
+        for pod, item in self._instances.items():
             if pod not in now and pod not in self.killed:
                 self._count(item, 1, "gone")
-        self._known = now
+        self._instances = now
 
-    def _count(self, item: Instance, ends: int, what: str) -> None:
+    def _count(self, item: Instance, ends: int, event: str) -> None:
         self.counts[item.part] = self.counts.get(item.part, 0) + ends
-        self.problems.append(f"pod {item.pod} of the {item.part}, which nobody killed, was {what}")
+        self.problems.append(f"pod {item.pod} of the {item.part}, which nobody killed, was {event}")
 
 
 def look(tenant: Tenant) -> list[Instance]:
@@ -69,11 +73,11 @@ def look(tenant: Tenant) -> list[Instance]:
 
 
 def kill_parts(tenant: Tenant, restarts: Restarts) -> None:
-    """Kill the operator that works, and all collectors."""
+    """Kill the active operator and all collectors."""
     restarts.note(look(tenant))
     operators, collectors = (_pods(tenant, part) for part in PARTS)
-    listed = tenant.kubectl("get", "leases", "-n", NAMESPACE, "--output=jsonpath={.items[*].spec.holderIdentity}")
-    holder = holder_among([pod.metadata.name for pod in operators], listed.stdout)
+    output = tenant.kubectl("get", "leases", "-n", NAMESPACE, "--output=jsonpath={.items[*].spec.holderIdentity}")
+    holder = holder_among([pod.metadata.name for pod in operators], output.stdout)
     for part, pod in (
         *(("operator", pod) for pod in operators if pod.metadata.name == holder),
         *(("collector", pod) for pod in collectors),
@@ -83,15 +87,15 @@ def kill_parts(tenant: Tenant, restarts: Restarts) -> None:
 
 
 def holder_among(pods: list[str], holders: str) -> str:
-    """The pod that holds the Lease; the first one if none does; empty if there is no pod."""
+    """The pod that holds the Lease, or the first pod if none does; empty if there are no pods."""
     return next((pod for pod in pods if pod in holders), pods[0] if pods else "")
 
 
 def kill(tenant: Tenant, part: str, pod: Any) -> None:
-    """SIGKILL the process, on a machine of ours, and delete the pod by force.
+    """Send SIGKILL to the process if the cluster is our own, and force-delete the pod.
 
-    Without SIGKILL it would have some seconds to end in order. Without the deletion the kubelet would wait longer
-    before each restart of the container, up to five minutes, and the soak would measure that.
+    Without SIGKILL, the process would have time to shut down in order. Without the deletion, the soak would measure
+    the kubelet's restart backoff, which grows to five minutes.
     """
     if tenant.connection.own and process.processes_of(pod, part):
         process.kill(pod, part)

@@ -1,4 +1,4 @@
-"""What became of the steady tenant's runs."""
+"""Report about the steady tenant's runs."""
 
 from __future__ import annotations
 
@@ -20,43 +20,43 @@ if TYPE_CHECKING:
 __all__ = ["LONGEST_SECONDS", "Report", "add_times", "look_at"]
 
 LONGEST_SECONDS: Final = 2.0
-"""The 99th percentile from a run's creation to its pod must be shorter."""
+"""Upper limit for the 99th percentile of the time from a run's creation to its pod."""
 AFTER_A_KILL_SECONDS: Final = 5.0
 """Runs created within this time after a kill are left out of the second set of figures."""
 _END_SECONDS: Final = 600.0
-"""For all runs to end and have their events, from the end of the disturbances."""
+"""Time for all runs to end and deliver their events, after the disturbances have ended."""
 _FEWEST: Final = 100
-"""Runs without which a 99th percentile says nothing."""
+"""Minimum number of runs for a meaningful 99th percentile."""
 
 
 @dataclass
 class Report:
-    """Figures, and what is wrong."""
+    """Figures and problems of a soak."""
 
     minutes: float
     kills: int
     runs: int = 0
     skipped: int = 0
-    """How often the steady tenant created no run, as too many of its pods were there."""
+    """How often the steady tenant created no run because too many of its runs had a pod."""
     seconds_to_pod: dict[str, float] = field(default_factory=dict)
-    """Of all runs of the steady tenant."""
+    """Percentiles of all runs of the steady tenant."""
     seconds_to_pod_between_kills: dict[str, float] = field(default_factory=dict)
-    """Of those that were not created within 5 seconds after a kill."""
+    """Percentiles of runs that were not created within 5 seconds after a kill."""
     unexpected_restarts: dict[str, int] = field(default_factory=dict)
-    """Ends of parts that the soak did not cause, by part."""
+    """Restarts of parts that the soak did not cause, by part."""
     disturbances: dict[str, int] = field(default_factory=dict)
-    """What the other tenants did."""
+    """Number of disturbances by the other tenants."""
     others: dict[str, dict[str, int]] = field(default_factory=dict)
     """Ended runs of the other tenants, by reason."""
     problems: list[str] = field(default_factory=list)
 
     def to_json(self) -> str:
-        """For people and machines."""
+        """The report as JSON."""
         return json.dumps(asdict(self), indent=2)
 
 
 def look_at(report: Report, tenant: Tenant, submitted: list[Submitted]) -> None:
-    """Wait for the end of all runs of the tenant, and add what is wrong with them to the report."""
+    """Wait until all runs of the tenant have ended, and add their problems to the report."""
     report.runs = len(submitted)
     deadline = time.monotonic() + _END_SECONDS
     for item in submitted:
@@ -66,13 +66,13 @@ def look_at(report: Report, tenant: Tenant, submitted: list[Submitted]) -> None:
             report.problems.append(f"{item.name}: {problem}")
         elif item.kind == "chatty":
             report.problems += _lines_missing(tenant, item.name)
-    rows, wanted = _rows(tenant), ROWS * sum(item.kind == "rows" for item in submitted)
-    if rows != wanted:
-        report.problems.append(f"table {TABLE} has {rows} rows; {wanted} were written")
+    rows, expected = _rows(tenant), ROWS * sum(item.kind == "rows" for item in submitted)
+    if rows != expected:
+        report.problems.append(f"table {TABLE} has {rows} rows; {expected} were written")
 
 
 def problem_of(status: Mapping[str, Any]) -> str:
-    """What is wrong with a run that was to succeed in one attempt and have all of its events; empty if nothing is."""
+    """Why a run did not succeed in one attempt with all of its events; empty if it did."""
     attempts = len(status.get("attempts") or ())
     if status.get("phase") != "Succeeded" or attempts != 1:
         return f"{status.get('phase')} {status.get('reason')} after {attempts} attempts: {status.get('message')}"
@@ -80,7 +80,7 @@ def problem_of(status: Mapping[str, Any]) -> str:
 
 
 def _last_status(tenant: Tenant, name: str, deadline: float) -> dict[str, Any]:
-    """The run's status once it has ended and all of its events are delivered, or what it was at the deadline."""
+    """The run's status when it has ended and all its events are delivered, or its status at the deadline."""
     try:
         run = tenant.wait(name, _has_all_events, timeout=deadline - time.monotonic())
     except TimeoutError:
@@ -89,17 +89,17 @@ def _last_status(tenant: Tenant, name: str, deadline: float) -> dict[str, Any]:
 
 
 def _has_all_events(run: Mapping[str, Any]) -> bool:
-    """Whether the run has ended and nothing more is to come."""
+    """Whether the run has ended and all its events are delivered."""
     return phase_of(run) in TERMINAL and bool((run["status"].get("events") or {}).get("delivered"))
 
 
 def _lines_missing(tenant: Tenant, name: str) -> list[str]:
-    printed = sorted(f"line {number} of {LINES}" for number in range(1, LINES + 1))
-    found = sorted(event.message for event in tenant.events(name) if event.source == "component")
-    if found == printed:
+    expected = sorted(f"line {number} of {LINES}" for number in range(1, LINES + 1))
+    actual = sorted(event.message for event in tenant.events(name) if event.source == "component")
+    if actual == expected:
         return []
-    doubled = len(found) - len(set(found))
-    return [f"{name}: {len(set(printed) - set(found))} lines are missing, {doubled} are doubled"]
+    doubled = len(actual) - len(set(actual))
+    return [f"{name}: {len(set(expected) - set(actual))} lines are missing, {doubled} are doubled"]
 
 
 def _rows(tenant: Tenant) -> int:
@@ -110,22 +110,24 @@ def _rows(tenant: Tenant) -> int:
 def add_times(
     report: Report, submitted: Sequence[Submitted], first_pods: Mapping[str, float], kills: Sequence[float]
 ) -> None:
-    """Add the times from creation to first pod, and what is wrong with them.
+    """Add the times from creation to first pod to the report, and problems with them.
 
     Args:
-        report: is added to.
+        report: the report to extend.
         submitted: the runs.
-        first_pods: when the first pod of each was seen.
-        kills: when parts were killed.
+        first_pods: time when the first pod of each run was observed.
+        kills: times when parts were killed.
     """
-    seen = [item for item in submitted if item.name in first_pods]
-    if len(seen) < len(submitted):
-        report.problems.append(f"{len(submitted) - len(seen)} runs had no pod")
-    if len(seen) < _FEWEST:
-        report.problems.append(f"{len(seen)} runs had a pod; too few for a 99th percentile")
-    quiet = [item for item in seen if not any(0 <= item.created - kill < AFTER_A_KILL_SECONDS for kill in kills)]
-    report.seconds_to_pod = _figures(seen, first_pods)
-    report.seconds_to_pod_between_kills = _figures(quiet, first_pods)
+    started = [item for item in submitted if item.name in first_pods]
+    if len(started) < len(submitted):
+        report.problems.append(f"{len(submitted) - len(started)} runs had no pod")
+    if len(started) < _FEWEST:
+        report.problems.append(f"{len(started)} runs had a pod; too few for a 99th percentile")
+    undisturbed = [
+        item for item in started if not any(0 <= item.created - kill < AFTER_A_KILL_SECONDS for kill in kills)
+    ]
+    report.seconds_to_pod = _figures(started, first_pods)
+    report.seconds_to_pod_between_kills = _figures(undisturbed, first_pods)
     p99 = report.seconds_to_pod.get("p99", 0.0)
     if p99 >= LONGEST_SECONDS:
         report.problems.append(f"p99 from create to pod is {p99:.2f} s; less than {LONGEST_SECONDS} is wanted")
@@ -136,5 +138,5 @@ def _figures(runs: Sequence[Submitted], first_pods: Mapping[str, float]) -> dict
     waits = sorted(first_pods[item.name] - item.created for item in runs)
     if len(waits) <= 1:
         return {}
-    cuts = statistics.quantiles(waits, n=100, method="inclusive")
-    return {"p50": round(cuts[49], 3), "p99": round(cuts[98], 3), "max": round(waits[-1], 3)}
+    quantiles = statistics.quantiles(waits, n=100, method="inclusive")
+    return {"p50": round(quantiles[49], 3), "p99": round(quantiles[98], 3), "max": round(waits[-1], 3)}

@@ -1,4 +1,4 @@
-"""What each tenant of the soak does, in a thread of its own, until it is told to stop."""
+"""The tenants of the soak. Each works in its own thread until it is stopped."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 __all__ = ["Edited", "Hanging", "Steady", "Submitted"]
 
 TINY: Final = {"limits": {"cpu": "200m", "memory": "128Mi"}, "requests": {"cpu": "1m", "memory": "16Mi"}}
-"""So little set aside that a small node has room for the pods of all tenants."""
+"""Requests so small that the pods of all tenants fit on a small node."""
 LINES: Final = 40
 LINES_A_SECOND: Final = 10
 ROWS: Final = 25
 TABLE: Final = "out.c-soak.rows"
 _MOST_PODS: Final = 8
-"""Runs of the steady tenant that have a pod at a time: a small node must never be the reason why a pod waits. Those
-that still wait for a pod don't count: a tenant that stops to create runs while none starts would not notice it."""
+"""Maximum number of the steady tenant's runs that have a pod, so that a small node never makes a pod wait. Runs without
+a pod don't count: a tenant that stopped creating runs while none starts would not detect the problem."""
 
 
 @dataclass
 class Submitted:
-    """One run, and when it was created (seconds of the monotonic clock)."""
+    """A run and its creation time (seconds of the monotonic clock)."""
 
     name: str
     kind: str
@@ -45,28 +45,28 @@ class Submitted:
 
 @dataclass
 class _Worker:
-    """A thread that repeats `step` until `stop`."""
+    """A thread that calls `step` repeatedly until `stop` is called."""
 
     tenant: Tenant
     every: float
     stopped: threading.Event = field(default_factory=threading.Event)
-    refused: list[str] = field(default_factory=list)
-    """Requests that the API server refused, and why."""
+    refusals: list[str] = field(default_factory=list)
+    """Requests that the API server rejected, with the reasons."""
     broken: str = ""
-    """Error that ended the thread early."""
+    """The error that ended the thread early; empty if there was none."""
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self.thread = threading.Thread(target=self._repeat, daemon=True)
         self.thread.start()
 
     def stop(self) -> None:
-        """End after the step that is under way."""
+        """Stop the thread after its current step."""
         self.stopped.set()
         self.thread.join()
 
     def step(self) -> None:
-        """Do the tenant's work once."""
+        """Do one unit of the tenant's work."""
         raise NotImplementedError
 
     def _repeat(self) -> None:
@@ -74,31 +74,31 @@ class _Worker:
             try:
                 self.step()
             except (kubernetes.client.ApiException, urllib3.exceptions.HTTPError) as error:
-                self.refused.append(str(error).splitlines()[0])
-            except Exception as error:  # noqa: BLE001 - the top of a thread: the report says that it ended
+                self.refusals.append(str(error).splitlines()[0])
+            except Exception as error:  # noqa: BLE001 - top level of a thread; the report contains the error
                 self.broken = repr(error)
                 return
 
     def runs(self) -> list[dict[str, Any]]:
         """All runs of the tenant."""
-        listed = self.tenant.custom.list_namespaced_custom_object(
+        listing = self.tenant.custom.list_namespaced_custom_object(
             "componentrun.dev", "v1alpha1", self.tenant.namespace, "componentruns"
         )
-        return list(listed["items"])
+        return list(listing["items"])
 
     def unfinished(self) -> int:
-        """How many of its runs have not ended."""
+        """Number of the tenant's runs that have not ended."""
         return sum(phase_of(run) not in TERMINAL for run in self.runs())
 
 
 def has_pod(run: Mapping[str, Any]) -> bool:
-    """Whether the run has started and not ended."""
+    """Whether the run has started but not ended."""
     return bool((run.get("status") or {}).get("attempts")) and phase_of(run) not in TERMINAL
 
 
 @dataclass
 class Steady(_Worker):
-    """Creates runs that print lines and runs that write a table, in turn."""
+    """Alternately creates runs that print lines and runs that write a table."""
 
     image: str = ""
     submitted: list[Submitted] = field(default_factory=list)
@@ -106,7 +106,7 @@ class Steady(_Worker):
     """Steps in which no run was created."""
 
     def step(self) -> None:
-        """Create one run, unless enough of them have a pod."""
+        """Create one run unless the maximum number of runs have a pod."""
         if sum(has_pod(run) for run in self.runs()) >= _MOST_PODS:
             self.skipped += 1
             return
@@ -123,7 +123,7 @@ class Steady(_Worker):
 
 @dataclass
 class Hanging(_Worker):
-    """Keeps many runs open on a store that answers for a while, and then hangs for longer."""
+    """Keeps many runs open on a store that alternates between short healthy periods and longer hangs."""
 
     wire: Wire | None = None
     image: str = ""
@@ -131,12 +131,12 @@ class Hanging(_Worker):
     answers_for: float = 15
     hangs_for: float = 75
     hangs: int = 0
-    """How often the store began to hang."""
+    """Number of times that the store began to hang."""
     _since: float = field(default_factory=time.monotonic)
     _hangs: bool = False
 
     def step(self) -> None:
-        """Create runs up to the most, and turn the store's answers on or off."""
+        """Create runs up to the maximum, and switch the store's hanging on or off."""
         assert self.wire is not None
         if time.monotonic() - self._since > (self.hangs_for if self._hangs else self.answers_for):
             self._hangs, self._since = not self._hangs, time.monotonic()
@@ -147,7 +147,7 @@ class Hanging(_Worker):
             self.tenant.run(self.image, "rows", "5", output=output, resources=TINY, ttlAfterFinished="30s")
 
     def stop(self) -> None:
-        """End, with a store that answers."""
+        """Stop the thread, and let the store answer again."""
         super().stop()
         assert self.wire is not None
         self.wire.mend()
@@ -155,22 +155,22 @@ class Hanging(_Worker):
 
 @dataclass
 class Edited(_Worker):
-    """Creates more runs than its quota has room for, and edits labels of runs and pods."""
+    """Creates more runs than its quota allows, and edits labels of runs and pods."""
 
     image: str = ""
     most: int = 12
     edits: int = 0
-    """How many labels were edited."""
-    moments: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311 - a test's choice
+    """Number of edited labels."""
+    moments: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311 - not used for security
 
     def quota(self, pods: int) -> None:
-        """Allow so many pods at a time."""
+        """Set a quota of `pods` pods."""
         self.tenant.core.create_namespaced_resource_quota(
             self.tenant.namespace, {"metadata": {"name": "few"}, "spec": {"hard": {"pods": str(pods)}}}
         )
 
     def step(self) -> None:
-        """Create runs up to the most, and edit one object."""
+        """Create runs up to the maximum, and edit the labels of one object."""
         runs = self.runs()
         open_runs = [run["metadata"]["name"] for run in runs if phase_of(run) not in TERMINAL]
         for _ in range(self.most - len(open_runs)):

@@ -1,4 +1,4 @@
-"""When the first pod of each run was seen, by a watch of this process."""
+"""Record when a watch of this process first observed a pod of each run."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class FirstPods:
     """Watches the pods of a namespace from `start` on."""
 
     def __init__(self, tenant: Tenant) -> None:
-        """Nothing is watched yet."""
+        """Create the watcher without starting it."""
         self._tenant = tenant
         self.seen: dict[str, float] = {}
-        """By run: seconds of the monotonic clock at which its first pod was seen."""
+        """For each run, when its first pod was observed (seconds of the monotonic clock)."""
 
     def start(self) -> None:
-        """Begin."""
+        """Start to watch."""
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
@@ -40,4 +40,4 @@ class FirstPods:
                     if run is not None:
                         self.seen.setdefault(run, time.monotonic())
             except (kubernetes.client.ApiException, urllib3.exceptions.HTTPError):
-                continue  # watched anew; pods that came meanwhile are listed first
+                continue  # the next watch first lists pods that were created meanwhile

@@ -1,7 +1,7 @@
 """Fixtures of the end-to-end cases: the real cluster with the operator installed, and a namespace for each test.
 
-Nothing is faked here. `make test` has brought the cluster up and installed the operator before; run alone, these
-tests say what is missing.
+Nothing is faked. `make test` starts the cluster and installs the operator first. If these tests run alone, they report
+what is missing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 from dev.cluster import connection as cluster_connection
 from dev.images import ensure
 from e2e import tenant as tenants
-from e2e.tenant.told import add_runs
+from e2e.tenant.failure_report import add_runs
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(pytest.mark.e2e)
+        # Show sockets that are left to the garbage collector without failing the case.
+        item.add_marker(pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning"))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -41,12 +43,12 @@ def connection() -> Connection:
 
 @pytest.fixture(scope="session")
 def components(connection: Connection) -> str:
-    """Reference of the image with the small components of the tests."""
+    """Reference of the image with the tests' small components."""
     return ensure(connection, ["test-components"])["test-components"]
 
 
 @pytest.fixture
 def tenant(connection: Connection) -> Iterator[Tenant]:
-    made = tenants.create(connection)
-    yield made
-    made.delete()
+    new_tenant = tenants.create(connection)
+    yield new_tenant
+    new_tenant.delete()

@@ -1,4 +1,4 @@
-"""Rounds of maintenance on the real cluster, one at a time."""
+"""Maintenance rounds on the real cluster, one at a time."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ ENDS_WITHIN_SECONDS = 300
 
 @contextmanager
 def no_other_round(tenant: Tenant) -> Iterator[None]:
-    """Neither the schedule (each hour) nor another test has a round meanwhile.
+    """Prevent rounds by the hourly schedule and by other tests during the block.
 
-    It would do this one's work, and the CronJob keeps only the latest of its jobs that succeeded.
+    Another round would do the work of this one, and the CronJob keeps only its latest successful job.
     """
     cron_job = ("cronjob", "componentrun-maintenance", "--namespace", NAMESPACE)
 
@@ -43,12 +43,12 @@ def no_other_round(tenant: Tenant) -> Iterator[None]:
 
 
 def maintain(tenant: Tenant) -> str:
-    """A round of maintenance, as the schedule would start it; what it logged."""
+    """Start a maintenance round from the CronJob, and return its log."""
     name = f"maintenance-{uuid.uuid4().hex[:8]}"
     system = ("--namespace", NAMESPACE)
     tenant.kubectl("create", "job", name, "--from=cronjob/componentrun-maintenance", *system)
     try:
-        # Whether other tests' Storages are whole is not this test's matter, so it may also have failed.
+        # The round may fail because of other tests' Storages, which this test does not check.
         deadline = time.monotonic() + ENDS_WITHIN_SECONDS
         for conditions in _conditions(tenant, name):
             if "Complete" in conditions or "Failed" in conditions:
@@ -60,7 +60,7 @@ def maintain(tenant: Tenant) -> str:
 
 
 def _conditions(tenant: Tenant, job: str) -> Iterator[str]:
-    """What the job says of itself, whenever it may have changed."""
+    """Yield the job's conditions whenever they may have changed."""
     while True:
         tenant.kubectl("wait", f"job/{job}", "--for=condition=Complete", "--timeout=2s", "--namespace", NAMESPACE,
                        check=False)  # fmt: skip

@@ -1,4 +1,4 @@
-"""From the attacker's side: what a component finds, reaches and can make the platform do."""
+"""Attacks: what a malicious component can find, reach and make the platform do."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ import urllib3
 
 from componentrun.loader.catalog.catalog import Catalog
 from componentrun.loader.reading.scanning import consistent_cut
-from componentrun.wire.agents import GrantIn, GrantOut, StageInPlan, from_json
+from componentrun.wire.agents import StageInPlan, from_json
+from componentrun.wire.grants import GrantIn, GrantOut
 from e2e.tenant import CREDENTIALS
 
 if TYPE_CHECKING:
-    from componentrun.wire.agents import PostPolicy
+    from componentrun.wire.grants import PostPolicy
     from dev.cluster.connection import Connection
     from e2e.tenant import Tenant
 
@@ -29,7 +30,7 @@ def probe(
     tenant: Tenant, components: str, *arguments: str, program: str = "probe", **spec: Any
 ) -> list[dict[str, Any]]:
     name = tenant.run(components, program, *arguments, suspend=True, **spec)
-    # The pod goes once its events are delivered, so the log is followed from its start.
+    # The pod is deleted when its events are delivered, so the log is followed from its start.
     tenant.patch(name, {"suspend": False})
     run = tenant.wait(name)
     assert run["status"]["phase"] == "Succeeded", run["status"]
@@ -57,14 +58,14 @@ def test_a_component_finds_no_grant_no_token_no_key_and_no_privilege(
     with_secret: Tenant, components: str, connection: Connection
 ) -> None:
     store = urlsplit(connection.lake.endpoint)
-    found = probe(
+    findings = probe(
         with_secret, components, f"{store.hostname}:{store.port}",
         input={"tables": [{"source": "in.c-main.words"}]}, configuration=CONFIGURATION,
     )  # fmt: skip
-    assert found[-1]["kind"] == "end", found
-    assert [item for item in found if item["kind"] not in {"end", "network"}] == []
-    # The store is open to the pod as a whole (docs/security.md says why); nothing else is.
-    assert {item["what"] for item in found if item["kind"] == "network"} <= {f"{store.hostname}:{store.port}"}
+    assert findings[-1]["kind"] == "end", findings
+    assert [item for item in findings if item["kind"] not in {"end", "network"}] == []
+    # The pod can reach the whole store (docs/security.md explains why) and nothing else.
+    assert {item["what"] for item in findings if item["kind"] == "network"} <= {f"{store.hostname}:{store.port}"}
 
 
 def test_the_network_is_closed_unless_asked_for(tenant: Tenant, components: str, connection: Connection) -> None:
@@ -72,10 +73,10 @@ def test_the_network_is_closed_unless_asked_for(tenant: Tenant, components: str,
     registry = f"{store.hostname}:{(connection.registry or ':5000').rsplit(':', 1)[1].split('/')[0]}"
     closed = probe(tenant, components, registry)
     assert not [item for item in closed if item["what"] == registry]
-    opened = probe(tenant, components, registry, network={"mode": "bridge"})
-    reached = {item["what"] for item in opened if item["kind"] == "network"}
-    assert registry in reached
-    assert "169.254.169.254:80" not in reached
+    findings = probe(tenant, components, registry, network={"mode": "bridge"})
+    addresses = {item["what"] for item in findings if item["kind"] == "network"}
+    assert registry in addresses
+    assert "169.254.169.254:80" not in addresses
     single = {"egress": [{"cidr": f"{store.hostname}/32", "port": int(registry.rsplit(":", 1)[1])}]}
     assert registry in {item["what"] for item in probe(tenant, components, registry, network=single)}
 
@@ -85,9 +86,9 @@ def test_secrets_appear_in_config_json_and_nowhere_else(with_secret: Tenant, com
     with_secret.wait(name)
     with_secret.wait(name, lambda run: (run["status"].get("events") or {}).get("delivered", False))
     events = with_secret.events(name)
-    told = " ".join(f"{event.message} {event.params}" for event in events)
-    assert "the secret #password is [redacted]" in told
-    assert PASSWORD not in told
+    text = " ".join(f"{event.message} {event.params}" for event in events)
+    assert "the secret #password is [redacted]" in text
+    assert PASSWORD not in text
     assert PASSWORD not in json.dumps(with_secret.get(name))
     assert PASSWORD not in with_secret.kubectl("get", "events", "-o", "json").stdout
     for place in ("deployment/componentrun-operator", "deployment/componentrun-collector"):
@@ -134,22 +135,22 @@ LOOT = "id\n1\n2\n"
 
 @dataclass(frozen=True)
 class Stolen:
-    """Both grants of a run that has published a table, and what a thief may know besides."""
+    """Both grants of a run that has published a table, and other information that a thief may have."""
 
     uid: str
     plan_url: str
-    """Of stage-in."""
+    """URL of stage-in's plan."""
     file_url: str
-    """Of a data file of the table that the run read."""
+    """URL of a data file of the table that the run read."""
     post: PostPolicy
     bucket_url: str
     prefix: str
     own_slice: str
     """Full key of a slice that the run uploaded."""
     own_file: str
-    """URL of the data file that the loader made of it, without a signature."""
+    """Unsigned URL of the data file that the loader created from the slice."""
     secret_file: str
-    """Likewise of a table that the run did not read."""
+    """Unsigned URL of a data file of a table that the run did not read."""
 
     def url(self, key: str) -> str:
         return f"{self.bucket_url}/{key}"
@@ -161,18 +162,21 @@ class Stolen:
         return {"what": what, "method": "POST", "url": self.post.url, "fields": self.post.fields, "key": key}
 
     def denied(self) -> list[dict[str, Any]]:
-        """Everything that must be refused."""
-        other, state = f"{self.prefix}/data/other-1/x.csv", f"{self.prefix}/state/component/configuration/state.json"
-        given, _, query = self.file_url.partition("?")
+        """All requests that must be rejected."""
+        other_object, state = (
+            f"{self.prefix}/data/other-1/x.csv",
+            f"{self.prefix}/state/component/configuration/state.json",
+        )
+        file_url, _, query = self.file_url.partition("?")
         listing = f"{self.bucket_url}?list-type=2&prefix={self.prefix}/"
-        tables = f"{given[: given.index('/', len('http://'))]}/{urlsplit(given).path.split('/')[1]}"
+        tables = f"{file_url[: file_url.index('/', len('http://'))]}/{urlsplit(file_url).path.split('/')[1]}"
         return [
             self.get("no key: list", listing),
             self.get("no key: list the tables' bucket", f"{tables}?list-type=2"),
             self.get("no key: file of a table", self.secret_file),
             self.get("no key: file of the own table", self.own_file),
             self.get("no key: own output", self.url(self.own_slice)),
-            self.get("no key: store", self.url(other), "PUT"),
+            self.get("no key: store", self.url(other_object), "PUT"),
             self.get("no key: delete own output", self.url(self.own_slice), "DELETE"),
             self.get("plan: of another attempt", self.plan_url.replace(f"{self.uid}/1/", f"{self.uid}/2/")),
             self.get("plan: of another run", self.plan_url.replace(self.uid, "other")),
@@ -186,14 +190,14 @@ class Stolen:
             self.get("read: longer", self.file_url.replace("X-Amz-Expires=", "X-Amz-Expires=9")),
             self.get("read: written over", self.file_url, "PUT"),
             self.get("read: deleted", self.file_url, "DELETE"),
-            self.get("read: deleted without its query", given, "DELETE"),
-            self.form("form: another run", other),
+            self.get("read: deleted without its query", file_url, "DELETE"),
+            self.form("form: another run", other_object),
             self.form("form: another attempt", f"{self.prefix}/data/{self.uid}-2/x.csv"),
             self.form("form: a state", state),
             self.form("form: own plan", f"{self.prefix}/runs/{self.uid}/1/stage-in.json"),
             self.form("form: dots", f"{self.post.key_prefix}../../files/x.csv"),
             self.form("form: an input of others", f"{self.prefix}/files/x.csv"),
-            self.form("form: events", f"{self.prefix}/events/{self.uid}/000000000001.jsonl"),
+            self.form("form: events", f"{self.prefix}/events/{self.uid}/000000000001.jsonl.zst"),
         ]
 
 
@@ -227,29 +231,29 @@ async def uploaded(tenant: Tenant, run: str) -> str:
     """Full key of the slice that a run uploaded."""
     store = tenant.store
     prefix = store.layout.data(run, 1)
-    (found,) = [info.key async for info in store.objects(prefix) if "loot" in info.key.removeprefix(prefix)]
-    return found
+    (key,) = [info.key async for info in store.objects(prefix) if "loot" in info.key.removeprefix(prefix)]
+    return key
 
 
 def file_of(tenant: Tenant, table: str) -> str:
-    """URL of a table's only data file, without a signature."""
+    """Unsigned URL of a table's only data file."""
     ((scan,), _) = consistent_cut(Catalog(tenant.settings), [table])
     (file,) = scan.files
     return file.path.replace("s3://", f"{tenant.settings.endpoint}/")
 
 
 def raid(tenant: Tenant, components: str, attempts: list[dict[str, Any]]) -> dict[str, str]:
-    """How each attempt was answered, made by a component in a pod of its own."""
-    found = probe(tenant, components, program="raid", configuration={"parameters": {"attempts": attempts}})
-    assert found[-1] == {"kind": "end", "what": "attempts", "found": len(attempts)}
-    return {item["what"]: item["found"] for item in found[:-1]}
+    """Make each attempt from a component in a separate pod, and return the answers."""
+    findings = probe(tenant, components, program="raid", configuration={"parameters": {"attempts": attempts}})
+    assert findings[-1] == {"kind": "end", "what": "attempts", "found": len(attempts)}
+    return {item["what"]: item["found"] for item in findings[:-1]}
 
 
 def test_a_component_with_both_grants_of_another_run_is_refused_everything_else(
     tenant: Tenant, components: str, stolen: Stolen
 ) -> None:
     answers = raid(tenant, components, stolen.denied())
-    assert {what: found for what, found in answers.items() if found not in {"400", "403", "405"}} == {}
+    assert {name: answer for name, answer in answers.items() if answer not in {"400", "403", "405"}} == {}
     assert tenant.table(LOOT_TABLE) == LOOT
     assert tenant.table(SECRET_TABLE) == "id\nsecret\n"
     assert tenant.table(GIVEN_TABLE) == "id\ngiven\n"
@@ -277,6 +281,6 @@ def test_what_a_run_has_published_stays_though_a_component_writes_over_it(
 def test_a_storage_says_whether_grants_are_kept_apart(tenant: Tenant) -> None:
     tenant.kubectl("wait", "--for=condition=Ready", "storage/main", "--timeout=60s")
     status = json.loads(tenant.kubectl("get", "storage", "main", "-o", "json").stdout)["status"]
-    told = {item["type"]: (item["status"], item["reason"]) for item in status["conditions"]}
-    assert told["Scoped"] == ("True", "SignedForms")
-    assert told["Versioned"] == ("True", "VersionsKept")
+    conditions = {item["type"]: (item["status"], item["reason"]) for item in status["conditions"]}
+    assert conditions["Scoped"] == ("True", "SignedForms")
+    assert conditions["Versioned"] == ("True", "VersionsKept")

@@ -1,4 +1,4 @@
-"""Every query of the dashboard is put to a real Prometheus that scrapes the real operator and collector."""
+"""Every query of the dashboard runs on a real Prometheus that scrapes the real operator and collector."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ SCRAPED_EVERY = 1.0
 
 
 def panels() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(DASHBOARD.read_text())["panels"]
-    return [panel for panel in found if panel["type"] != "row"]
+    entries: list[dict[str, Any]] = json.loads(DASHBOARD.read_text())["panels"]
+    return [panel for panel in entries if panel["type"] != "row"]
 
 
 def queries() -> list[Any]:
-    """Each query, named by its panel, as Grafana would send it."""
-    found = []
+    """Each query as Grafana would send it, named after its panel."""
+    parameters = []
     for panel in panels():
         for target in panel["targets"]:
             text = target["expr"]
             for variable, value in VARIABLES.items():
                 text = text.replace(variable, value)
-            found.append(pytest.param(text, id=f"{panel['title']} {target['refId']}"))
-    return found
+            parameters.append(pytest.param(text, id=f"{panel['title']} {target['refId']}"))
+    return parameters
 
 
 @dataclass(frozen=True)
 class Prometheus:
-    """A Prometheus of our own."""
+    """A private Prometheus."""
 
     url: str
     begun: float
@@ -63,26 +63,28 @@ class Prometheus:
             return json.load(answer)["data"]
 
     def numbers(self, query: str) -> list[float]:
-        """Every number that a query gives from the beginning until now."""
-        found = self.get("query_range", query=query, start=self.begun, end=time.time(), step=SCRAPED_EVERY)["result"]
-        return [float(value) for series in found for _, value in series["values"]]
+        """Every value of a query from the start until now."""
+        series_list = self.get("query_range", query=query, start=self.begun, end=time.time(), step=SCRAPED_EVERY)[
+            "result"
+        ]
+        return [float(value) for series in series_list for _, value in series["values"]]
 
-    def wait_for(self, query: str, wanted: float) -> None:
-        """Return when the query gives at least as much as wanted."""
+    def wait_for(self, query: str, least: float) -> None:
+        """Wait until the query returns at least `least`."""
         deadline = time.monotonic() + 60
-        while not any(float(series["value"][1]) >= wanted for series in self.get("query", query=query)["result"]):
-            assert time.monotonic() < deadline, f"{query} did not reach {wanted}"
+        while not any(float(series["value"][1]) >= least for series in self.get("query", query=query)["result"]):
+            assert time.monotonic() < deadline, f"{query} did not reach {least}"
             time.sleep(SCRAPED_EVERY / 2)
 
     def wait_for_samples(self, more: int) -> None:
-        """Return when so many more were taken of each part; one that answers late gives none."""
-        taken = "min(count_over_time(componentrun_build_info[1h]))"
-        self.wait_for(taken, max(self.numbers(taken)) + more)
+        """Wait for `more` new samples of each part. A scrape that times out produces none."""
+        sample_count = "min(count_over_time(componentrun_build_info[1h]))"
+        self.wait_for(sample_count, max(self.numbers(sample_count)) + more)
 
 
 @contextmanager
 def forwarded(connection: Connection, deployment: str) -> Iterator[int]:
-    """A local port that leads to a pod's port 8080."""
+    """Forward a local port to port 8080 of a pod."""
     command = [
         str(connection.bin_dir / "kubectl"), "--kubeconfig", str(connection.kubeconfig), "--namespace", NAMESPACE,
         "port-forward", f"deployment/{deployment}", ":8080",
@@ -100,7 +102,7 @@ def forwarded(connection: Connection, deployment: str) -> Iterator[int]:
 
 @contextmanager
 def running(folder: Path, targets: dict[str, int]) -> Iterator[Prometheus]:
-    """Debian's Prometheus, scraping these ports."""
+    """Debian's Prometheus, which scrapes these ports."""
     packages.install(["prometheus"], why="the dashboard's queries are put to it")
     port = free_port()
     jobs = [{"job_name": part, "static_configs": [{"targets": [f"127.0.0.1:{at}"]}]} for part, at in targets.items()]
@@ -122,24 +124,24 @@ def running(folder: Path, targets: dict[str, int]) -> Iterator[Prometheus]:
 def prometheus(
     connection: Connection, components: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
-    """It has seen runs that succeeded and runs that failed."""
+    """A Prometheus that has samples of successful and failed runs."""
     with ExitStack() as stack:
         targets = {part: stack.enter_context(forwarded(connection, f"{RELEASE}-{part}")) for part in PARTS}
         server = stack.enter_context(running(tmp_path_factory.mktemp("prometheus"), targets))
         wait_until_it_answers(server)
         tenant = tenants.create(connection)
         stack.callback(tenant.delete)
-        # Twice: a counter's first sample is no increase.
+        # Twice, because a counter's first sample is not an increase.
         for _ in range(2):
-            ended = "sum(componentrun_run_duration_seconds_count)"
-            before = max(server.numbers(ended), default=0)  # no run has ended yet: no series
+            ended_runs = "sum(componentrun_run_duration_seconds_count)"
+            old_count = max(server.numbers(ended_runs), default=0)  # there is no series before the first run has ended
             names = [
                 tenant.run(components, "rows", output={"defaultBucket": "out.c-main"}),
                 tenant.run(components, "exit1"),
             ]
             for name in names:
                 tenant.wait(name)
-            server.wait_for(ended, before + len(names))
+            server.wait_for(ended_runs, old_count + len(names))
             server.wait_for_samples(3)
         yield server
 
@@ -170,7 +172,7 @@ def test_every_panel_says_what_it_shows() -> None:
 
 
 def test_panels_do_not_overlap() -> None:
-    taken: set[tuple[int, int]] = set()
+    used: set[tuple[int, int]] = set()
     for panel in json.loads(DASHBOARD.read_text())["panels"]:
         place = panel["gridPos"]
         cells = {
@@ -179,5 +181,5 @@ def test_panels_do_not_overlap() -> None:
             for y in range(place["y"], place["y"] + place["h"])
         }
         assert max(x for x, _ in cells) < 24
-        assert not cells & taken, panel["title"]
-        taken |= cells
+        assert not cells & used, panel["title"]
+        used |= cells

@@ -1,4 +1,4 @@
-"""What a component prints is an event in Storage while it runs, once and in order."""
+"""Each line that a component prints becomes an event while it runs, exactly once and in order."""
 
 from __future__ import annotations
 
@@ -51,29 +51,36 @@ def test_a_run_tells_its_whole_life_in_order_with_durations(tenant: Tenant, comp
     tenant.wait(name)
     run = tenant.wait(name, lambda run: (run["status"].get("events") or {}).get("delivered", False))
     events = tenant.events(name)
-    own = [event for event in events if event.source == "operator"]
-    # A phase may be over before the operator has looked; these were seen by whoever decides about them.
-    phases = [event.params["phase"] for event in own if "phase" in event.params and event is not own[-1]]
+    life_cycle = [event for event in events if event.source == "operator"]
+    # A phase may end before the operator observes it, but these three are always observed.
+    phases = [event.params["phase"] for event in life_cycle if "phase" in event.params and event is not life_cycle[-1]]
     assert {"Queued", "Running", "Publishing"} <= set(phases)
     assert phases == sorted(phases, key=["Queued", "Pending", "StagingIn", "Running", "StagingOut", "Publishing"].index)
-    assert [event.message.split(":")[0] for event in own[-2:]] == ["published", f"Succeeded after {took(own[-1])}"]
-    assert all(event.params["seconds"] >= 0 for event in own[1:])
+    assert [event.message.split(":")[0] for event in life_cycle[-2:]] == [
+        "published",
+        f"Succeeded after {took(life_cycle[-1])}",
+    ]
+    assert all(event.params["seconds"] >= 0 for event in life_cycle[1:])
 
     size = len("1,one\n2,two\n")
     tables = [{"table": "in.c-main.words", "rows": 2, "bytes": len("id,text\n") + size}]
-    told = {event.message.split(":")[0].split(".")[0]: event for event in sorted(events, key=lambda event: event.time)}
-    assert told["Input ready"].params["tables"] == tables
-    assert told["the component is running"].params["imageID"] == run["status"]["imageID"]
-    assert told["Output uploaded"].params["tables"] == [{"table": "out.c-main.words", "rows": 2, "bytes": size}]
-    assert told["published"].params["tables"] == [{"table": "out.c-main.words", "rows": 2, "bytes": size}]
+    by_message = {
+        event.message.split(":")[0].split(".")[0]: event for event in sorted(events, key=lambda event: event.time)
+    }
+    assert by_message["Input ready"].params["tables"] == tables
+    assert by_message["the component is running"].params["imageID"] == run["status"]["imageID"]
+    assert by_message["Output uploaded"].params["tables"] == [{"table": "out.c-main.words", "rows": 2, "bytes": size}]
+    assert by_message["published"].params["tables"] == [{"table": "out.c-main.words", "rows": 2, "bytes": size}]
     order = ["the run was accepted", "Input ready", "the component is running", "Output uploaded", "published"]
-    times = {message: datetime.fromisoformat(told[message].time) for message in order}
-    # A component that nobody saw running began when the kubelet says, and that tells whole seconds. One that was seen
-    # began when the operator heard of it; that may be late, and its output be uploaded by then.
-    for one_of_both in ("the component is running", "Output uploaded"):
-        found = [time for message, time in times.items() if message != one_of_both]
-        assert all(before.replace(microsecond=0) <= after for before, after in pairwise(found)), times
-    assert sum(own[-1].params["phases"].values()) >= own[-1].params["seconds"] - 0.01  # each is rounded
+    times = {message: datetime.fromisoformat(by_message[message].time) for message in order}
+    # If nobody observed the running component, its start is the kubelet's time, in whole seconds. Otherwise it is the
+    # time of the operator's observation, which may be late, after the output was uploaded.
+    for unordered in ("the component is running", "Output uploaded"):
+        times_in_order = [time for message, time in times.items() if message != unordered]
+        assert all(earlier.replace(microsecond=0) <= later for earlier, later in pairwise(times_in_order)), times
+    assert (
+        sum(life_cycle[-1].params["phases"].values()) >= life_cycle[-1].params["seconds"] - 0.01
+    )  # each value is rounded
 
 
 def took(result: Event) -> str:

@@ -1,4 +1,4 @@
-"""The examples, as a reader would run them: their images, their manifests, the real flights, results checked by SQL."""
+"""The examples as a reader would run them: images, manifests and real flights; results are checked with SQL."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ def filled(connection: Connection) -> Iterator[Tenant]:
     """A tenant with the demo's tables."""
     tenant = tenants.create(connection, "examples")
     for table in data.tables():
-        done = tenant.cli("table", "put", str(table.file), table.id)
-        assert done.returncode == 0, done.stderr
+        result = tenant.cli("table", "put", str(table.file), table.id)
+        assert result.returncode == 0, result.stderr
     yield tenant
     tenant.delete()
 
 
 def offer(tenant: Tenant, example: str) -> Path:
-    """Make the example's Component from its manifest, with the image of its folder; returns the folder."""
+    """Create the example's Component from its manifest, with the image of its folder, and return the folder."""
     folder = manifests.EXAMPLES / example
     image, _, tag = ensure(tenant.connection, [f"example-{example}"])[f"example-{example}"].rpartition(":")
     component = yaml.safe_load((folder / "component.yaml").read_text())
-    # Whole processors are for nodes that have more of them than tests run at once.
+    # Requests of whole processors would not fit on a node that has fewer processors than parallel tests.
     resources = component["spec"].get("resources", {}) | {"requests": {"cpu": "100m"}}
     spec = component["spec"] | {"image": image, "tag": tag, "resources": resources}
     tenant.apply("Component", component["metadata"]["name"], spec)
@@ -70,13 +70,13 @@ def offer(tenant: Tenant, example: str) -> Path:
 def test_it_answers_its_question(filled: Tenant, example: str, table: str, sql: str) -> None:
     folder = offer(filled, example)
 
-    done = filled.cli("submit", "--file", str(folder / "run.yaml"), "--wait")
+    result = filled.cli("submit", "--file", str(folder / "run.yaml"), "--wait")
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = list(csv.reader(io.StringIO(filled.table(table) or "")))[1:]
-    wanted = expected(sql)
-    assert len(found) == len(wanted)
-    for row, answer in zip(found, wanted, strict=True):
+    assert result.returncode == 0, result.stdout + result.stderr
+    answers = list(csv.reader(io.StringIO(filled.table(table) or "")))[1:]
+    expected_rows = expected(sql)
+    assert len(answers) == len(expected_rows)
+    for row, answer in zip(answers, expected_rows, strict=True):
         for text, value in zip(row, answer, strict=True):
             assert text == value if isinstance(value, str) else float(text) == pytest.approx(value, abs=0.0051)
 
@@ -107,20 +107,20 @@ def weather(filled: Tenant) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def twenty_days(filled: Tenant, weather: dict[str, Any]) -> list[dict[str, Any]]:
-    """Two runs of ten days each, as they ended."""
+    """Final statuses of two runs of ten days each."""
     return [ended(filled, f"weather-{number}", weather, parameters={"days": 10}) for number in (1, 2)]
 
 
 def test_each_run_goes_on_where_the_last_one_got_to(filled: Tenant, twenty_days: list[dict[str, Any]]) -> None:
     assert [status["phase"] for status in twenty_days] == ["Succeeded"] * 2, twenty_days
-    found = rows(filled, "out.c-nyc.daily")
-    wanted = expected(DAILY.format(days=20))
-    assert len(wanted) == 60
-    assert [row[:3] for row in found] == [[origin, day, str(hours)] for origin, day, hours, *_ in wanted]
-    for row, (*_, temperature, rain) in zip(found, wanted, strict=True):
+    stored = rows(filled, "out.c-nyc.daily")
+    expected_rows = expected(DAILY.format(days=20))
+    assert len(expected_rows) == 60
+    assert [row[:3] for row in stored] == [[origin, day, str(hours)] for origin, day, hours, *_ in expected_rows]
+    for row, (*_, temperature, rain) in zip(stored, expected_rows, strict=True):
         assert float(row[3]) == pytest.approx(temperature, abs=0.0051)
         assert float(row[4]) == pytest.approx(rain, abs=0.0051)
-    assert json.loads(filled.cli("state", "get", "weather", "new-york").stdout) == {"through": wanted[-1][1]}
+    assert json.loads(filled.cli("state", "get", "weather", "new-york").stdout) == {"through": expected_rows[-1][1]}
 
 
 def test_what_it_says_of_its_table_is_known(filled: Tenant, twenty_days: list[dict[str, Any]], tmp_path: Path) -> None:
@@ -133,25 +133,25 @@ def test_what_it_says_of_its_table_is_known(filled: Tenant, twenty_days: list[di
     assert filled.cli("artifacts", name, "--to", str(tmp_path)).returncode == 0
     manifest = json.loads((tmp_path / "artifacts/out/current/daily.csv.manifest").read_text())
     assert manifest["primary_key"] == ["origin", "day"]
-    known = {column: {item["key"]: item["value"] for item in told} for column, told in
+    metadata = {column: {item["key"]: item["value"] for item in items} for column, items in
              manifest["column_metadata"].items()}  # fmt: skip
-    types = {column: told["KBC.datatype.basetype"] for column, told in known.items()}
+    types = {column: items["KBC.datatype.basetype"] for column, items in metadata.items()}
     assert types == {
         "origin": "STRING", "day": "DATE", "hours": "INTEGER", "temperature": "NUMERIC", "rain": "NUMERIC",
     }  # fmt: skip
-    assert [known[column]["KBC.datatype.length"] for column in ("temperature", "rain")] == ["6,2", "8,2"]
-    assert known["origin"]["KBC.description"] == "Airport"
+    assert [metadata[column]["KBC.datatype.length"] for column in ("temperature", "rain")] == ["6,2", "8,2"]
+    assert metadata["origin"]["KBC.description"] == "Airport"
 
 
 def test_a_user_error_stores_what_is_always_written_and_nothing_else(
     filled: Tenant, weather: dict[str, Any], twenty_days: list[dict[str, Any]]
 ) -> None:
     assert twenty_days
-    before = rows(filled, "out.c-nyc.daily")
+    old_rows = rows(filled, "out.c-nyc.daily")
     status = ended(filled, "weather-wrong", weather, parameters={"days": 0})
     assert (status["phase"], status["reason"], status["exitCode"]) == ("Failed", "UserError", 1), status
     assert "Parameter 'days' must be a whole number from 1 to 366, not 0." in status["message"]
-    assert rows(filled, "out.c-nyc.daily") == before
+    assert rows(filled, "out.c-nyc.daily") == old_rows
     assert ["weather-wrong", "failed"] in [[run, outcome] for run, _, outcome in rows(filled, "out.c-nyc.journal")]
 
 
@@ -173,9 +173,9 @@ def test_an_action_answers_and_writes_nothing(filled: Tenant, weather: dict[str,
     status = ended(filled, "weather-action", weather | {"action": "airports"})
     assert (status["phase"], status.get("outputTables", [])) == ("Succeeded", []), status
     filled.wait("weather-action", delivered)
-    said = [event.message for event in filled.events("weather-action") if event.source.startswith("component")]
+    messages = [event.message for event in filled.events("weather-action") if event.source.startswith("component")]
     airports = [{"value": airport, "label": airport} for airport in ("EWR", "JFK", "LGA")]
-    assert airports in [json.loads(line) for line in said if line.startswith("[")]
+    assert airports in [json.loads(line) for line in messages if line.startswith("[")]
 
 
 def test_files_are_signed_with_a_secret_that_nobody_sees(
@@ -186,14 +186,14 @@ def test_files_are_signed_with_a_secret_that_nobody_sees(
     sign = spec_of(offer(filled, "sign-python"))
     status = ended(filled, "sign", sign)
     assert (status["phase"], status["result"]) == ("Succeeded", "Success"), status
-    listed = json.loads(filled.cli("file", "ls", "--tag", "weather-report", "-o", "json").stdout)
-    reports = {file["id"]: file for file in listed}
+    entries = json.loads(filled.cli("file", "ls", "--tag", "weather-report", "-o", "json").stdout)
+    reports = {file["id"]: file for file in entries}
     assert sorted(file["name"] for file in reports.values()) == [
         "weather-2013-01-10.json", "weather-2013-01-20.json",
     ]  # fmt: skip
-    found = rows(filled, "out.c-nyc.signatures")
-    assert {row[0] for row in found} == set(reports)
-    for id_, name, size, algorithm, signature in found:
+    signatures = rows(filled, "out.c-nyc.signatures")
+    assert {row[0] for row in signatures} == set(reports)
+    for id_, name, size, algorithm, signature in signatures:
         content = fetched(filled, id_, tmp_path)
         assert (name, int(size), algorithm) == (reports[id_]["name"], len(content), "sha256")
         assert signature == hmac.new(KEY.encode(), content, hashlib.sha256).hexdigest()
@@ -216,10 +216,10 @@ def spec_of(folder: Path) -> dict[str, Any]:
 
 
 def ended(tenant: Tenant, name: str, spec: dict[str, Any], parameters: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Status of a run with this spec, and with these parameters in place of its own."""
+    """Final status of a run with this spec, with its parameters replaced if `parameters` are given."""
     configuration = dict(spec["configuration"])
-    own = json.loads(configuration["parametersText"])
-    configuration["parametersText"] = json.dumps(own | (parameters or {}))
+    old_parameters = json.loads(configuration["parametersText"])
+    configuration["parametersText"] = json.dumps(old_parameters | (parameters or {}))
     tenant.apply("ComponentRun", name, spec | {"configuration": configuration})
     status: dict[str, Any] = tenant.wait(name)["status"]
     return status
@@ -231,8 +231,8 @@ def rows(tenant: Tenant, table: str) -> list[list[str]]:
 
 
 def fetched(tenant: Tenant, file: str, folder: Path) -> bytes:
-    """The content of a file of the Storage."""
+    """Content of a file in the Storage."""
     target = folder / file
-    done = tenant.cli("file", "get", file, "-o", str(target))
-    assert done.returncode == 0, done.stderr
+    result = tenant.cli("file", "get", file, "-o", str(target))
+    assert result.returncode == 0, result.stderr
     return target.read_bytes()

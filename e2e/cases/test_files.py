@@ -1,4 +1,4 @@
-"""Files on the real cluster: one run writes them, others find them by tag, pattern, id and name, and only these."""
+"""Files on the real cluster: one run writes files, and others find exactly these by tag, pattern, id and name."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def python(tenant: Tenant, components: str, program: str, **spec: Any) -> dict[s
 
 
 def seen(tenant: Tenant, components: str, *files: dict[str, Any]) -> list[str]:
-    """The names of the files that a run gets which asks for these."""
+    """Names of the files that a run with these file inputs receives."""
     status = python(tenant, components, READ, input={"files": list(files)}, output=SEEN)
     assert status["phase"] == "Succeeded", status
     assert status.get("inputFiles", {"count": 0})["count"] == len(status.get("inputFiles", {}).get("files", []))
@@ -54,20 +54,20 @@ def test_what_one_run_writes_another_finds_by_tag_pattern_id_and_name(tenant: Te
     mapping = {"files": [{"source": "*.pdf", "tags": ["daily", "pdf"]}, {"source": "none", "optional": True}]}
     status = python(tenant, components, WRITE, output=mapping, configuration={"id": "writer"})
     assert status["phase"] == "Succeeded", status
-    written = {file["name"]: file for file in status["outputFiles"]["files"]}
+    outputs = {file["name"]: file for file in status["outputFiles"]["files"]}
     assert (status["outputFiles"]["count"], status["outputFiles"]["bytes"]) == (2, 256_000)
-    assert set(written) == {"report 1.pdf", "empty.txt"}
+    assert set(outputs) == {"report 1.pdf", "empty.txt"}
 
-    both = seen(tenant, components, {"tags": ["configurationId: writer"]}, {"name": "report 1.pdf"})
-    assert both == ["empty.txt", "report 1.pdf"]
+    files = seen(tenant, components, {"tags": ["configurationId: writer"]}, {"name": "report 1.pdf"})
+    assert files == ["empty.txt", "report 1.pdf"]
     assert seen(tenant, components, {"tags": ["pdf", "daily"]}, {"glob": "none*"}) == ["report 1.pdf"]
-    found = seen(tenant, components, {"id": written["empty.txt"]["id"]}, {"glob": "report*", "tags": ["pdf"]})
-    assert found == ["empty.txt", "report 1.pdf"]
+    matches = seen(tenant, components, {"id": outputs["empty.txt"]["id"]}, {"glob": "report*", "tags": ["pdf"]})
+    assert matches == ["empty.txt", "report 1.pdf"]
 
-    told = json.loads(tenant.cli("file", "info", "empty.txt", "-o", "json").stdout)
-    assert (told["expires"], "told by the component" in told["tags"]) == (None, True)
-    listed = json.loads(tenant.cli("file", "ls", "--tag", "daily", "-o", "json").stdout)
-    assert [file["name"] for file in listed] == ["report 1.pdf"]
+    info = json.loads(tenant.cli("file", "info", "empty.txt", "-o", "json").stdout)
+    assert (info["expires"], "told by the component" in info["tags"]) == (None, True)
+    entries = json.loads(tenant.cli("file", "ls", "--tag", "daily", "-o", "json").stdout)
+    assert [file["name"] for file in entries] == ["report 1.pdf"]
 
 
 def test_a_file_from_this_machine_goes_in_and_a_missing_one_is_named(
@@ -75,9 +75,9 @@ def test_a_file_from_this_machine_goes_in_and_a_missing_one_is_named(
 ) -> None:
     path = tmp_path / "köln.bin"
     path.write_bytes(b"\x00\xff" * 1000)
-    put = tenant.cli("file", "put", str(path), "--tag", "mine")
-    assert put.returncode == 0, put.stderr
-    assert seen(tenant, components, {"id": put.stdout.strip()}) == ["köln.bin"]
+    result = tenant.cli("file", "put", str(path), "--tag", "mine")
+    assert result.returncode == 0, result.stderr
+    assert seen(tenant, components, {"id": result.stdout.strip()}) == ["köln.bin"]
     copy = tmp_path / "copy"
     assert tenant.cli("file", "get", "köln.bin", "-o", str(copy)).returncode == 0
     assert copy.read_bytes() == path.read_bytes()
@@ -109,9 +109,9 @@ def test_a_file_that_was_promised_and_not_written_fails_the_run_and_so_stores_no
 
 
 def test_a_component_that_fails_leaves_no_files(tenant: Tenant, components: str) -> None:
-    always = {"tables": [{"source": "log.csv", "destination": "out.c-main.log", "writeAlways": True}]}
+    output = {"tables": [{"source": "log.csv", "destination": "out.c-main.log", "writeAlways": True}]}
     log = "pathlib.Path('/data/out/tables/log.csv').write_text('a\\n1\\n'); raise SystemExit(1)"
-    status = python(tenant, components, WRITE + log, output=always)
+    status = python(tenant, components, WRITE + log, output=output)
     assert (status["phase"], status["reason"]) == ("Failed", "UserError"), status
     assert tenant.table("out.c-main.log") is not None
     assert json.loads(tenant.cli("file", "ls", "-o", "json").stdout) == []

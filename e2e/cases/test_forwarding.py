@@ -1,4 +1,4 @@
-"""Life-cycle events reach a webhook outside the cluster, signed, also when it or the collector was away for a while."""
+"""Signed life-cycle events reach a webhook outside the cluster, even if it or the collector was down for a while."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WITHIN_SECONDS = 120
 
 @dataclass
 class Hook:
-    """What came in."""
+    """Requests that the webhook received."""
 
     status: int = 200
     url: str = ""
@@ -40,10 +40,10 @@ class Hook:
 
     def take(self, headers: Mapping[str, str], body: bytes) -> int:
         content = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
-        signed = base64.b64encode(hmac.new(KEY, content, hashlib.sha256).digest()).decode()
+        signature = base64.b64encode(hmac.new(KEY, content, hashlib.sha256).digest()).decode()
         with self.news:
-            good = f"v1,{signed}" in headers["webhook-signature"].split(" ")
-            status = self.status if good else 400
+            is_signed = f"v1,{signature}" in headers["webhook-signature"].split(" ")
+            status = self.status if is_signed else 400
             if status == 200:
                 self.events += json.loads(body)
             else:
@@ -56,13 +56,13 @@ class Hook:
             assert self.news.wait_for(check, timeout=WITHIN_SECONDS), (len(self.events), self.refused)
 
     def of(self, run: str) -> list[dict[str, Any]]:
-        """CloudEvents of a run, each once, in the order in which they came first."""
+        """CloudEvents of a run without duplicates, in the order of their first arrival."""
         return list({event["id"]: event for event in self.events if event["subject"] == run}.values())
 
 
 @contextmanager
 def listening(host: str) -> Iterator[Hook]:
-    """A receiver at this address of the machine."""
+    """Run a receiver at this address of the machine."""
     hook = Hook()
 
     class Handler(BaseHTTPRequestHandler):
@@ -73,7 +73,7 @@ def listening(host: str) -> Iterator[Hook]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer((host, 0), Handler)
     hook.url = f"http://{host}:{server.server_address[1]}/hook"
@@ -93,7 +93,7 @@ def send_to(tenant: Tenant, hook: Hook) -> None:
 
 
 def said(tenant: Tenant, run: str) -> list[str]:
-    """Ids of a run's life-cycle events, as Storage has them."""
+    """Ids of a run's stored life-cycle events."""
     return [event.id for event in tenant.events(run) if event.source == "operator"]
 
 

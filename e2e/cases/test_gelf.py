@@ -1,4 +1,4 @@
-"""Components that log in GELF, on the real cluster: with the library that most use, and with bare sockets."""
+"""Components that log in GELF on the real cluster, with the most common library and with plain sockets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ for i in range(20):
 
 
 def run_with(tenant: Tenant, image: str, program: str, gelf: dict[str, Any], **spec: Any) -> list[Event]:
-    """The events of the component that a run of this program makes."""
+    """Component events of a run of this program."""
     repository, _, tag = image.rpartition(":")
     tenant.apply(
         "Component",
@@ -53,23 +53,23 @@ def test_a_component_that_logs_in_gelf_is_heard(tenant: Tenant, connection: Conn
     image = ensure(connection, ["example-delays-python"])["example-delays-python"]
     parameters = {"parameters": {"#password": SECRET}}
     events = run_with(tenant, image, WITH_THE_LIBRARY, {"visibility": {"warning": "verbose"}}, configuration=parameters)
-    heard = [(event.type, event.message) for event in events if event.source == "component/gelf"]
-    assert ("info", "started") in heard
-    assert ("error", "Application error") in heard
-    (half,) = [event for event in events if event.message == "half of it"]
-    assert (half.type, half.params["_rows"]) == ("warn", 7)
+    messages = [(event.type, event.message) for event in events if event.source == "component/gelf"]
+    assert ("info", "started") in messages
+    assert ("error", "Application error") in messages
+    (partial,) = [event for event in events if event.message == "half of it"]
+    assert (partial.type, partial.params["_rows"]) == ("warn", 7)
     (error,) = [event for event in events if event.message.startswith("the password is ")]
     assert error.type == "error"
-    everything = json.dumps([(event.message, event.params) for event in events])
-    for hidden in (SECRET, "nobody reads this", "treasure"):
-        assert hidden not in everything
+    document = json.dumps([(event.message, event.params) for event in events])
+    for secret in (SECRET, "nobody reads this", "treasure"):
+        assert secret not in document
     assert "a line beside it" in [event.message for event in events if event.source == "component"]
-    shown = tenant.cli("logs", "speech").stdout.splitlines()
-    assert "started" in shown
-    assert "a line beside it" in shown
+    output = tenant.cli("logs", "speech").stdout.splitlines()
+    assert "started" in output
+    assert "a line beside it" in output
 
 
 def test_all_that_was_sent_before_the_end_arrives_once(tenant: Tenant, components: str) -> None:
     events = run_with(tenant, components, MANY, {"server": "tcp"})
-    heard = [event.message for event in events if event.source == "component/gelf"]
-    assert sorted(heard) == sorted(f"message {i}" for i in range(2000))
+    messages = [event.message for event in events if event.source == "component/gelf"]
+    assert sorted(messages) == sorted(f"message {i}" for i in range(2000))

@@ -1,4 +1,4 @@
-"""Bad input and bad luck: each ends the run with its own reason and a sentence that says what to do."""
+"""Failures: each ends the run with its own reason and a message that says what to do."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def test_what_a_component_does_wrong_has_its_reason(
     if exit_code is not None:
         assert status["exitCode"] == exit_code
     assert tenant.table("out.c-main.result") is None
-    succeeded = next(item for item in status["conditions"] if item["type"] == "Succeeded")
-    assert (succeeded["status"], succeeded["reason"], succeeded["message"]) == ("False", reason, status["message"])
+    condition = next(item for item in status["conditions"] if item["type"] == "Succeeded")
+    assert (condition["status"], condition["reason"], condition["message"]) == ("False", reason, status["message"])
 
 
 def test_an_application_error_keeps_the_last_words(tenant: Tenant, components: str) -> None:
@@ -76,7 +76,7 @@ def test_a_user_error_shows_the_sentence_of_the_exception(tenant: Tenant, compon
 
 
 def test_a_long_user_error_keeps_its_beginning(tenant: Tenant, components: str) -> None:
-    """The node keeps 2,048 bytes of it; the rest is told by the collector."""
+    """The node keeps 2,048 bytes of the message; the rest comes from the collector."""
     program = "import sys; sys.exit('The cause stands here. ' + 'Some more is said of it. ' * 130)"
     name = tenant.run(components, "python3", "-c", program)
 
@@ -84,20 +84,20 @@ def test_a_long_user_error_keeps_its_beginning(tenant: Tenant, components: str) 
         return "The cause stands here." in ((run.get("status") or {}).get("message") or "")
 
     status = tenant.wait(name, told)["status"]
-    succeeded = next(item for item in status["conditions"] if item["type"] == "Succeeded")
-    assert (status["reason"], succeeded["message"]) == ("UserError", status["message"])
+    condition = next(item for item in status["conditions"] if item["type"] == "Succeeded")
+    assert (status["reason"], condition["message"]) == ("UserError", status["message"])
     assert len(status["message"]) > 3000
     assert "The cause stands here." in status["lastWords"]
 
 
 def test_a_full_disk_has_its_reason_and_the_last_lines(tenant: Tenant, components: str) -> None:
-    """The kubelet keeps nothing of a container that it puts out for its disk: the lines are the collector's."""
+    """The kubelet keeps no output of a container that it evicts for disk use, so the lines come from the collector."""
     image, _, tag = components.rpartition(":")
     tenant.apply(
         "Component", "small-disk", {"image": image, "tag": tag, "dataSize": "96Mi", "args": ["fill-disk", "2"]}
     )
     tenant.apply("ComponentRun", "fills", {"component": "small-disk", "resources": SMALL, "retry": {"limit": 0}})
-    # The kubelet measures volumes once in one to two minutes: at worst just before this one is full.
+    # The kubelet measures volumes only every one to two minutes, at worst just before this one is full.
     status = tenant.wait("fills", lambda run: "lastWords" in (run.get("status") or {}), timeout=300)["status"]
     assert (status["phase"], status["reason"]) == ("Failed", "DiskFull"), status
     assert 'EmptyDir volume "data" exceeds the limit "96Mi"' in status["message"]

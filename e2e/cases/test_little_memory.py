@@ -1,4 +1,4 @@
-"""An input that is resolved key by key, and larger than all the memory that stage-in has: it is not killed for it."""
+"""An input with keys to resolve that is larger than stage-in's memory does not get stage-in killed."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ open("/data/out/tables/seen.csv", "w").write(f"count,total,fifth\\n{count},{tota
 
 @pytest.fixture(scope="module")
 def operator() -> str:
-    """Its name, and that of its namespace."""
+    """Name of the operator and of its namespace."""
     return f"narrow-{uuid.uuid4().hex[:6]}"
 
 
 @pytest.fixture(scope="module")
 def narrow(connection: Connection, operator: str) -> Iterator[Tenant]:
-    """A tenant of an operator whose agents have little memory."""
+    """Tenant of an operator whose agents have little memory."""
     tenant = tenants.create(connection)
     values = {
         "operatorName": operator,
@@ -88,5 +88,5 @@ def test_a_table_with_a_key_on_every_row_comes_whole(
 
 
 def put(tenant: Tenant, path: Path, *options: str) -> None:
-    done = tenant.cli("table", "put", str(path), "in.c-main.many", *options, timeout=600)
-    assert done.returncode == 0, done.stderr
+    result = tenant.cli("table", "put", str(path), "in.c-main.many", *options, timeout=600)
+    assert result.returncode == 0, result.stderr

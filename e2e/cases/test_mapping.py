@@ -72,13 +72,13 @@ def test_adaptive_delivers_each_row_to_one_successful_run(tenant: Tenant, compon
     grow()
     read()
     read()
-    delivered, loaded = tenant.table("out.c-main.all"), tenant.table("out.c-main.grows")
-    assert delivered is not None
-    assert loaded is not None
-    assert len(loaded.splitlines()) == 7
-    assert sorted(delivered.splitlines()) == sorted(loaded.splitlines())
-    told = tenant.cli("state", "get", "test-components", "reader", "--inputs")
-    assert json.loads(told.stdout)["out.c-main.grows"]["timestamp"], told.stderr
+    delivered_rows, loaded_rows = tenant.table("out.c-main.all"), tenant.table("out.c-main.grows")
+    assert delivered_rows is not None
+    assert loaded_rows is not None
+    assert len(loaded_rows.splitlines()) == 7
+    assert sorted(delivered_rows.splitlines()) == sorted(loaded_rows.splitlines())
+    result = tenant.cli("state", "get", "test-components", "reader", "--inputs")
+    assert json.loads(result.stdout)["out.c-main.grows"]["timestamp"], result.stderr
 
 
 COUNT = (
@@ -92,8 +92,8 @@ def test_a_configuration_remembers_its_state_but_not_of_a_run_that_failed(tenant
     for program, phase in ((COUNT, "Succeeded"), (COUNT, "Succeeded"), (f"{COUNT}; raise SystemExit(2)", "Failed")):
         name = tenant.run(components, command=["python3", "-c", program], configuration=configuration)
         assert tenant.wait(name)["status"]["phase"] == phase
-    told = tenant.cli("state", "get", "test-components", "daily")
-    assert json.loads(told.stdout) == {"runs": 2}, told.stderr
+    result = tenant.cli("state", "get", "test-components", "daily")
+    assert json.loads(result.stdout) == {"runs": 2}, result.stderr
 
 
 SLICES = (
@@ -126,6 +126,6 @@ def test_what_stands_below_a_secret_key_of_the_state_is_never_seen(tenant: Tenan
     assert tenant.wait(first)["status"]["phase"] == "Succeeded"
     second = tenant.run(components, command=["python3", "-c", show], configuration={"id": "renews"})
     tenant.wait(second, lambda run: bool((run.get("status", {}).get("events") or {}).get("delivered")))
-    printed = "".join(event.message for event in tenant.events(second) if event.source == "component")
-    assert '"#refresh": "[redacted]"' in printed
+    output = "".join(event.message for event in tenant.events(second) if event.source == "component")
+    assert '"#refresh": "[redacted]"' in output
     assert token not in str(tenant.get(second)) + str(tenant.events(second))

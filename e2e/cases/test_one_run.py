@@ -1,4 +1,4 @@
-"""The main way: a table in, a component, a table out, and nothing left behind."""
+"""The main scenario: a table in, a component, a table out, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def test_a_table_goes_in_and_comes_out_byte_for_byte(tenant: Tenant, components:
     status = run["status"]
     assert (status["phase"], status["reason"], status["exitCode"]) == ("Succeeded", "Succeeded", 0), status
     assert tenant.table("out.c-main.words") == TABLE
-    (given,) = status["inputTables"]
-    assert (given["table"], given["rows"]) == ("in.c-main.words", 5)
+    (table_status,) = status["inputTables"]
+    assert (table_status["table"], table_status["rows"]) == ("in.c-main.words", 5)
     assert status["outputTables"] == [{"table": "out.c-main.words", "rows": 5, "bytes": len(TABLE.encode()) - 8}]
     assert condition(run, "Succeeded")["status"] == "True"
     assert condition(run, "Published")["status"] == "True"
@@ -70,7 +70,7 @@ def test_a_full_load_replaces_and_an_incremental_one_appends(tenant: Tenant, com
 
 
 def test_a_plain_object_can_be_an_input(tenant: Tenant, components: str) -> None:
-    import asyncio  # noqa: PLC0415 - this test alone writes an object by hand
+    import asyncio  # noqa: PLC0415 - only this test writes an object by hand
 
     from componentrun.storage.store.connection import open_store  # noqa: PLC0415 - likewise
 
@@ -86,16 +86,16 @@ def test_a_plain_object_can_be_an_input(tenant: Tenant, components: str) -> None
 
 
 def test_undeclared_output_goes_to_the_default_bucket_or_is_named_in_a_warning(tenant: Tenant, components: str) -> None:
-    placed = tenant.wait(tenant.run(components, "rows", output={"defaultBucket": "out.c-other"}))
-    assert placed["status"]["result"] == "Success"
+    run = tenant.wait(tenant.run(components, "rows", output={"defaultBucket": "out.c-other"}))
+    assert run["status"]["result"] == "Success"
     assert tenant.table("out.c-other.result") is not None
-    left = tenant.wait(tenant.run(components, "rows"))
-    assert (left["status"]["phase"], left["status"]["result"]) == ("Succeeded", "Warning")
-    assert "result.csv" in left["status"]["warnings"][0]
+    run_without_bucket = tenant.wait(tenant.run(components, "rows"))
+    assert (run_without_bucket["status"]["phase"], run_without_bucket["status"]["result"]) == ("Succeeded", "Warning")
+    assert "result.csv" in run_without_bucket["status"]["warnings"][0]
 
 
 def test_a_component_may_have_the_tag_in_its_image(tenant: Tenant, components: str) -> None:
     tenant.apply("Component", "tagged", {"image": components, "args": ["true"]})
     tenant.apply("ComponentRun", "of-a-tagged-one", {"component": "tagged", "resources": SMALL})
-    ended = tenant.wait("of-a-tagged-one")["status"]
-    assert (ended["phase"], ended["image"]) == ("Succeeded", components), ended
+    status = tenant.wait("of-a-tagged-one")["status"]
+    assert (status["phase"], status["image"]) == ("Succeeded", components), status

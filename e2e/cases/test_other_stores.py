@@ -1,6 +1,6 @@
-"""Whole runs on other stores than the cluster's: versitygw behind TLS, and MinIO as a store that takes no forms.
+"""Complete runs on stores other than the cluster's: versitygw with TLS, and MinIO as a store without signed forms.
 
-They have no catalog, so their runs have files and no tables.
+These stores have no catalog, so the runs have files and no tables.
 """
 
 from __future__ import annotations
@@ -34,33 +34,33 @@ shutil.copy(given, "/data/out/files/copy.bin")
 
 @pytest.fixture(scope="module")
 def versitygw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreSettings]:
-    """Where pods reach it."""
+    """A versitygw at an address that pods can reach."""
     with second_store(tmp_path_factory.mktemp("versitygw"), address.node()) as settings:
         yield settings
 
 
-def scoped(tenant: Tenant, wanted: str) -> str:
-    """Reason of the condition `Scoped`, once the store was asked and `Ready` has this status."""
-    # The Secret comes behind its Storage: before that `Ready` is False for another reason.
+def scoped(tenant: Tenant, ready: str) -> str:
+    """Reason of the condition `Scoped`, after the store was checked and `Ready` has this status."""
+    # The Secret is created after its Storage. Until then, `Ready` is False for another reason.
     tenant.kubectl("wait", "--for=jsonpath={.status.checked}", "storage/main", "--timeout=120s")
-    tenant.kubectl("wait", f"--for=condition=Ready={wanted}", "storage/main", "--timeout=120s")
-    told = '{.status.conditions[?(@.type=="Scoped")].reason}'
-    return tenant.kubectl("get", "storage", "main", "-o", f"jsonpath={told}").stdout
+    tenant.kubectl("wait", f"--for=condition=Ready={ready}", "storage/main", "--timeout=120s")
+    path = '{.status.conditions[?(@.type=="Scoped")].reason}'
+    return tenant.kubectl("get", "storage", "main", "-o", f"jsonpath={path}").stdout
 
 
 def copied(tenant: Tenant, components: str, folder: Path) -> dict[str, Any]:
-    """Have a run copy a file of this machine, and look at the copy; the run's status."""
-    given, got = folder / "words.bin", folder / "copy.bin"
-    given.write_bytes(CONTENT)
-    put = tenant.cli("file", "put", str(given))
-    assert put.returncode == 0, put.stderr
+    """Let a run copy a file of this machine, check the copy, and return the run's status."""
+    source, target = folder / "words.bin", folder / "copy.bin"
+    source.write_bytes(CONTENT)
+    upload = tenant.cli("file", "put", str(source))
+    assert upload.returncode == 0, upload.stderr
     name = tenant.run(components, command=["python3", "-c", COPY], input={"files": [{"name": "words.bin"}]})
     run = tenant.wait(name, lambda run: bool(run.get("status", {}).get("events", {}).get("delivered")))
     status: dict[str, Any] = run["status"]
     if status["phase"] == "Succeeded":
-        done = tenant.cli("file", "get", "copy.bin", "-o", str(got))
-        assert done.returncode == 0, done.stderr
-        assert got.read_bytes() == CONTENT
+        download = tenant.cli("file", "get", "copy.bin", "-o", str(target))
+        assert download.returncode == 0, download.stderr
+        assert target.read_bytes() == CONTENT
     return status
 
 

@@ -1,4 +1,4 @@
-"""Outputs on the real cluster: other dialects, types, what is kept with the run, a forwarded token."""
+"""Outputs on the real cluster: CSV dialects, types, files kept with the run, a forwarded token."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def python(program: str) -> dict[str, Any]:
 
 
 def run_of(tenant: Tenant, component: str, **spec: Any) -> str:
-    """A run of a Component, of the same name."""
+    """Create a run of a Component, with the same name as the Component."""
     tenant.apply("ComponentRun", component, {"component": component, "resources": SMALL, "timeout": "2m", **spec})
     return component
 
@@ -49,8 +49,8 @@ def delivered(run: dict[str, Any]) -> bool:
 
 
 def fetched(tenant: Tenant, name: str, folder: Path) -> Path:
-    done = tenant.cli("artifacts", name, "--to", str(folder))
-    assert done.returncode == 0, done.stderr
+    result = tenant.cli("artifacts", name, "--to", str(folder))
+    assert result.returncode == 0, result.stderr
     return folder / "artifacts/out/current"
 
 
@@ -72,8 +72,8 @@ def test_another_dialect_with_types_and_what_is_kept_beside_it(tenant: Tenant, c
         )
         tables = [{"source": "out.c-main.people"}]
         reader = run_of(tenant, f"reader-{support}", input={"tables": tables})
-        ended = tenant.wait(reader)["status"]
-        assert ended["phase"] == "Succeeded", ended
+        reader_status = tenant.wait(reader)["status"]
+        assert reader_status["phase"] == "Succeeded", reader_status
         manifest = json.loads((fetched(tenant, reader, tmp_path / support) / "manifest.json").read_text())
         if support == "none":
             assert manifest["column_metadata"]["id"] == [{"key": "KBC.datatype.basetype", "value": "INTEGER"}]
@@ -96,13 +96,13 @@ def test_a_token_reaches_the_component_alone_and_is_never_seen(tenant: Tenant, c
         tenant.apply("Component", name, {"image": image, "tag": tag, **python(SHOW), **more})
 
     run = run_of(tenant, "with")
-    done = tenant.wait(run, delivered)
-    assert done["status"]["phase"] == "Succeeded", done["status"]
-    said = [event.message for event in tenant.events(run) if event.source.partition("/")[0] == "component"]
-    assert "token [redacted]" in said
-    assert "url https://storage.example.com" in said
-    assert TOKEN not in json.dumps(done) + " ".join(event.message for event in tenant.events(run))
+    result = tenant.wait(run, delivered)
+    assert result["status"]["phase"] == "Succeeded", result["status"]
+    messages = [event.message for event in tenant.events(run) if event.source.partition("/")[0] == "component"]
+    assert "token [redacted]" in messages
+    assert "url https://storage.example.com" in messages
+    assert TOKEN not in json.dumps(result) + " ".join(event.message for event in tenant.events(run))
     bare = run_of(tenant, "without")
     assert tenant.wait(bare, delivered)["status"]["phase"] == "Succeeded"
-    said = [event.message for event in tenant.events(bare) if event.source.partition("/")[0] == "component"]
-    assert said == ["token None", "url None"]
+    messages = [event.message for event in tenant.events(bare) if event.source.partition("/")[0] == "component"]
+    assert messages == ["token None", "url None"]

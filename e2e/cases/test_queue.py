@@ -1,4 +1,4 @@
-"""Runs that wait for each other on the real cluster: groups, policies, the namespace's limit, a full quota."""
+"""Queued runs on the real cluster: groups, policies, the namespace's limit, a full quota."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ WAIT_SECONDS: Final = 300
 
 @pytest.fixture
 def narrow(connection: Connection) -> Iterator[Tenant]:
-    """A namespace in which one run has a pod at a time."""
-    made = tenants.create(connection, maxRunning=1)
-    yield made
-    made.delete()
+    """A namespace in which only one run at a time has a pod."""
+    new_tenant = tenants.create(connection, maxRunning=1)
+    yield new_tenant
+    new_tenant.delete()
 
 
 def is_running(run: dict[str, Any]) -> bool:
     return phase_of(run) == "Running"
 
 
-def waits_for(what: str) -> Any:
-    """A condition for `Tenant.wait`: the run is Queued and says that it waits for this."""
-    return lambda run: ((run.get("status") or {}).get("queue") or {}).get("waitingFor") == what
+def waits_for(cause: str) -> Any:
+    """Condition for `Tenant.wait`: the run is Queued and its status says that it waits for `cause`."""
+    return lambda run: ((run.get("status") or {}).get("queue") or {}).get("waitingFor") == cause
 
 
 def assert_one_after_another(tenant: Tenant, names: list[str]) -> None:
-    ended = LONG_AGO
+    previous_end = LONG_AGO
     for name in names:
         status = tenant.wait(name, timeout=WAIT_SECONDS)["status"]
         assert status["phase"] == "Succeeded", status
-        began, ends = tenant.component_times(name)
-        assert ended <= began, f"{name} began at {began}, the one before it ended at {ended}"
-        ended = ends
+        start, end = tenant.component_times(name)
+        assert previous_end <= start, f"{name} began at {start}, the one before it ended at {previous_end}"
+        previous_end = end
 
 
 def test_runs_of_one_configuration_run_one_after_another_in_order_of_creation(tenant: Tenant, components: str) -> None:
@@ -65,8 +65,8 @@ def test_runs_of_one_configuration_run_one_after_another_in_order_of_creation(te
     assert last["phase"] == "Queued"
     assert last["queue"]["group"].endswith("/42")
     assert "third-of-the-alphabet" in last["message"]
-    told = tenant.cli("get", names[2]).stdout
-    assert "Waits for:" in told, told
+    output = tenant.cli("get", names[2]).stdout
+    assert "Waits for:" in output, output
     tenant.patch(front, {"cancel": True})
     assert_one_after_another(tenant, names)
     table = tenant.table("out.c-main.result")
@@ -88,12 +88,12 @@ def test_replace_stops_the_one_that_runs_and_then_runs(tenant: Tenant, component
     first = tenant.run(components, "sleep-for", "300", configuration=CONFIGURATION)
     tenant.wait(first, is_running)
     second = tenant.run(components, "true", configuration=CONFIGURATION, concurrency={"policy": "Replace"})
-    replaced = tenant.wait(first)["status"]
-    assert (replaced["phase"], replaced["reason"]) == ("Cancelled", "Replaced"), replaced
-    assert second in replaced["message"]
-    assert replaced["termination"]["reason"] == "Replaced"
+    status = tenant.wait(first)["status"]
+    assert (status["phase"], status["reason"]) == ("Cancelled", "Replaced"), status
+    assert second in status["message"]
+    assert status["termination"]["reason"] == "Replaced"
     assert tenant.wait(second)["status"]["phase"] == "Succeeded"
-    assert tenant.get(second)["status"]["startTime"] > replaced["termination"]["time"]
+    assert tenant.get(second)["status"]["startTime"] > status["termination"]["time"]
 
 
 def test_allow_runs_beside_the_others(tenant: Tenant, components: str) -> None:
@@ -114,7 +114,7 @@ def test_no_more_runs_than_the_namespace_may_have_a_pod(narrow: Tenant, componen
 
 
 def not_refused(tenant: Tenant) -> str | None:
-    """None when a quota refuses pods of this size: that begins a moment after its status says its limits."""
+    """None if a quota rejects pods of this size, which begins shortly after its status shows its limits."""
     try:
         try_pod(tenant, memory="32Mi")
     except kubernetes.client.ApiException as error:
@@ -125,7 +125,7 @@ def not_refused(tenant: Tenant) -> str | None:
 def test_a_run_for_which_a_quota_has_no_room_starts_when_it_has(tenant: Tenant, components: str) -> None:
     first = tenant.run(components, "sleep-for", "300")
     tenant.wait(first, is_running)
-    # A pod that is made before the quota is in force would not count, so the quota comes behind the first one.
+    # A pod that is created before the quota takes effect would not count, so the first pod is created before the quota.
     tenant.core.create_namespaced_resource_quota(
         tenant.namespace, {"metadata": {"name": "small"}, "spec": {"hard": {"pods": "1"}}}
     )
@@ -164,7 +164,7 @@ def submit_to_kueue(tenant: Tenant, name: str, image: str, *args: str) -> None:
 
 
 def test_a_label_hands_a_run_to_kueue_and_it_is_not_counted(narrow: Tenant, components: str) -> None:
-    """Kueue itself is not there: what is seen is its label on the pod, and that the operator counts the run no more."""
+    """Kueue is not installed. The test checks its label on the pod, and that the operator no longer counts the run."""
     first = narrow.run(components, "sleep-for", "300")
     narrow.wait(first, is_running)
     submit_to_kueue(narrow, "managed", components, "true")
@@ -182,7 +182,7 @@ def test_a_run_whose_pod_is_gated_is_queued_until_the_gate_is_taken_away(
         submit_to_kueue(tenant, "gated", components, "true")
         status = tenant.wait("gated", waits_for("SchedulingGates"))["status"]
     assert status["phase"] == "Queued"
-    assert [one.spec.node_name for one in tenant.pods("gated")] == [None]
+    assert [pod.spec.node_name for pod in tenant.pods("gated")] == [None]
     tenant.wait("gated", lambda run: GATE in run["status"]["message"])
     open_gate(tenant, "gated-1")
     status = tenant.wait("gated")["status"]

@@ -1,4 +1,4 @@
-"""Events as people read them: while a run goes on, across runs, page by page, as a file; and how they go."""
+"""Reading events: during a run, across runs, in pages and as a file; and the deletion of events."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def delivered(run: dict[str, Any]) -> bool:
 
 
 def told(tenant: Tenant, *arguments: str) -> list[dict[str, Any]]:
-    done = tenant.cli("events", *arguments, "-o", "json")
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    result = tenant.cli("events", *arguments, "-o", "json")
+    assert result.returncode == 0, result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
 
 
 def in_time(delays: Sequence[float]) -> bool:
-    """Whether the last lines were seen within two seconds."""
+    """Whether the last lines arrived within two seconds."""
     return len(delays) == LINES and statistics.median(delays) <= 2
 
 
@@ -53,18 +53,18 @@ def test_who_follows_sees_a_line_within_two_seconds(tenant: Tenant, components: 
     seqs: list[int] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
-        begun = 0.0
+        start = 0.0
         for line in process.stdout:
             event = json.loads(line)
             seqs.append(event["seq"])
-            printed = datetime.fromisoformat(event["time"]).timestamp()
-            begun = begun or time.time()
-            # What was printed before it was followed comes all at once.
-            if event["source"] == "component" and printed > begun and not in_time(delays):
-                delays.append(time.time() - printed)
+            event_time = datetime.fromisoformat(event["time"]).timestamp()
+            start = start or time.time()
+            # Lines printed before the follower started arrive all at once.
+            if event["source"] == "component" and event_time > start and not in_time(delays):
+                delays.append(time.time() - event_time)
                 if in_time(delays):
                     tenant.patch(name, {"cancel": True})
-    # What else is done on the machine may hold lines up for a while, but not for as long as the run may take.
+    # Other work on the machine may delay lines for a while, but not for the run's whole duration.
     assert in_time(delays), delays
     assert process.returncode == 0
     assert tenant.get(name)["status"]["phase"] == "Cancelled"
@@ -81,33 +81,33 @@ def test_events_across_runs_by_component_configuration_type_time_and_id(
         tenant.apply(
             "ComponentRun", name, {"component": "chatty", "resources": SMALL, "configuration": {"id": configuration}}
         )
-    other = tenant.run(components, "chatty", "3")
-    for name in (*runs.values(), other):
+    other_run = tenant.run(components, "chatty", "3")
+    for name in (*runs.values(), other_run):
         tenant.wait(name, delivered)
-    of_all = told(tenant)
-    assert {event["runName"] for event in of_all} == {*runs.values(), other}
-    of_component = told(tenant, "--component", "chatty", "--since", "1h")
-    assert {event["runName"] for event in of_component} == set(runs.values())
-    mine = told(tenant, "--component", "chatty", "--configuration", "2")
-    assert {event["runName"] for event in mine} == {runs["2"]}
-    assert [event["message"] for event in mine if event["source"] == "component"] == [
+    all_events = told(tenant)
+    assert {event["runName"] for event in all_events} == {*runs.values(), other_run}
+    component_events = told(tenant, "--component", "chatty", "--since", "1h")
+    assert {event["runName"] for event in component_events} == set(runs.values())
+    configuration_events = told(tenant, "--component", "chatty", "--configuration", "2")
+    assert {event["runName"] for event in configuration_events} == {runs["2"]}
+    assert [event["message"] for event in configuration_events if event["source"] == "component"] == [
         f"line {number} of 3" for number in (1, 2, 3)
     ]
     assert told(tenant, "--component", "chatty", "--until", "1h") == []
     assert [event["type"] for event in told(tenant, runs["1"], "--type", "success")] == ["success"]
-    middle = mine[len(mine) // 2]
-    before, behind = (told(tenant, runs["2"], option, middle["id"]) for option in ("--max-id", "--since-id"))
-    assert [*before, middle, *behind] == told(tenant, runs["2"])
+    middle = configuration_events[len(configuration_events) // 2]
+    earlier, later = (told(tenant, runs["2"], option, middle["id"]) for option in ("--max-id", "--since-id"))
+    assert [*earlier, middle, *later] == told(tenant, runs["2"])
     assert [event["message"] for event in told(tenant, runs["2"], "--grep", "^line [23]", "-n", "1")] == ["line 3 of 3"]
     target = tmp_path / "events.parquet"
-    done = tenant.cli("events", "--component", "chatty", "--export", str(target))
-    assert done.returncode == 0, done.stderr
+    result = tenant.cli("events", "--component", "chatty", "--export", str(target))
+    assert result.returncode == 0, result.stderr
     rows = duckdb.connect().read_parquet(str(target)).project("id").fetchall()
-    assert sorted(row[0] for row in rows) == sorted(event["id"] for event in of_component)
+    assert sorted(row[0] for row in rows) == sorted(event["id"] for event in component_events)
 
 
 async def past(tenant: Tenant, uid: str, component: str, days: int, *, ended: bool = True) -> None:
-    """Events of a run that was here so many days ago."""
+    """Write events of a run that are `days` days old."""
     time = datetime.now(UTC) - timedelta(days=days)
     event = Event(f"{uid}-1", 1, time.isoformat(), uid, component, "", "info", "was here", source="operator")
     run, about = EventRun(uid, component, ""), About().following(uid, [event], time)
@@ -122,11 +122,11 @@ def test_maintenance_and_the_command_line_know_how_long_events_are_kept(tenant: 
         "patch", "storage", "main", "--type=merge", "--patch", json.dumps({"spec": {"events": {"keep": "30d"}}})
     )
     tenant.apply("Component", "audit", {"image": components.rpartition(":")[0], "events": {"keep": "90d"}})
-    # A Storage next to this one that can't be opened is no reason to keep the events of this one.
-    elsewhere = {"bucket": tenant.settings.bucket, "prefix": f"{tenant.prefix}-elsewhere"}
-    tenant.apply("Storage", "keyless", elsewhere | {"credentials": {"secretName": "not-there"}})
-    waiting = tenant.run(components, "chatty", "3", suspend=True)
-    tenant.wait(waiting, lambda run: phase_of(run) == "Suspended")
+    # A second Storage that can't be opened must not prevent the deletion of this one's events.
+    other_store = {"bucket": tenant.settings.bucket, "prefix": f"{tenant.prefix}-elsewhere"}
+    tenant.apply("Storage", "keyless", other_store | {"credentials": {"secretName": "not-there"}})
+    suspended_run = tenant.run(components, "chatty", "3", suspend=True)
+    tenant.wait(suspended_run, lambda run: phase_of(run) == "Suspended")
 
     async def write() -> None:
         await past(tenant, "old", "a", 40)
@@ -136,7 +136,7 @@ def test_maintenance_and_the_command_line_know_how_long_events_are_kept(tenant: 
         return {run.run async for run in ended_runs(tenant.store)}
 
     asyncio.run(write())
-    # What was entered just now waits for an hour, as a collector may still be at it: nothing goes by the schedule yet.
+    # New entries are kept for an hour because a collector may still write them, so the schedule deletes nothing yet.
     with no_other_round(tenant):
         assert f"Storage {tenant.namespace}/main: events of 0 runs deleted" in maintain(tenant)
     assert asyncio.run(left()) == {"old", "kept"}

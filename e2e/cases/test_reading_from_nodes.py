@@ -1,4 +1,4 @@
-"""Logs read from the nodes' files: the streams apart, across rotation and restarts; and who is not let near them."""
+"""Logs read from the nodes' files: separate streams, rotation, restarts, and access control."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import json
 import socket
 import ssl
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.process import nodelogs
+from componentrun.wire import logserver
 from dev.cluster import own
 from dev.images import ensure
 from dev.install import IMAGES, NAMESPACE, install
@@ -53,7 +54,7 @@ LIMITS = {"limits": {**SMALL["limits"], "cpu": "1"}}
 @pytest.fixture(scope="module", autouse=True)
 def _installed(connection: Connection) -> Iterator[None]:
     images = ensure(connection, IMAGES)
-    # Two collectors: each log server answers both, and the number of a pod comes from its StatefulSet.
+    # Two collectors: each log server answers both, and each pod gets its number from the StatefulSet.
     install(connection, images, {"collector": {"reader": "node", "shards": 2}})
     yield
     install(connection, images)
@@ -71,19 +72,21 @@ def numbers(events: list[Event]) -> list[int]:
 
 
 def assert_whole(tenant: Tenant, name: str, lines: int) -> None:
-    """Each line once, and in order within its stream."""
+    """Assert that each line exists once, in order within its stream."""
     events = delivered(tenant, name)
-    found = numbers(events)
-    assert sorted(found) == list(range(1, lines + 1))
-    assert [number for number in found if number % 10] == [number for number in range(1, lines + 1) if number % 10]
+    line_numbers = numbers(events)
+    assert sorted(line_numbers) == list(range(1, lines + 1))
+    assert [number for number in line_numbers if number % 10] == [
+        number for number in range(1, lines + 1) if number % 10
+    ]
     assert tenant.get(name)["status"]["events"]["message"] == ""
 
 
 def pods(tenant: Tenant, part: str) -> list[str]:
-    """The pods of a part of the installation."""
+    """Names of the pods of a part of the installation."""
     selector = f"app.kubernetes.io/component={part}"
-    done = tenant.kubectl("get", "pods", f"--namespace={NAMESPACE}", f"--selector={selector}", "--output=name")
-    return done.stdout.split()
+    result = tenant.kubectl("get", "pods", f"--namespace={NAMESPACE}", f"--selector={selector}", "--output=name")
+    return result.stdout.split()
 
 
 def test_a_trace_on_stderr_is_one_event_whatever_stdout_says_meanwhile(tenant: Tenant, components: str) -> None:
@@ -94,21 +97,21 @@ def test_a_trace_on_stderr_is_one_event_whatever_stdout_says_meanwhile(tenant: T
 
 
 def test_a_log_that_is_rotated_again_and_again_is_read_whole(tenant: Tenant, components: str) -> None:
-    """At 4 MB/s a file of the kubelet's default size is full when the kubelet looks, every ten seconds."""
-    command = ["python3", "-c", NUMBERED, "150000", "1000", "4000"]
+    """At 4 MB/s a file reaches the kubelet's default size before each of its checks, which are ten seconds apart."""
+    command = ["python3", "-c", NUMBERED, "100000", "1000", "4000"]
     name = tenant.run(components, command=command, resources=LIMITS)
-    assert_whole(tenant, name, 150_000)
+    assert_whole(tenant, name, 100_000)
 
 
 def test_whoever_is_killed_while_it_prints_nothing_is_lost_or_doubled(
     tenant: Tenant, components: str, connection: Connection
 ) -> None:
-    name = tenant.run(components, command=["python3", "-c", NUMBERED, "40000", "60", "1000"], resources=LIMITS)
+    name = tenant.run(components, command=["python3", "-c", NUMBERED, "30000", "60", "1000"], resources=LIMITS)
     tenant.wait(name, lambda run: (run.get("status") or {}).get("phase") == "Running")
-    for victim in ("collector", "node-logs", "collector"):
-        time.sleep(3)  # of printing
-        found = pods(tenant, victim)
-        tenant.kubectl("delete", f"--namespace={NAMESPACE}", *found, "--grace-period=0", "--force", "--wait=false")
+    for part in ("collector", "node-logs", "collector"):
+        time.sleep(3)  # let the component print
+        names = pods(tenant, part)
+        tenant.kubectl("delete", f"--namespace={NAMESPACE}", *names, "--grace-period=0", "--force", "--wait=false")
     if connection.own:
         kubelet = own.plan().named("kubelet")
         try:
@@ -116,62 +119,67 @@ def test_whoever_is_killed_while_it_prints_nothing_is_lost_or_doubled(
         finally:
             kubelet.begin()
             kubelet.await_ready()
-    assert_whole(tenant, name, 40_000)
+    assert_whole(tenant, name, 30_000)
 
 
 class TestStrangers:
     @pytest.fixture
     def server(self, tenant: Tenant) -> str:
-        """Address of the log server."""
+        """Address of the log server to ask."""
         (pod,) = pods(tenant, "node-logs")
-        done = tenant.kubectl("get", f"--namespace={NAMESPACE}", pod, "--output=json")
-        return str(json.loads(done.stdout)["status"]["podIP"])
+        result = tenant.kubectl("get", f"--namespace={NAMESPACE}", pod, "--output=json")
+        return str(json.loads(result.stdout)["status"]["podIP"])
 
     def test_a_component_does_not_reach_it(self, tenant: Tenant, components: str, server: str) -> None:
-        logs, metrics = f"{server}:{nodelogs.PORT}", f"{server}:8080"
+        logs, metrics = f"{server}:{logserver.PORT}", f"{server}:8080"
         name = tenant.run(components, "probe", logs, metrics, network={"mode": "bridge"})
         events = delivered(tenant, name)
-        found = [json.loads(event.message) for event in events if event.message.startswith("{")]
-        reached = {item["what"] for item in found if item["kind"] == "network"}
-        assert metrics in reached, "the network between the pods is there"
-        assert logs not in reached
+        findings = [json.loads(event.message) for event in events if event.message.startswith("{")]
+        addresses = {item["what"] for item in findings if item["kind"] == "network"}
+        assert metrics in addresses, "the network between the pods is there"
+        assert logs not in addresses
 
     def test_no_token_but_the_collectors_opens_it(self, tenant: Tenant, server: str, connection: Connection) -> None:
         if not connection.own:
             pytest.skip("the log server's port is open to its own node only")
 
         def token(account: str, audience: str) -> str:
-            done = tenant.kubectl(
+            result = tenant.kubectl(
                 "create", "token", account, f"--namespace={NAMESPACE}", f"--audience={audience}", "--duration=10m"
             )
-            return done.stdout.strip()
+            return result.stdout.strip()
 
         path = f"/v1/logs/{tenant.namespace}/nobody/00000000-0000-4000-8000-000000000000/component"
         collector, operator = "componentrun-collector", "componentrun-operator"
-        done = tenant.kubectl(
+        result = tenant.kubectl(
             "get", "secret", f"--namespace={NAMESPACE}", "componentrun-node-logs-tls", "--output=json"
         )
-        ask = Asking(server, base64.b64decode(json.loads(done.stdout)["data"]["ca.crt"]).decode())
+        ask = Asking(server, base64.b64decode(json.loads(result.stdout)["data"]["ca.crt"]).decode())
         assert ask(path, "") == 401
-        assert ask(path, token(operator, nodelogs.AUDIENCE)) == 401
+        assert ask(path, token(operator, logserver.AUDIENCE)) == 401
         assert ask(path, token(collector, "https://kubernetes.default.svc")) == 401
-        good = token(collector, nodelogs.AUDIENCE)
-        assert ask(path, good) == 404
-        assert ask(path.replace("nobody", "%2e%2e%2f%2e%2e"), good) == 400
-        assert ask(path.replace("component", "kube-apiserver"), good) == 403
+        collector_token = token(collector, logserver.AUDIENCE)
+        assert ask(path, collector_token) == 404
+        assert ask(path.replace("nobody", "%2e%2e%2f%2e%2e"), collector_token) == 400
+        assert ask(path.replace("component", "kube-apiserver"), collector_token) == 403
 
 
 class Asking:
-    """A stranger who trusts the chart's authority."""
+    """An unauthorized client that trusts the chart's CA."""
 
     def __init__(self, server: str, authority: str) -> None:
         self._server = server
         self._context = ssl.create_default_context(cadata=authority)
 
     def __call__(self, path: str, token: str) -> int:
-        """The status of the answer."""
-        with socket.create_connection((self._server, nodelogs.PORT), timeout=10) as plain:
-            connection = http.client.HTTPConnection(nodelogs.SERVER_NAME)
-            connection.sock = self._context.wrap_socket(plain, server_hostname=nodelogs.SERVER_NAME)
+        """Send a request and return the HTTP status."""
+        address = (self._server, logserver.PORT)
+        with (
+            socket.create_connection(address, timeout=10) as plain,
+            self._context.wrap_socket(plain, server_hostname=logserver.SERVER_NAME) as encrypted,
+            closing(http.client.HTTPConnection(logserver.SERVER_NAME)) as connection,
+        ):
+            connection.sock = encrypted
             connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
-            return connection.getresponse().status
+            with connection.getresponse() as response:
+                return response.status

@@ -1,4 +1,4 @@
-"""Attempts that end through no fault of the run: another one follows, and what it leaves is published once."""
+"""Attempts that fail through no fault of the run are retried, and the output is published once."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ def attempts_of(run: dict[str, Any]) -> list[tuple[int, str]]:
 def evict(tenant: Tenant, name: str) -> None:
     (pod,) = tenant.pods(name)
     metadata = {"name": pod.metadata.name, "namespace": tenant.namespace}
-    # The pod's own grace period is the time for its upload; a shell does not obey SIGTERM.
+    # The pod's own grace period is long enough for an upload, and the shell ignores SIGTERM.
     body = {"metadata": metadata, "deleteOptions": {"gracePeriodSeconds": 3}}
     tenant.core.create_namespaced_pod_eviction(pod.metadata.name, tenant.namespace, body)
 
 
 def said(tenant: Tenant, name: str) -> list[tuple[int | None, str]]:
-    """What the run's component printed, and in which attempt."""
+    """Lines that the run's component printed, with their attempts."""
     return [(event.attempt, event.message) for event in tenant.events(name) if event.source.startswith("component")]
 
 
 @pytest.fixture
 def label(tenant: Tenant) -> Iterator[dict[str, str]]:
-    """A label that no node has; taken away again at the end."""
+    """A label that no node has; it is removed at the end."""
     name = f"e2e.componentrun.dev/{tenant.namespace}"
     yield {name: "yes"}
     tenant.core.patch_node(tenant.connection.node_name, {"metadata": {"labels": {name: None}}})
@@ -67,8 +67,8 @@ def test_a_pod_that_is_deleted_before_the_component_starts_is_followed_by_anothe
     assert run["status"]["phase"] == "Succeeded", run["status"]
     assert attempts_of(run) == [(1, "PodDeleted"), (2, "Succeeded")]
     assert tenant.table(TABLE) == "id\n1\n"
-    told = tenant.kubectl("get", "events", "--field-selector", f"involvedObject.name={name},reason=Retrying").stdout
-    assert "PodDeleted" in told
+    output = tenant.kubectl("get", "events", "--field-selector", f"involvedObject.name={name},reason=Retrying").stdout
+    assert "PodDeleted" in output
 
 
 def test_a_component_that_ran_is_not_started_again_unasked(tenant: Tenant, components: str) -> None:
@@ -84,7 +84,7 @@ def test_a_component_that_ran_is_not_started_again_unasked(tenant: Tenant, compo
 def test_one_that_may_run_twice_is_and_the_events_of_both_attempts_are_there(tenant: Tenant, components: str) -> None:
     name = tenant.run(components, **SCRIPT, retry={"backoff": SOON, "afterStart": ["Evicted"]})
     tenant.wait(name, lambda run: phase_of(run) == "Running")
-    # What a pod said goes with it: it has to be read before.
+    # The pod's log disappears with the pod, so it must be read first.
     waiting.until(lambda: None if said(tenant, name) else "no line", what="the first attempt's line", timeout=60)
     evict(tenant, name)
     run = tenant.wait(name)
@@ -93,11 +93,11 @@ def test_one_that_may_run_twice_is_and_the_events_of_both_attempts_are_there(ten
     assert tenant.table(TABLE) == "id\n1\n"
     tenant.wait(name, lambda run: (status_of(run).get("events") or {}).get("delivered", False))
     assert said(tenant, name) == [(1, f"here is {name}-1"), (2, f"here is {name}-2")]
-    told = [event.message for event in tenant.events(name) if event.source == "operator"]
-    assert any(message.startswith("attempt 1 ended: ") for message in told), told
-    shown = tenant.cli("get", name).stdout
-    assert "Attempts:" in shown
-    assert "Evicted" in shown
+    messages = [event.message for event in tenant.events(name) if event.source == "operator"]
+    assert any(message.startswith("attempt 1 ended: ") for message in messages), messages
+    output = tenant.cli("get", name).stdout
+    assert "Attempts:" in output
+    assert "Evicted" in output
 
 
 def test_a_registry_that_is_away_is_tried_again_and_then_named(tenant: Tenant) -> None:
@@ -133,7 +133,7 @@ def test_a_pod_is_kept_to_be_looked_at(tenant: Tenant, components: str) -> None:
     tenant.wait(
         name, lambda run: any(item["type"] == "EventsDelivered" for item in status_of(run).get("conditions", []))
     )
-    # The kubelet tells it a moment after the containers' ends.
+    # The kubelet updates the phase shortly after the containers have ended.
     tenant.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}-1", "--timeout=60s")
     assert len(tenant.pods(name)) == 1
     tenant.patch(name, {"podTtlAfterFinished": "1s"})

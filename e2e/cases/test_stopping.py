@@ -1,4 +1,4 @@
-"""Timeout and cancel: decided first, then the component is told, then it is killed."""
+"""Timeout and cancellation: the decision is recorded, the component gets SIGTERM, then it is killed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_component_that_runs_too_long_is_stopped(tenant: Tenant, components: s
 
 
 def test_one_that_ignores_the_signal_is_killed_after_the_stop_grace(tenant: Tenant, components: str) -> None:
-    # The pod's own grace period is ten minutes; the wait gives up after two.
+    # The pod's own grace period is ten minutes, but this wait times out after two.
     name = tenant.run(components, "ignore-sigterm", timeout="3s")
     status = tenant.wait(name)["status"]
     assert (status["phase"], status["reason"]) == ("Failed", "Timeout"), status
@@ -48,10 +48,10 @@ def test_a_suspended_run_starts_when_released_and_can_be_cancelled_before(tenant
     assert not tenant.pods(name)
     tenant.patch(name, {"suspend": False})
     assert tenant.wait(name)["status"]["phase"] == "Succeeded"
-    other = tenant.run(components, "true", suspend=True)
-    tenant.wait(other, lambda run: phase_of(run) == "Suspended")
-    tenant.patch(other, {"cancel": True})
-    assert tenant.wait(other)["status"]["phase"] == "Cancelled"
+    other_run = tenant.run(components, "true", suspend=True)
+    tenant.wait(other_run, lambda run: phase_of(run) == "Suspended")
+    tenant.patch(other_run, {"cancel": True})
+    assert tenant.wait(other_run)["status"]["phase"] == "Cancelled"
 
 
 def test_a_finished_run_goes_after_its_time_to_live(tenant: Tenant, components: str) -> None:

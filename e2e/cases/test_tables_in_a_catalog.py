@@ -1,4 +1,4 @@
-"""What publishing refuses, with a sentence, and that other engines read what a run wrote."""
+"""Publishing rejects invalid output with a clear message, and other engines can read what a run wrote."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ QUERY = 'select id, text from "out.c-main.words" order by id'
 
 
 def write(tenant: Tenant, components: str, text: str, destination: str) -> dict[str, object]:
-    """Have a run write a table; its status."""
+    """Let a run write a table, and return the run's status."""
     program = f"open('/data/out/tables/t.csv', 'w', newline='').write({text!r})"
     output = {"tables": [{"source": "t.csv", "destination": destination}]}
     name = tenant.run(components, command=["python3", "-c", program], output=output, resources=SMALL)
@@ -30,8 +30,8 @@ def write(tenant: Tenant, components: str, text: str, destination: str) -> dict[
 def test_duckdb_and_pyiceberg_read_what_a_run_wrote(tenant: Tenant, components: str, tmp_path: Path) -> None:
     status = write(tenant, components, "id,text\n1,one\n2,\n", TABLE)
     assert status["phase"] == "Succeeded", status
-    asked = tenant.cli("table", "query", QUERY, "-o", "json")
-    assert json.loads(asked.stdout) == [{"id": "1", "text": "one"}, {"id": "2", "text": ""}], asked.stderr
+    answer = tenant.cli("table", "query", QUERY, "-o", "json")
+    assert json.loads(answer.stdout) == [{"id": "1", "text": "one"}, {"id": "2", "text": ""}], answer.stderr
     script = tmp_path / "setup.py"
     script.write_text(tenant.cli("table", "sql-setup", TABLE, "--engine", "pyiceberg").stdout)
     lake = tenant.connection.lake
@@ -41,10 +41,10 @@ def test_duckdb_and_pyiceberg_read_what_a_run_wrote(tenant: Tenant, components: 
         "CATALOG_CLIENT_ID": lake.catalog_client_id,
         "CATALOG_CLIENT_SECRET": lake.catalog_client_secret,
     }
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, str(script)], env=os.environ | keys, capture_output=True, text=True, check=False, cwd=tmp_path
     )
-    assert 'text: [["one",""]]' in done.stdout, done.stderr
+    assert 'text: [["one",""]]' in process.stdout, process.stderr
 
 
 def test_a_load_that_does_not_fit_fails_with_a_sentence(tenant: Tenant, components: str) -> None:

@@ -1,4 +1,4 @@
-"""What a component finds, seen from inside a real pod: the environment, the user, config.json, the data folder."""
+"""A component's view from inside a real pod: environment, user, config.json, data folder."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CONFIGURATION = {
 
 
 def look(tenant: Tenant, components: str, folder: Path) -> dict[str, Any]:
-    """What a component says that it found."""
+    """Findings that the component reports."""
     tenant.secret("login", {"password": "a-password"})
     tenant.put_table("in.c-main.words", "id,text\n1,a\n")
     image, _, tag = components.rpartition(":")
@@ -53,14 +53,14 @@ def look(tenant: Tenant, components: str, folder: Path) -> dict[str, Any]:
     tenant.apply("ComponentRun", "looks", spec)
     status = tenant.wait("looks")["status"]
     assert status["phase"] == "Succeeded", status
-    fetched = tenant.cli("artifacts", "looks", "--to", str(folder))
-    assert fetched.returncode == 0, fetched.stderr
-    found: dict[str, Any] = json.loads((folder / "artifacts/out/current/found.json").read_text())
-    return found
+    result = tenant.cli("artifacts", "looks", "--to", str(folder))
+    assert result.returncode == 0, result.stderr
+    document: dict[str, Any] = json.loads((folder / "artifacts/out/current/found.json").read_text())
+    return document
 
 
 def test_it_is_what_the_contract_says_and_nothing_else(tenant: Tenant, components: str, tmp_path: Path) -> None:
-    found = look(tenant, components, tmp_path)
+    findings = look(tenant, components, tmp_path)
     values = {
         "DATADIR": "/data/",
         "RUNID": "looks",
@@ -76,13 +76,13 @@ def test_it_is_what_the_contract_says_and_nothing_else(tenant: Tenant, component
         "DATA_TYPE_SUPPORT": "none",
         "PROJECT_FEATURE_GATES": "queuev2",
     }
-    assert found["environment"] == {
+    assert findings["environment"] == {
         prefix + name: value for prefix in ("KBC_", "COMPONENTRUN_") for name, value in values.items()
     }
-    assert set(found["of_kubernetes"].values()) <= {""}
-    assert found["user"][0] == 1000
-    assert {int(capability, 16) for capability in found["capabilities"]} == {0}
-    assert found["config"] == {
+    assert set(findings["of_kubernetes"].values()) <= {""}
+    assert findings["user"][0] == 1000
+    assert {int(capability, 16) for capability in findings["capabilities"]} == {0}
+    assert findings["config"] == {
         "parameters": {"a": 1, "#password": "a-password"},
         "storage": {
             "input": {"tables": [{"source": "in.c-main.words", "destination": "words.csv"}], "files": []},
@@ -92,11 +92,11 @@ def test_it_is_what_the_contract_says_and_nothing_else(tenant: Tenant, component
         "authorization": {},
         "action": "look",
     }
-    assert found["files"] == ["config.json", "in/state.json", "in/tables/words.csv", "in/tables/words.csv.manifest"]
+    assert findings["files"] == ["config.json", "in/state.json", "in/tables/words.csv", "in/tables/words.csv.manifest"]
     assert {"in/tables", "in/files", "out/tables", "out/files", "artifacts/out/current", "artifacts/out/shared"} <= set(
-        found["folders"]
+        findings["folders"]
     )
-    assert found["state"] == {}
-    told = {"id", "uri", "name", "primary_key", "columns", "created", "last_change_date", "metadata"}
-    assert told <= set(found["manifest"])
-    assert (found["manifest"]["id"], found["manifest"]["columns"]) == ("in.c-main.words", ["id", "text"])
+    assert findings["state"] == {}
+    keys = {"id", "uri", "name", "primary_key", "columns", "created", "last_change_date", "metadata"}
+    assert keys <= set(findings["manifest"])
+    assert (findings["manifest"]["id"], findings["manifest"]["columns"]) == ("in.c-main.words", ["id", "text"])

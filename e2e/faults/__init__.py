@@ -1,4 +1,4 @@
-"""What goes wrong, made on purpose: a registry that refuses, a node without a kubelet, a process that is killed."""
+"""Fault injection: a registry that rejects requests, a node without a kubelet, killed processes."""
 
 from e2e.faults.node import FakeNode
 from e2e.faults.process import kill, processes_of

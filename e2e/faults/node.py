@@ -1,6 +1,6 @@
-"""A node without a kubelet: the real scheduler binds pods to it, and what a kubelet would say is a test's to write.
+"""A node without a kubelet: the real scheduler binds pods to it, and the test writes the status that a kubelet would.
 
-For what the only real node can't be made to do while others use it: run short of memory, be shut down, be lost.
+For situations that the only real node can't simulate while other tests use it: memory pressure, shutdown, node loss.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _INPUT_IS_IN: Final = to_json(StageInResult(ok=True))
 
 @dataclass(frozen=True)
 class FakeNode:
-    """A Node object; as a context manager it exists within the block."""
+    """A Node object. As a context manager, it exists within the block."""
 
     tenant: Tenant
     name: str = field(default_factory=lambda: f"fake-{uuid.uuid4().hex[:8]}")
 
     def __enter__(self) -> Self:
-        """Make it, tainted, so that nobody else's pods come here."""
+        """Create the Node with a taint that keeps other pods away."""
         self.tenant.core.create_node(
             {
                 "metadata": {"name": self.name, "labels": {"kubernetes.io/hostname": self.name}},
@@ -47,7 +47,7 @@ class FakeNode:
         return self
 
     def live(self) -> None:
-        """Say that it is well, as a kubelet does every few seconds; after 50 s of silence a node counts as lost."""
+        """Send a heartbeat, as a kubelet does every few seconds. After 50 s without one, a node counts as lost."""
         now = _stamp()
         ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "lastHeartbeatTime": now}
         status = {
@@ -61,50 +61,50 @@ class FakeNode:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take it away, where the test has not done so."""
+        """Delete the Node unless the test has deleted it."""
         self.remove()
 
     def remove(self) -> None:
-        """Delete the Node object, as a cloud does with a machine that is gone."""
+        """Delete the Node object, as a cloud provider does for a deleted machine."""
         for node in self.tenant.core.list_node(field_selector=f"metadata.name={self.name}").items:
             self.tenant.core.delete_node(node.metadata.name)
 
     def taint(self, key: str) -> None:
-        """Have the pods that do not tolerate it put out, as the node controller does with a node that is lost."""
+        """Add a taint that evicts pods without a matching toleration, as the node controller does for a lost node."""
         taints = [{"key": _TAINT, "effect": "NoSchedule"}, {"key": key, "effect": "NoExecute"}]
         self.tenant.core.patch_node(self.name, {"spec": {"taints": taints}})
 
     @property
     def pod_template(self) -> dict[str, Any]:
-        """What a run needs to be put here and nowhere else."""
+        """Pod template that places a run's pod on this node only."""
         tolerations = [{"key": _TAINT, "operator": "Exists"}]
         return {"nodeSelector": {"kubernetes.io/hostname": self.name}, "tolerations": tolerations}
 
     def say_running(self, pod: str) -> None:
-        """Write the status that a kubelet would write once the component runs."""
+        """Write the status that a kubelet writes when the component is running."""
         running = {"running": {"startedAt": _stamp()}}
         self.say(pod, component=running, stage_out=running, phase="Running")
 
     def say_staging_in(self, pod: str) -> None:
-        """Its input is being brought."""
+        """Write the status of a pod whose stage-in is running."""
         running = {"running": {"startedAt": _stamp()}}
         waits = {"waiting": {"reason": "PodInitializing"}}
         self.say(pod, component=waits, stage_out=running, phase="Pending", stage_in=running)
 
     def say_uploading(self, pod: str) -> None:
-        """The component has ended well, and its output is being uploaded."""
+        """Write the status of a pod whose component has succeeded and whose stage-out is running."""
         running = {"running": {"startedAt": _stamp()}}
         self.say(pod, component=self.ended(0, reason="Completed"), stage_out=running, phase="Running")
 
     def obey(self, pod: str) -> None:
-        """Wait until the pod is told to go; then have what runs in it end by SIGTERM, and let it go.
+        """Wait until the pod is being deleted, then report its containers as ended by SIGTERM and finish the deletion.
 
         Raises:
-            ClusterError: nobody told it.
+            ClusterError: nobody deleted the pod in time.
         """
         waiting.until(lambda: self._goes_on(pod), what=f"the deletion of {pod}", timeout=60)
-        for found in self._found(pod):
-            status = self.tenant.api.sanitize_for_serialization(found.status)
+        for item in self._found(pod):
+            status = self.tenant.api.sanitize_for_serialization(item.status)
             for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
                 if "running" in container["state"]:
                     container["state"] = self.ended(143, "told to stop")
@@ -116,16 +116,18 @@ class FakeNode:
         try:
             self.tenant.core.delete_namespaced_pod(pod, self.tenant.namespace, grace_period_seconds=0)
         except kubernetes.client.ApiException as error:
-            if error.status != HTTPStatus.NOT_FOUND:  # else the operator was faster: a pod that has ended goes at once
+            if error.status != HTTPStatus.NOT_FOUND:  # else the operator was faster: a finished pod is deleted at once
                 raise
 
     def _goes_on(self, pod: str) -> str | None:
-        """None where the pod is told to go, or gone."""
-        return "nobody told it to go" if any(not it.metadata.deletion_timestamp for it in self._found(pod)) else None
+        """None if the pod is being deleted or no longer exists."""
+        return (
+            "nobody told it to go" if any(not item.metadata.deletion_timestamp for item in self._found(pod)) else None
+        )
 
     def _found(self, pod: str) -> list[Any]:
-        found = self.tenant.core.list_namespaced_pod(self.tenant.namespace, field_selector=f"metadata.name={pod}")
-        return list(found.items)
+        pods = self.tenant.core.list_namespaced_pod(self.tenant.namespace, field_selector=f"metadata.name={pod}")
+        return list(pods.items)
 
     def say(
         self,
@@ -137,9 +139,9 @@ class FakeNode:
         stage_in: dict[str, Any] | None = None,
         **status: Any,
     ) -> None:
-        """Write a pod's status as a kubelet would; with its input in, where nothing is said of stage-in."""
+        """Write a pod's status as a kubelet would. By default stage-in has succeeded."""
         now = _stamp()
-        staged = stage_in or {"terminated": _ended(0, _INPUT_IS_IN, "Completed", now)}
+        state = stage_in or {"terminated": _ended(0, _INPUT_IS_IN, "Completed", now)}
         self.tenant.core.patch_namespaced_pod_status(
             pod,
             self.tenant.namespace,
@@ -147,7 +149,7 @@ class FakeNode:
                 "status": {
                     "phase": phase,
                     "startTime": now,
-                    "initContainerStatuses": [_container("stage-out", stage_out), _container("stage-in", staged)],
+                    "initContainerStatuses": [_container("stage-out", stage_out), _container("stage-in", state)],
                     "containerStatuses": [_container("component", component)],
                     **status,
                 }
@@ -156,7 +158,7 @@ class FakeNode:
 
     @staticmethod
     def ended(code: int, words: str = "", reason: str = "Error") -> dict[str, Any]:
-        """State of a container that has ended."""
+        """State of a terminated container."""
         return {"terminated": _ended(code, words, reason, _stamp())}
 
 

@@ -1,4 +1,4 @@
-"""Processes of a pod's container, seen and killed from the machine that is the node: our own cluster only."""
+"""Find and kill processes of a pod's container from the node's machine. Works on our own cluster only."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ class Process:
     command: str
     """Its arguments, joined by spaces."""
     started: int
-    """Clock ticks after the machine's start: numbers of processes are used again."""
+    """Start time in clock ticks since boot, because process ids are reused."""
 
 
 def processes_of(pod: Any, container: str) -> list[Process]:
-    """What runs in a container, found by its id in the processes' control groups; the oldest first."""
+    """Processes of a container, oldest first, found by the container's id in their cgroups."""
     statuses = (*(pod.status.init_container_statuses or ()), *(pod.status.container_statuses or ()))
-    found = [item.container_id for item in statuses if item.name == container and item.container_id]
-    if not found:
+    ids = [item.container_id for item in statuses if item.name == container and item.container_id]
+    if not ids:
         return []
-    container_id = found[0].rpartition("/")[2]
+    container_id = ids[0].rpartition("/")[2]
     return sorted(_in_group(container_id), key=lambda process: process.started)
 
 
 def kill(pod: Any, container: str, command: str = "", *, seconds: float = 30) -> Process:
-    """SIGKILL the oldest process of the container whose command begins as the pattern says, as soon as there is one.
+    """Send SIGKILL to the oldest process in the container whose command matches the pattern, as soon as there is one.
 
     Raises:
-        TimeoutError: there was none in time.
+        TimeoutError: no such process appeared in time.
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -53,19 +53,19 @@ def kill(pod: Any, container: str, command: str = "", *, seconds: float = 30) ->
 
 
 def _in_group(container_id: str) -> list[Process]:
-    found = []
+    processes = []
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
             continue
         try:
             if container_id in (folder / "cgroup").read_text():
                 command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-                found.append(Process(int(folder.name), command, _started(folder)))
+                processes.append(Process(int(folder.name), command, _started(folder)))
         except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended meanwhile
-    return found
+            continue  # the process has ended
+    return processes
 
 
 def _started(folder: Path) -> int:
-    # Field 22 of proc(5) stat; the second one, the program's name in brackets, may hold anything.
+    # Field 22 of proc(5) stat. The second field, the program's name in brackets, may contain any character.
     return int((folder / "stat").read_text().rpartition(")")[2].split()[19])

@@ -1,4 +1,4 @@
-"""A registry on this machine that answers as a test wants: asks for a login, or has images for other machines only."""
+"""A registry on this machine with faults: it requires a login, or has images for other platforms only."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ _MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 
 
 class Registry:
-    """A context manager: within the block it answers, and the node's container runtime knows that it speaks plain http.
+    """A context manager that serves the registry and configures the node's container runtime to use plain HTTP for it.
 
     It listens on the loopback address, so only our own cluster's node can reach it.
 
-    Every repository below `private/` asks for a login, every one below `forbidden/` is not for whoever asks, and every
-    other one has one image, for an IBM mainframe.
+    Repositories below `private/` require a login, repositories below `forbidden/` deny access, and every other
+    repository has one image, for an IBM mainframe.
     """
 
     def __init__(self) -> None:
-        """Take a free port."""
+        """Bind a free port."""
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self.address = f"localhost:{self._server.server_port}"
         self._settings = layout.configs() / "registries" / self.address
 
     def __enter__(self) -> Self:
-        """Begin to answer."""
+        """Start to answer."""
         self._settings.mkdir()
         (self._settings / "hosts.toml").write_text(configs.plain_registry(self.address))
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -62,8 +62,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/v2/":
             self._answer(200, {})
         elif "/private/" in self.path:
-            denied = {"errors": [{"code": "UNAUTHORIZED", "message": "authentication required"}]}
-            self._answer(401, denied, {"WWW-Authenticate": 'Basic realm="registry"'})
+            document = {"errors": [{"code": "UNAUTHORIZED", "message": "authentication required"}]}
+            self._answer(401, document, {"WWW-Authenticate": 'Basic realm="registry"'})
         elif "/forbidden/" in self.path:
             self._answer(403, {"errors": [{"code": "DENIED", "message": "requested access to the resource is denied"}]})
         elif "/manifests/" in self.path:
@@ -73,23 +73,23 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _answer(self, status: int, document: dict[str, Any], headers: dict[str, str] | None = None) -> None:
         body = json.dumps(document).encode()
-        named = {"Content-Type": "application/json", "Docker-Content-Digest": _digest(body), **(headers or {})}
+        defaults = {"Content-Type": "application/json", "Docker-Content-Digest": _digest(body), **(headers or {})}
         self.send_response(status)
-        for name, value in {**named, "Content-Length": str(len(body))}.items():
+        for name, value in {**defaults, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is http.server's
-        """Say nothing."""
+        """Log nothing."""
 
 
 def _index() -> dict[str, Any]:
-    """An image for one kind of machine, which this is not."""
+    """Index of an image for a platform that this machine does not have."""
     platform = {"os": "linux", "architecture": "s390x"}
-    only = {"mediaType": _MANIFEST, "digest": _digest(b"{}"), "size": 2, "platform": platform}
-    return {"schemaVersion": 2, "mediaType": _INDEX, "manifests": [only]}
+    entry = {"mediaType": _MANIFEST, "digest": _digest(b"{}"), "size": 2, "platform": platform}
+    return {"schemaVersion": 2, "mediaType": _INDEX, "manifests": [entry]}
 
 
 def _digest(body: bytes) -> str:

@@ -1,11 +1,14 @@
-"""A TCP proxy in front of a server that can be cut, as by a restart, or fall silent, as by a hung server."""
+"""A TCP proxy in front of a server that can cut connections, like a restart, or stall, like a hung server."""
 
 from __future__ import annotations
 
 import socket
 import threading
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 __all__ = ["Wire"]
 
@@ -13,7 +16,7 @@ _CHUNK_BYTES: Final = 65536
 
 
 class Wire:
-    """Listens at the address `here`, on a free port, and passes everything on to the target."""
+    """Listens at the address `here` on a free port, and forwards everything to the target, until it is closed."""
 
     def __init__(self, host: str, port: int, here: str = "127.0.0.1") -> None:
         """Start to listen."""
@@ -26,8 +29,25 @@ class Wire:
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
 
+    def __enter__(self) -> Self:
+        """It listens already."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections, and stop to listen."""
+        with suppress(OSError):  # on other systems, only connections can be shut down
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut()
+
     def cut(self) -> None:
-        """Close every connection, and every new one at once."""
+        """Close all connections, and close new ones at once."""
         self._refuses.set()
         self._flowing.set()
         for end in list(self._open):
@@ -35,33 +55,37 @@ class Wire:
                 end.shutdown(socket.SHUT_RDWR)
 
     def hang(self) -> None:
-        """Keep connections, and accept new ones, but pass nothing on."""
+        """Keep connections and accept new ones, but forward nothing."""
         self._flowing.clear()
 
     def mend(self) -> None:
-        """Pass on again; also what was held back."""
+        """Forward again, including data that was held back."""
         self._refuses.clear()
         self._flowing.set()
 
     def _accept(self) -> None:
-        while True:
-            near, _ = self._listener.accept()
-            if self._refuses.is_set():
-                near.close()
-                continue
-            try:
-                far = socket.create_connection(self._target)
-            except OSError:
-                near.close()
-                continue
-            self._open |= {near, far}
-            if self._refuses.is_set():  # cut meanwhile
-                self.cut()
-            for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+        with suppress(OSError):  # it no longer listens
+            while True:
+                client, _ = self._listener.accept()
+                self._forward(client)
+
+    def _forward(self, client: socket.socket) -> None:
+        if self._refuses.is_set():
+            client.close()
+            return
+        try:
+            server = socket.create_connection(self._target)
+        except OSError:
+            client.close()
+            return
+        self._open |= {client, server}
+        if self._refuses.is_set():  # cut meanwhile
+            self.cut()
+        for source, sink in ((client, server), (server, client)):
+            threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):  # either end closed: so is the other one then
+        with suppress(OSError):  # one end was closed, so the other is closed as well
             while data := source.recv(_CHUNK_BYTES):
                 self._flowing.wait()
                 sink.sendall(data)

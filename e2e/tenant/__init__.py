@@ -1,4 +1,4 @@
-"""A namespace with a Storage of its own, and what a user does in it: for the end-to-end cases and the benchmarks."""
+"""A namespace with its own Storage, and user actions in it, for end-to-end cases and benchmarks."""
 
 from e2e.tenant.tenant import CREDENTIALS, Tenant, create
 

@@ -1,4 +1,4 @@
-"""What the API server would make of a pod: rules, webhooks and quotas take effect a moment after they were created."""
+"""Dry-run admission of pods: rules, webhooks and quotas take effect shortly after they are created."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _ALLOWED: Final = {
 
 
 def try_pod(tenant: Tenant, labels: Mapping[str, str] | None = None, memory: str = "8Mi") -> Any:
-    """The pod as it would be admitted; nothing is created.
+    """Return the pod as it would be admitted. Nothing is created.
 
     Raises:
-        kubernetes.client.ApiException: it would be refused.
+        kubernetes.client.ApiException: the pod would be rejected.
     """
     container = {
         "name": "tried", "image": "none", "securityContext": _ALLOWED,

@@ -1,4 +1,4 @@
-"""A store that takes no signed forms, as some S3-compatible ones are: another store with this server in front of it."""
+"""A store that accepts no signed forms, like some S3-compatible stores: a proxy in front of another store."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 _BLOCK: Final = 1 << 20
 _METHODS: Final = ("GET", "HEAD", "PUT", "POST", "DELETE")
 _SET_HERE: Final = frozenset({"connection", "transfer-encoding", "date", "server"})
-"""Headers of an answer that the server in front sets itself."""
+"""Response headers that the proxy sets itself."""
 
 
 @contextlib.contextmanager
 def formless(endpoint: str, host: str) -> Iterator[str]:
-    """URL of the server, which ends with the block.
+    """Run the proxy within the block, and yield its URL.
 
     Args:
-        endpoint: of the store behind, without TLS. Requests are passed on with the name that was signed.
-        host: address of this machine to listen at.
+        endpoint: URL of the store, without TLS. Requests are forwarded with the host name that was signed.
+        host: address of this machine to listen on.
     """
     answers = {f"do_{method}": _Handler.answer for method in _METHODS}
-    quiet = {"behind": endpoint.removeprefix("http://"), "log_message": lambda *_: None}
-    handler = type("Handler", (_Handler,), {**answers, **quiet})
+    attributes = {"behind": endpoint.removeprefix("http://"), "log_message": lambda *_: None}
+    handler = type("Handler", (_Handler,), {**answers, **attributes})
     with ThreadingHTTPServer((host, 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
@@ -58,22 +58,22 @@ class _Handler(BaseHTTPRequestHandler):
             link.endheaders()
             while size:
                 block = self.rfile.read(min(size, _BLOCK))
-                if not block:  # whoever sent it is gone
+                if not block:  # the client has closed the connection
                     self.close_connection = True
                     return
                 link.send(block)
                 size -= len(block)
             self._bring(link.getresponse())
 
-    def _bring(self, found: http.client.HTTPResponse) -> None:
-        self.send_response(found.status)
-        for name, value in found.getheaders():
+    def _bring(self, response: http.client.HTTPResponse) -> None:
+        self.send_response(response.status)
+        for name, value in response.getheaders():
             if name.lower() not in _SET_HERE:
                 self.send_header(name, value)
-        if found.getheader("Content-Length") is None and found.status != HTTPStatus.NO_CONTENT:
-            # Its length is not known beforehand: the end of the connection is its end.
+        if response.getheader("Content-Length") is None and response.status != HTTPStatus.NO_CONTENT:
+            # The length is not known in advance, so the response ends with the connection.
             self.close_connection = True
             self.send_header("Connection", "close")
         self.end_headers()
-        while block := found.read(_BLOCK):
+        while block := response.read(_BLOCK):
             self.wfile.write(block)

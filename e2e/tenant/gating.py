@@ -1,4 +1,4 @@
-"""A webhook that sets a scheduling gate on pods with Kueue's label, as Kueue's own does; part of the test's process."""
+"""A webhook in the test's process that sets a scheduling gate on pods with Kueue's label, like Kueue's own webhook."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Webhook(BaseHTTPRequestHandler):
     """Answers every review with the same patch."""
 
     def do_POST(self) -> None:
-        """An AdmissionReview."""
+        """Answer an AdmissionReview."""
         review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         patch = [{"op": "add", "path": "/spec/schedulingGates", "value": [{"name": GATE}]}]
         response = {
@@ -55,12 +55,12 @@ class _Webhook(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def gate_pods(tenant: Tenant, folder: Path) -> Iterator[None]:
-    """While this lasts, pods of the tenant that have Kueue's label get a gate."""
+    """Within the block, pods of the tenant with Kueue's label get a gate."""
     host = address.node()
     certificate, key = _certificate(folder, host)
     server = ThreadingHTTPServer((host, 0), _Webhook)
@@ -79,15 +79,16 @@ def gate_pods(tenant: Tenant, folder: Path) -> Iterator[None]:
     finally:
         hooks.delete_mutating_webhook_configuration(name)
         server.shutdown()
+        server.server_close()
 
 
 def _gates(tenant: Tenant) -> list[Any]:
-    """What a pod would get now."""
+    """Gates that a pod would get now."""
     return try_pod(tenant, {KUEUE_QUEUE_LABEL: "team"}).spec.scheduling_gates or []
 
 
 def open_gate(tenant: Tenant, pod: str) -> None:
-    """Take the gate away, as Kueue does when it admits the pod."""
+    """Remove the gate, as Kueue does when it admits the pod."""
     tenant.kubectl("patch", "pod", pod, "--type=json", '-p=[{"op": "remove", "path": "/spec/schedulingGates"}]')
 
 
@@ -106,7 +107,7 @@ def _configuration(name: str, namespace: str, url: str, authority: bytes) -> dic
 
 
 def _certificate(folder: Path, host: str) -> tuple[Path, Path]:
-    """A certificate for this address, signed by itself, and its key."""
+    """A self-signed certificate for this address, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gate")])
     now = dt.datetime.now(dt.UTC)

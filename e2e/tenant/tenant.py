@@ -1,4 +1,4 @@
-"""One tenant: create runs, wait for them, look at what they left."""
+"""One tenant: create runs, wait for them, and inspect their results."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ from componentrun.api.common import API_VERSION, GROUP, VERSION
 from componentrun.cli.app import app
 from componentrun.cli.kubernetes.client import KubeCluster
 from componentrun.cli.session import Makers
+from componentrun.process.kubernetes.access.context import access_of
+from componentrun.process.kubernetes.access.kubeconfig import read_kubeconfig
+from componentrun.process.kubernetes.blocking import BlockingKube
 from componentrun.storage.events.reader import read_events
 from componentrun.storage.store.catalog import CatalogSettings
 from componentrun.storage.store.connection import Store, open_store
@@ -39,25 +42,25 @@ if TYPE_CHECKING:
 __all__ = ["CATALOG_CREDENTIALS", "CREDENTIALS", "LONG_AGO", "Tenant", "create"]
 
 LONG_AGO: Final = datetime.fromtimestamp(0, UTC)
-"""Before anything that a test sees."""
+"""Earlier than any time in a test."""
 
 TERMINAL: Final = frozenset({"Succeeded", "Failed", "Cancelled"})
 CREDENTIALS: Final = "store-keys"
 CATALOG_CREDENTIALS: Final = "catalog-client"
 STORAGE: Final = "main"
 SMALL: Final = {"limits": {"cpu": "200m", "memory": "128Mi"}, "requests": {"cpu": "20m"}}
-"""Enough for a shell component, and so little set aside that the tests' pods don't wait for each other on a small node:
-a run might end as Unschedulable that has nothing to do with it."""
+"""Enough for a shell component. The requests are so small that the tests' pods all fit on a small node; otherwise a run
+of an unrelated test might end as Unschedulable."""
 
 
 @dataclass(frozen=True)
 class Tenant:
     """A namespace that enforces the restricted pod security standard.
 
-    Its default Storage has a prefix of its own in the store, and one in the catalog.
+    Its default Storage has its own prefix in the store and in the catalog.
 
     Attributes:
-        elsewhere: another store than the cluster's; it has no catalog, so the Storage keeps no tables.
+        elsewhere: a store other than the cluster's. It has no catalog, so the Storage has no tables.
     """
 
     connection: Connection
@@ -69,7 +72,7 @@ class Tenant:
 
     @cached_property
     def api(self) -> Any:
-        """A client with the administrator's access."""
+        """API client with the administrator's permissions."""
         configuration: Any = kubernetes.config  # without types in the client
         return configuration.new_client_from_config(str(self.connection.kubeconfig))
 
@@ -89,19 +92,19 @@ class Tenant:
         """Run kubectl in the namespace.
 
         Raises:
-            AssertionError: it failed (with what it said).
+            AssertionError: the command failed. Contains its output.
         """
         command = [
             str(self.connection.bin_dir / "kubectl"), "--kubeconfig", str(self.connection.kubeconfig),
             "--namespace", self.namespace, *arguments,
         ]  # fmt: skip
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
-        if check and done.returncode:
-            raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr}")
-        return done
+        result = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+        if check and result.returncode:
+            raise AssertionError(f"kubectl {' '.join(arguments)}: {result.stderr}")
+        return result
 
     def cli(self, *arguments: str, timeout: float = 180, text: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run `componentrun` as a user would, in this namespace. Its exit code is the caller's to look at."""
+        """Run `componentrun` in this namespace as a user would. The caller checks the exit code."""
         environment = {**os.environ, "KUBECONFIG": str(self.connection.kubeconfig), "COLUMNS": "160", "NO_COLOR": "1"}
         end = arguments.index("--") if "--" in arguments else len(arguments)
         return subprocess.run(
@@ -110,12 +113,12 @@ class Tenant:
         )  # fmt: skip
 
     def apply(self, kind: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
-        """Create an object of ours."""
+        """Create a run, Component or Storage."""
         body = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": dict(spec)}
-        created = self.custom.create_namespaced_custom_object(
+        response = self.custom.create_namespaced_custom_object(
             GROUP, VERSION, self.namespace, f"{kind.lower()}s", body, field_validation="Strict"
         )
-        return dict(created)
+        return dict(response)
 
     def secret(self, name: str, values: Mapping[str, str]) -> None:
         """Create a Secret."""
@@ -126,7 +129,7 @@ class Tenant:
     # --- runs
 
     def run(self, image: str, *args: str, name: str | None = None, **spec: Any) -> str:
-        """Create a run of an image with these arguments; returns its name. `spec` sets fields, or unsets by None."""
+        """Create a run of an image with arguments and return its name. `spec` sets fields; None unsets a field."""
         name = name or f"r-{uuid.uuid4().hex[:8]}"
         full: dict[str, Any] = {"image": image, "resources": SMALL, "timeout": "2m", **spec}
         if args:
@@ -135,7 +138,7 @@ class Tenant:
         return name
 
     def get(self, name: str) -> dict[str, Any]:
-        """The run as the API server has it."""
+        """Read the run from the API server."""
         return dict(self.custom.get_namespaced_custom_object(GROUP, VERSION, self.namespace, "componentruns", name))
 
     def patch(self, name: str, spec: Mapping[str, Any]) -> None:
@@ -147,26 +150,26 @@ class Tenant:
     def wait(
         self, name: str, until: Callable[[dict[str, Any]], bool] | None = None, *, timeout: float = 120
     ) -> dict[str, Any]:
-        """Watch the run until `until(run)` holds (where not given: until it has ended); returns it.
+        """Watch the run until `until(run)` holds, by default until the run has ended, and return it.
 
         Raises:
-            TimeoutError: it did not get there; the message holds the last status.
+            TimeoutError: the condition did not hold in time. The message contains the last status.
         """
         until = until or (lambda run: phase_of(run) in TERMINAL)
         deadline = time.monotonic() + timeout
         last = self.get(name)
         while not until(last):
-            left = deadline - time.monotonic()
-            if left <= 0:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
                 raise TimeoutError(f"run {self.namespace}/{name} after {timeout:.0f} s: {last.get('status')}")
-            last = self._next(name, last["metadata"]["resourceVersion"], left)
+            last = self._next(name, last["metadata"]["resourceVersion"], remaining)
         return last
 
     def last_words(self, name: str) -> str:
-        """What a failed run's component said last. Where its kubelet kept nothing, the collector tells it later.
+        """Last words of a failed run's component. If the kubelet kept none, they come later from the collector.
 
         Raises:
-            TimeoutError: nobody did.
+            TimeoutError: there were none in time.
         """
         run = self.wait(name, lambda run: "lastWords" in (run.get("status") or {}), timeout=60)
         return str(run["status"]["lastWords"])
@@ -181,20 +184,20 @@ class Tenant:
             ):  # fmt: skip
                 return dict(event["object"])
         except kubernetes.client.ApiException as error:
-            if error.status != 410:  # too old: read it again
+            if error.status != 410:  # 410: the version is too old, so read the run again
                 raise
         return self.get(name)
 
     def component_times(self, name: str) -> tuple[datetime, datetime]:
-        """When the component of a run began and when it had ended, as the status has it."""
+        """Start and end of a run's component, from the status."""
         times = self.get(name)["status"]["phases"]
         phases = {item["phase"]: datetime.fromisoformat(item["startTime"]) for item in times}
         return phases["Running"], phases["StagingOut"]
 
     def pods(self, name: str) -> list[Any]:
-        """The pods that exist for a run."""
-        found = self.core.list_namespaced_pod(self.namespace, label_selector=f"{GROUP}/run={name}")
-        return list(found.items)
+        """Existing pods of a run."""
+        response = self.core.list_namespaced_pod(self.namespace, label_selector=f"{GROUP}/run={name}")
+        return list(response.items)
 
     # --- the store
 
@@ -205,83 +208,84 @@ class Tenant:
 
     @property
     def settings(self) -> StoreSettings:
-        """How to reach the tenant's Storage, and its catalog."""
+        """Connection settings of the tenant's Storage and its catalog."""
         if self.elsewhere is not None:
             return replace(self.elsewhere, prefix=self.prefix, name=STORAGE)
-        known = self.connection.lake
+        lake = self.connection.lake
         return StoreSettings(
-            bucket=known.bucket,
-            endpoint=known.endpoint,
+            bucket=lake.bucket,
+            endpoint=lake.endpoint,
             prefix=self.prefix,
-            region=known.region,
-            access_key=known.access_key,
-            secret_key=known.secret_key,
+            region=lake.region,
+            access_key=lake.access_key,
+            secret_key=lake.secret_key,
             name=STORAGE,
             catalog=CatalogSettings(
-                uri=known.catalog_uri,
-                warehouse=known.catalog_warehouse,
+                uri=lake.catalog_uri,
+                warehouse=lake.catalog_warehouse,
                 namespace_prefix=self.namespace_prefix,
-                client_id=known.catalog_client_id,
-                client_secret=known.catalog_client_secret,
+                client_id=lake.catalog_client_id,
+                client_secret=lake.catalog_client_secret,
                 name=STORAGE,
             ),
         )
 
     @property
     def namespace_prefix(self) -> str:
-        """What the name of each of the tenant's namespaces in the catalog begins with."""
+        """Name prefix of the tenant's namespaces in the catalog."""
         return self.namespace.replace("-", "_") + "_"
 
     @property
     def storage_spec(self) -> dict[str, Any]:
         """Spec of the tenant's Storage."""
-        reached = self.settings
+        settings = self.settings
         spec: dict[str, Any] = {
-            "endpoint": reached.endpoint,
-            "bucket": reached.bucket,
-            "prefix": reached.prefix,
-            "region": reached.region,
+            "endpoint": settings.endpoint,
+            "bucket": settings.bucket,
+            "prefix": settings.prefix,
+            "region": settings.region,
             "credentials": {"secretName": CREDENTIALS},
             "default": True,
         }
-        if reached.ca_bundle is not None:
-            spec["caBundle"] = reached.ca_bundle
-        if reached.catalog is not None:
+        if settings.ca_bundle is not None:
+            spec["caBundle"] = settings.ca_bundle
+        if settings.catalog is not None:
             spec["catalog"] = {
-                "uri": reached.catalog.uri,
-                "warehouse": reached.catalog.warehouse,
-                "namespacePrefix": reached.catalog.namespace_prefix,
+                "uri": settings.catalog.uri,
+                "warehouse": settings.catalog.warehouse,
+                "namespacePrefix": settings.catalog.namespace_prefix,
                 "credentials": {"secretName": CATALOG_CREDENTIALS},
             }
         return spec
 
     @property
     def secrets(self) -> dict[str, dict[str, str]]:
-        """The Secrets that the Storage names."""
-        reached = self.settings
-        found = {CREDENTIALS: {"accessKeyId": reached.access_key, "secretAccessKey": reached.secret_key}}
-        if reached.catalog is not None:
-            client = {"clientId": reached.catalog.client_id, "clientSecret": reached.catalog.client_secret}
-            found[CATALOG_CREDENTIALS] = client
-        return {name: {key: value or "" for key, value in values.items()} for name, values in found.items()}
+        """Secrets that the Storage refers to."""
+        settings = self.settings
+        secrets = {CREDENTIALS: {"accessKeyId": settings.access_key, "secretAccessKey": settings.secret_key}}
+        if settings.catalog is not None:
+            client = {"clientId": settings.catalog.client_id, "clientSecret": settings.catalog.client_secret}
+            secrets[CATALOG_CREDENTIALS] = client
+        return {name: {key: value or "" for key, value in values.items()} for name, values in secrets.items()}
 
     def put_table(self, table: str, csv: str) -> None:
-        """Put a table into Storage with the command line tool."""
-        done = self._table_command("put", "-", table, text=csv)
-        assert done.exit_code == 0, done.output
+        """Upload a table to the Storage with the command line tool."""
+        result = self._table_command("put", "-", table, text=csv)
+        assert result.exit_code == 0, result.output
 
     def table(self, table: str) -> str | None:
-        """A table's CSV text as the command line tool gives it; None where there is none."""
-        done = self._table_command("get", table, "-o", "-")
-        if done.exit_code and "no table" in done.stderr:
+        """A table's CSV text from the command line tool; None if the table does not exist."""
+        result = self._table_command("get", table, "-o", "-")
+        if result.exit_code and "no table" in result.stderr:
             return None
-        assert done.exit_code == 0, done.output
-        return done.stdout
+        assert result.exit_code == 0, result.output
+        return result.stdout
 
     def _table_command(self, *arguments: str, text: str | None = None) -> Result:
-        """Run `componentrun table ...` in this process: to import what it needs takes 3 s of a processor."""
-        makers = Makers(cluster=lambda *_: KubeCluster(self.api, self.namespace))
-        return CliRunner().invoke(app, ["table", *arguments], obj=makers, input=text)
+        """Run `componentrun table ...` in this process, because its imports take 3 s of CPU time."""
+        with BlockingKube(access_of(read_kubeconfig([self.connection.kubeconfig]))) as kube:
+            makers = Makers(cluster=lambda *_: KubeCluster(kube, self.namespace))
+            return CliRunner().invoke(app, ["table", *arguments], obj=makers, input=text)
 
     def events(self, name: str) -> list[Event]:
         """All events of a run so far."""
@@ -293,12 +297,17 @@ class Tenant:
         return asyncio.run(read())
 
     def delete(self) -> None:
-        """Delete the namespace, without waiting for its end. What is in the store and the catalog stays."""
+        """Delete the namespace without waiting, and close the client. Data in the store and the catalog is kept."""
         self.core.delete_namespace(self.namespace)
+        self.close()
+
+    def close(self) -> None:
+        """Close the client's connections. A later request opens new ones."""
+        self.api.close()
 
 
 def phase_of(run: Mapping[str, Any]) -> str | None:
-    """Phase of a run as the API server has it."""
+    """Phase of a run that was read from the API server."""
     phase: str | None = (run.get("status") or {}).get("phase")
     return phase
 
@@ -306,13 +315,13 @@ def phase_of(run: Mapping[str, Any]) -> str | None:
 def create(
     connection: Connection, base: str = "t", *, elsewhere: StoreSettings | None = None, **storage: Any
 ) -> Tenant:
-    """Make a namespace with a default Storage.
+    """Create a namespace with a default Storage.
 
     Args:
         connection: the cluster.
-        base: what the name begins with.
-        elsewhere: the Storage is on this store, without a catalog.
-        storage: overrides fields of the Storage's spec, or unsets them by None. Without a catalog it keeps no tables.
+        base: prefix of the name.
+        elsewhere: a store for the Storage, without a catalog.
+        storage: overrides fields of the Storage's spec; None unsets a field. A Storage without a catalog has no tables.
     """
     name = f"{base}-{uuid.uuid4().hex[:8]}"
     tenant = Tenant(connection, name, f"e2e/{name}", elsewhere)

@@ -1,7 +1,8 @@
-"""SeaweedFS, an S3 store with an Iceberg REST catalog, for any integration test. It is started if needed."""
+"""SeaweedFS, an S3 store with an Iceberg REST catalog, for all integration tests. It is started if needed."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,20 @@ if TYPE_CHECKING:
     from dev.cluster.stores.seaweedfs import Lake
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of Spark in one process, because its start takes 15 s, and show unraisable exceptions.
+
+    They fail no test yet: commands that tests run in their own process leave their event loop to the garbage collector.
+    """
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning"))
+        if "spark" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("spark"))
+
+
 @pytest.fixture(scope="session")
 def lake() -> Lake:
     """How to reach the store (endpoint, bucket, region, keys) and the catalog (uri, warehouse, client id, secret)."""
@@ -26,7 +41,7 @@ def lake() -> Lake:
 
 @pytest.fixture
 def lake_space(lake: Lake) -> Iterator[LakeSpace]:
-    """A prefix of keys and of namespaces that no other test uses; what is below them is deleted when the test ends."""
+    """Unique prefixes of keys and namespaces for a test. Everything below them is deleted when the test ends."""
     space = LakeSpace(lake)
     yield space
     space.empty()
@@ -34,7 +49,7 @@ def lake_space(lake: Lake) -> Iterator[LakeSpace]:
 
 @pytest.fixture(scope="session")
 def spark_files() -> Spark:
-    """Spark and its jars. A machine without a way to Maven Central, or a mirror of it, skips the tests of Spark."""
+    """Spark and its jars. Tests of Spark are skipped if neither Maven Central nor a mirror can be reached."""
     try:
         return local_spark.up()
     except local_spark.UnreachableError as error:
@@ -43,7 +58,7 @@ def spark_files() -> Spark:
 
 @pytest.fixture(scope="session")
 def spark(lake: Lake, spark_files: Spark) -> Iterator[SparkSession]:
-    """Spark at the catalog. The process starts with the first statement, which takes some 15 s."""
+    """Spark connected to the catalog. Its process starts with the first statement, which takes about 15 s."""
     assert spark_files.jars
     with SparkSession(lake) as session:
         yield session

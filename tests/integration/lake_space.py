@@ -1,4 +1,4 @@
-"""The part of SeaweedFS, store and catalog, that belongs to one test."""
+"""The part of SeaweedFS (store and catalog) that belongs to one test."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from componentrun.storage.store.objectversions import Versions
 from componentrun.storage.store.settings import StoreSettings
 from dev.cluster.stores import catalog
+from tests.integration.emptying import delete_all_versions
 
 if TYPE_CHECKING:
     from dev.cluster.stores.catalog import Access
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class LakeSpace:
     """A prefix of keys in the bucket and a prefix of namespaces in the catalog.
 
-    `settings` says how to reach the bucket as a Storage does, `catalog` how to log in to the catalog: uri, warehouse,
+    `settings` has the bucket's connection settings for a Storage, and `catalog` those of the catalog: uri, warehouse,
     client id and client secret.
     """
 
@@ -29,12 +29,12 @@ class LakeSpace:
 
     @property
     def namespace_prefix(self) -> str:
-        """What the name of each namespace begins with, such as `t0123abcd_`."""
+        """Prefix of the namespaces' names, such as `t0123abcd_`."""
         return f"t{self.name}_"
 
     @property
     def settings(self) -> StoreSettings:
-        """The bucket, with a prefix of this test's own."""
+        """The bucket, with this test's own prefix."""
         return StoreSettings(
             bucket=self.lake.bucket,
             endpoint=self.lake.endpoint,
@@ -47,14 +47,10 @@ class LakeSpace:
 
     @property
     def catalog(self) -> Access:
-        """How to log in to the catalog."""
+        """Address and credentials of the catalog."""
         return self.lake.catalog
 
     def empty(self) -> None:
-        """Drop the namespaces with their tables, and delete the objects with all their versions."""
+        """Drop the namespaces with their tables, and delete the objects with all versions."""
         catalog.forget(self.catalog, self.namespace_prefix)
-        asyncio.run(self._delete_objects())
-
-    async def _delete_objects(self) -> None:
-        versions = Versions(self.settings)
-        await versions.delete(await versions.below(self.settings.prefix + "/"))
+        asyncio.run(delete_all_versions(self.settings))

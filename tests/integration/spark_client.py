@@ -1,4 +1,4 @@
-"""A process of its own that holds a Spark session: one SQL statement a line in, its rows a line out, as JSON."""
+"""A process with a Spark session: reads one SQL statement per line, and prints its rows as one line of JSON."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pyspark.sql import SparkSession  # type: ignore[import-not-found]  # only t
 
 
 def main() -> None:
-    """Answer until stdin ends. The first line says how Spark is configured."""
+    """Answer until stdin ends. The first line contains Spark's configuration."""
     told = json.loads(sys.stdin.readline())
-    # Whatever else writes to stdout must not come between the answers.
+    # Other output to stdout must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     builder = SparkSession.builder.master("local[2]")
@@ -24,7 +24,7 @@ def main() -> None:
     for line in sys.stdin:
         try:
             rows = [list(row) for row in session.sql(json.loads(line)).collect()]
-        except Exception as error:  # noqa: BLE001 - whatever it is, the test is told
+        except Exception as error:  # noqa: BLE001 - every error is returned to the test
             answers.write(json.dumps({"error": str(error)}) + "\n")
         else:
             answers.write(json.dumps({"rows": rows}, default=str) + "\n")

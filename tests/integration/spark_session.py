@@ -1,4 +1,4 @@
-"""Spark in local mode, at the catalog of the tests: another engine that knows no more than the specification."""
+"""Spark in local mode, connected to the tests' catalog: another engine that knows only the specification."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SparkError(Exception):
 
 
 class SparkSession:
-    """A process with a session that is started at the first statement and shared by all tests."""
+    """A process with a Spark session that starts with the first statement and is shared by all tests."""
 
     def __init__(self, lake: Lake) -> None:
         """Nothing is started yet."""
@@ -45,7 +45,7 @@ class SparkSession:
         """The rows of a statement.
 
         Raises:
-            SparkError: it failed.
+            SparkError: the statement failed.
         """
         if self._process is None:
             self._process = self._start()
@@ -53,7 +53,7 @@ class SparkSession:
         return self._ask(self._process, statement)
 
     def name(self, space: LakeSpace, table: str) -> str:
-        """What to call a table in SQL."""
+        """Name of a table in SQL."""
         return f"lake.{to_iceberg(space.namespace_prefix, TableId.parse(table))}"
 
     def _start(self) -> subprocess.Popen[str]:
@@ -99,6 +99,6 @@ class SparkSession:
             f"{_CATALOG}.s3.secret-access-key": lake.secret_key,
             f"{_CATALOG}.s3.path-style-access": "true",
             f"{_CATALOG}.client.region": lake.region,
-            # Other tests write between two statements.
+            # Other tests may write between two statements.
             f"{_CATALOG}.cache-enabled": "false",
         }

@@ -11,7 +11,7 @@ __all__ = ["LEASE", "SPARK", "USED"]
 
 Rights = dict[tuple[str, str], tuple[str, str]]
 
-_KOPF: Final = ("controller/watching/kopfwatch.py", "kopf.on.event(resource.group")
+_KOPF: Final = ("controller/handlers.py", "kopf.on.event(RUNS.group")
 _RESYNC: Final = ("controller/watching/resync.py", "self._kube.pages(resource, namespace, labels)")
 _LIST_AND_WATCH: Final = (
     "process/kubernetes/watch.py",
@@ -27,7 +27,7 @@ USED: Final[dict[str, Rights]] = {
     "operator": {
         ("componentruns", "get"): ("controller/reconcile/reconciler.py", "self._kube.get(RUNS, "),
         ("componentruns", "list"): _RESYNC,
-        ("componentruns", "watch"): _WATCH,
+        ("componentruns", "watch"): _KOPF,
         ("componentruns", "delete"): ("controller/reconcile/reconciler.py", "self._kube.delete(RUNS, "),
         ("componentruns/status", "patch"): (
             "controller/reconcile/statuswriter.py",
@@ -38,7 +38,7 @@ USED: Final[dict[str, Rights]] = {
         ("components", "watch"): _KOPF,
         ("storages", "list"): _RESYNC,
         ("storages", "watch"): _KOPF,
-        ("storages/status", "patch"): ("controller/storages/scopes.py", "self._kube.patch(STORAGES, "),
+        ("storages/status", "patch"): ("controller/storages/checks.py", "self._kube.patch(STORAGES, "),
         ("pods", "get"): ("controller/reconcile/podreader.py", "self._kube.get(PODS, "),
         ("pods", "list"): _RESYNC,
         ("pods", "watch"): _WATCH,
@@ -89,6 +89,7 @@ LEASE: Final[Rights] = {
     ("leases", "create"): ("controller/lease.py", "self._kube.create(LEASES, "),
     ("leases", "get"): ("controller/lease.py", "self._kube.get(LEASES, "),
     ("leases", "patch"): ("controller/lease.py", "self._kube.patch(LEASES, "),
-    ("pods", "get"): ("controller/lease.py", "self._kube.get(PODS, "),
+    ("leases", "list"): ("controller/leaseholders.py", "self._kube.pages(LEASES, self._namespace)"),
+    ("pods", "get"): ("controller/leaseholders.py", "self._kube.get(PODS, "),
 }
 """Of an operator that is one of several, in its own namespace."""

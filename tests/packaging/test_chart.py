@@ -17,10 +17,12 @@ from componentrun.controller import settings as operator_settings
 from componentrun.core.lease import holder as leaseholder
 from componentrun.maintenance import settings as maintenance_settings
 from componentrun.nodelogs import settings as nodelogs_settings
-from componentrun.process import nodelogs
 from componentrun.process.serving.authority import Authority
 from componentrun.process.serving.certificate import CERTIFICATE, KEY, Certificate
+from componentrun.process.settings import variables
+from componentrun.wire import logserver
 from dev.install import chart
+from tests.environment import settings_from
 from tests.packaging.charts import IMAGE, Chart, containers, environment, handshake, of_kind, rights
 from tests.packaging.rights import LEASE, SPARK, USED
 
@@ -37,14 +39,14 @@ EVERYTHING = (
 
 @pytest.fixture(scope="session")
 def documents(rendered: Chart) -> list[dict[str, Any]]:
-    """The chart with every toggle on."""
-    return rendered.render(*EVERYTHING)
+    """The chart with every toggle on, and with logs read over the API."""
+    return rendered.render("collector.reader=api", *EVERYTHING)
 
 
 @pytest.fixture(scope="session")
 def with_node(rendered: Chart) -> list[dict[str, Any]]:
-    """The same, with logs read from the nodes' files."""
-    return rendered.render("collector.reader=node", *EVERYTHING)
+    """The same, with logs read from the nodes' files, which is the default."""
+    return rendered.render(*EVERYTHING)
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +59,7 @@ def pod(with_node: list[dict[str, Any]]) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def rules(rendered: Chart) -> dict[str, list[dict[str, Any]]]:
     """Rules of the cluster roles, by the last word of their names."""
-    roles = of_kind(rendered.render(), "ClusterRole")
+    roles = of_kind(rendered.render("collector.reader=api"), "ClusterRole")
     return {role["metadata"]["name"].rpartition("-")[2]: role["rules"] for role in roles}
 
 
@@ -180,12 +182,14 @@ class TestMaintenance:
     def test_it_understands_what_it_is_given(self, rendered: Chart) -> None:
         def settings(*values: str) -> maintenance_settings.Settings:
             (container,) = maintenance_pod(rendered.render(*values))["containers"]
-            return maintenance_settings.from_environment({item["name"]: item["value"] for item in container["env"]})
+            return settings_from(
+                maintenance_settings.Settings, {item["name"]: item["value"] for item in container["env"]}
+            )
 
         assert settings() == maintenance_settings.Settings()
         told = settings("maintenance.keep=72h", "maintenance.tables.files=9", "namespaces={a}")
-        assert (told.keep.days, told.tables.files) == (3, 9)
-        assert told.process.namespaces == ("a",)
+        assert (told.maintenance_keep_seconds, told.maintenance_tables_files) == (72 * 3600, 9)
+        assert told.namespaces == ("a",)
 
     def test_its_disk_is_larger_than_what_it_may_use(self, rendered: Chart) -> None:
         pod = maintenance_pod(rendered.render("maintenance.scratchMiB=1000"))
@@ -200,38 +204,31 @@ class TestMaintenance:
 class TestSettings:
     def test_the_operator_understands_what_it_is_given(self, rendered: Chart) -> None:
         given = environment(rendered.render(), "operator")
-        settings = operator_settings.from_environment(given)
+        settings = settings_from(operator_settings.Settings, given)
         assert settings.agent_image.startswith("registry.example.com/componentrun:")
-        loader = operator_settings.LoaderSettings("https://release-componentrun-loader.somewhere.svc:8443")
-        assert settings == operator_settings.Settings(agent_image=settings.agent_image, loader=loader)
+        url = "https://release-componentrun-loader.somewhere.svc:8443"
+        assert settings == operator_settings.Settings(agent_image=settings.agent_image, loader_url=url)
 
     def test_the_collector_understands_what_it_is_given(self, rendered: Chart) -> None:
-        given = environment(rendered.render(), "collector")
-        assert collector_settings.from_environment(given) == collector_settings.Settings()
+        given = environment(rendered.render("collector.reader=api"), "collector")
+        assert settings_from(collector_settings.Settings, given) == collector_settings.Settings()
 
     def test_whatever_the_operator_reads_the_chart_gives(self, rendered: Chart) -> None:
-        read: set[str] = set()
-
-        class Recorder(dict[str, str]):
-            def get(self, key: str, default: Any = None) -> Any:
-                read.add(key)
-                return super().get(key, default)
-
-        operator_settings.from_environment(Recorder(COMPONENTRUN_AGENT_IMAGE="image:1"))
+        read = set(variables(operator_settings.Settings))
         # Where it serves is fixed in the chart; the last one is for tests, and LEASE_SECONDS for the impatient.
         left_out = {"HOST", "PORT", "LEASE_SECONDS", "POD_MISSING_SECONDS"}
         given = {variable["name"] for variable in operator_container(rendered.render())["env"]}
         assert read - given == {f"COMPONENTRUN_{name}" for name in left_out}
 
     def test_one_operator_needs_no_lease_and_several_do(self, rendered: Chart) -> None:
-        assert operator_settings.from_environment(environment(rendered.render(), "operator")).lease is None
+        alone = settings_from(operator_settings.Settings, environment(rendered.render(), "operator"))
+        assert alone.leader_election is None
         documents = rendered.render("operator.replicas=2")
-        lease = operator_settings.from_environment(environment(documents, "operator")).lease
+        lease = settings_from(operator_settings.Settings, environment(documents, "operator")).leader_election
         assert lease is not None
         assert (lease.namespace, lease.name) == ("somewhere", "release-componentrun-operator")
         (role,) = of_kind(documents, "Role")
         assert role["metadata"]["namespace"] == lease.namespace
-        assert role["rules"][1]["resourceNames"] == [lease.name]
 
     def test_several_operators_know_each_others_pods(self, rendered: Chart) -> None:
         container = operator_container(rendered.render("operator.replicas=2"))
@@ -244,7 +241,7 @@ class TestSettings:
 
     def test_agents_log_in_where_the_operator_does(self, rendered: Chart) -> None:
         documents = rendered.render("imagePullSecrets[0].name=one", "imagePullSecrets[1].name=two")
-        assert operator_settings.from_environment(environment(documents, "operator")).pod.agent_pull_secrets == (
+        assert settings_from(operator_settings.Settings, environment(documents, "operator")).pod.agent_pull_secrets == (
             "one",
             "two",
         )
@@ -259,23 +256,14 @@ class TestSettings:
             ),
             "operator",
         )
-        settings = operator_settings.from_environment(given)
+        settings = settings_from(operator_settings.Settings, given)
         assert settings.workers == 7
         assert settings.limits.pending == 90
-        assert settings.process.namespaces == ("a", "b")
+        assert settings.namespaces == ("a", "b")
         assert settings.dns_cidrs == ("10.0.0.1/32",)
 
     def test_whatever_the_collector_reads_the_chart_gives(self, rendered: Chart) -> None:
-        read: set[str] = set()
-
-        class Recorder(dict[str, str]):
-            def get(self, key: str, default: Any = None) -> Any:
-                read.add(key)
-                return super().get(key, default)
-
-        collector_settings.from_environment(
-            Recorder(COMPONENTRUN_COLLECTOR_READER="node", COMPONENTRUN_COLLECTOR_NODELOGS_NAMESPACE="n")
-        )
+        read = set(variables(collector_settings.Settings))
         documents = rendered.render("collector.reader=node", "collector.shards=2")
         (stateful,) = of_kind(documents, "StatefulSet")
         (container,) = stateful["spec"]["template"]["spec"]["containers"]
@@ -296,20 +284,25 @@ class TestSettings:
         ordinal = variables["COMPONENTRUN_COLLECTOR_SHARD"]["valueFrom"]["fieldRef"]["fieldPath"]
         assert ordinal == "metadata.labels['apps.kubernetes.io/pod-index']"
         given = {name: variable["value"] for name, variable in variables.items() if "value" in variable}
-        settings = collector_settings.from_environment(given | {"COMPONENTRUN_COLLECTOR_SHARD": "2"})
-        assert (settings.shard, settings.shards) == (2, 3)
+        settings = settings_from(collector_settings.Settings, given | {"COMPONENTRUN_COLLECTOR_SHARD": "2"})
+        assert (settings.collector_shard, settings.collector_shards) == (2, 3)
 
     def test_one_collector_is_a_deployment_that_knows_nothing_of_shards(self, rendered: Chart) -> None:
         documents = rendered.render()
         assert not of_kind(documents, "StatefulSet")
-        settings = collector_settings.from_environment(environment(documents, "collector"))
-        assert (settings.shard, settings.shards) == (0, 1)
+        settings = settings_from(collector_settings.Settings, environment(documents, "collector"))
+        assert (settings.collector_shard, settings.collector_shards) == (0, 1)
 
 
 class TestNodeLogs:
     """`collector.reader: node`."""
 
-    def test_without_it_there_is_none(self, documents: list[dict[str, Any]]) -> None:
+    def test_it_is_the_default(self, with_node: list[dict[str, Any]]) -> None:
+        assert of_kind(with_node, "DaemonSet")
+        given = environment(with_node, "collector")
+        assert settings_from(collector_settings.Settings, given).collector_reader == "node"
+
+    def test_with_the_reader_api_there_is_none(self, documents: list[dict[str, Any]]) -> None:
         assert not of_kind(documents, "DaemonSet")
         assert not [item for item in documents if "node-logs" in item["metadata"]["name"]]
 
@@ -349,11 +342,11 @@ class TestNodeLogs:
         (container,) = pod["containers"]
         given = {variable["name"]: variable["value"] for variable in container["env"] if "value" in variable}
         reader = "system:serviceaccount:somewhere:release-componentrun-collector"
-        assert nodelogs_settings.from_environment(given) == nodelogs_settings.Settings(reader=reader)
+        assert settings_from(nodelogs_settings.Settings, given) == nodelogs_settings.Settings(nodelogs_reader=reader)
         accounts = {item["metadata"]["name"] for item in of_kind(with_node, "ServiceAccount")}
         assert reader.rpartition(":")[2] in accounts
-        assert [port["containerPort"] for port in container["ports"] if port["name"] == "logs"] == [nodelogs.PORT]
-        collector = collector_settings.from_environment(environment(with_node, "collector"))
+        assert [port["containerPort"] for port in container["ports"] if port["name"] == "logs"] == [logserver.PORT]
+        collector = settings_from(collector_settings.Settings, environment(with_node, "collector"))
         assert collector.node_logs == collector_settings.NodeLogSettings("somewhere")
 
     def test_the_collector_has_a_token_for_this_alone(self, with_node: list[dict[str, Any]]) -> None:
@@ -364,9 +357,9 @@ class TestNodeLogs:
         ]
         (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "token"]
         (source,) = volume["projected"]["sources"]
-        assert source["serviceAccountToken"]["audience"] == nodelogs.AUDIENCE
+        assert source["serviceAccountToken"]["audience"] == logserver.AUDIENCE
         (mount,) = [mount for mount in pod["containers"][0]["volumeMounts"] if mount["name"] == "token"]
-        assert f"{mount['mountPath']}/{source['serviceAccountToken']['path']}" == nodelogs.TOKEN_FILE
+        assert f"{mount['mountPath']}/{source['serviceAccountToken']['path']}" == logserver.TOKEN_FILE
 
     def test_its_certificate_is_believed_by_the_collector_and_by_nobody_else(
         self, with_node: list[dict[str, Any]], tmp_path: Path
@@ -380,11 +373,11 @@ class TestNodeLogs:
             Certificate(str(tmp_path), "log server", "nodeLogs.tls").context,
             Authority(str(tmp_path / "ca.crt")).context(),
         )
-        assert handshake(server, client, nodelogs.SERVER_NAME) == "TLSv1.3"
+        assert handshake(server, client, logserver.SERVER_NAME) == "TLSv1.3"
         with pytest.raises(ssl.SSLCertVerificationError):
             handshake(server, client, "another.componentrun.dev")
         with pytest.raises(ssl.SSLCertVerificationError):
-            handshake(server, ssl.create_default_context(), nodelogs.SERVER_NAME)
+            handshake(server, ssl.create_default_context(), logserver.SERVER_NAME)
 
     @pytest.mark.parametrize("own", ["", "from-cert-manager"])
     def test_each_side_has_its_own_part_of_the_certificate(self, rendered: Chart, own: str) -> None:
@@ -394,8 +387,8 @@ class TestNodeLogs:
         (collector,) = [
             item for item in of_kind(documents, "Deployment") if item["metadata"]["name"].endswith("-collector")
         ]
-        expected = {nodelogs.TLS_FOLDER: (server, [CERTIFICATE, KEY])}
-        folder, _, file = nodelogs.AUTHORITY_FILE.rpartition("/")
+        expected = {logserver.TLS_FOLDER: (server, [CERTIFICATE, KEY])}
+        folder, _, file = logserver.AUTHORITY_FILE.rpartition("/")
         expected[folder] = (collector, [file])
         for path, (workload, keys) in expected.items():
             spec = workload["spec"]["template"]["spec"]
@@ -409,14 +402,14 @@ class TestNodeLogs:
         self, with_node: list[dict[str, Any]]
     ) -> None:
         (found,) = of_kind(with_node, "DaemonSet")
-        label, _, value = nodelogs.SELECTOR.partition("=")
+        label, _, value = logserver.SELECTOR.partition("=")
         assert found["spec"]["template"]["metadata"]["labels"][label] == value
 
     def test_only_the_collector_can_connect_whatever_else_is_chosen(self, rendered: Chart) -> None:
         (policy,) = of_kind(rendered.render("collector.reader=node", "loader.enabled=false"), "NetworkPolicy")
         assert policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "node-logs"
         assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
-        (logs,) = [rule for rule in policy["spec"]["ingress"] if rule["ports"][0]["port"] == nodelogs.PORT]
+        (logs,) = [rule for rule in policy["spec"]["ingress"] if rule["ports"][0]["port"] == logserver.PORT]
         (peer,) = logs["from"]
         assert set(peer) == {"podSelector"}
         assert peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "collector"
@@ -451,8 +444,8 @@ class TestRights:
         roles = [item for item in of_kind(documents, "ClusterRole") if item["metadata"]["name"].endswith("maintenance")]
         assert rights(roles[0]["rules"]) == {*USED["maintenance"], *SPARK}
         (container,) = maintenance_pod(documents)["containers"]
-        told = maintenance_settings.from_environment({item["name"]: item["value"] for item in container["env"]})
-        assert told.spark_image == f"{IMAGE.partition('=')[2]}-spark:0.1.0"
+        told = settings_from(maintenance_settings.Settings, {item["name"]: item["value"] for item in container["env"]})
+        assert told.maintenance_spark_image == f"{IMAGE.partition('=')[2]}-spark:0.1.0"
 
     @pytest.mark.parametrize("part", [*USED, "lease", "spark"])
     def test_what_a_right_is_for_stands_where_it_is_said_to(self, part: str) -> None:
@@ -486,7 +479,8 @@ class TestRights:
         assert "update" not in pods[0]["verbs"]
 
     def test_a_list_of_namespaces_leaves_no_right_outside_of_them(self, rendered: Chart) -> None:
-        documents = rendered.render("namespaces={one,two}", "rbac.aggregate=false", "loader.enabled=false")
+        left_out = ("rbac.aggregate=false", "loader.enabled=false", "collector.reader=api")
+        documents = rendered.render("namespaces={one,two}", *left_out)
         assert not of_kind(documents, "ClusterRole")
         assert not of_kind(documents, "ClusterRoleBinding")
         roles = of_kind(documents, "Role")
@@ -530,9 +524,10 @@ class TestToggles:
         ],
     )
     def test_each_can_be_turned_on_and_off(self, rendered: Chart, value: str, kind: str) -> None:
-        # What the loader brings besides is there in any case.
-        assert of_kind(rendered.render(f"{value}=true", "loader.enabled=false"), kind)
-        assert not of_kind(rendered.render(f"{value}=false", "loader.enabled=false"), kind)
+        # What the loader and the log servers bring besides is there in any case.
+        left_out = ("loader.enabled=false", "collector.reader=api")
+        assert of_kind(rendered.render(f"{value}=true", *left_out), kind)
+        assert not of_kind(rendered.render(f"{value}=false", *left_out), kind)
 
     def test_without_a_collector_nothing_of_it_is_left(self, rendered: Chart) -> None:
         assert "collector" not in [
@@ -585,7 +580,7 @@ class TestOddValues:
     def test_a_quantity_may_be_a_large_number(self, rendered: Chart, tmp_path: Path) -> None:
         values = "agents: {resources: {requests: {cpu: 1, memory: 33554432}, limits: {memory: 1073741824}}}"
         given = environment(self.from_file(rendered, tmp_path, values, "release"), "operator")
-        pod = operator_settings.from_environment(given).pod
+        pod = settings_from(operator_settings.Settings, given).pod
         assert (pod.agent_cpu_request, pod.agent_memory_request, pod.agent_memory_limit) == (
             "1",
             "33554432",
@@ -615,7 +610,7 @@ class TestOddValues:
         assert [found for item in ours for found in no_texts(item, item["kind"])] == []
 
     @pytest.mark.parametrize(
-        ("reader", "ports"), [("api", [53, 53, 8443, 443]), ("node", [53, 53, nodelogs.PORT, 8443, 443])]
+        ("reader", "ports"), [("api", [53, 53, 8443, 443]), ("node", [53, 53, logserver.PORT, 8443, 443])]
     )
     def test_a_closed_way_out_leaves_log_servers_and_loader_open(
         self, rendered: Chart, reader: str, ports: list[int]
@@ -629,7 +624,7 @@ class TestOddValues:
         egress = policy["spec"]["egress"]
         assert [port["port"] for rule in egress for port in rule["ports"]] == ports
         for rule in egress:
-            if rule["ports"][0]["port"] == nodelogs.PORT:
+            if rule["ports"][0]["port"] == logserver.PORT:
                 (found,) = of_kind(documents, "DaemonSet")
                 labels = found["spec"]["template"]["metadata"]["labels"]
                 assert rule["to"][0]["podSelector"]["matchLabels"].items() <= labels.items()

@@ -13,8 +13,10 @@ from componentrun.controller import settings as operator_settings
 from componentrun.loader import settings as loader_settings
 from componentrun.process.serving.authority import Authority
 from componentrun.process.serving.certificate import CERTIFICATE, KEY, Certificate
+from componentrun.process.settings import variables
 from componentrun.wire import loaderaccess
 from dev.install import chart
+from tests.environment import settings_from
 from tests.packaging.charts import IMAGE, Chart, containers, environment, handshake, of_kind, rights
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ CALLER = "system:serviceaccount:somewhere:release-componentrun-operator"
 
 @pytest.fixture(scope="module")
 def documents(rendered: Chart) -> list[dict[str, Any]]:
-    return rendered.render()
+    return rendered.render("collector.reader=api")
 
 
 def deployment(documents: list[dict[str, Any]], part: str = "loader") -> dict[str, Any]:
@@ -44,11 +46,11 @@ def named(documents: list[dict[str, Any]], kind: str) -> dict[str, Any]:
 
 
 def test_both_understand_what_they_are_given(documents: list[dict[str, Any]]) -> None:
-    given = loader_settings.from_environment(environment(documents, "loader"))
-    assert given == loader_settings.Settings(callers=(CALLER,), scratch_mebibytes=8192)
+    given = settings_from(loader_settings.Settings, environment(documents, "loader"))
+    assert given == loader_settings.Settings(loader_callers=(CALLER,), loader_scratch_mib=8192)
     accounts = {item["metadata"]["name"] for item in of_kind(documents, "ServiceAccount")}
     assert CALLER.rpartition(":")[2] in accounts
-    operator = operator_settings.from_environment(environment(documents, "operator"))
+    operator = settings_from(operator_settings.Settings, environment(documents, "operator"))
     assert operator.loader == operator_settings.LoaderSettings(f"https://{NAME}.somewhere.svc:{loaderaccess.PORT}")
 
 
@@ -57,9 +59,12 @@ def test_values_arrive(rendered: Chart) -> None:
         "loader.loads=9", "loader.plans=7", "loader.places=5", "loader.stopSeconds=60", "loader.loadTimeout=1h",
         "loader.answerTimeout=30s", "loader.scratchMiB=1000",
     )  # fmt: skip
-    settings = loader_settings.from_environment(environment(documents, "loader"))
-    assert (settings.loads, settings.plans, settings.places, settings.stop_seconds) == (9, 7, 5, 60)
-    operator = operator_settings.from_environment(environment(documents, "operator")).loader
+    settings = settings_from(loader_settings.Settings, environment(documents, "loader"))
+    assert settings.loader_loads == 9
+    assert settings.loader_plans == 7
+    assert settings.loader_places == 5
+    assert settings.loader_stop_seconds == 60
+    operator = settings_from(operator_settings.Settings, environment(documents, "operator")).loader
     assert operator is not None
     assert (operator.load_seconds, operator.answer_seconds) == (3600, 30)
     found = pod(documents)
@@ -71,14 +76,7 @@ def test_values_arrive(rendered: Chart) -> None:
 
 
 def test_whatever_the_loader_reads_the_chart_gives(documents: list[dict[str, Any]]) -> None:
-    read: set[str] = set()
-
-    class Recorder(dict[str, str]):
-        def get(self, key: str, default: Any = None) -> Any:
-            read.add(key)
-            return super().get(key, default)
-
-    loader_settings.from_environment(Recorder(COMPONENTRUN_LOADER_CALLERS=CALLER))
+    read = set(variables(loader_settings.Settings))
     (container,) = pod(documents)["containers"]
     given = {variable["name"] for variable in container["env"]}
     # Where it serves, and its folder for files, are fixed in the chart; it watches no namespaces.
@@ -154,7 +152,7 @@ class TestWalls:
 
     @pytest.mark.parametrize("own", ["", "from-cert-manager"])
     def test_each_side_has_its_own_part_of_the_certificate(self, rendered: Chart, own: str) -> None:
-        documents = rendered.render(f"loader.tls.secretName={own}")
+        documents = rendered.render(f"loader.tls.secretName={own}", "collector.reader=api")
         assert len(of_kind(documents, "Secret")) == (0 if own else 1)
         folder, _, file = loaderaccess.AUTHORITY_FILE.rpartition("/")
         expected = {"loader": (loaderaccess.TLS_FOLDER, [CERTIFICATE, KEY]), "operator": (folder, [file])}
@@ -200,7 +198,7 @@ class TestWithout:
     def test_nothing_of_it_is_left(self, rendered: Chart) -> None:
         documents = rendered.render("loader.enabled=false", "prometheusRule.enabled=true")
         assert not [item for item in documents if "loader" in item["metadata"]["name"]]
-        assert operator_settings.from_environment(environment(documents, "operator")).loader is None
+        assert settings_from(operator_settings.Settings, environment(documents, "operator")).loader is None
         assert not {"token", "certificates"} & {volume["name"] for volume in pod(documents, "operator")["volumes"]}
         (rule,) = of_kind(documents, "PrometheusRule")
         assert "ComponentRunLoader" not in str(rule)
@@ -215,6 +213,6 @@ class TestWithout:
         assert "image.repository is not set" in rendered.refusal("loader.image.repository=registry.example.com/x")
 
     def test_with_a_list_of_namespaces_it_has_the_only_right_for_the_whole_cluster(self, rendered: Chart) -> None:
-        documents = rendered.render("namespaces={one,two}", "rbac.aggregate=false")
+        documents = rendered.render("namespaces={one,two}", "rbac.aggregate=false", "collector.reader=api")
         (role,) = of_kind(documents, "ClusterRole")
         assert rights(role["rules"]) == {("tokenreviews", "create")}

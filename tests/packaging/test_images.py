@@ -221,7 +221,7 @@ class TestTags:
         assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) == ["Dockerfile", "src", "src/main"]
 
     def test_an_input_that_is_not_there_is_named(self, recipe: Image, tmp_path: Path) -> None:
-        with pytest.raises(FileNotFoundError, match=r"image `small`: its input .*nothing is not there"):
+        with pytest.raises(FileNotFoundError, match=r"image `small`: its input .*nothing does not exist"):
             self.tag(dataclasses.replace(recipe, inputs=("nothing",)), tmp_path)
 
 

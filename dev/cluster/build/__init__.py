@@ -1,1 +1,1 @@
-"""What is built and fetched for the cluster: tools from Go modules, clients, images, Spark."""
+"""Builds and downloads for the cluster: tools from Go modules, clients, images, Spark."""

@@ -1,4 +1,4 @@
-"""Container images of one static program, as OCI archives, without a builder."""
+"""Container images of one static program, written as OCI archives without an image builder."""
 
 import gzip
 import hashlib
@@ -19,52 +19,53 @@ LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 @dataclass(frozen=True)
 class Image:
-    """An image in pieces: `blobs` by their digest, without the manifest."""
+    """The parts of an image: `blobs` by digest, without the manifest."""
 
     manifest: bytes
     blobs: dict[str, bytes]
 
 
 def reference(program: Path) -> str:
-    """The name of the image of `program`; it changes with the program's bytes."""
+    """Image reference for `program`. It changes with the program's bytes."""
     return f"localhost/{name(program)}"
 
 
 def name(program: Path) -> str:
-    """The same without a registry."""
+    """Image name for `program`, without a registry. It changes with the program's bytes."""
     return f"componentrun/{program.name}:{_tag(program)}"
 
 
-def image(program: Path, called: str) -> Image:
-    """An image that holds and starts `program`, and nothing else.
+def image(program: Path, reference: str) -> Image:
+    """An image that contains and starts only `program`.
 
-    Its name is in it, so that the same program under another name is another image. The kubelet remembers which
-    images it pulled, by content: one that it pulled under one name it would not take as loaded under another.
+    The image contains its own name, so the same program under another name is a different image. The kubelet remembers
+    pulled images by content: if it pulled an image under one name, it does not accept the same content loaded under
+    another name.
     """
     layer = _tar({program.name: program.read_bytes()}, mode=0o755)
     config = _json(
         {
             "architecture": ARCHITECTURES[platform.machine()],
             "os": "linux",
-            "config": {"Entrypoint": [f"/{program.name}"], "Labels": {"org.opencontainers.image.ref.name": called}},
+            "config": {"Entrypoint": [f"/{program.name}"], "Labels": {"org.opencontainers.image.ref.name": reference}},
             "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},
         }
     )
-    packed = gzip.compress(layer, 1, mtime=EPOCH)
+    compressed = gzip.compress(layer, 1, mtime=EPOCH)
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": _descriptor(config, CONFIG),
-        "layers": [_descriptor(packed, LAYER)],
+        "layers": [_descriptor(compressed, LAYER)],
     }
-    return Image(_json(manifest), {_digest(config): config, _digest(packed): packed})
+    return Image(_json(manifest), {_digest(config): config, _digest(compressed): compressed})
 
 
-def archive(program: Path, called: str) -> bytes:
-    """An OCI archive of the image of `program`, to be imported as `called`."""
-    made = image(program, called)
-    entry = _descriptor(made.manifest, MANIFEST) | {"annotations": {"io.containerd.image.name": called}}
-    blobs = made.blobs | {_digest(made.manifest): made.manifest}
+def archive(program: Path, reference: str) -> bytes:
+    """An OCI archive of the image of `program`, to be imported under the name `reference`."""
+    built_image = image(program, reference)
+    entry = _descriptor(built_image.manifest, MANIFEST) | {"annotations": {"io.containerd.image.name": reference}}
+    blobs = built_image.blobs | {_digest(built_image.manifest): built_image.manifest}
     files = {f"blobs/{digest.replace(':', '/')}": content for digest, content in blobs.items()}
     files["oci-layout"] = _json({"imageLayoutVersion": "1.0.0"})
     files["index.json"] = _json({"schemaVersion": 2, "manifests": [entry]})

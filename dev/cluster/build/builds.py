@@ -1,7 +1,7 @@
-"""Building the tools from Go modules, each with its own pinned go.mod, into a cache keyed by what went in.
+"""Build the tools from Go modules, each with its own pinned go.mod, into a cache keyed by the build's inputs.
 
-A finished build is a folder `<tool>-<key>`; it appears by a rename, so an interrupted build leaves nothing that looks
-finished, and a changed pin builds only that tool again. kubectl and Helm are prebuilt for most machines.
+A finished build is a folder `<tool>-<key>` that is renamed into place, so an interrupted build never looks finished.
+A changed pin rebuilds only its tool. kubectl and Helm are prebuilt for most machines.
 """
 
 import hashlib
@@ -24,15 +24,15 @@ from dev.cluster.progress import say, step
 __all__ = ["STANDARD", "TOOLS", "build", "key", "missing"]
 
 AT_ONCE: Final = 2
-"""While one build downloads or links, which leaves a processor idle, another one compiles."""
+"""Parallel builds: downloading and linking leave a processor idle, so another build compiles meanwhile."""
 ENOUGH_MEMORY: Final = 12 * 1024**3
-"""With so many bytes the compiler may collect garbage less often: 15 % less work, up to 2.4 GB for one link."""
+"""Bytes of memory from which the compiler collects garbage less often: 15 % less work, up to 2.4 GB for one link."""
 TRIES: Final = 2
-"""A module that could not be fetched comes most often when it is asked for again; what is there already is kept."""
+"""Attempts for each build. A failed download usually succeeds when repeated, and finished downloads are kept."""
 
 
 def key(files: Iterable[tuple[str, bytes]], go_version: str, flags: Sequence[str]) -> str:
-    """The cache key of a build: it changes with the pins, the sources, the toolchain and the flags."""
+    """Cache key of a build. It changes with the pins, the sources, the toolchain and the flags."""
     digest = hashlib.sha256()
     for name, content in sorted(files):
         digest.update(f"{name}\0{len(content)}\0".encode())
@@ -42,15 +42,15 @@ def key(files: Iterable[tuple[str, bytes]], go_version: str, flags: Sequence[str
 
 
 def build(names: Iterable[str] = STANDARD) -> Path:
-    """Build what is not built yet, two builds at once, and return the folder of links to all binaries."""
+    """Build the missing tools, two at a time, and return the folder of links to all binaries."""
     tools = [named(name) for name in names]
     with paths.lock("build"), ThreadPoolExecutor(AT_ONCE) as pool:
-        absent = [tool for tool in tools if _found(tool) is None]
-        if any(not _is_prebuilt(tool) for tool in absent):
-            golang.find()  # once, before two builds at the same time would install it
-        progress.expect(tool.name for tool in absent)
+        unbuilt = [tool for tool in tools if _found(tool) is None]
+        if any(not _is_prebuilt(tool) for tool in unbuilt):
+            golang.find()  # before the builds start, so that two of them do not install it at the same time
+        progress.expect(tool.name for tool in unbuilt)
         has_failed = threading.Event()
-        for future in [pool.submit(_build_all, group, has_failed) for group in _by_source(absent)]:
+        for future in [pool.submit(_build_all, group, has_failed) for group in _by_source(unbuilt)]:
             future.result()
         for tool in tools:
             _link(tool)
@@ -58,7 +58,7 @@ def build(names: Iterable[str] = STANDARD) -> Path:
 
 
 def missing(names: Iterable[str] = STANDARD) -> list[str]:
-    """The tools of `names` that would have to be built or downloaded."""
+    """The tools among `names` that are not built or downloaded yet."""
     return [name for name in names if _found(named(name)) is None]
 
 
@@ -67,25 +67,25 @@ def _is_prebuilt(tool: Tool) -> bool:
 
 
 def _found(tool: Tool) -> Path | None:
-    """The folder with the tool's programs, if it is there."""
+    """The folder with the tool's programs; None if it does not exist."""
     if _is_prebuilt(tool) and clients.folder().exists():
         return clients.folder()
-    finished = _finished(tool)
-    return finished if finished is not None and finished.exists() else None
+    folder = _finished(tool)
+    return folder if folder is not None and folder.exists() else None
 
 
 def _finished(tool: Tool) -> Path | None:
-    """Where the tool's build is or will be; None if there is no Go yet, so that nothing was built."""
+    """The folder of the tool's build, which may not exist yet. None if Go is not installed and nothing was built."""
     go = golang.installed()
     if go is None:
         return None
-    what = [f"cgo={tool.cgo}", *tool.targets, *tool.flags()]
+    settings = [f"cgo={tool.cgo}", *tool.targets, *tool.flags()]
     files = ((str(file.relative_to(tool.source)), file.read_bytes()) for file in tool.files())
-    return paths.builds() / f"{tool.name}-{key(files, go.version, what)}"
+    return paths.builds() / f"{tool.name}-{key(files, go.version, settings)}"
 
 
 def _by_source(tools: Iterable[Tool]) -> list[list[Tool]]:
-    """The tools of one module together: one after the other, the second uses what the first compiled."""
+    """Group tools by module. A group is built sequentially, so that its tools share compiled packages."""
     groups: dict[Path, list[Tool]] = {}
     for tool in tools:
         groups.setdefault(clients.folder() if _is_prebuilt(tool) else tool.source, []).append(tool)
@@ -93,7 +93,7 @@ def _by_source(tools: Iterable[Tool]) -> list[list[Tool]]:
 
 
 def _build_all(tools: Sequence[Tool], has_failed: threading.Event) -> None:
-    """Build one tool after the other, until a build fails here or elsewhere."""
+    """Build one tool after another. Stop as soon as a build fails, here or in another thread."""
     for tool in tools:
         if has_failed.is_set():
             return
@@ -108,20 +108,20 @@ def _build(tool: Tool) -> None:
     if _is_prebuilt(tool) and _install_prebuilt(tool):
         return
     go = golang.find()
-    finished = _finished(tool)
-    assert finished is not None
+    folder = _finished(tool)
+    assert folder is not None
     packages.install(tool.libraries, why=f"to build {tool.name}")
-    part = paths.builds() / f".{finished.name}.part"
+    part = paths.builds() / f".{folder.name}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     with step(f"building {tool.name} ({', '.join(tool.binaries)})", work=tool.name, detail=_Packages(tool)):
         _compile(tool, go.program, part)
         _rename(tool, part)
-        part.rename(finished)
+        part.rename(folder)
 
 
 def _install_prebuilt(tool: Tool) -> bool:
-    """Install the prebuilt programs; False if they cannot be downloaded, so that they must be built."""
+    """Install the prebuilt programs. Returns False if they cannot be downloaded and must be built."""
     if clients.folder().exists():
         return True
     try:
@@ -134,19 +134,19 @@ def _install_prebuilt(tool: Tool) -> bool:
 
 
 def _rename(tool: Tool, part: Path) -> None:
-    for given, wanted in tool.renamed:
-        if not (part / wanted).exists() and (part / given).exists():
-            os.link(part / given, part / wanted)
-    absent = [name for name in tool.binaries if not (part / name).is_file()]
-    if absent:
-        found = sorted(file.name for file in part.iterdir())
-        raise ClusterError(f"the build of {tool.name} brought {found}, but not {absent}", hint=f"see {tool.source}")
-    for given, _ in tool.renamed:
-        (part / given).unlink(missing_ok=True)
+    for old_name, new_name in tool.renamed:
+        if not (part / new_name).exists() and (part / old_name).exists():
+            os.link(part / old_name, part / new_name)
+    unbuilt = [name for name in tool.binaries if not (part / name).is_file()]
+    if unbuilt:
+        names = sorted(file.name for file in part.iterdir())
+        raise ClusterError(f"the build of {tool.name} brought {names}, but not {unbuilt}", hint=f"see {tool.source}")
+    for old_name, _ in tool.renamed:
+        (part / old_name).unlink(missing_ok=True)
 
 
 class _Packages:
-    """How far a build is: `go build -v` prints each package that it has compiled."""
+    """Progress of a build: `go build -v` prints each package that it has compiled."""
 
     def __init__(self, tool: Tool) -> None:
         self._log, self._of = _log(tool), tool.packages
@@ -186,12 +186,14 @@ def _succeeds(command: Sequence[str], tool: Tool, log: Path) -> bool:
     if _memory() >= ENOUGH_MEMORY:
         env.setdefault("GOGC", "400")
     with log.open("a") as output:
-        done = subprocess.run(command, cwd=tool.source, env=env, stdout=output, stderr=subprocess.STDOUT, check=False)
-    return done.returncode == 0
+        process = subprocess.run(
+            command, cwd=tool.source, env=env, stdout=output, stderr=subprocess.STDOUT, check=False
+        )
+    return process.returncode == 0
 
 
 def _memory() -> int:
-    """The bytes of memory of this machine."""
+    """Memory of this machine in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 

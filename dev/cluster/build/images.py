@@ -1,4 +1,4 @@
-"""Bringing a built image onto a cluster: a push to its registry, or the load command that its owner gave."""
+"""Deliver a built image to a cluster: push it to the cluster's registry, or run the configured load command."""
 
 import http
 import json
@@ -23,7 +23,7 @@ MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.dock
 
 @dataclass(frozen=True)
 class Registry:
-    """A registry that is reached over `scheme` at `host`; `prefix` goes before the names of images."""
+    """A registry at `host`, reached over `scheme`. `prefix` is prepended to image names."""
 
     scheme: str
     host: str
@@ -34,16 +34,16 @@ class Registry:
 
 
 def bring(connection: Connection, archive: Path, name: str) -> str:
-    """Bring the one image in `archive` (an OCI archive) onto the cluster, and return the name for a pod.
+    """Deliver the image in `archive` (an OCI archive) to the cluster, and return the image name for a pod.
 
     Args:
         connection: the cluster.
-        archive: for example what `buildah push IMAGE oci-archive:FILE:NAME` wrote.
-        name: `repository:tag`, without a registry. Where a load command is used, the archive must hold this name
-            with `localhost/` before it.
+        archive: for example a file written by `buildah push IMAGE oci-archive:FILE:NAME`.
+        name: `repository:tag`, without a registry. With a load command, the archive must contain this name prefixed
+            with `localhost/`.
 
     Raises:
-        ClusterError: the archive is none, or the registry or the load command refused it.
+        ClusterError: the archive is invalid, or the registry or the load command rejected it.
     """
     if connection.registry is not None:
         _push(connection.registry, archive, name)
@@ -56,17 +56,17 @@ def bring(connection: Connection, archive: Path, name: str) -> str:
 
 
 def bring_program(connection: Connection, program: Path) -> str:
-    """Bring an image that holds nothing but the static `program`, and return its name for a pod."""
+    """Deliver an image that contains only the static `program`, and return the image name for a pod."""
     name = archives.name(program)
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "image.tar"
-        called = archives.reference(program) if connection.registry is None else f"{connection.registry}/{name}"
-        archive.write_bytes(archives.archive(program, called))
+        reference = archives.reference(program) if connection.registry is None else f"{connection.registry}/{name}"
+        archive.write_bytes(archives.archive(program, reference))
         return bring(connection, archive, name)
 
 
 def split(registry: str) -> tuple[str, str]:
-    """Host and name prefix: `r:5000/team/x` is (`r:5000`, `team/x/`)."""
+    """Split into host and name prefix: `r:5000/team/x` is (`r:5000`, `team/x/`)."""
     host, _, prefix = registry.partition("/")
     return host, f"{prefix}/" if prefix else ""
 
@@ -79,8 +79,8 @@ def _push(registry: str, archive: Path, name: str) -> None:
         place = _find(registry, pool).url(repository)
         descriptor = _only_manifest(_json(tar, "index.json"), archive)
         manifest = _blob(tar, descriptor["digest"]).read()
-        parsed = json.loads(manifest)
-        for part in (parsed["config"], *parsed["layers"]):
+        document = json.loads(manifest)
+        for part in (document["config"], *document["layers"]):
             _push_blob(pool, place, part, _blob(tar, part["digest"]))
         headers = {"Content-Type": descriptor["mediaType"]}
         answer = pool.request("PUT", f"{place}/manifests/{tag}", body=manifest, headers=headers)
@@ -90,9 +90,9 @@ def _push(registry: str, archive: Path, name: str) -> None:
 def _push_blob(pool: urllib3.PoolManager, place: str, part: dict[str, Any], content: IO[bytes]) -> None:
     if pool.request("HEAD", f"{place}/blobs/{part['digest']}").status == http.HTTPStatus.OK:
         return
-    begun = pool.request("POST", f"{place}/blobs/uploads/")
-    _expect(begun, http.HTTPStatus.ACCEPTED, place)
-    target = urllib3.util.parse_url(begun.headers["Location"])
+    response = pool.request("POST", f"{place}/blobs/uploads/")
+    _expect(response, http.HTTPStatus.ACCEPTED, place)
+    target = urllib3.util.parse_url(response.headers["Location"])
     origin = urllib3.util.parse_url(place)
     query = f"{target.query}&digest={part['digest']}" if target.query else f"digest={part['digest']}"
     url = target._replace(scheme=target.scheme or origin.scheme, host=target.host or origin.host, query=query)
@@ -103,7 +103,7 @@ def _push_blob(pool: urllib3.PoolManager, place: str, part: dict[str, Any], cont
 
 
 def _find(registry: str, pool: urllib3.PoolManager) -> Registry:
-    """Ask over TLS first: a registry that speaks it must not be sent anything in the clear."""
+    """Try TLS first, so that nothing is sent in clear text to a registry that supports TLS."""
     host, prefix = split(registry)
     problems = []
     for scheme in ("https", "http"):
@@ -117,11 +117,11 @@ def _find(registry: str, pool: urllib3.PoolManager) -> Registry:
     raise ClusterError(f"no registry answers at {host}: {'; '.join(problems)}", hint="is IMAGE_REGISTRY right?")
 
 
-def _expect(answer: urllib3.BaseHTTPResponse, wanted: http.HTTPStatus, registry: str) -> None:
-    if answer.status != wanted:
-        said = answer.data[:500].decode(errors="replace")
+def _expect(answer: urllib3.BaseHTTPResponse, status: http.HTTPStatus, registry: str) -> None:
+    if answer.status != status:
+        message = answer.data[:500].decode(errors="replace")
         hint = "it wants a login: push with `buildah push` after `buildah login`" if answer.status == 401 else ""
-        raise ClusterError(f"{registry} answered {answer.status}, expected {wanted.value}: {said}", hint=hint)
+        raise ClusterError(f"{registry} answered {answer.status}, expected {status.value}: {message}", hint=hint)
 
 
 @contextmanager
@@ -142,8 +142,8 @@ def _only_manifest(index: dict[str, Any], archive: Path) -> dict[str, Any]:
 
 
 def _json(tar: tarfile.TarFile, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.load(_member(tar, name))
-    return found
+    document: dict[str, Any] = json.load(_member(tar, name))
+    return document
 
 
 def _blob(tar: tarfile.TarFile, digest: str) -> IO[bytes]:

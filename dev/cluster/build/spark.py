@@ -1,6 +1,6 @@
-"""Spark with Iceberg's jars: fetched once, into a folder of its own, at the pins of the work tree.
+"""Spark with Iceberg's jars, downloaded once into a separate folder, at the versions that the work tree pins.
 
-The same pins go into the image `componentrun-spark`. Java is the machine's; without one, Debian's is installed.
+The image `componentrun-spark` uses the same pins. Java is the machine's own; if it is missing, Debian's is installed.
 """
 
 import hashlib
@@ -28,12 +28,12 @@ _DONE: Final = "done"
 
 
 class UnreachableError(ClusterError):
-    """Maven Central, or the mirror that stands for it, can't be reached from this machine."""
+    """Maven Central, or the configured mirror, can't be reached from this machine."""
 
 
 @dataclass(frozen=True)
 class Spark:
-    """Where Spark is."""
+    """A Spark installation."""
 
     python: Path
     """An interpreter that has `pyspark`."""
@@ -41,22 +41,22 @@ class Spark:
 
     @property
     def packages(self) -> Path:
-        """The folder of `pyspark`, for another interpreter of the same release."""
-        (found,) = self.python.parents[1].glob("lib/python*/site-packages")
-        return found
+        """The folder that contains `pyspark`, for another interpreter of the same Python version."""
+        (folder,) = self.python.parents[1].glob("lib/python*/site-packages")
+        return folder
 
     def environment(self) -> dict[str, str]:
-        """Variables for a process that starts Spark."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")}
-        return kept | {"SPARK_LOCAL_IP": "127.0.0.1", "AWS_REGION": "us-east-1"}
+        """Environment variables for a process that starts Spark."""
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")}
+        return variables | {"SPARK_LOCAL_IP": "127.0.0.1", "AWS_REGION": "us-east-1"}
 
 
 def up() -> Spark:
-    """Spark, fetched if it isn't there (1 to 2 minutes, 540 MB).
+    """Return Spark; download it first if it is missing (1 to 2 minutes, 540 MB).
 
     Raises:
-        UnreachableError: the machine has no way to the repository of the jars.
-        ClusterError: a package or a jar can't be had, or is not what is pinned.
+        UnreachableError: the repository of the jars can't be reached.
+        ClusterError: a package or a jar can't be downloaded, or is not the pinned one.
     """
     folder = paths.home() / "spark" / _key()
     if shutil.which("java") is None:
@@ -102,7 +102,7 @@ def _fetch_jar(path: str, digest: str, target: Path) -> None:
     except OSError as error:
         raise UnreachableError(f"{url} can't be fetched: {error}", hint=hint) from error
     with part.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != digest:
-        raise ClusterError(f"{url} has the SHA-256 {found}, and {digest} is pinned in {_JARS.name}", hint=hint)
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if actual != digest:
+        raise ClusterError(f"{url} has the SHA-256 {actual}, and {digest} is pinned in {_JARS.name}", hint=hint)
     part.replace(target)

@@ -1,4 +1,4 @@
-"""The tools that are built from Go modules: what each brings, and how it is built."""
+"""The tools that are built from Go modules: the programs of each, and how it is built."""
 
 import re
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ FOLDER: Final = Path(__file__).parent / "tools"
 
 @dataclass(frozen=True)
 class Tool:
-    """One build.
+    """One tool and how to build it.
 
     Args:
-        binaries: the programs that the build must bring, after renaming.
-        folder: the folder with go.mod; empty means the tool's name.
-        targets: the packages to build; `tool` means all that go.mod lists.
-        renamed: pairs of the name that Go gives and the name that is wanted. A name that Go gives may occur several
-            times: one program that does different work under different names.
-        cgo: built with the C compiler (and `libraries` from apt).
-        packages: how many packages a build compiles at most, for the progress line; 0: unknown.
+        binaries: the programs that the build must produce, after renaming.
+        folder: the folder with go.mod. Defaults to the tool's name.
+        targets: the packages to build; `tool` means all tools that go.mod lists.
+        renamed: pairs of the name that Go produces and the wanted name. The same Go name may occur several times, for
+            one program that does different work under different names.
+        cgo: build with the C compiler (and `libraries` from apt).
+        packages: maximum number of packages that a build compiles, for the progress line; 0 if unknown.
     """
 
     name: str
@@ -40,15 +40,15 @@ class Tool:
         return FOLDER / (self.folder or self.name)
 
     def files(self) -> list[Path]:
-        """The files that decide the result: the pins, and the sources that are here."""
-        own = [self.source / target for target in self.targets if target.startswith(".")]
-        return sorted({*self.source.glob("go.*"), *(file for folder in own for file in folder.glob("*.go"))})
+        """The files that determine the result: the pins, and sources in this repository."""
+        targets = [self.source / target for target in self.targets if target.startswith(".")]
+        return sorted({*self.source.glob("go.*"), *(file for folder in targets for file in folder.glob("*.go"))})
 
     def flags(self) -> list[str]:
         """The flags of `go build`."""
         linker = "-s -w"
         if self.source.name == "kubernetes":
-            # Without these the API server and the kubelet report the version v0.0.0, which clients rely on.
+            # Clients rely on the reported version. Without these flags, the API server and the kubelet report v0.0.0.
             version = pinned_version((self.source / "go.mod").read_text(), "k8s.io/kubernetes")
             major, minor = version.removeprefix("v").split(".")[:2]
             variable = "-X k8s.io/component-base/version"
@@ -87,10 +87,10 @@ TOOLS: Final = {
             packages=309,
         ),
         Tool("pause", ("pause",), targets=(".",)),
-        # kubectl and Helm are built only where `clients` has no prebuilt ones.
+        # kubectl and Helm are built only if `clients` has no prebuilt ones.
         Tool("kubectl", ("kubectl",), folder="kubernetes", targets=("k8s.io/kubernetes/cmd/kubectl",)),
         Tool("helm", ("helm",)),
-        # Built only when a test, a benchmark or a command asks for them.
+        # Built only when a test, a benchmark or a command needs them.
         Tool("minio", ("minio",)),
         Tool("s5cmd", ("s5cmd",)),
         Tool("versitygw", ("versitygw",)),
@@ -100,14 +100,14 @@ TOOLS: Final = {
     )
 }
 STANDARD: Final = ("kubernetes", "containerd", "etcd", "runc", "pause", "kubectl", "helm")
-"""What a cluster of our own needs; the longest build first."""
+"""The tools that our own cluster needs; the longest build first."""
 
 
 def named(name: str) -> Tool:
-    """The tool of this name.
+    """Return the tool with this name.
 
     Raises:
-        ClusterError: there is none.
+        ClusterError: the tool does not exist.
     """
     if name not in TOOLS:
         raise ClusterError(f"there is no tool `{name}`", hint=f"one of {', '.join(TOOLS)}")
@@ -115,8 +115,8 @@ def named(name: str) -> Tool:
 
 
 def pinned_version(go_mod: str, module: str) -> str:
-    """The version of `module` that the text of a go.mod asks for."""
-    found = re.search(rf"^\s*(?:require )?{re.escape(module)} (v\S+)", go_mod, flags=re.MULTILINE)
-    if found is None:
+    """The version of `module` that the text of a go.mod requires."""
+    match = re.search(rf"^\s*(?:require )?{re.escape(module)} (v\S+)", go_mod, flags=re.MULTILINE)
+    if match is None:
         raise ClusterError(f"go.mod pins no {module}", hint=f"`go get -tool {module}@VERSION` in its folder")
-    return found[1]
+    return match[1]

@@ -1,1 +1,1 @@
-"""The machine that the cluster runs on: what it must have, and what is changed on it."""
+"""The machine that the cluster runs on: its requirements, and the changes made to it."""

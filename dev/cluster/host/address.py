@@ -1,4 +1,4 @@
-"""This machine's own address, under which pods reach what runs on it."""
+"""The address at which pods reach processes on this machine."""
 
 import ipaddress
 import os
@@ -17,13 +17,13 @@ def node() -> str:
     return os.environ.get(VARIABLE) or first_usable(commands.run(["hostname", "-I"]))
 
 
-def first_usable(printed: str) -> str:
-    """The first fitting address in what `hostname -I` prints."""
-    for word in printed.split():
-        found = ipaddress.ip_address(word)
-        if found.version == 4 and not found.is_loopback and not found.is_link_local and found not in POD_SUBNET:
+def first_usable(output: str) -> str:
+    """The first suitable address in the output of `hostname -I`."""
+    for word in output.split():
+        address = ipaddress.ip_address(word)
+        if address.version == 4 and not address.is_loopback and not address.is_link_local and address not in POD_SUBNET:
             return word
     raise ClusterError(
-        f"this machine has no IPv4 address of its own (`hostname -I` prints `{printed.strip()}`); a node needs one",
+        f"this machine has no IPv4 address of its own (`hostname -I` prints `{output.strip()}`); a node needs one",
         hint=f"bring up a network interface, or set {VARIABLE}",
     )

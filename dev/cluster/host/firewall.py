@@ -1,4 +1,4 @@
-"""Taking our own rules, and nobody else's, out of iptables, ipset and nftables."""
+"""Remove only our own rules from iptables, ipset and nftables."""
 
 import json
 import re
@@ -12,14 +12,14 @@ COMMENTS = (
     "kube-router netpol",
     f'name: \\"{layout.NETWORK}\\"',
 )
-"""What marks a rule as ours where it stands in a chain of the system."""
+"""Marks of our rules in chains of the system."""
 SETS = re.compile(r"(inet6:)?(KUBE-SRC-|KUBE-DST-|kube-router-)")
 PROXY_TABLES = ("table ip kube-proxy", "table ip6 kube-proxy")
 
 
-def removal(saved: str) -> str:
-    """The input of `iptables-restore --noflush` that takes our rules out of what `iptables-save` printed."""
-    blocks = [_block_removal(block) for block in re.findall(r"^\*.*?^COMMIT$", saved, flags=re.DOTALL | re.MULTILINE)]
+def removal(dump: str) -> str:
+    """Input for `iptables-restore --noflush` that removes our rules, given the output of `iptables-save`."""
+    blocks = [_block_removal(block) for block in re.findall(r"^\*.*?^COMMIT$", dump, flags=re.DOTALL | re.MULTILINE)]
     return "".join(blocks)
 
 
@@ -28,14 +28,14 @@ def _block_removal(block: str) -> str:
     rules = [line for line in lines if line.startswith("-A ")]
     chains = [line[1:].split()[0] for line in lines if line.startswith(":")]
     pod_chains = {_target(rule) for rule in rules if COMMENTS[1] in rule and _target(rule).startswith("CNI-")}
-    ours = [chain for chain in chains if chain.startswith(CHAINS) or chain in pod_chains]
-    outside = [rule for rule in rules if rule.split()[1] not in ours and _is_ours(rule, ours)]
-    if not ours and not outside:
+    own_chains = [chain for chain in chains if chain.startswith(CHAINS) or chain in pod_chains]
+    foreign_rules = [rule for rule in rules if rule.split()[1] not in own_chains and _is_ours(rule, own_chains)]
+    if not own_chains and not foreign_rules:
         return ""
-    deletions = [rule.replace("-A ", "-D ", 1) for rule in outside]
-    emptied = [f"-F {chain}" for chain in ours]
-    removed = [f"-X {chain}" for chain in ours]
-    return "\n".join([lines[0], *deletions, *emptied, *removed, "COMMIT"]) + "\n"
+    deletions = [rule.replace("-A ", "-D ", 1) for rule in foreign_rules]
+    flushes = [f"-F {chain}" for chain in own_chains]
+    removals = [f"-X {chain}" for chain in own_chains]
+    return "\n".join([lines[0], *deletions, *flushes, *removals, "COMMIT"]) + "\n"
 
 
 def _is_ours(rule: str, chains: Sequence[str]) -> bool:
@@ -51,7 +51,7 @@ def _target(rule: str) -> str:
 
 
 def clean(tables_before: Sequence[str]) -> None:
-    """Remove everything that kube-router, kube-proxy and the bridge plugin put in."""
+    """Remove all rules that kube-router, kube-proxy and the bridge plugin added."""
     for family in ("iptables", "ip6tables"):
         if shutil.which(family):
             script = removal(commands.run([f"{family}-save"]))
@@ -59,7 +59,7 @@ def clean(tables_before: Sequence[str]) -> None:
                 commands.run([f"{family}-restore", "--noflush"], stdin=script)
     if shutil.which("ipset"):
         names = [name for name in commands.run(["ipset", "list", "-name"]).splitlines() if SETS.match(name)]
-        # Sets may hold one another, so they are emptied before the first one is destroyed.
+        # Sets may contain other sets, so all are emptied before any is destroyed.
         for verb in ("flush", "destroy"):
             for name in names:
                 commands.run(["ipset", verb, name])
@@ -69,13 +69,13 @@ def clean(tables_before: Sequence[str]) -> None:
 
 
 def forget_services() -> None:
-    """Remove what kube-proxy put in; it puts it in again when it starts."""
+    """Remove kube-proxy's rules. It adds them again when it starts."""
     for table in commands.run(["nft", "list", "tables"]).splitlines():
         if table in PROXY_TABLES:
             commands.run(["nft", "delete", *table.split()])
 
 
 def _is_empty(table: str) -> bool:
-    """Whether an nftables table holds no rule. iptables leaves such tables behind."""
-    listed = json.loads(commands.run(["nft", "--json", "list", *table.split()]))
-    return not any("rule" in entry for entry in listed["nftables"])
+    """Whether an nftables table has no rules. iptables leaves empty tables behind."""
+    listing = json.loads(commands.run(["nft", "--json", "list", *table.split()]))
+    return not any("rule" in entry for entry in listing["nftables"])

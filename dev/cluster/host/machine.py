@@ -1,4 +1,4 @@
-"""What the cluster changes on the machine, written down first so that `down` can put it back."""
+"""Changes that the cluster makes to the machine. The old state is saved first, so that `down` can restore it."""
 
 import json
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from dev.cluster.progress import say
 SYSCTL = Path("/proc/sys")
 WANTED = {
     "net/ipv4/ip_forward": 1,
-    "net/bridge/bridge-nf-call-iptables": 1,  # else pods on the same bridge pass by the NetworkPolicy rules
+    "net/bridge/bridge-nf-call-iptables": 1,  # else traffic between pods on the same bridge bypasses NetworkPolicies
     "net/bridge/bridge-nf-call-ip6tables": 1,
 }
 AT_LEAST = {
-    "fs/inotify/max_user_instances": 8192,  # the kubelet takes one for each log that is followed
+    "fs/inotify/max_user_instances": 8192,  # the kubelet uses one for each followed log
     "fs/inotify/max_user_watches": 524288,
 }
 CHANGED_BY_PARTS = (
@@ -43,7 +43,7 @@ FOLDERS = (
     "/etc/cni",
     "/usr/libexec/kubernetes",
 )
-"""Places outside our own folder that the parts create, and that no flag moves."""
+"""Paths outside our own folder that the parts create and that no flag can change."""
 
 
 def before_file() -> Path:
@@ -51,36 +51,36 @@ def before_file() -> Path:
 
 
 def remember() -> None:
-    """Write down how the machine is, unless that was done already."""
+    """Save the state of the machine unless it is already saved."""
     if before_file().exists():
         return
     names = [*WANTED, *AT_LEAST, *CHANGED_BY_PARTS]
-    before = {
+    state = {
         "sysctls": {name: (SYSCTL / name).read_text().strip() for name in names if (SYSCTL / name).exists()},
         "nft_tables": commands.run(["nft", "list", "tables"]).splitlines(),
         "folders": [folder for folder in FOLDERS if Path(folder).exists()],
     }
-    paths.write_private(before_file(), json.dumps(before, indent=1))
+    paths.write_private(before_file(), json.dumps(state, indent=1))
 
 
 def before() -> dict[str, Any] | None:
-    """How the machine was; None if no cluster was started."""
+    """The saved state of the machine; None if no cluster was started."""
     try:
-        found: dict[str, Any] = json.loads(before_file().read_text())
+        state: dict[str, Any] = json.loads(before_file().read_text())
     except FileNotFoundError:
         return None
-    return found
+    return state
 
 
 def changes(now: Mapping[str, int]) -> dict[str, int]:
-    """The kernel settings to write, given those that are there."""
+    """The kernel settings to write, given the current ones."""
     fixed = {name: value for name, value in WANTED.items() if now.get(name) != value}
-    raised = {name: value for name, value in AT_LEAST.items() if name in now and now[name] < value}
-    return fixed | raised
+    increases = {name: value for name, value in AT_LEAST.items() if name in now and now[name] < value}
+    return fixed | increases
 
 
 def tune() -> None:
-    """Set the kernel settings that the cluster needs; say so where one may not be set."""
+    """Apply the kernel settings that the cluster needs. Settings that may not be changed are reported."""
     now = {name: int((SYSCTL / name).read_text()) for name in (*WANTED, *AT_LEAST) if (SYSCTL / name).exists()}
     for name, value in changes(now).items():
         try:
@@ -92,7 +92,7 @@ def tune() -> None:
 
 
 def restore_sysctls(values: Mapping[str, str]) -> None:
-    """Put the kernel settings back."""
+    """Restore the kernel settings."""
     for name, value in values.items():
         file = SYSCTL / name
         if not file.exists() or file.read_text().strip() == value:

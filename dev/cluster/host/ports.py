@@ -1,4 +1,4 @@
-"""Which process holds a TCP port, and which ports are free for the processes that tests start."""
+"""Find the process that uses a TCP port, and allocate free ports for processes that tests start."""
 
 import itertools
 import os
@@ -9,19 +9,19 @@ from dev.cluster.host import processes
 
 LISTENING = "0A"
 FIRST, OF_A_WORKER, WORKERS = 20_500, 1_000, 9
-"""Below those that Linux gives by chance (net.ipv4.ip_local_port_range: from 32768) and those of NodePorts (from
-30000), behind those of the cluster's own parts."""
+"""Below the ephemeral ports of Linux (net.ipv4.ip_local_port_range: from 32768) and NodePorts (from 30000), and above
+the ports of the cluster's own parts."""
 _given = itertools.count(os.getpid())
 
 
 def free_port() -> int:
-    """A port for a process that is about to start: until then nobody else is given it.
+    """Reserve a port for a process that is about to start. No other caller gets the port meanwhile.
 
-    One that the system finds (port 0) is free only for as long as it is held: given back, it is soon another's. Each of
-    pytest's workers has ports of its own, and gives one again only after all others.
+    A port chosen by the system (port 0) can be given to another process as soon as it is closed. Instead, each pytest
+    worker has its own range of ports and reuses a port only after all others.
 
     Raises:
-        RuntimeError: all of them are held.
+        RuntimeError: all ports of the range are in use.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
     for _ in range(OF_A_WORKER):
@@ -32,19 +32,19 @@ def free_port() -> int:
 
 
 def listening_inodes(table: str, port: int) -> set[str]:
-    """The socket inodes that listen on `port`, from the text of /proc/net/tcp or tcp6."""
-    found = set()
+    """Inodes of the sockets that listen on `port`, from the text of /proc/net/tcp or tcp6."""
+    inodes = set()
     for line in table.splitlines()[1:]:
         fields = line.split()
         if fields[3] == LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
-            found.add(fields[9])
-    return found
+            inodes.add(fields[9])
+    return inodes
 
 
 def holder(port: int) -> tuple[int, str] | None:
-    """Pid and name of the process that listens on `port`; (0, ...) where it can't be seen; None if the port is free.
+    """Pid and name of the process that listens on `port`; (0, ...) if it is not visible; None if the port is free.
 
-    A process that is just being started holds what its parent holds, until it runs its own program: the oldest counts.
+    Between fork and exec, a child process holds its parent's sockets, so the oldest process is returned.
     """
     inodes: set[str] = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
@@ -53,10 +53,10 @@ def holder(port: int) -> tuple[int, str] | None:
     if not inodes:
         return None
     pids = {pid for pid, socket in _open_sockets() if socket in inodes}
-    begun = {pid: ticks for pid in pids if (ticks := processes.start_ticks(pid)) is not None}
-    if not begun:
+    start_times = {pid: ticks for pid in pids if (ticks := processes.start_ticks(pid)) is not None}
+    if not start_times:
         return 0, "a process of another user"
-    oldest = min(begun, key=lambda pid: begun[pid])
+    oldest = min(start_times, key=lambda pid: start_times[pid])
     return oldest, _name(oldest)
 
 
@@ -69,7 +69,7 @@ def _open_sockets() -> Iterator[tuple[int, str]]:
 
 
 def _open_files(process: Path) -> Iterator[str]:
-    """What a process has open; nothing of one that ended meanwhile, or that belongs to another user."""
+    """Open files of a process. Empty if it has ended or belongs to another user."""
     try:
         entries = list((process / "fd").iterdir())
     except OSError:
@@ -78,7 +78,7 @@ def _open_files(process: Path) -> Iterator[str]:
         try:
             target = os.readlink(entry)  # noqa: PTH115 - "socket:[1]" is no path
         except OSError:
-            continue  # a busy process has closed it meanwhile, and still has the others
+            continue  # a busy process may have closed this file; its other files still count
         yield target
 
 

@@ -1,4 +1,4 @@
-"""Finding out early, and in words, that a cluster can't work here."""
+"""Check early whether a cluster can work on this machine, with clear messages."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ GIB = 1024**3
 DISK_TO_BUILD = 14 * GIB
 DISK_TO_RUN = 3 * GIB
 LONGEST_SOCKET = 100
-"""A unix socket's path has 108 bytes at most, and containerd appends to ours."""
+"""A Unix socket's path has at most 108 bytes, and containerd appends to ours."""
 PACKAGES = (
     "containernetworking-plugins",
     "docker-registry",
@@ -30,20 +30,22 @@ PACKAGES = (
 
 
 def check() -> None:
-    """Look at everything that needs no tool, then install the Debian packages, then look at the kernel.
+    """Run the checks that need no tools, install the Debian packages, then check the kernel.
 
     Raises:
-        ClusterError: with all that was found, not only the first.
+        ClusterError: at least one check failed. Contains all problems, not only the first.
     """
-    found = [found for question in (_root, _wheels, _disk, _socket_path, _filesystem, _ports) for found in question()]
-    _raise(found)
+    problems = [
+        problems for question in (_root, _wheels, _disk, _socket_path, _filesystem, _ports) for problems in question()
+    ]
+    _raise(problems)
     packages.install(PACKAGES, why="the cluster uses their programs")
-    _raise([found for question in (_programs, _kernel) for found in question()])
+    _raise([problems for question in (_programs, _kernel) for problems in question()])
 
 
-def _raise(found: list[str]) -> None:
-    if found:
-        raise ClusterError("a cluster can't run here:\n" + "\n".join(f"- {problem}" for problem in found))
+def _raise(problems: list[str]) -> None:
+    if problems:
+        raise ClusterError("a cluster can't run here:\n" + "\n".join(f"- {problem}" for problem in problems))
 
 
 def _root() -> list[str]:
@@ -67,11 +69,11 @@ def _disk() -> list[str]:
 
 
 def disk_problem(free: int, needed: int) -> list[str]:
-    """In words, if `free` bytes are less than `needed`."""
+    """The problem in words if `free` bytes are less than `needed`; else empty."""
     if free >= needed:
         return []
-    found = f"{paths.home()} has {free / GIB:.1f} GiB free, {needed / GIB:.0f} GiB are needed"
-    return [f"{found}; free some, or point {paths.HOME_VARIABLE} to another disk"]
+    finding = f"{paths.home()} has {free / GIB:.1f} GiB free, {needed / GIB:.0f} GiB are needed"
+    return [f"{finding}; free some, or point {paths.HOME_VARIABLE} to another disk"]
 
 
 def _socket_path() -> list[str]:
@@ -93,17 +95,17 @@ def _filesystem() -> list[str]:
 
 
 def _ports() -> list[str]:
-    ours = {record.pid for file in layout.pids().glob("*.pid") if (record := processes.find(file)) is not None}
+    own_pids = {record.pid for file in layout.pids().glob("*.pid") if (record := processes.find(file)) is not None}
     return [
         f"port {port} is taken by `{holder[1]}` (process {holder[0]}); stop it"
         for port in layout.PORTS
-        if (holder := ports.holder(port)) is not None and holder[0] not in ours
+        if (holder := ports.holder(port)) is not None and holder[0] not in own_pids
     ]
 
 
 def _programs() -> list[str]:
-    wanted = ("ip", "nft", "iptables", "ip6tables", "ipset", "conntrack", "docker-registry", "umount")
-    problems = [f"the program `{name}` is missing; install its package" for name in wanted if not shutil.which(name)]
+    names = ("ip", "nft", "iptables", "ip6tables", "ipset", "conntrack", "docker-registry", "umount")
+    problems = [f"the program `{name}` is missing; install its package" for name in names if not shutil.which(name)]
     if not (layout.LIBEXEC / "bridge").exists():
         problems.append(f"the CNI plugins are not in {layout.LIBEXEC}; install containernetworking-plugins")
     return problems

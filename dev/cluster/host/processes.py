@@ -1,7 +1,7 @@
-"""Daemons: processes that outlive the command that started them, found again by pid files that can't lie.
+"""Daemons: processes that outlive the command that started them, found again by reliable pid files.
 
-A pid file holds the pid, the process's start time and the boot's id, so that a recycled pid is never taken for ours.
-It also holds a fingerprint of how the daemon was started, so that a changed setting or binary can be seen.
+A pid file contains the pid, the process's start time and the boot id, so a reused pid is never mistaken for ours.
+It also contains a fingerprint of how the daemon was started, so that a changed setting or binary is detected.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True)
 class Record:
-    """What a pid file says."""
+    """Content of a pid file."""
 
     pid: int
     start_ticks: int
@@ -31,28 +31,28 @@ class Record:
 
 
 def start_ticks(pid: int) -> int | None:
-    """When process `pid` started, in clock ticks since boot; None if there is none, or it is a zombie.
+    """When process `pid` started, in clock ticks since boot; None if it does not exist or is a zombie.
 
-    A killed process is not gone while it has other threads: these hold its files and ports until they end.
+    A killed process counts as running while it has other threads, which hold its files and ports until they end.
     """
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # The name, in brackets, may hold spaces and brackets: what follows the last one is regular.
+    # The name in brackets may itself contain spaces and brackets, so parsing starts after the last bracket.
     fields = text.rpartition(")")[2].split()
     dead, threads = fields[0] in {"Z", "X"}, int(fields[17])
     return None if dead and threads <= 1 else int(fields[19])
 
 
 def fingerprint(command: Sequence[str], env: Mapping[str, str], configs: Sequence[str] = ()) -> str:
-    """A short text that changes when the command, its environment or the files it reads change."""
-    whole = json.dumps([list(command), sorted(env.items()), list(configs)])
-    return hashlib.sha256(whole.encode()).hexdigest()[:16]
+    """A hash that changes when the command, its environment or the files that it reads change."""
+    document = json.dumps([list(command), sorted(env.items()), list(configs)])
+    return hashlib.sha256(document.encode()).hexdigest()[:16]
 
 
 def find(pid_file: Path) -> Record | None:
-    """The daemon that `pid_file` names, if it runs."""
+    """The running daemon of `pid_file`; None if it does not run."""
     try:
         record = Record(**json.loads(pid_file.read_text()))
     except FileNotFoundError:
@@ -61,12 +61,12 @@ def find(pid_file: Path) -> Record | None:
         raise ClusterError(
             f"{pid_file} is not a pid file: {error}", hint="see that nothing runs, then delete it"
         ) from error
-    same = record.boot_id == BOOT_ID.read_text().strip() and start_ticks(record.pid) == record.start_ticks
-    return record if same else None
+    is_same = record.boot_id == BOOT_ID.read_text().strip() and start_ticks(record.pid) == record.start_ticks
+    return record if is_same else None
 
 
 def start(command: Sequence[str], *, env: Mapping[str, str], log: Path, pid_file: Path, mark: str) -> Record:
-    """Start a daemon in a session of its own, with its output appended to `log`."""
+    """Start a daemon in its own session, and append its output to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     pid_file.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -79,18 +79,18 @@ def start(command: Sequence[str], *, env: Mapping[str, str], log: Path, pid_file
             cwd="/",
             start_new_session=True,
         )
-    # It may have ended already; a start time of 0 fits no process, and the log tells why.
+    # If the daemon has already ended, the start time 0 matches no process, and the log shows the reason.
     record = Record(process.pid, start_ticks(process.pid) or 0, BOOT_ID.read_text().strip(), mark)
     part = pid_file.with_suffix(".part")
     part.write_text(json.dumps(asdict(record)))
     part.replace(pid_file)
-    # This process may end before the daemon does; without this, Python warns about it.
+    # The daemon may outlive this process. Without this, Python warns about a running child.
     process.returncode = 0
     return record
 
 
 def stop(pid_file: Path, *, grace: float = 10) -> bool:
-    """End the daemon of `pid_file`: SIGTERM, then SIGKILL after `grace` seconds. Returns whether one ran."""
+    """Stop the daemon of `pid_file`: SIGTERM, then SIGKILL after `grace` seconds. Returns whether it was running."""
     record = find(pid_file)
     if record is not None:
         _signal(record.pid, signal.SIGTERM)
@@ -109,13 +109,17 @@ def stop(pid_file: Path, *, grace: float = 10) -> bool:
 
 
 def kill_all(pids: Sequence[int]) -> None:
-    """SIGKILL each of `pids` and wait until they are gone."""
+    """Send SIGKILL to each of `pids` and wait until all have ended."""
     ticks = {pid: start_ticks(pid) for pid in pids}
     for pid in pids:
         _signal(pid, signal.SIGKILL)
 
     def left() -> str | None:
-        alive = [pid for pid, begun in ticks.items() if begun is not None and start_ticks(pid) == begun]
+        alive = [
+            pid
+            for pid, ticks_at_start in ticks.items()
+            if ticks_at_start is not None and start_ticks(pid) == ticks_at_start
+        ]
         return f"processes {alive} are still there" if alive else None
 
     waiting.until(left, what="killing processes", timeout=20)
@@ -138,11 +142,11 @@ def _reap(pid: int) -> None:
     try:
         os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
-        return  # somebody else's child: whoever adopted it reaps it
+        return  # not our child; its parent reaps it
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
     try:
         os.kill(pid, number)
     except ProcessLookupError:
-        return  # it ended by itself, which is what was wanted
+        return  # it has already ended

@@ -1,1 +1,1 @@
-"""The processes of our own cluster, their configuration and their keys."""
+"""Processes of our own cluster, their configuration and keys."""

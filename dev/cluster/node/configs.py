@@ -1,4 +1,4 @@
-"""The text of each configuration file. Pure: paths and addresses in, text out."""
+"""Text of each configuration file. Pure functions: paths and addresses in, text out."""
 
 import base64
 import json
@@ -9,28 +9,31 @@ from dev.cluster import layout
 from dev.cluster.host import address
 
 
-def kubeconfig(server: str, pki: Path, who: str, *, embed: bool = False) -> str:
-    """A kubeconfig (JSON is YAML) for the certificate `who`; with `embed` it holds the keys, and works when copied."""
+def kubeconfig(server: str, pki: Path, user_name: str, *, embed: bool = False) -> str:
+    """A kubeconfig (JSON is YAML) for a certificate. With `embed` it contains the keys and can be copied."""
     if embed:
         authority = {"certificate-authority-data": _base64(pki / "ca.crt")}
-        user = {"client-certificate-data": _base64(pki / f"{who}.crt"), "client-key-data": _base64(pki / f"{who}.key")}
+        user = {
+            "client-certificate-data": _base64(pki / f"{user_name}.crt"),
+            "client-key-data": _base64(pki / f"{user_name}.key"),
+        }
     else:
         authority = {"certificate-authority": str(pki / "ca.crt")}
-        user = {"client-certificate": str(pki / f"{who}.crt"), "client-key": str(pki / f"{who}.key")}
+        user = {"client-certificate": str(pki / f"{user_name}.crt"), "client-key": str(pki / f"{user_name}.key")}
     return _json(
         {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "componentrun", "cluster": {"server": server, **authority}}],
-            "users": [{"name": who, "user": user}],
-            "contexts": [{"name": "componentrun", "context": {"cluster": "componentrun", "user": who}}],
+            "users": [{"name": user_name, "user": user}],
+            "contexts": [{"name": "componentrun", "context": {"cluster": "componentrun", "user": user_name}}],
             "current-context": "componentrun",
         }
     )
 
 
 def cni(state: Path) -> str:
-    """The pod network: one bridge, addresses handed out from a folder in our own state."""
+    """The pod network: one bridge, with address allocations stored in our state folder."""
     ranges = [[{"subnet": str(address.POD_SUBNET)}]]
     addresses = {
         "type": "host-local",
@@ -50,7 +53,7 @@ def cni(state: Path) -> str:
 
 
 def containerd(state: Path, configs: Path, runc: Path, pause: str) -> str:
-    """containerd: all its state, sockets and network namespaces below `state`, so that `down` finds them."""
+    """Configuration of containerd: state, sockets and network namespaces are below `state`, where `down` finds them."""
     quoted = {name: json.dumps(str(value)) for name, value in _containerd_values(state, configs, runc, pause).items()}
     return """version = 3
 root = {root}
@@ -99,18 +102,18 @@ def _containerd_values(state: Path, configs: Path, runc: Path, pause: str) -> di
 
 
 def plain_registry(prefix: str) -> str:
-    """The hosts.toml of containerd for our registry, which speaks plain http."""
+    """The hosts.toml of containerd for our registry, which uses plain HTTP."""
     return f'server = "http://{prefix}"\n\n[host."http://{prefix}"]\n  capabilities = ["pull", "resolve"]\n'
 
 
 def registry(state: Path, prefix: str) -> str:
-    """Debian's docker-registry."""
+    """Configuration of Debian's docker-registry."""
     storage = {"filesystem": {"rootdirectory": str(state / "registry")}, "delete": {"enabled": True}}
     return _json({"version": 0.1, "log": {"level": "warn"}, "storage": storage, "http": {"addr": prefix}})
 
 
 def kubelet(pki: Path, socket: Path, resolver: Path, pod_pids_limit: int) -> str:
-    """The kubelet. `resolver` is the resolv.conf that pods with the node's own DNS settings get."""
+    """The kubelet's configuration. `resolver` is the resolv.conf for pods that use the node's DNS settings."""
     return _json(
         {
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -131,8 +134,8 @@ def kubelet(pki: Path, socket: Path, resolver: Path, pod_pids_limit: int) -> str
             "tlsCertFile": str(pki / "node.crt"),
             "tlsPrivateKeyFile": str(pki / "node.key"),
             "evictionHard": {"memory.available": "200Mi", "nodefs.available": "2%", "imagefs.available": "2%"},
-            "imageGCHighThresholdPercent": 100,  # images that were loaded, not pulled, would not come back
-            "makeIPTablesUtilChains": False,  # fewer rules to clean up after
+            "imageGCHighThresholdPercent": 100,  # a garbage-collected image that was loaded can't be pulled again
+            "makeIPTablesUtilChains": False,  # fewer rules to clean up
             "maxPods": 250,
             "podPidsLimit": pod_pids_limit,
             "podCIDR": str(address.POD_SUBNET),
@@ -142,12 +145,12 @@ def kubelet(pki: Path, socket: Path, resolver: Path, pod_pids_limit: int) -> str
 
 
 def audit_policy() -> str:
-    """Who did what, without the bodies; reads and what the parts do among themselves are left out."""
-    quiet = [
+    """Audit policy: log who did what, without bodies. Reads and requests between the parts are not logged."""
+    unlogged = [
         {"level": "None", "verbs": ["get", "list", "watch"]},
         {"level": "None", "resources": [{"group": "coordination.k8s.io"}, {"group": "", "resources": ["events"]}]},
     ]
-    rules = [*quiet, {"level": "Metadata"}]
+    rules = [*unlogged, {"level": "Metadata"}]
     return _json({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": rules})
 
 

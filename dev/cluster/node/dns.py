@@ -1,4 +1,4 @@
-"""CoreDNS as a Deployment in kube-system, labelled so that the usual DNS egress rule (`k8s-app: kube-dns`) fits it."""
+"""CoreDNS as a Deployment in kube-system. Its label `k8s-app: kube-dns` matches the usual DNS egress rule."""
 
 import json
 from typing import Any
@@ -36,13 +36,13 @@ def _account() -> dict[str, Any]:
 
 
 def _role() -> dict[str, Any]:
-    watched = {"apiGroups": [""], "resources": ["services", "pods", "namespaces"], "verbs": ["list", "watch"]}
+    rule = {"apiGroups": [""], "resources": ["services", "pods", "namespaces"], "verbs": ["list", "watch"]}
     slices = {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]}
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
         "metadata": {"name": "system:coredns"},
-        "rules": [watched, slices],
+        "rules": [rule, slices],
     }
 
 
@@ -64,7 +64,7 @@ def _deployment(image: str) -> dict[str, Any]:
     container = {
         "name": "coredns",
         "image": image,
-        "imagePullPolicy": "Never",  # it was imported; no registry has it
+        "imagePullPolicy": "Never",  # imported; no registry has this image
         "args": ["-conf", "/etc/coredns/Corefile"],
         "ports": [
             {"name": "dns", "containerPort": 53, "protocol": "UDP"},

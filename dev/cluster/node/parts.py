@@ -1,4 +1,4 @@
-"""The processes of our own cluster: how each is started and how it is seen to be ready."""
+"""The processes of our own cluster: how each is started and how its readiness is checked."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ _GETS_WELL_WITHIN = 30
 _READY_WITHIN = 90
 """Seconds."""
 STUB_RESOLVER = Path("/run/systemd/resolve/resolv.conf")
-"""Where systemd-resolved runs, /etc/resolv.conf names a loopback address, which means nothing inside a pod."""
+"""With systemd-resolved, /etc/resolv.conf names a loopback address, which is useless inside a pod."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Part:
     """One daemon.
 
     Attributes:
-        files: configuration files that it reads only at its start.
-        grace: seconds it gets to end by itself.
-        folder: where its pid file and its log are; None: where those of our own cluster are.
-        before: called each time before it is started.
+        files: configuration files that the daemon reads only at startup.
+        grace: seconds to wait after SIGTERM.
+        folder: folder of the pid file and the log; None for the default folders of our own cluster.
+        before: called before each start.
     """
 
     name: str
@@ -51,22 +51,22 @@ class Part:
 
     @property
     def mark(self) -> str:
-        """Changes when the part would be started differently than it was.
+        """Fingerprint that changes when the command, the binary or a configuration file changes.
 
-        The environment is left out: a proxy setting that one shell has and another has not must restart nothing.
+        The environment is not included, because shells with different proxy settings must not cause restarts.
         """
-        # One from a package has no folder in its name, and is not looked for where somebody happens to stand.
+        # Programs from packages have no folder in their name. They are resolved on PATH, not in the working directory.
         binary = str(Path(shutil.which(self.command[0]) or self.command[0]).resolve())
         return processes.fingerprint([binary, *self.command], {}, [file.read_text() for file in self.files])
 
     def problem(self) -> str | None:
-        """None if it runs and is well."""
+        """What is wrong with the daemon; None if it runs and is healthy."""
         if processes.find(self.pid_file) is None:
             return "not running"
         return self.check()
 
     def begin(self) -> bool:
-        """Start it, unless it runs, is well and nothing has changed. Returns whether it was started."""
+        """Start the daemon unless it is running, healthy and unchanged. Returns whether it was started."""
         running = processes.find(self.pid_file)
         if running is not None:
             if running.fingerprint == self.mark and not self._is_sick():
@@ -78,7 +78,7 @@ class Part:
         return True
 
     def _is_sick(self) -> bool:
-        """Whether it stays unwell; one late answer of a busy machine is no reason to start it anew."""
+        """Whether the daemon stays unhealthy. One late answer on a busy machine does not cause a restart."""
         try:
             waiting.until(self.problem, what=self.name, timeout=_GETS_WELL_WITHIN)
         except ClusterError:
@@ -86,10 +86,10 @@ class Part:
         return False
 
     def await_ready(self) -> None:
-        """Wait until it is well.
+        """Wait until the daemon is healthy.
 
         Raises:
-            ClusterError: it ended, or was not well in time; with the end of its log.
+            ClusterError: the daemon ended or was not healthy in time. Refers to its log.
         """
 
         def check() -> str | None:
@@ -102,13 +102,13 @@ class Part:
         waiting.until(check, what=self.name, timeout=_READY_WITHIN, hint=f"its log is {self.log}")
 
     def end(self) -> bool:
-        """Stop it. Returns whether it ran."""
+        """Stop the daemon. Returns whether it was running."""
         return processes.stop(self.pid_file, grace=self.grace)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All parts, in the groups in which they start."""
+    """All parts, grouped in start order."""
 
     base: tuple[Part, ...]
     control: tuple[Part, ...]
@@ -128,7 +128,7 @@ class Plan:
 
 
 def prepare(pod_pids_limit: int = DEFAULT_POD_PIDS_LIMIT) -> Plan:
-    """Write all configuration files and return what is to be started. Everything must be built by now."""
+    """Write all configuration files and return the parts to start. All tools must already be built."""
     node_address = address.node()
     folder = pki.ensure(node_address)
     pause = archives.reference(_binary("pause"))
@@ -149,21 +149,21 @@ def kubectl(*arguments: str, stdin: str | None = None, timeout: float = 120) -> 
 
 
 def _write_configs(folder: Path, pause: str, pod_pids_limit: int) -> None:
-    state, here = paths.cluster(), layout.configs()
-    server = f"https://127.0.0.1:{layout.API_PORT}"  # loopback: no proxy setting of a shell gets in the way
+    state, target = paths.cluster(), layout.configs()
+    server = f"https://127.0.0.1:{layout.API_PORT}"  # a loopback address is not affected by proxy settings of the shell
     resolver = STUB_RESOLVER if STUB_RESOLVER.exists() else Path("/etc/resolv.conf")
     runc = (paths.links() / "runc").resolve()
     texts = {
-        here / "containerd.toml": configs.containerd(state, here, runc, pause),
-        here / "networks" / "10-componentrun.conflist": configs.cni(state),
-        here / "registries" / layout.registry() / "hosts.toml": configs.plain_registry(layout.registry()),
-        here / "registry.yml": configs.registry(state, layout.registry()),
-        here / "kubelet.yaml": configs.kubelet(folder, layout.containerd_socket(), resolver, pod_pids_limit),
-        here / "audit.yaml": configs.audit_policy(),
+        target / "containerd.toml": configs.containerd(state, target, runc, pause),
+        target / "networks" / "10-componentrun.conflist": configs.cni(state),
+        target / "registries" / layout.registry() / "hosts.toml": configs.plain_registry(layout.registry()),
+        target / "registry.yml": configs.registry(state, layout.registry()),
+        target / "kubelet.yaml": configs.kubelet(folder, layout.containerd_socket(), resolver, pod_pids_limit),
+        target / "audit.yaml": configs.audit_policy(),
         paths.own_kubeconfig(): configs.kubeconfig(server, folder, "admin", embed=True),
     }
-    for who in ("manager", "scheduler", "proxy", "router", "node"):
-        texts[here / f"{who}.kubeconfig"] = configs.kubeconfig(server, folder, who)
+    for client in ("manager", "scheduler", "proxy", "router", "node"):
+        texts[target / f"{client}.kubeconfig"] = configs.kubeconfig(server, folder, client)
     for file, text in texts.items():
         paths.write_private(file, text)
 
@@ -173,14 +173,16 @@ def _binary(name: str) -> Path:
 
 
 def _environment(*, proxies: bool = False) -> dict[str, str]:
-    """What a part's environment holds. Only containerd gets proxy settings: it pulls from far away."""
-    kept = {"PATH": f"{paths.links()}:{SYSTEM_PATH}", "HOME": str(Path.home())}
+    """Environment of a part. Only containerd gets proxy settings, because it pulls images from remote registries."""
+    variables = {"PATH": f"{paths.links()}:{SYSTEM_PATH}", "HOME": str(Path.home())}
     if proxies:
-        kept |= {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
-        if any(name.lower() != "no_proxy" for name in kept if name.lower().endswith("_proxy")):
+        variables |= {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
+        if any(name.lower() != "no_proxy" for name in variables if name.lower().endswith("_proxy")):
             others = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
-            kept["NO_PROXY"] = kept["no_proxy"] = ",".join(filter(None, [others, address.node(), "127.0.0.1"]))
-    return kept
+            variables["NO_PROXY"] = variables["no_proxy"] = ",".join(
+                filter(None, [others, address.node(), "127.0.0.1"])
+            )
+    return variables
 
 
 def _part(name: str, *arguments: str, check: waiting.Check, files: tuple[Path, ...] = (), grace: float = 10) -> Part:
@@ -205,7 +207,7 @@ def _etcd() -> Part:
         "--quota-backend-bytes": str(4 * 1024**3),
         "--log-level": "warn",
     }
-    # Not waiting for the disk: a development cluster may lose its last second when the machine loses power.
+    # No fsync: a development cluster may lose its last second of data in a power failure.
     return _part("etcd", "--unsafe-no-fsync", *_joined(arguments), check=_http(layout.ETCD_PORT, "/health"))
 
 
@@ -248,7 +250,7 @@ def _api_server(folder: Path, node_address: str) -> Part:
     }
     context = waiting.client_context(ca=folder / "ca.crt", cert=folder / "admin.crt", key=folder / "admin.key")
     url = f"https://127.0.0.1:{layout.API_PORT}/readyz"
-    # At SIGTERM it waits up to 60 s for open watches; 3 s are enough to finish what is being written.
+    # After SIGTERM the API server waits up to 60 s for open watches; 3 s are enough to finish writes.
     return _part(
         "kube-apiserver",
         *_joined(arguments),
@@ -303,7 +305,7 @@ def _proxy() -> Part:
         "--hostname-override": layout.NODE_NAME,
         "--healthz-bind-address": f"127.0.0.1:{layout.PROXY_HEALTH_PORT}",
         "--metrics-bind-address": f"127.0.0.1:{layout.PROXY_METRICS_PORT}",
-        # Leave the machine's connection tracking as it is.
+        # Do not change the machine's connection tracking.
         "--conntrack-max-per-core": "0",
         "--conntrack-min": "0",
         "--conntrack-tcp-timeout-established": "0s",
@@ -311,8 +313,8 @@ def _proxy() -> Part:
     }
     check = _http(layout.PROXY_HEALTH_PORT)
     part = _part("kube-proxy", *_joined(arguments), check=check, files=(layout.pki() / "proxy.crt",))
-    # A kube-proxy that is stopped while an endpoint is away, as while the API server restarts, leaves its chain empty.
-    # The next one takes a chain that is there for complete, and the Service has no endpoint for good.
+    # If kube-proxy stops while an endpoint is missing, for example during an API server restart, its chain stays empty.
+    # The next kube-proxy assumes that existing chains are complete, so the Service would never get an endpoint.
     return replace(part, before=firewall.forget_services)
 
 

@@ -1,4 +1,4 @@
-"""Keys and certificates of our own cluster, made once for each address of the node."""
+"""Keys and certificates of our own cluster, created once for each node address."""
 
 import datetime as dt
 import ipaddress
@@ -21,7 +21,7 @@ Key = ec.EllipticCurvePrivateKey
 
 @dataclass(frozen=True)
 class Identity:
-    """Somebody who gets a certificate. `names` are DNS names and addresses it serves under; none: a client only."""
+    """Holder of a certificate. `names` are the DNS names and addresses of a server; empty for clients."""
 
     file: str
     name: str
@@ -30,7 +30,7 @@ class Identity:
 
 
 def identities(node_address: str) -> list[Identity]:
-    """Everybody in the cluster who gets a certificate."""
+    """All holders of certificates in the cluster."""
     service = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
     return [
         Identity(
@@ -52,25 +52,25 @@ def identities(node_address: str) -> list[Identity]:
 
 
 def ensure(node_address: str, folder: Path | None = None) -> Path:
-    """Make what is missing and return the folder. All is made anew when the address changed or the end is near.
+    """Create missing keys and certificates and return the folder. A new address or a near expiry renews all of them.
 
-    `folder`: for another control plane than our own cluster's.
+    `folder` selects the folder of a control plane other than our own cluster's.
     """
     folder = folder or layout.pki()
-    issued = folder / "issued.json"
-    if issued.exists():
-        known = json.loads(issued.read_text())
-        left = dt.datetime.fromisoformat(known["ends"]) - _now()
-        if known["address"] == node_address and left > LIFETIME / 10:
+    record = folder / "issued.json"
+    if record.exists():
+        content = json.loads(record.read_text())
+        remaining = dt.datetime.fromisoformat(content["ends"]) - _now()
+        if content["address"] == node_address and remaining > LIFETIME / 10:
             return folder
         shutil.rmtree(folder)
     paths.make_private(folder)
     authority_key, authority = _make_authority(folder)
     for identity in identities(node_address):
         _issue(folder, identity, authority_key, authority)
-    # Kubernetes signs service account tokens with this key; RSA, because every client library can verify it.
+    # Kubernetes signs service account tokens with this key. RSA, because every client library can verify it.
     _write_key(folder / "service-accounts.key", rsa.generate_private_key(public_exponent=65537, key_size=2048))
-    paths.write_private(issued, json.dumps({"address": node_address, "ends": (_now() + LIFETIME).isoformat()}))
+    paths.write_private(record, json.dumps({"address": node_address, "ends": (_now() + LIFETIME).isoformat()}))
     return folder
 
 
@@ -136,13 +136,13 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 
 def _general_names(names: Sequence[str]) -> list[x509.GeneralName]:
-    found: list[x509.GeneralName] = []
+    result: list[x509.GeneralName] = []
     for name in names:
         try:
-            found.append(x509.IPAddress(ipaddress.ip_address(name)))
+            result.append(x509.IPAddress(ipaddress.ip_address(name)))
         except ValueError:
-            found.append(x509.DNSName(name))
-    return found
+            result.append(x509.DNSName(name))
+    return result
 
 
 def _write_key(file: Path, key: Key | rsa.RSAPrivateKey) -> None:

@@ -1,4 +1,4 @@
-"""What tests ask of an Iceberg REST catalog: whether it is ready, and to forget what a test made in it."""
+"""Client of an Iceberg REST catalog for tests: check whether it is ready, and remove what a test created."""
 
 import contextlib
 import http
@@ -14,14 +14,14 @@ from urllib3.exceptions import HTTPError
 from dev.cluster.errors import ClusterError
 
 TIMEOUT_SECONDS = 10
-"""For one request."""
+"""Timeout of one request."""
 SEPARATOR = "\x1f"
-"""Between the levels of a namespace, in a URL."""
+"""Separator of the levels of a namespace in a URL."""
 
 
 @dataclass(frozen=True)
 class Access:
-    """Where a catalog is, and the OAuth2 client that may use it."""
+    """Address of a catalog, and the OAuth2 client that may use it."""
 
     uri: str
     warehouse: str
@@ -30,7 +30,7 @@ class Access:
 
 
 class Client:
-    """A catalog that a client has logged in to."""
+    """An authenticated session with a catalog."""
 
     def __init__(self, access: Access, pool: urllib3.PoolManager) -> None:
         self._pool = pool
@@ -42,13 +42,13 @@ class Client:
         self._base = f"/v1/{quote(prefix, safe='')}" if prefix else "/v1"
 
     def namespaces(self) -> list[tuple[str, ...]]:
-        """All namespaces of the first level."""
+        """All top-level namespaces."""
         return [tuple(levels) for levels in self._list(self.path("namespaces"), "namespaces")]
 
     def tables(self, namespace: tuple[str, ...]) -> list[str]:
-        """Names of a namespace's tables."""
+        """Names of the tables in a namespace."""
         tables = self.path("namespaces", SEPARATOR.join(namespace), "tables")
-        return [str(found["name"]) for found in self._list(tables, "identifiers")]
+        return [str(item["name"]) for item in self._list(tables, "identifiers")]
 
     def drop(self, namespace: tuple[str, ...]) -> None:
         """Drop a namespace with its tables and their files."""
@@ -62,10 +62,10 @@ class Client:
         return "/".join([self._base, *(quote(part, safe="") for part in parts)])
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None, **query: str) -> dict[str, Any]:
-        """Send a request, with a document or with a query.
+        """Send a request with a JSON body or query parameters.
 
         Raises:
-            ClusterError: it was refused, or nobody answered.
+            ClusterError: the request was rejected or got no answer.
         """
         return self._answer(method, path, json=body) if body is not None else self._answer(method, path, fields=query)
 
@@ -89,13 +89,13 @@ class Client:
             query = {"pageToken": following}
 
     def _answer(self, method: str, path: str, **request: Any) -> dict[str, Any]:
-        what = f"{method} {self._uri}{path}"
+        operation = f"{method} {self._uri}{path}"
         try:
             answer = self._pool.request(method, self._uri + path, headers=self._headers, **request)
         except HTTPError as error:
-            raise ClusterError(f"{what}: {error}") from error
+            raise ClusterError(f"{operation}: {error}") from error
         if answer.status >= http.HTTPStatus.BAD_REQUEST:
-            raise ClusterError(f"{what}: {answer.status} {answer.data[:500].decode(errors='replace').strip()}")
+            raise ClusterError(f"{operation}: {answer.status} {answer.data[:500].decode(errors='replace').strip()}")
         return dict(json.loads(answer.data)) if answer.data else {}
 
 
@@ -104,25 +104,25 @@ def client(access: Access) -> Iterator[Client]:
     """Log in to a catalog.
 
     Raises:
-        ClusterError: it does not answer, or refuses the client.
+        ClusterError: the catalog does not answer, or rejects the client.
     """
     with urllib3.PoolManager(retries=False, timeout=TIMEOUT_SECONDS) as pool:
         yield Client(access, pool)
 
 
 def problem(access: Access) -> str | None:
-    """None if the catalog takes the client and has the warehouse, else what came instead."""
+    """What is wrong with the catalog; None if it accepts the client and has the warehouse."""
     try:
-        with client(access) as opened:
-            opened.namespaces()
+        with client(access) as connection:
+            connection.namespaces()
     except ClusterError as error:
         return error.problem
     return None
 
 
 def forget(access: Access, prefix: str) -> None:
-    """Drop all namespaces whose name begins with `prefix`, with their tables."""
-    with client(access) as opened:
-        for namespace in opened.namespaces():
+    """Drop all namespaces whose name begins with `prefix`, including their tables."""
+    with client(access) as connection:
+        for namespace in connection.namespaces():
             if namespace[0].startswith(prefix):
-                opened.drop(namespace)
+                connection.drop(namespace)

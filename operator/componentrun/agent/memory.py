@@ -1,4 +1,4 @@
-"""What becomes of memory that agents free, a block of rows at a time."""
+"""Keeps freed memory for reuse."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Final
 __all__ = ["keep_blocks"]
 
 _KEPT_BYTES: Final = 2 * 2**20
-"""More than any block that is read, checked, packed or unpacked at once."""
+"""Larger than any block that is read, checked, compressed or decompressed."""
 
 
 def keep_blocks() -> None:
-    """Have the C library keep the memory of blocks that are freed for the next ones, also in processes forked later.
+    """Let the C library keep freed blocks for reuse, also in processes that are forked later.
 
-    Else it gives most of them back at once, and the kernel fills their pages with zeros anew: a tenth of the processor
-    time of a transfer, and more. (glibc keeps what is not larger than the largest block that it has given back so far,
-    and twice that at the end of a heap. With another library this does nothing.)
+    By default it returns most of them to the kernel, which has to clear their pages again: at least a tenth of the CPU
+    time of a transfer. (glibc keeps blocks up to the size of the largest one freed so far, and twice that at the end of
+    a heap. With another library this has no effect.)
     """
     bytes(_KEPT_BYTES)

@@ -1,4 +1,4 @@
-"""How an agent ends: a termination message that the kubelet keeps whole, and an exit code."""
+"""Termination messages that the kubelet does not truncate, and exit codes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from componentrun.wire.agents import StageInResult, StageOutResult, to_json
 __all__ = ["TERMINATION_BYTES", "exit_code", "failed", "termination_message"]
 
 TERMINATION_BYTES: Final = 2048
-"""A kubelet keeps 12 KiB of a pod, in equal shares for its containers, and at most 4 KiB of each. A run's pod has up to
-four; this holds with two more (sidecars that a mesh puts in, a debugging container)."""
+"""Maximum bytes of a termination message. A kubelet keeps 12 KiB of a pod, in equal shares for its containers, and at
+most 4 KiB of each. A run's pod has up to four; this allows for two more (sidecars of a mesh, debug containers)."""
 _CUT: Final = " …"
 _USER_REASONS: Final = frozenset(
     {Reason.OUTPUT_INVALID, Reason.OUTPUT_MISSING, Reason.DISK_FULL, Reason.INVALID_SPEC, Reason.INPUT_INVALID}
@@ -23,18 +23,19 @@ _USER_REASONS: Final = frozenset(
 def failed(
     kind: type[StageInResult | StageOutResult], error: BaseException, seconds: float
 ) -> StageInResult | StageOutResult:
-    """The result where an error ended the whole.
+    """The result of an agent that ended with an error.
 
-    An error that is not ours is named by its type only: its text may hold anything, also a signed URL.
+    Unexpected errors are reported by type only, because their text may contain a signed URL.
     """
     if isinstance(error, ComponentRunError):
-        return kind(ok=False, seconds=round(seconds, 3), reason=error.reason, message=error.message)
+        advice = error.advice or None
+        return kind(ok=False, seconds=round(seconds, 3), reason=error.reason, message=error.message, advice=advice)
     message = f"a defect of ComponentRun: {type(error).__name__}; the agent's own log says where"
     return kind(ok=False, seconds=round(seconds, 3), reason=Reason.INTERNAL, message=message)
 
 
 def exit_code(result: StageInResult | StageOutResult, error: BaseException | None = None) -> int:
-    """0: well; 1: the run's author can mend it; 2: the platform's people can."""
+    """0: success; 1: the author of the run can fix it; 2: the operators of the platform can fix it."""
     if result.ok:
         return EXIT_SUCCESS
     user = isinstance(error, UserError) if error is not None else result.reason in _USER_REASONS
@@ -42,21 +43,21 @@ def exit_code(result: StageInResult | StageOutResult, error: BaseException | Non
 
 
 def termination_message(result: StageInResult | StageOutResult) -> str:
-    """The result as JSON that fits: without lists and state, then without warnings, then with its texts cut."""
+    """The result as JSON that fits: without lists and state, and if necessary without warnings and with cut texts."""
     if isinstance(result, StageOutResult):
         result = dataclasses.replace(result, tables=(), files=(), state=None)
         if not _fits(result):
             result = dataclasses.replace(result, warnings=())
         result = _cut(result, "said")
-    return to_json(_cut(result, "message"))
+    return to_json(_cut(_cut(result, "message"), "advice"))
 
 
 def _cut(result: Any, name: str) -> Any:
-    """The result with a text of it cut as far as need be."""
+    """The result with one of its texts truncated until it fits."""
     text = getattr(result, name) or ""
     length = len(text)
     while not _fits(result) and length > 0:
-        # Characters differ in bytes, and some are escaped: cut until it fits.
+        # Characters have different sizes, and some are escaped, so the length can't be computed.
         length = min(length - 1, length * 3 // 4)
         result = dataclasses.replace(result, **{name: text[:length] + _CUT})
     return result

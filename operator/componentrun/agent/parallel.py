@@ -1,4 +1,4 @@
-"""A few threads that share one stream of work. The first error ends it and is raised."""
+"""A few threads that process one stream of items. The first error stops them and is raised."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ __all__ = ["CONNECTIONS", "LARGE_AT_A_TIME", "LARGE_BYTES", "in_parallel"]
 CONNECTIONS: Final = 8
 LARGE_BYTES: Final = 4 * 2**20
 LARGE_AT_A_TIME: Final = 4
-"""Eight at a time are faster for small objects; large ones only disturb each other."""
+"""Concurrent transfers of large objects; eight are faster for small objects only."""
 
 Item = TypeVar("Item")
 
 
 def in_parallel(items: Iterable[Item], work: Callable[[Item], object], threads: int, stop: Stop) -> None:
-    """Do `work` for every item, `threads` at a time.
+    """Call `work` for every item, in up to `threads` threads at a time.
 
     Args:
-        items: asked for one at a time, in order, by whichever thread is free; may be made lazily.
-        work: called in several threads at once.
-        threads: at least 1; one is the caller's own.
+        items: taken one at a time, in order, by the next free thread; may be an iterator.
+        work: called by several threads at the same time.
+        threads: at least 1; with 1, the caller's own thread does the work.
         stop: set at the first error, so that work in progress ends early.
 
     Raises:
-        BaseException: the first error of `work` or `items`, once all threads have ended.
+        BaseException: the first error of `work` or `items`, after all threads have ended.
     """
     source = iter(items)
     lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""What an agent is to do: its plan, which its grant gives the URL of."""
+"""Fetches the plan of an agent. The grant contains its URL."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Plan = TypeVar("Plan")
 
 
 def fetch_plan(client: Client, url: str, kind: type[Plan], title: str) -> Plan:
-    """Read a plan.
+    """Fetch and parse a plan.
 
     Raises:
-        PlatformError: see `Client.send`; or what is there is no plan of this kind.
+        PlatformError: see `Client.send`; or the object is not a plan of this kind.
     """
     text = client.send(Request("GET", url, title), lambda response: response.read())
     try:

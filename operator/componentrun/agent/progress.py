@@ -1,6 +1,6 @@
-"""Lines on stdout that the collector turns into events: one JSON object a line.
+"""Prints lines that the collector converts to events: one JSON object a line.
 
-Never a URL, a key or a value of a table: whatever is put in here is read by everybody who may see the run.
+Lines never contain a URL, a key or a value of a table: everyone who can read the run can read them.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ __all__ = ["WORTH_A_LINE", "Level", "amount", "say"]
 Level = Literal["info", "warn", "error"]
 
 WORTH_A_LINE: Final = 64 * 2**20
-"""From how many bytes on it is said that something begins; less is over before anybody has read it."""
+"""Minimum bytes for a line that announces a transfer."""
 _UNIT: Final = 1024
 
 
 def say(level: Level, message: str, **params: Param | None) -> None:
-    """Print one line. It is written at once and as a whole, so that lines of several threads don't mix."""
-    told = {name: value for name, value in params.items() if value is not None}
-    line = json.dumps({"level": level, "message": message, **told}, ensure_ascii=False)
+    """Print one line with a single write, so that lines of several threads are not mixed."""
+    fields = {name: value for name, value in params.items() if value is not None}
+    line = json.dumps({"level": level, "message": message, **fields}, ensure_ascii=False)
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 def amount(tables: int, size: int, files: int = 0) -> str:
-    """How much travels, for people: `3 tables, 2 files, 517.1 MiB`."""
+    """The amount of data in words: `3 tables, 2 files, 517.1 MiB`."""
     value, unit = float(size), "B"
     for larger in ("KiB", "MiB", "GiB", "TiB"):
         if value < _UNIT:

@@ -1,9 +1,9 @@
-"""HTTP to the object store over capability URLs: connections, patience, and what an answer means.
+"""HTTP to the object store over capability URLs: connections, retries, and the meaning of responses.
 
-`http.client` rather than urllib3: it reads into a buffer without a copy, sends from any iterable, and is imported in a
-third of the time. Every thread has one connection of its own to each host, which is kept alive.
+Uses `http.client` instead of urllib3: it reads into a buffer without a copy, sends from any iterable, and takes a
+third of the time to import. Each thread keeps one connection alive to each host.
 
-An URL is a capability: nothing in here puts one into a message. Messages name the table or object instead.
+A URL is a capability, so messages never contain one. They name the table or object instead.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import ssl
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Final, NoReturn, Self, TypeVar
 from urllib.parse import urlsplit
 
 from componentrun.errors import AWAY_STATUSES, ComponentRunError, PlatformError, Reason, TransientError, UserError
@@ -38,114 +38,126 @@ _Connection = http.client.HTTPConnection
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long trouble is borne. Seconds."""
+    """Timeouts for a store that does not respond, in seconds."""
 
     stall: float = 30.0
     """How long a connection may be silent before it counts as broken."""
     budget: float = 120.0
-    """How long one object may make no progress at all, over any number of tries."""
+    """How long one object may make no progress, over any number of tries."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to send. `headers` and `body` are asked anew before each try."""
+    """A request. `headers` and `body` are called for each try."""
 
     method: str
     url: str
-    """Never shown to anybody."""
-    what: str
+    """Never part of a message."""
+    subject: str
     """The object, as messages call it."""
     headers: Callable[[], dict[str, str]] = dict
     body: Callable[[], Iterable[bytes]] = tuple
-    again: Callable[[], Request] | None = None
-    """Makes the request for the next try; None: it is the same one."""
+    next_request: Callable[[], Request] | None = None
+    """Creates the request for the next try; None: the same request."""
 
 
 class Failure(Exception):  # noqa: N818 - not an error that leaves the agent
-    """One try failed and another one may succeed. Holds why, without an address."""
+    """One try failed and a retry may succeed. The text is the cause, without an address."""
 
 
 class Stop:
-    """Tells all threads that one of them met an error that ends the whole: they give up at their next chance."""
+    """Signals all threads to stop after an error in one of them. They check it between blocks and before retries."""
 
     def __init__(self) -> None:
         """Nothing has failed yet."""
         self._event = threading.Event()
 
     def set(self) -> None:
-        """From now on nothing is tried again."""
+        """Stop: nothing is retried from now on."""
         self._event.set()
 
     def is_set(self) -> bool:
-        """Whether something ended the whole."""
+        """Whether to stop."""
         return self._event.is_set()
 
     def wait(self, seconds: float) -> None:
-        """Sleep, but not longer than until something ends the whole."""
+        """Sleep, at most until the stop signal."""
         self._event.wait(seconds)
 
 
 class Client:
-    """Sends requests to the store, again where that may help. Safe to use from several threads.
+    """Sends requests to the store, with retries if these may help. Thread-safe.
 
     Args:
-        ca_bundle: PEM of further authorities to trust; None: the usual ones only.
-        patience: how long trouble is borne.
+        ca_bundle: PEM of additional certificate authorities to trust; None: only those of the image.
+        patience: timeouts.
     """
 
     def __init__(self, ca_bundle: str | None = None, patience: Patience = Patience()) -> None:
-        """No connection is made yet."""
+        """Open no connection yet."""
         self.patience = patience
         self.stop = Stop()
         self._ca_bundle = ca_bundle
         self._tls: ssl.SSLContext | None = None
         self._lock = threading.Lock()
-        self._own = threading.local()
+        self._local = threading.local()
+        self._open: set[_Connection] = set()
+
+    def __enter__(self) -> Self:
+        """Open nothing: the first request of each thread opens its connection."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connections of all threads."""
+        with self._lock:
+            for connection in self._open:
+                connection.close()
+            self._open.clear()
 
     def send(
         self, request: Request, use: Callable[[Response], Answer], progress: Callable[[], int] | None = None
     ) -> Answer:
-        """Send one request, again and again until it succeeds or nothing has moved for `patience.budget` seconds.
+        """Send one request, with retries until it succeeds or makes no progress for `patience.budget` seconds.
 
         Args:
             request: what to send.
-            use: reads the answer (status 200 to 206) and returns what is wanted; may raise `Failure` to try again.
-            progress: any number that grows when a try got further; then the budget starts anew.
+            use: reads the response (status 200 to 206) and returns the result; raises `Failure` for a retry.
+            progress: returns a number that grows when a try makes progress, which restarts the budget.
 
         Raises:
-            TransientError: (StorageUnavailable) the store did not answer, or answered with errors, for too long;
-                or (StageInFailed) the object was replaced while it was read.
-            PlatformError: (StorageAccessDenied, InputNotFound, StorageBucketNotFound, Internal) it refused.
+            TransientError: (StorageUnavailable) the store did not respond, or responded with errors, for too long;
+                or (StageInFailed) the object was replaced during the download.
+            PlatformError: (StorageAccessDenied, InputNotFound, StorageBucketNotFound, Internal) refused by the store.
             UserError: (OutputInvalid) the object is larger than the grant allows.
         """
-        pause, tries, reached = _FIRST_PAUSE, 0, progress() if progress else 0
+        pause, tries, last_count = _FIRST_PAUSE, 0, progress() if progress else 0
         last_progress = time.monotonic()
         while True:
             tries += 1
             try:
                 return self._try(request, use)
             except ssl.SSLCertVerificationError as error:
-                raise _untrusted(error, request.what) from error
+                raise _untrusted(error, request.subject) from error
             except ComponentRunError:
-                # Something of the answer may be left unread; another object may still be asked for by this thread.
+                # A part of the response may be unread, and this thread may send another request.
                 self.forget_connection(request.url)
                 raise
             except (Failure, OSError, http.client.HTTPException) as error:
                 self.forget_connection(request.url)
-                trouble = _trouble(error)
+                problem = _trouble(error)
                 if progress is None and tries == 1:
-                    # What is sent anew each time: how long the first try went well is no part of the trouble.
+                    # Without progress to measure, the budget starts when the first try fails, not when it begins.
                     last_progress = time.monotonic()
-                if progress and progress() > reached:
-                    pause, reached, last_progress = _FIRST_PAUSE, progress(), time.monotonic()
-                spent = time.monotonic() - last_progress
-                if self.stop.is_set() or spent + pause > self.patience.budget:
+                if progress and progress() > last_count:
+                    pause, last_count, last_progress = _FIRST_PAUSE, progress(), time.monotonic()
+                stalled_seconds = time.monotonic() - last_progress
+                if self.stop.is_set() or stalled_seconds + pause > self.patience.budget:
                     raise TransientError(
-                        f"{request.what}: the object store failed for {spent:.0f} s, {tries} "
-                        f"{'try' if tries == 1 else 'tries'}; the last time: {trouble}",
+                        f"{request.subject}: the object store failed for {stalled_seconds:.0f} s, {tries} "
+                        f"{'try' if tries == 1 else 'tries'}; the last time: {problem}",
                         Reason.STORAGE_UNAVAILABLE,
                     ) from error
-            request = request.again() if request.again is not None else request
+            request = request.next_request() if request.next_request is not None else request
             self.stop.wait(random.uniform(pause / 2, pause))  # noqa: S311 - spreads load, guards nothing
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -162,7 +174,7 @@ class Client:
             for block in request.body():
                 connection.send(block)
         except (BrokenPipeError, ConnectionResetError) as error:
-            # A store that refuses need not read the body: its answer may be there to be read.
+            # A store that refuses need not read the body, so a response may be available.
             refused_early = error
         try:
             response = connection.getresponse()
@@ -171,19 +183,21 @@ class Client:
                 raise refused_early from None
             raise
         with response:
-            if not 200 <= response.status < 207:  # noqa: PLR2004 - success, also without or with part of a body
-                _refuse(response, request.what)
+            if not 200 <= response.status < 207:  # noqa: PLR2004 - success, including no content and partial content
+                _refuse(response, request.subject)
             if refused_early is not None:
                 raise Failure("it took the request but not the whole body")
             return use(response)
 
     def _connection(self, url: str) -> _Connection:
         parts = urlsplit(url)
-        own: dict[str, _Connection] = self._own.__dict__.setdefault("connections", {})
+        connections: dict[str, _Connection] = self._local.__dict__.setdefault("connections", {})
         place = f"{parts.scheme}://{parts.netloc}"
-        if place not in own:
-            own[place] = self._connect(parts.scheme, parts.hostname or "", parts.port)
-        return own[place]
+        if place not in connections:
+            connections[place] = self._connect(parts.scheme, parts.hostname or "", parts.port)
+            with self._lock:
+                self._open.add(connections[place])
+        return connections[place]
 
     def _connect(self, scheme: str, host: str, port: int | None) -> _Connection:
         if scheme == "http":
@@ -196,17 +210,19 @@ class Client:
         return http.client.HTTPSConnection(host, port, timeout=self.patience.stall, context=self._tls)
 
     def authorities(self) -> str:
-        """PEM of all authorities that are trusted: the usual ones, and those that were given."""
-        # Of what was given, the context tells only certificates that may sign others.
+        """PEM of all trusted certificate authorities: those of the image, and the additional ones."""
+        # The context lists only certificates of authorities that may sign others, so append the bundle itself.
         usual = _tls(None).get_ca_certs(binary_form=True)
         return "".join([*map(ssl.DER_cert_to_PEM_cert, usual), self._ca_bundle or ""])
 
     def forget_connection(self, url: str) -> None:
-        """Close this thread's connection, in whatever state it is; the next request makes a new one."""
+        """Close this thread's connection, whatever its state; the next request opens a new one."""
         parts = urlsplit(url)
-        connection = self._own.__dict__.get("connections", {}).pop(f"{parts.scheme}://{parts.netloc}", None)
+        connection = self._local.__dict__.get("connections", {}).pop(f"{parts.scheme}://{parts.netloc}", None)
         if connection is not None:
             connection.close()
+            with self._lock:
+                self._open.discard(connection)
 
 
 def _tls(ca_bundle: str | None) -> ssl.SSLContext:
@@ -216,17 +232,17 @@ def _tls(ca_bundle: str | None) -> ssl.SSLContext:
             context.load_verify_locations(cadata=ca_bundle)
         except ssl.SSLError as error:
             raise PlatformError(
-                "the Storage's caBundle is no PEM of certificates", Reason.STORAGE_UNAVAILABLE
+                "the Storage's `caBundle` is not a list of PEM certificates", Reason.STORAGE_UNAVAILABLE
             ) from error
     return context
 
 
-def _refuse(response: Response, what: str) -> NoReturn:
-    # Only the code is taken from the answer: its message and resource may hold keys and signatures.
+def _refuse(response: Response, subject: str) -> NoReturn:
+    # Use only the code in the response: its message and resource may contain keys and signatures.
     text = response.read(_ERROR_BYTES)
-    found = _CODE.search(text)
-    code = found.group(1).decode() if found else ""
-    raise explain(response.status, code, what)
+    match = _CODE.search(text)
+    code = match.group(1).decode() if match else ""
+    raise explain(response.status, code, subject)
 
 
 _MEANINGS: Final[dict[int | str, tuple[type[ComponentRunError], Reason, str]]] = {
@@ -250,40 +266,40 @@ _MEANINGS: Final[dict[int | str, tuple[type[ComponentRunError], Reason, str]]] =
 }
 
 
-def explain(status: int, code: str, what: str) -> Exception:
-    """What an answer that is no success means: a `Failure` where trying again may help, else an error to raise.
+def explain(status: int, code: str, subject: str) -> Exception:
+    """The meaning of an error response: a `Failure` if a retry may help, otherwise an error to raise.
 
     Args:
-        status: of the answer.
-        code: the store's own word for it (`AccessDenied`), or empty.
-        what: the object, as messages call it.
+        status: status of the response.
+        code: error code of the store (`AccessDenied`), or empty.
+        subject: the object, as messages call it.
     """
     answer = f"{status} {code}".strip()
     if status in AWAY_STATUSES or code in _TRY_AGAIN_CODES:
         return Failure(f"it answered {answer}")
-    meaning = _MEANINGS.get(code) or _MEANINGS.get({401: 403, 410: 404}.get(status, status))
-    if meaning is None:
-        return PlatformError(f"{what}: the object store answered {answer}, which is not expected here")
-    kind, reason, sentence = meaning
-    return kind(f"{what}: {sentence.format(answer)}", reason)
+    explanation = _MEANINGS.get(code) or _MEANINGS.get({401: 403, 410: 404}.get(status, status))
+    if explanation is None:
+        return PlatformError(f"{subject}: the object store answered {answer}, which is not expected here")
+    kind, reason, sentence = explanation
+    return kind(f"{subject}: {sentence.format(answer)}", reason)
 
 
-def _untrusted(error: ssl.SSLCertVerificationError, what: str) -> PlatformError:
+def _untrusted(error: ssl.SSLCertVerificationError, subject: str) -> PlatformError:
     return PlatformError(
-        f"{what}: the object store's certificate is not trusted ({error.verify_message}); give the Storage the "
-        "authority that signed it as `caBundle`",
+        f"{subject}: the object store's certificate is not trusted ({error.verify_message})",
         Reason.STORAGE_UNAVAILABLE,
+        advice="Set `caBundle` of the Storage to the certificate of the authority that signed it.",
     )
 
 
 def _trouble(error: Exception) -> str:
-    """One try's trouble in words, without an address."""
+    """The cause of a failed try in words, without an address."""
     if isinstance(error, TimeoutError):
         return "it was silent for too long"
     if isinstance(error, ConnectionResetError | BrokenPipeError | http.client.RemoteDisconnected):
         return "the connection broke"
     if isinstance(error, http.client.IncompleteRead):
-        return "the answer broke off"
+        return "the response was incomplete"
     if isinstance(error, ssl.SSLError):
         return f"TLS: {error.reason or type(error).__name__}"
     if isinstance(error, OSError):

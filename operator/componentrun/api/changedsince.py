@@ -35,7 +35,8 @@ def changed_since(text: str, now: datetime) -> datetime:
         moment = _moment(text, now)
     except (ValueError, OverflowError) as error:
         raise ValueError(
-            f"`{text}` is no time and no duration: expected such as `2026-01-31T00:00:00Z`, `36h` or `-2 days`"
+            f"`{text}` is neither a time nor a duration; expected one such as `2026-01-31T00:00:00Z`, `36h` or "
+            "`-2 days`"
         ) from error
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 

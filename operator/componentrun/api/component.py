@@ -1,4 +1,4 @@
-"""`Component`: a program that may be run, and what it may use. Written by the people who offer it."""
+"""`Component`: a program that can be run, and the resources it may use. Written by the people who offer it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from componentrun.api.common import ApiModel, Duration, LongDuration, ObjectMeta, Policy, Quantity, SecretKeyRef
+from componentrun.api.common import ApiModel, Duration, ObjectMeta, Policy, Quantity, Retention, SecretKeyRef
 from componentrun.api.retry import Retry
 
 __all__ = [
@@ -34,45 +34,46 @@ class Resources(ApiModel):
     """CPU and memory of the component's container."""
 
     limits: Quantities | None = None
-    """The most it may use. More memory than this and the kernel kills it."""
+    """Maximum that the container may use. The kernel kills a container that exceeds its memory limit."""
     requests: Quantities | None = None
-    """What is set aside for it on the node; equal to the limits where not given."""
+    """Amount that is reserved for the container on its node. Defaults to the limits."""
 
 
 class EgressRule(ApiModel):
-    """One destination outside that the component may reach."""
+    """One destination that the component may connect to."""
 
     cidr: Annotated[str, Field(max_length=49, pattern=r"^[0-9a-fA-F:.]+/[0-9]{1,3}$")]
     """Address block, e.g. `203.0.113.0/24`."""
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    """TCP port; every port where not given."""
+    """TCP port. Defaults to all ports."""
 
 
 class Network(ApiModel):
-    """What the run's pod may reach besides DNS and the object store. Nothing may ever connect to the pod."""
+    """Network access of the run's pod, besides DNS and the object store. Nothing may connect to the pod."""
 
     mode: NetworkMode = "none"
-    """`none`: nothing. `no-internet`: private addresses. `bridge`: every address but the node's metadata service."""
+    """`none`: no access. `no-internet`: private addresses. `bridge`: all addresses except the node's metadata service.
+    Defaults to `none`."""
     egress: Annotated[tuple[EgressRule, ...], Field(max_length=20)] = ()
-    """Single destinations to open in addition."""
+    """Additional destinations."""
 
 
 class ForwardToken(ApiModel):
-    """A token that the component gets: KBC_TOKEN and KBC_URL in its environment, and in that of no other container."""
+    """A token that only the component's container gets, in the environment variables KBC_TOKEN and KBC_URL."""
 
     url: Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=512)]
-    """Where the token is good for: KBC_URL."""
+    """URL of the service that accepts the token: KBC_URL."""
     token_secret_ref: SecretKeyRef
-    """Where the token is: KBC_TOKEN. Nothing that the component prints shows it."""
+    """Secret key that holds the token: KBC_TOKEN. It is redacted in everything that the component prints."""
 
 
 class ComponentConcurrency(ApiModel):
-    """How the component's runs get on with each other."""
+    """How many runs of the component may run at the same time."""
 
     policy: Policy = "Queue"
-    """Policy of runs that give none; see the run's `spec.concurrency.policy`."""
+    """Policy of runs that set no `spec.concurrency.policy`. Defaults to `Queue`."""
     parallelism: Annotated[int, Field(ge=1, le=1000)] = 1
-    """How many runs of one concurrency group may run at the same time."""
+    """Maximum number of runs of one concurrency group that run at the same time. Defaults to 1."""
 
 
 GelfLevel = Literal["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"]
@@ -80,37 +81,37 @@ GelfVisibility = Literal["none", "camouflage", "normal", "verbose"]
 
 
 class Gelf(ApiModel):
-    """A server for GELF beside the component, at KBC_LOGGER_ADDR and KBC_LOGGER_PORT; what it gets becomes events."""
+    """A GELF server beside the component, at KBC_LOGGER_ADDR and KBC_LOGGER_PORT. Its messages become events."""
 
     server: Literal["tcp", "udp", "http"] = "tcp"
-    """How the component sends. `udp` can lose messages before they arrive, the others can't."""
+    """Protocol of the server. `udp` can lose messages before they arrive. Defaults to `tcp`."""
     visibility: Annotated[dict[GelfLevel, GelfVisibility], Field(max_length=8)] | None = None
-    """How much of a message of each level becomes an event. `none`: nothing. `camouflage`: that there was one.
-    `normal`: its short message. `verbose`: all fields, too. Where not given, `debug` is `none`; `critical`, `alert`
-    and `emergency` are `camouflage`; the others are `normal`."""
+    """How much of a message becomes an event, by level. `none`: nothing. `camouflage`: only that there was a message.
+    `normal`: its short message. `verbose`: also all of its fields. Defaults to `none` for `debug`, to `camouflage` for
+    `critical`, `alert` and `emergency`, and to `normal` for the others."""
 
 
 class Logging(ApiModel):
-    """How the component logs besides what it prints."""
+    """Logging besides the component's standard output and error."""
 
     gelf: Gelf | None = None
-    """Run a GELF server beside it; none where not given."""
+    """GELF server beside the component. Defaults to none."""
 
 
 class ComponentEvents(ApiModel):
-    """What becomes of the events of its runs."""
+    """Retention of the events of its runs."""
 
-    keep: LongDuration | None = None
-    """How long they are kept behind a run's last one, e.g. `90d`, at least an hour; as the Storage says where not
-    given."""
+    keep: Retention | None = None
+    """How long events are kept after a run's last one, e.g. `30d`; minimum `1h`. `forever` keeps them indefinitely.
+    Defaults to `spec.events.keep` of the Storage."""
 
 
 BucketPattern = Annotated[str, Field(pattern=r"^(\*|(in|out)\.([A-Za-z0-9_-]+|[A-Za-z0-9_-]*\*))$", max_length=100)]
-"""A bucket (`out.c-main`), or all buckets that begin with a text (`out.c-*`, `in.*`, `*`)."""
+"""A bucket (`out.c-main`), or all buckets with a prefix (`out.c-*`, `in.*`, `*`)."""
 
 
 class ComponentOutput(ApiModel):
-    """What its runs may write."""
+    """Buckets that its runs may write to."""
 
     buckets: Annotated[tuple[BucketPattern, ...], Field(max_length=64)] = ()
     """Buckets that its runs may write to, besides those of the run's `output.tables` and `output.defaultBucket`: e.g.
@@ -119,49 +120,50 @@ class ComponentOutput(ApiModel):
 
 
 class ComponentSpec(ApiModel):
-    """What the component is and what it may use."""
+    """Image of the component, and the resources it may use."""
 
     image: Annotated[str, Field(min_length=1, max_length=512)]
-    """Image without its tag, e.g. `registry.example.com/team/cleaner`; a reference with a digest is taken as it is."""
+    """Image without a tag, e.g. `registry.example.com/team/cleaner`. A reference with a digest is used unchanged."""
     tag: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] = "latest"
-    """Tag that a run uses unless it names another. `latest` is looked up for every run, any other pulled once by each
-    node."""
+    """Tag that runs use unless they set their own. `latest` is looked up for every run; any other tag is pulled once by
+    each node. Defaults to `latest`."""
     command: Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=64)] | None = None
-    """Replaces the image's entrypoint; the image's own where not given."""
+    """Entrypoint of the container. Defaults to the image's own."""
     args: Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=64)] | None = None
-    """Replaces the image's arguments; the image's own where not given."""
+    """Arguments of the entrypoint. Defaults to the image's own."""
     resources: Resources | None = None
-    """CPU and memory; one CPU and 256Mi where not given."""
+    """CPU and memory of the component's container. Defaults to 1 CPU and 256Mi."""
     network: Network | None = None
-    """What it may reach; where not given, nothing but DNS and the store. A run may ask for less, never for more."""
+    """Network access of its runs. Defaults to DNS and the object store. A run may request less, but not more."""
     timeout: Duration | None = None
     """Timeout of a run. Defaults to `1h`; maximum `24h`."""
     retry: Retry | None = None
-    """When another attempt follows one that failed; a run that has its own `retry` goes by that alone."""
+    """When a failed attempt is followed by another one. The `retry` of a run replaces this one as a whole."""
     run_as_user: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
-    """Numeric user of the container; 1000 where not given. 0 (root) needs a namespace that does not enforce the
-    restricted pod security standard."""
+    """Numeric user id of the container. Defaults to 1000. 0 (root) requires a namespace that does not enforce the
+    `restricted` pod security standard."""
     read_only_root_filesystem: bool = False
-    """Mount the container's root read-only; /data and /tmp stay writable."""
+    """Whether the container's root file system is read-only. /data and /tmp stay writable. Defaults to false."""
     data_size: Quantity | None = None
-    """Size limit of the data folder; 10Gi where not given."""
+    """Size limit of the data folder. Defaults to 10Gi."""
     data_type_support: Literal["none", "hints", "authoritative"] | None = None
-    """What it knows of column types; `none` where not given. `none`: manifests in the old form. `hints`: in the new
-    one, with `schema`. `authoritative`: likewise, and values that are not of the type it says are an error."""
+    """Support for column types. `none`: manifests without types, in the old form. `hints`: manifests with `schema`,
+    whose types are not checked. `authoritative`: the same, and values that do not match their types are an error.
+    Defaults to `none`."""
     concurrency: ComponentConcurrency | None = None
-    """How its runs get on with each other; where not given, one run of a configuration at a time."""
+    """Concurrency of its runs. Defaults to one run of a configuration at a time."""
     forward_token: ForwardToken | None = None
-    """Token to hand to the component; none where not given."""
+    """Token to pass to the component. Defaults to none."""
     logging: Logging | None = None
-    """How it logs besides what it prints: nothing else where not given."""
+    """Logging besides standard output and error. Defaults to none."""
     events: ComponentEvents | None = None
-    """What becomes of the events of its runs; as the Storage says where not given."""
+    """Retention of the events of its runs. Defaults to the Storage's settings."""
     output: ComponentOutput | None = None
-    """What its runs may write. Defaults to the buckets that the run names."""
+    """Buckets that its runs may write to. Defaults to the buckets that the run names."""
 
 
 class Component(ApiModel):
-    """A program that may be run: an image and what it may use."""
+    """A program that can be run: an image, and the resources it may use."""
 
     KIND: ClassVar = "Component"
     PLURAL: ClassVar = "components"

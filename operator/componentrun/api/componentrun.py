@@ -1,4 +1,4 @@
-"""`ComponentRun`: one run of a component. Written by orchestrators and people; its status by the operator."""
+"""`ComponentRun`: one run of a component. Orchestrators and people write the spec, the operator the status."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0
 
 
 class SecretValue(ApiModel):
-    """One secret parameter: put into config.json inside the pod, and nowhere else."""
+    """One secret parameter. Its value is written to config.json inside the pod and nowhere else."""
 
     path: Annotated[str, Field(pattern=SECRET_PATH, max_length=512)]
-    """Where it goes below `parameters`, e.g. `db.#password`; items of lists by their index. In a key, a dot is written
-    `\\.`."""
+    """Path of the value below `parameters`, e.g. `db.#password`. Items of lists are addressed by their index. Escape a
+    dot in a key as `\\.`."""
     secret_key_ref: SecretKeyRef
-    """Where the value is."""
+    """Secret key that holds the value."""
 
 
 class ConfigMapKeyRef(ApiModel):
@@ -83,7 +83,7 @@ class ParametersFrom(ApiModel):
 
 
 class Configuration(ApiModel):
-    """What the component is told to do."""
+    """Configuration of the component: its parameters, secrets and identity."""
 
     id: Identifier | None = None
     """Identifier of the configuration in the system that created the run."""
@@ -92,9 +92,9 @@ class Configuration(ApiModel):
     row: Identifier | None = None
     """Identifier of the configuration's row."""
     branch: Identifier | None = None
-    """Branch of the configuration; `default` where not given."""
+    """Branch of the configuration. Defaults to `default`."""
     parameters: dict[str, Any] = Field(default_factory=dict)
-    """Any JSON object; the component reads it as `parameters` in config.json. Kubernetes sorts its keys and rewrites
+    """A JSON object, which the component reads as `parameters` in config.json. Kubernetes sorts its keys and rewrites
     its numbers; use `parametersText` to keep both. At most one of `parameters`, `parametersText` and `parametersFrom`
     may be given."""
     parameters_text: Annotated[str, Field(min_length=2, max_length=contract.MAX_PARAMETERS_TEXT)] | None = None
@@ -104,29 +104,30 @@ class Configuration(ApiModel):
     """Source of the text of `parameters`, read when an attempt starts. Use it for parameters that are too large for the
     run."""
     secrets: Annotated[tuple[SecretValue, ...], Field(max_length=64)] = ()
-    """Values from Secrets to put among the parameters."""
+    """Values from Secrets to insert into the parameters."""
     image_parameters: dict[str, Any] = Field(default_factory=dict)
-    """Any JSON object; the component finds it as `image_parameters` in config.json."""
+    """A JSON object, which the component reads as `image_parameters` in config.json."""
 
 
 class Input(ApiModel):
-    """What is put into the data folder."""
+    """Tables and files to place in the data folder."""
 
     tables: Annotated[tuple[InputTable, ...], Field(max_length=1000)] = ()
     """Tables to read."""
     files: Annotated[tuple[InputFile, ...], Field(max_length=100)] = ()
-    """Files to read; each is put into /data/in/files under its id and its name."""
+    """Files to read. Each is placed in /data/in/files, named `<id>_<name>`."""
 
 
 class Output(ApiModel):
-    """What is taken from the data folder."""
+    """Tables and files to publish from the data folder."""
 
     tables: Annotated[tuple[OutputTableMapping, ...], Field(max_length=1000)] = ()
-    """Tables to publish. A file that is named here and missing is an error, unless it is optional."""
+    """Tables to publish. A missing source file is an error unless the table is optional."""
     files: Annotated[tuple[OutputFileMapping, ...], Field(max_length=100)] = ()
-    """Tags and permanence of files to publish. Files that are not named here are published, too."""
+    """Tags and retention of files to publish. Files that match no entry are published as their manifests say."""
     default_bucket: BucketText | None = None
-    """Bucket for files that neither this mapping nor their manifest places, e.g. `out.c-main`."""
+    """Bucket for tables that have no destination in this mapping or in their manifest, e.g. `out.c-main`. Defaults to
+    none: such files are skipped with a warning."""
 
 
 class Toleration(ApiModel):
@@ -135,7 +136,7 @@ class Toleration(ApiModel):
     key: Annotated[str, Field(max_length=316)] | None = None
     """Taint key. Defaults to every key."""
     operator: Literal["Exists", "Equal"] | None = None
-    """How to compare; Equal where not given."""
+    """Operator that relates the key to the value. Defaults to `Equal`."""
     value: Annotated[str, Field(max_length=63)] | None = None
     """Taint value to match."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
@@ -145,200 +146,211 @@ class Toleration(ApiModel):
 
 
 class LocalObjectReference(ApiModel):
-    """Names an object of the same namespace."""
+    """Reference to an object of the same namespace."""
 
     name: LocalName
-    """Its name."""
+    """Name of the object."""
 
 
 class PodTemplate(ApiModel):
-    """What the run's pod carries besides what ComponentRun puts there. Security settings can't be changed here."""
+    """Metadata and scheduling of the run's pod. Security settings can't be changed here."""
 
     labels: Labels | None = None
-    """Labels of the pod; those of ComponentRun win."""
+    """Labels of the pod. Labels that ComponentRun sets take precedence."""
     annotations: Labels | None = None
     """Annotations of the pod."""
     node_selector: Labels | None = None
-    """Labels that the node must have."""
+    """Labels that a node must have to run the pod."""
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] | None = None
-    """Taints that the pod accepts."""
+    """Tolerations of the pod."""
     affinity: dict[str, Any] | None = None
-    """Affinity of the pod, as in a pod's spec."""
+    """Affinity of the pod, as in `spec.affinity` of a pod."""
     runtime_class_name: LocalName | None = None
-    """Runtime class, e.g. for a sandboxed runtime."""
+    """RuntimeClass of the pod, e.g. for a sandboxed runtime."""
     image_pull_secrets: Annotated[tuple[LocalObjectReference, ...], Field(max_length=8)] | None = None
-    """Secrets to log in at the component's registry with."""
+    """Secrets with credentials for the registry of the component's image."""
 
 
 class Concurrency(ApiModel):
-    """Which other runs a run minds, and what it does about them."""
+    """Concurrency group of the run, and its policy towards other runs of the group."""
 
     group: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_./@-]*[A-Za-z0-9])?$", max_length=253)] | None = None
-    """Of one group in a namespace, one run runs at a time (or as many as the Component's `parallelism` says). Where not
-    given: the component with the configuration's id, row and branch; without an id, the run is in no group."""
+    """Concurrency group. In a namespace, one run of a group runs at a time, or as many as the Component's `parallelism`
+    allows. Defaults to the component with the configuration's id, row and branch; without a configuration id, the run
+    belongs to no group."""
     policy: Policy | None = None
-    """What to do when others of the group are there: `Queue` waits for them, `Forbid` ends at once, `Replace` ends them
-    and runs instead, `Allow` is in no group. The Component's where not given, else `Queue`."""
+    """What to do if other runs of the group exist: `Queue` waits for them, `Forbid` fails at once, `Replace` stops them
+    and takes their place, `Allow` ignores them. Defaults to the Component's policy, or `Queue`."""
 
 
 class ComponentRunSpec(ApiModel):
-    """What to run, on what, within which limits. Fixed once created but for `suspend`, `cancel` and times to live."""
+    """What to run, its input, output and limits. Immutable except `suspend`, `cancel` and the times to live."""
 
     component: LocalName | None = None
-    """Component to run. Either this or `image`."""
+    """Component to run. Exactly one of `component` and `image` must be set."""
     image: Annotated[str, Field(min_length=1, max_length=640)] | None = None
-    """Image to run, with tag or digest. Either this or `component`."""
+    """Image to run, with tag or digest. Exactly one of `component` and `image` must be set."""
     tag: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] | None = None
-    """Tag of the component's image; the Component's own where not given."""
+    """Tag of the image. Defaults to the Component's `tag`."""
     command: Annotated[tuple[Argument, ...], Field(max_length=64)] | None = None
-    """Replaces the entrypoint of `image`."""
+    """Entrypoint of the container, if `image` is set. Defaults to the image's own."""
     args: Annotated[tuple[Argument, ...], Field(max_length=64)] | None = None
-    """Replaces the arguments of `image`."""
+    """Arguments of the entrypoint, if `image` is set. Defaults to the image's own."""
     action: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=63)] = contract.DEFAULT_ACTION
-    """What the component is asked to do; it finds the word in config.json."""
+    """Action that the component should perform. It reads the name from config.json."""
     configuration: Configuration = Field(default_factory=Configuration)
-    """What the component is told."""
+    """Parameters, secrets and identity of the configuration."""
     storage: LocalName | None = None
-    """Storage to use; the namespace's default one where not given."""
+    """Storage to use. Defaults to the namespace's default Storage."""
     input: Input = Field(default_factory=Input)
-    """What goes in."""
+    """Tables and files that the component reads."""
     output: Output = Field(default_factory=Output)
-    """What comes out."""
+    """Tables and files that are published."""
     size: Size | None = None
     """Named size: 1, 2, 4 or 14 CPUs, and 0.5, 1, 2 or 7.1 times the Component's memory."""
     resources: Resources | None = None
-    """CPU and memory; the Component's where not given. Not together with `size`."""
+    """CPU, memory and ephemeral storage. Defaults to the Component's. At most one of `size` and `resources` may be
+    set."""
     timeout: Duration | None = None
-    """How long the component may run; the Component's where not given."""
+    """Maximum run time of the component, e.g. `15m`. Defaults to the Component's; maximum `24h`."""
     retry: Retry | None = None
-    """When another attempt follows one that failed; the Component's where not given."""
+    """When a failed attempt is followed by another one. Defaults to the Component's."""
     network: Network | None = None
-    """What the pod may reach; the Component's where not given, and never more than the Component allows."""
+    """Network access of the pod. Defaults to the Component's, and must not exceed it."""
     concurrency: Concurrency | None = None
-    """Which other runs it minds; where not given, those of the same configuration, which it waits for."""
+    """Concurrency group and policy. By default, a run waits for other runs of the same configuration."""
     priority_class_name: LocalName | None = None
-    """Priority class of the pod."""
+    """PriorityClass of the pod."""
     suspend: bool = False
-    """Hold the run back; it starts when this is taken away. Refused once the run has started."""
+    """Whether the run is held back. It starts when this is set to false. Can't be set once the run has started."""
     cancel: bool = False
-    """Stop the run. Its tables are not published. Can't be taken back."""
+    """Stops the run; its tables are not published. Can't be unset."""
     ttl_after_finished: Duration | None = None
-    """Delete the run, and what is left of its pods, this long after its end; kept where not given."""
+    """How long after its end the run is deleted, with its remaining pods, e.g. `24h`. Defaults to never."""
     pod_ttl_after_finished: Duration | None = None
-    """Keep the last attempt's pod this long after the run's end, to look at it; where not given, it goes as soon as its
-    events are delivered. A pod that had not ended goes at once in any case."""
+    """How long the last attempt's pod is kept after the run's end, for debugging, e.g. `1h`. By default, it is deleted
+    as soon as its events are delivered. A pod that is still running is always deleted at once."""
     pod_template: PodTemplate | None = None
-    """What the run's pod carries besides."""
+    """Labels, annotations and scheduling of the run's pod."""
 
 
 class Attempt(StatusModel):
-    """One pod that was made for the run."""
+    """One attempt: a pod that was created for the run."""
 
     number: int
-    """1 for the first."""
+    """Number of the attempt, starting at 1."""
     pod: str
     """Name of the pod."""
     pod_uid: str | None = Field(None, alias="podUID")
-    """Its uid; not set until it was created."""
+    """UID of the pod. Not set until the pod was created."""
     node: str | None = None
-    """Node it ran on."""
+    """Node that the pod was bound to."""
     start_time: datetime
-    """When the attempt began."""
+    """When the attempt started."""
     completion_time: datetime | None = None
-    """When it ended."""
+    """When the attempt ended."""
     reason: str | None = None
-    """How it ended."""
+    """Why the attempt ended, as one word."""
     message: str | None = None
-    """How it ended, for people."""
+    """How it ended and what to do about it; at most 500 characters."""
+    advice: str | None = None
+    """What to do about it: the end of the message. Not set if there is nothing to do."""
     exit_code: int | None = None
     """Exit code of the component."""
 
 
 class Termination(StatusModel):
-    """The decision to stop the attempt, written down before anything is done about it."""
+    """The decision to stop the attempt. It is recorded before the pod is deleted."""
 
     reason: str
-    """`Timeout`, `Cancelled`, `Replaced`, or why there is no point in waiting for the start any longer."""
+    """`Timeout`, `Cancelled`, `Replaced`, or the reason why the pod can't start."""
     message: str
-    """Why, for people."""
+    """Why the attempt is stopped, and what to do about it."""
+    advice: str | None = None
+    """What to do about it: the end of the message. Not set if there is nothing to do."""
     time: datetime
-    """When it was decided."""
+    """When the decision was made."""
 
 
 class TableStatus(StatusModel):
-    """One table that went in or came out."""
+    """One table that was read or published."""
 
     table: str
-    """Table id or object key."""
+    """Id of the table, or key of the object."""
     rows: int | None = None
-    """Rows, where known."""
+    """Number of rows, if known."""
     bytes: int | None = None
-    """Bytes, without the header line."""
+    """Size in bytes, without the header line."""
 
 
 class PhaseTime(StatusModel):
-    """When a phase began."""
+    """Start time of a phase."""
 
     phase: Phase
-    """Phase."""
+    """Name of the phase."""
     start_time: datetime
-    """Its begin, with microseconds."""
+    """When the phase began. Phases of the pod begin at the time that its kubelet reported, in whole seconds."""
 
 
 class QueueStatus(StatusModel):
     """What a run in phase Queued waits for."""
 
     waiting_for: WaitingFor
-    """`ConcurrencyGroup`: others of its group. `MaxRunning`: the namespace's limit. `ResourceQuota`: room in a quota.
-    `SchedulingGates`: whoever set gates on its pod, such as Kueue."""
+    """`ConcurrencyGroup`: other runs of its group. `MaxRunning`: the namespace's limit. `ResourceQuota`: capacity of a
+    quota. `SchedulingGates`: a controller that set gates on its pod, such as Kueue."""
     position: int | None = None
-    """Its place in line, 1 for the next one; as it was told last. The first four are told within some seconds."""
+    """Position in the queue when it was last updated; 1 is the next run. The first four positions are updated within 10
+    s, others less often."""
     group: str | None = None
-    """Its concurrency group."""
+    """Concurrency group of the run."""
     number: int | None = None
-    """Tells the order of runs that were created within the same second."""
+    """Orders runs that were created within the same second."""
     updated: datetime
-    """When this was written."""
+    """When this was last updated."""
 
 
 class EventsStatus(StatusModel):
-    """What the collector has delivered; written by the collector alone."""
+    """Delivery of the run's events. Only the collector writes it."""
 
     count: int = 0
-    """Events written to Storage so far."""
+    """Number of events written to Storage so far."""
     attempts: int = 0
-    """Attempts, counted from the first, of which every line is in Storage while the run goes on."""
+    """Number of attempts, from the first, whose lines are all in Storage. Updated while the run goes on."""
     delivered: bool = False
     """Whether every line of every container of every attempt is in Storage."""
     message: str = ""
-    """Set where something could not be delivered."""
+    """Why events could not be delivered. Empty if all were."""
     last_words: str | None = None
     """The end of what the component of the last attempt printed, if its node kept none of it or less than this."""
 
 
 class ComponentRunStatus(StatusModel):
-    """What became of the run."""
+    """Observed state of the run."""
 
     phase: Phase | None = None
-    """Where the run is, for people; scripts should read the conditions."""
+    """Phase of the run, for people. Scripts should read the conditions. Short phases may be skipped; `phases` has all
+    of them."""
     result: Literal["Success", "Warning", "Error"] | None = None
-    """How it ended; Warning where it succeeded with something that a person should see."""
+    """Result of the run. `Warning`: it succeeded, and `warnings` has something that a person should read."""
     reason: str | None = None
-    """Reason of the condition Succeeded, for the printer column."""
+    """Reason of the condition `Succeeded`: one word from docs/reference/reasons.md."""
     message: str | None = None
-    """Message of the condition Succeeded."""
+    """Message of the condition `Succeeded`: what happened and what to do about it."""
+    advice: str | None = None
+    """What to do about it: the end of the message. Not set if there is nothing to do."""
     observed_generation: int | None = None
-    """The metadata.generation that the status is about."""
+    """The `metadata.generation` that this status describes."""
     conditions: tuple[Condition, ...] = ()
-    """Succeeded, StagedIn, Published, EventsDelivered."""
+    """Conditions: `Succeeded`, `StagedIn`, `Published`, `EventsDelivered`; and `Accepted`, if an operator did not
+    understand the run."""
     attempts: tuple[Attempt, ...] = ()
-    """Pods that were made for the run."""
+    """Attempts so far, each with its pod."""
     next_attempt_time: datetime | None = None
-    """When the next attempt begins; set while the run waits for that."""
+    """When the next attempt starts. Set only while the run waits for it."""
     retry: Retry | None = None
-    """What decides about another attempt, where the run or its Component says so."""
+    """Retry policy in effect. Not set if neither the run nor its Component has one."""
     start_time: datetime | None = None
-    """When the first attempt began."""
+    """When the first attempt started."""
     completion_time: datetime | None = None
     """When the run ended."""
     exit_code: int | None = None
@@ -346,31 +358,31 @@ class ComponentRunStatus(StatusModel):
     last_words: str | None = None
     """The end of what the component printed, if it failed: at most 4,000 characters."""
     result_message: str | None = None
-    """What the component said in out/result.json."""
+    """Message that the component wrote to out/result.json."""
     image: str | None = None
-    """Image that ran."""
+    """Image of the component."""
     image_digest: str | None = Field(None, alias="imageID")
-    """Digest of the image that ran."""
+    """Digest of the image that the node ran."""
     storage: str | None = None
-    """Storage in use."""
+    """Storage that the run uses."""
     queue: QueueStatus | None = None
-    """What it waits for; only in phase Queued."""
+    """What the run waits for. Set only in phase Queued."""
     termination: Termination | None = None
-    """Set where the last attempt was stopped."""
+    """Decision to stop the last attempt. Not set if it was not stopped."""
     input_tables: tuple[TableStatus, ...] | None = None
-    """Tables that went in."""
+    """Tables that were read."""
     output_tables: tuple[TableStatus, ...] | None = None
     """Tables that were published."""
     input_files: FilesStatus | None = None
-    """Files that went in."""
+    """Files that were read."""
     output_files: FilesStatus | None = None
     """Files that were published."""
     warnings: tuple[str, ...] | None = None
-    """What a person should see though the run succeeded."""
+    """Problems that did not fail the run but that a person should read."""
     phases: tuple[PhaseTime, ...] = ()
-    """When each phase began. Another operator that goes on with the publishing adds the phase Publishing again."""
+    """Start time of each phase. If another operator takes over publishing, the phase Publishing appears again."""
     events: EventsStatus | None = None
-    """What the collector has delivered."""
+    """Delivery of the run's events."""
 
 
 class ComponentRun(ApiModel):

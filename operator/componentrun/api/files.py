@@ -1,4 +1,4 @@
-"""Files of a run: which go in, what becomes of those that come out, what the status says of them."""
+"""File mappings of a run: which files it reads, tags and retention of those it publishes, and both in its status."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from componentrun.api.common import ApiModel, StatusModel
 __all__ = ["MOST_SHOWN_FILES", "FileStatus", "FilesStatus", "InputFile", "OutputFileMapping"]
 
 MOST_SHOWN_FILES: Final = 100
-"""Files that a status names; all are counted."""
+"""Maximum number of files that a status lists; all are counted."""
 
 FileId = Annotated[str, Field(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$", max_length=26)]
 StoredName = Annotated[str, Field(pattern=r"^[^/\x00-\x1f\x7f]+$", min_length=1, max_length=180)]
@@ -20,52 +20,53 @@ Tags = Annotated[tuple[Tag, ...], Field(max_length=50)]
 
 
 class InputFile(ApiModel):
-    """Files for the component to read. All that is said must hold; of several that fit, the newest go in."""
+    """Files that the component reads. A file must match every field that is set; the newest matches are delivered."""
 
     id: FileId | None = None
-    """The file of this id, and no other; goes with nothing else."""
+    """Id of a single file. Excludes all other fields except `optional`."""
     name: StoredName | None = None
-    """Files of exactly this name."""
+    """Exact name of the files."""
     glob: StoredName | None = None
-    """Files whose names match: `*` anything, `?` one character, `[abc]` one of these."""
+    """Pattern for the names of the files: `*` matches any characters, `?` one character, `[abc]` one of these."""
     tags: Tags = ()
-    """Files that have all of these tags."""
+    """Tags that a file must have, all of them."""
     limit: Annotated[int, Field(ge=1, le=1000)] | None = None
-    """At most so many, the newest; with `name` 1, else 100 where not given."""
+    """Maximum number of files to deliver, newest first. Defaults to 1 with `name`, else to 100."""
     optional: bool | None = None
-    """Whether it is no error that nothing fits. Where not given: an error with `id` and `name`, none with others."""
+    """Whether it is allowed that no file matches. Defaults to false with `id` or `name`, else to true."""
 
 
 class OutputFileMapping(ApiModel):
-    """What becomes of files that the component writes below /data/out/files."""
+    """Tags and retention of files that the component writes below /data/out/files."""
 
     source: StoredName
-    """Name of a file, or a pattern of names: `*.pdf`. A file follows the first line that fits it."""
+    """Name of a file, or a pattern such as `*.pdf`. The first matching entry applies to a file."""
     tags: Tags | None = None
-    """Tags in Storage; the file's manifest decides where not given."""
+    """Tags of the file. Defaults to the file's manifest, or none."""
     permanent: bool | None = None
-    """Keep it until somebody deletes it, instead of 15 days; the file's manifest decides where not given."""
+    """Whether the file is kept until it is deleted, instead of for 15 days. Defaults to the file's manifest, or
+    false."""
     optional: bool = False
-    """Whether it is no error that there is no such file."""
+    """Whether it is allowed that no file matches."""
 
 
 class FileStatus(StatusModel):
-    """One file that went in or came out."""
+    """One file that was read or published."""
 
     id: str
-    """Its id in Storage."""
+    """Id of the file."""
     name: str
-    """Its name."""
+    """Name of the file."""
     bytes: int
-    """Its size."""
+    """Size in bytes."""
 
 
 class FilesStatus(StatusModel):
-    """Files that went in or came out."""
+    """Files that were read or published."""
 
     count: int
-    """How many."""
+    """Number of files."""
     bytes: int
-    """Bytes of all of them."""
+    """Total size in bytes."""
     files: tuple[FileStatus, ...] = ()
-    """The first 100."""
+    """The first 100 files."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from componentrun.api.common import GROUP
+GROUP: Final = "componentrun.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
 
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "componentrun"

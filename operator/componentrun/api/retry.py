@@ -1,4 +1,4 @@
-"""When a run that failed gets another attempt."""
+"""Retry policy of a run: when a failed attempt is followed by another one."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ AfterStart = Literal[
 
 
 class Backoff(ApiModel):
-    """How long is waited before the next attempt. It doubles with each one; up to half of it is left to chance."""
+    """Delay before the next attempt. It doubles with each attempt; up to half of it is random."""
 
     initial: Duration = "10s"
-    """Before the second attempt."""
+    """Delay before the second attempt. Defaults to `10s`."""
     max: Duration = "5m"
-    """Before any attempt; at most an hour."""
+    """Maximum delay before any attempt. Defaults to `5m`; maximum `1h`."""
 
 
 class Retry(ApiModel):
-    """When another attempt follows one that failed. No attempt begins later than 12 hours after the first."""
+    """When a failed attempt is followed by another one. No attempt starts later than 12 hours after the first."""
 
     limit: Annotated[int, Field(ge=0, le=10)] = 3
-    """How many attempts may follow the first one. 0: none."""
+    """Maximum number of attempts after the first one; 0 for none. Defaults to 3."""
     backoff: Backoff = Field(default_factory=Backoff)
-    """How long is waited in between."""
+    """Delay between attempts."""
     after_start: Annotated[tuple[AfterStart, ...], Field(max_length=16)] = ()
-    """Reasons for which the component is started again though it has started before. Only for components that may be
-    run twice. Where not given: none; what fails before the component has started is retried in any case."""
+    """Reasons for which the component is started again although it has already started. Only for components that can
+    safely run twice. Defaults to none. Attempts that fail before the component has started are retried in any case."""

@@ -1,4 +1,4 @@
-"""`Storage`: where a namespace's tables, files, state and events live. Written by the people who run the platform."""
+"""`Storage`: where a namespace's tables, files, state and events are kept. Written by the platform team."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from componentrun.api.common import ApiModel, Condition, Duration, LocalName, LongDuration, ObjectMeta, Quantity
+from componentrun.api.common import (
+    ApiModel,
+    Condition,
+    Duration,
+    LocalName,
+    LongDuration,
+    ObjectMeta,
+    Quantity,
+    Retention,
+)
 from componentrun.api.component import Resources
 
 __all__ = [
@@ -29,59 +38,62 @@ __all__ = [
 
 
 class StorageCredentials(ApiModel):
-    """The keys that the operator signs with. They never enter a run's pod."""
+    """Access keys of the bucket. They never enter a run's pod."""
 
     secret_name: LocalName
-    """Secret of the same namespace with the keys `accessKeyId` and `secretAccessKey`, optionally `sessionToken`."""
+    """Secret of the same namespace with the keys `accessKeyId`, `secretAccessKey` and, optionally, `sessionToken`."""
 
 
 class StorageSts(ApiModel):
-    """Where temporary keys with a policy of their own come from (AssumeRole)."""
+    """Security token service that issues temporary keys with a policy of their own (AssumeRole)."""
 
     endpoint: Annotated[str, Field(pattern=r"^https?://[^/\s]+$", max_length=512)]
-    """URL of the security token service; with MinIO that of the store itself."""
+    """URL of the service. With MinIO, the URL of the store itself."""
     role_arn: Annotated[str, Field(min_length=1, max_length=2048)] | None = None
-    """Role to assume, where the service wants one (Amazon does, MinIO does not)."""
+    """Role to assume, if the service requires one (Amazon does, MinIO does not)."""
 
 
 class StorageWebhook(ApiModel):
-    """Where life-cycle events of runs are sent: as CloudEvents 1.0 in batches, signed, at least once."""
+    """Webhook for life-cycle events of runs. They are sent as signed batches of CloudEvents 1.0, at least once."""
 
     url: Annotated[str, Field(pattern=r"^https?://[^/\s@]+(/\S*)?$", max_length=2048)]
-    """Where to; the collector must be able to reach it."""
+    """URL of the receiver. The collector must be able to reach it."""
     secret_name: LocalName
-    """Secret of the same namespace whose key `secret` is what requests are signed with: `whsec_` and base64 of 24 to 64
-    random bytes, or several of these with spaces between."""
+    """Secret of the same namespace whose key `secret` holds the signing key: `whsec_` and the base64 of 24 to 64 random
+    bytes, or several of these, separated by spaces."""
     ca_bundle: Annotated[str, Field(max_length=65536)] | None = None
-    """PEM of the authorities that sign the receiver's certificate; the usual public ones where not given."""
+    """CA certificates (PEM) that verify the receiver's certificate. Defaults to the public certificate authorities."""
 
 
 class StorageOtlp(ApiModel):
-    """Where all events of runs are sent as logs: over OTLP/HTTP in its JSON encoding, at least once."""
+    """OpenTelemetry receiver for all events of runs: logs over OTLP/HTTP in JSON encoding, sent at least once."""
 
     endpoint: Annotated[str, Field(pattern=r"^https?://[^/\s@]+(/\S*)?$", max_length=2048)]
-    """URL of the collector of OpenTelemetry, to which `/v1/logs` is added, e.g. `https://otel.example.com:4318`."""
+    """URL of the OpenTelemetry collector, without `/v1/logs`, e.g. `https://otel.example.com:4318`."""
     headers_secret_name: LocalName | None = None
-    """Secret of the same namespace whose keys and values are sent as headers, e.g. `Authorization`; none where not
-    given."""
+    """Secret of the same namespace whose keys and values are sent as headers, e.g. `Authorization`. Defaults to no
+    headers."""
     ca_bundle: Annotated[str, Field(max_length=65536)] | None = None
-    """PEM of the authorities that sign the receiver's certificate; the usual public ones where not given."""
+    """CA certificates (PEM) that verify the receiver's certificate. Defaults to the public certificate authorities."""
 
 
 class StorageEvents(ApiModel):
-    """What becomes of the events of its runs."""
+    """Retention and forwarding of the events of runs."""
 
-    keep: LongDuration | None = None
-    """How long they are kept behind a run's last one, e.g. `30d`, at least an hour; for good where not given. A
-    Component may say another time for its runs."""
+    keep: Retention = "90d"
+    """How long events are kept after a run's last one, e.g. `30d`; minimum `1h`. `forever` keeps them indefinitely.
+    Defaults to `90d`. A Component can set another time for its runs."""
+    table: bool = True
+    """Whether maintenance appends the events of past days to the table `events` in the catalog, which `componentrun
+    events --sql` and other engines query. Without `spec.catalog`, there is none. Defaults to true."""
     webhook: StorageWebhook | None = None
-    """Send life-cycle events there, too; nowhere where not given."""
+    """Webhook that receives life-cycle events. Defaults to none."""
     otlp: StorageOtlp | None = None
-    """Send all events there, too; nowhere where not given."""
+    """OpenTelemetry receiver for all events. Defaults to none."""
 
 
 class StorageCatalogCredentials(ApiModel):
-    """What the operator and the loader identify themselves to the catalog with. It never enters a run's pod."""
+    """Credentials of the operator and the loader for the catalog. They never enter a run's pod."""
 
     secret_name: LocalName
     """Secret of the same namespace. With the keys `clientId` and `clientSecret`, tokens are requested by OAuth2 client
@@ -89,7 +101,7 @@ class StorageCatalogCredentials(ApiModel):
 
 
 class StorageSigV4(ApiModel):
-    """Requests to a catalog of AWS are signed (Signature Version 4) with the Storage's own keys or cloud identity."""
+    """Signature Version 4 for catalogs of AWS, with the Storage's own keys or cloud identity."""
 
     service: Literal["glue", "s3tables"]
     """Service that requests are signed for."""
@@ -103,7 +115,7 @@ _CATALOG_URI: Final = r"^https?://[^/\s@?#]+(/[^\s?#]*)?$"
 
 
 class StorageCatalog(ApiModel):
-    """An Apache Iceberg REST catalog: it says which tables there are, and commits changes to them."""
+    """An Apache Iceberg REST catalog, which lists tables and commits changes to them."""
 
     uri: Annotated[str, Field(pattern=_CATALOG_URI, max_length=2048)]
     """URL of the catalog without `/v1` at its end, e.g. `https://catalog.example.com/api/catalog`."""
@@ -121,21 +133,22 @@ class StorageCatalog(ApiModel):
     scope: Annotated[str, Field(pattern=r"^[!#-\[\]-~]+( [!#-\[\]-~]+)*$", max_length=256)] = "catalog"
     """Scope that is requested for OAuth2 client credentials."""
     ca_bundle: Annotated[str, Field(max_length=65536)] | None = None
-    """PEM of the authorities that sign the catalog's certificate. Defaults to `spec.caBundle`."""
+    """CA certificates (PEM) that verify the catalog's certificate. Defaults to `spec.caBundle`."""
     sig_v4: StorageSigV4 | None = None
     """Sign requests to a catalog of AWS. Defaults to no signature."""
 
 
 class StorageTables(ApiModel):
-    """How tables of the catalog are kept."""
+    """Retention of earlier states of tables."""
 
     history: LongDuration = "7d"
-    """How long an earlier state of a table is kept once another one has replaced it, e.g. `30d`. Defaults to `7d`; the
-    minimum is 24 hours, and the last 10 states are kept in any case."""
+    """How long an earlier version of a table is kept once another one has replaced it, e.g. `30d`. Defaults to `7d`;
+    the minimum is 24 hours. The last 10 versions are kept in any case. Of increments before the last 25 versions, one
+    of each hour is kept for 24 hours and one of each day for the rest of the time."""
 
 
 class StorageSpark(ApiModel):
-    """How Spark maintains large tables: in a Job of the Storage's namespace, one for each table."""
+    """Maintenance of large tables by Spark: one Job for each table, in the Storage's namespace."""
 
     table_size_threshold: Quantity = "1Gi"
     """Tables whose files have at least this size are maintained by Spark, all others by ComponentRun itself. Defaults
@@ -149,86 +162,87 @@ class StorageSpark(ApiModel):
     """ServiceAccount of the pod, for a cloud identity if the Storage names no credentials. Its token is not mounted.
     Defaults to the namespace's default one."""
     timeout: Duration = "6h"
-    """How long a Job may take. Defaults to `6h`."""
+    """Maximum run time of a Job. Defaults to `6h`."""
     spark_conf: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)] = Field(
         default_factory=dict
     )
-    """Further settings of Spark, such as `spark.sql.shuffle.partitions`. Ignored are settings of the catalog `lake`,
-    the master, of the jars and of the driver's memory, and names that do not begin with `spark.`."""
+    """Additional Spark settings, such as `spark.sql.shuffle.partitions`. Settings of the catalog `lake`, the master,
+    the jars and the driver's memory are ignored, and so are names that do not begin with `spark.`."""
 
 
 class StorageMaintenance(ApiModel):
-    """Who maintains the tables of the catalog."""
+    """Engine that maintains the tables of the catalog."""
 
     engine: Literal["Builtin", "Spark", "None"] = "Builtin"
     """With `Builtin`, ComponentRun rewrites small files, removes old snapshots and deletes files that no snapshot
     needs. With `Spark`, it does so for small tables, and has Spark do it for large ones. With `None`, it leaves the
     tables of the catalog alone, for example because the catalog maintains them. Defaults to `Builtin`."""
     spark: StorageSpark | None = None
-    """How Spark maintains large tables; only with the engine `Spark`. Defaults to the defaults of its fields."""
+    """Settings of Spark. Only with the engine `Spark`."""
 
 
 class StorageSpec(ApiModel):
-    """An S3-compatible bucket and how to reach it."""
+    """An S3-compatible bucket, an optional catalog, and how to reach both."""
 
     endpoint: Annotated[str, Field(pattern=r"^https?://[^/\s]+$", max_length=512)] | None = None
-    """URL of the store as pods reach it, e.g. `https://minio.example.com:9000`; Amazon S3 where not given."""
+    """URL of the store, as pods reach it, e.g. `https://minio.example.com:9000`. Defaults to Amazon S3."""
     bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", max_length=63)]
     """Name of the bucket. It must exist."""
     prefix: Annotated[str, Field(pattern=r"^([A-Za-z0-9_.=-]+/)*[A-Za-z0-9_.=-]*$", max_length=256)] = ""
-    """Key prefix below which everything of this Storage lives; the whole bucket where not given."""
+    """Key prefix of all objects of this Storage. Defaults to the whole bucket."""
     region: Annotated[str, Field(min_length=1, max_length=64)] = "us-east-1"
-    """Region that requests are signed for."""
+    """Region that requests are signed for. Defaults to `us-east-1`."""
     credentials: StorageCredentials | None = None
-    """Keys to sign with; the operator's own cloud identity where not given."""
+    """Access keys. Defaults to the operator's cloud identity."""
     ca_bundle: Annotated[str, Field(max_length=65536)] | None = None
-    """PEM of the authorities that sign the store's certificate; the usual public ones where not given."""
+    """CA certificates (PEM) that verify the store's certificate. Defaults to the public certificate authorities."""
     egress: Annotated[tuple[dict[str, Any], ...], Field(max_length=8)] = ()
-    """NetworkPolicy egress rules that open the way from pods to the store. Where not given, the addresses that the
-    endpoint's name resolves to are opened. Give them where the store is a Service of the cluster, or changes its
-    addresses."""
+    """NetworkPolicy egress rules that allow pods to reach the store. Defaults to the addresses that the endpoint's name
+    resolves to. Set them if the store is a Service of the cluster, or if its addresses change."""
     sts: StorageSts | None = None
-    """Used only where the store does not hold to the conditions of signed forms: then each attempt gets keys that may
-    store objects below its own prefix and do nothing else."""
+    """Security token service. Used only if the store does not enforce the conditions of signed forms: each attempt then
+    gets keys that can only store objects below its own prefix."""
     allow_unscoped: bool = False
-    """Whether runs may use this Storage though nothing keeps their grants within their own prefixes."""
+    """Whether runs may use this Storage although the store does not restrict a run's grant to its own prefix. Defaults
+    to false."""
     catalog: StorageCatalog | None = None
     """Apache Iceberg REST catalog that holds the tables of this Storage. The bucket holds everything else: staged
     output, files, state and events. Defaults to none: the Storage keeps no tables, and runs that read or write tables
     are refused."""
     allow_non_atomic: bool = False
-    """Whether a run may publish several tables though the catalog can't commit them at once. If the commit of one table
-    then fails, the tables before it stay changed."""
+    """Whether a run may publish several tables although the catalog can't commit them in one transaction. If the commit
+    of one table then fails, the tables before it stay changed. Defaults to false."""
     tables: StorageTables | None = None
-    """How tables of the catalog are kept. Defaults to the defaults of its fields."""
+    """Retention of earlier states of tables."""
     maintenance: StorageMaintenance | None = None
-    """Who maintains the tables of the catalog. Defaults to the defaults of its fields."""
+    """Maintenance of the tables of the catalog."""
     compression: Literal["none", "gzip", "zstd"] = "zstd"
-    """How output is stored until it is loaded into tables. Components see no difference."""
+    """Compression of output until it is loaded into tables. Components see no difference. Defaults to `zstd`."""
     events: StorageEvents | None = None
-    """What becomes of the events of its runs; they are kept for good where not given."""
+    """Retention and forwarding of events. By default, events are kept for 90 days and not forwarded."""
     max_running: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    """How many runs of the namespace may have a pod at the same time; the operator's own limit where not given. Only
-    the default Storage's number counts. Runs that Kueue manages are not counted."""
+    """Maximum number of runs of the namespace that have a pod at the same time. Defaults to the operator's limit. Only
+    the value of the default Storage applies. Runs that Kueue manages are not counted."""
     default: bool = False
-    """Whether runs that name no Storage use this one. At most one Storage of a namespace should say so."""
+    """Whether runs that name no Storage use this one. Set it for at most one Storage of a namespace. Defaults to
+    false."""
 
 
 class StorageStatus(ApiModel):
-    """What was found out about the store."""
+    """Observed state of the store and the catalog."""
 
     observed_generation: int | None = None
-    """The metadata.generation that the status is about."""
+    """The `metadata.generation` that this status describes."""
     checked: datetime | None = None
-    """When the store was tried last."""
+    """When the store was last checked."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
-    """`Ready`: runs can use it. `Scoped`: a run's grant is good for the run's own prefix only. `Versioned`: the bucket
-    keeps versions, so that published files stay what they are. `Catalog`: the catalog responds, and can do what
-    publishing needs. A Storage without a catalog has the reason `NoCatalog`, and is `Ready` all the same."""
+    """`Ready`: runs can use the Storage. `Scoped`: a run's grant is restricted to the run's own prefix. `Versioned`:
+    the bucket keeps versions of objects, so that published files can't be overwritten. `Catalog`: the catalog responds,
+    and supports what publishing needs. A Storage without a catalog has the reason `NoCatalog`, and can be `Ready`."""
 
 
 class Storage(ApiModel):
-    """Where a namespace's data lives: a bucket of an S3-compatible store, and a catalog for tables."""
+    """Where a namespace's data is kept: a bucket of an S3-compatible store, and a catalog for tables."""
 
     KIND: ClassVar = "Storage"
     PLURAL: ClassVar = "storages"

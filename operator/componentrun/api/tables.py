@@ -1,4 +1,4 @@
-"""Tables of a run: which go in and what is applied to them, what becomes of those that come out."""
+"""Table mappings of a run: which tables it reads and how, and which it publishes and how."""
 
 from __future__ import annotations
 
@@ -25,96 +25,99 @@ class Where(ApiModel):
     """A condition on the values of one column."""
 
     column: ColumnName
-    """Column to look at."""
+    """Name of the column."""
     operator: Literal["eq", "ne", "gt", "ge", "lt", "le"] = "eq"
-    """`eq` one of the values, `ne` none of them; `gt`, `ge`, `lt`, `le` compare with the only value."""
+    """Comparison: `eq` matches any of the values, `ne` none of them; `gt`, `ge`, `lt` and `le` compare with the single
+    value."""
     values: Annotated[tuple[ConditionValue, ...], Field(min_length=1, max_length=100)]
-    """Values to compare with, as text; exactly one for `gt`, `ge`, `lt` and `le`."""
+    """Values to compare with, as text. Exactly one for `gt`, `ge`, `lt` and `le`."""
     type: Literal["text", "number", "timestamp"] | None = None
-    """As what values are compared: `text` for `eq` and `ne`; for the others `number`, or `timestamp`."""
+    """How values are compared. `text` for `eq` and `ne`; `number` or `timestamp` for the others, which default to
+    `number`."""
 
 
 class DeleteWhere(ApiModel):
     """Rows of a table to delete, by the values of one column."""
 
     column: ColumnName
-    """Column to look at."""
+    """Name of the column."""
     operator: Literal["eq", "ne"] = "eq"
-    """`eq` one of the values, `ne` none of them."""
+    """Comparison: `eq` matches any of the values, `ne` none of them."""
     values: Annotated[tuple[ConditionValue, ...], Field(min_length=1, max_length=100)]
     """Values to compare with, as text."""
 
 
 class InputTable(ApiModel):
-    """One table for the component to read."""
+    """One table, or CSV object, that the component reads."""
 
     source: TableIdText | None = None
-    """Table in Storage, e.g. `in.c-main.foo`."""
+    """Id of the table, e.g. `in.c-main.foo`. Exactly one of `source` and `object` must be set."""
     object: Annotated[str, Field(pattern=r"^[^/\s][^\s]*$", max_length=512)] | None = None
-    """Instead of a table: key of a CSV object with a header line, below the Storage's prefix."""
+    """Key of a CSV object with a header line, below the Storage's prefix."""
     destination: FileName | None = None
-    """File name below /data/in/tables; the table's (or object's) own name with `.csv` where not given."""
+    """File name below /data/in/tables. Defaults to the name of the table or object, with `.csv`."""
     columns: Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=MAX_COLUMNS)] | None = None
     """Columns to deliver, in this order. `*` matches any characters: `price_*` selects all columns that begin with
     `price_`, unless a column is named exactly `price_*`. Defaults to all columns."""
     where: Where | None = None
-    """Rows to deliver; all where not given."""
+    """Filter for the rows to deliver. Defaults to all rows."""
     changed_since: ChangedSince | None = None
-    """Only rows that were loaded since then: a time (`2026-01-31T00:00:00Z`), how long ago (`36h`, `-2 days`), or
-    `adaptive`: since the last successful run of this configuration looked. Its first run gets everything."""
+    """Deliver only rows that were loaded after this time: a time (`2026-01-31T00:00:00Z`), an age (`36h`, `-2 days`),
+    or `adaptive`: since the last successful run of this configuration; its first run gets all rows. Defaults to all
+    rows."""
     limit: Annotated[int, Field(ge=1, le=9_007_199_254_740_991)] | None = None
-    """At most so many rows, the first ones; all where not given."""
+    """Maximum number of rows to deliver. Defaults to all rows."""
     sliced: bool = False
-    """Deliver the table as a folder of files without header lines, for a component that reads several at a time; the
-    manifest tells the columns. Belongs to `source`."""
+    """Whether the table is delivered as a folder of files without header lines, for components that read several files
+    in parallel. The manifest lists the columns. Only with `source`."""
 
 
 class ColumnSchema(ApiModel):
-    """What is known of one column of an output table. Values are text, whatever the type says."""
+    """One column of an output table. Values are text, unless `dataTypeSupport` is `authoritative`."""
 
     name: ColumnName
-    """Its name."""
+    """Name of the column."""
     type: BaseType | None = None
-    """Base type."""
+    """Base type of the column."""
     length: Annotated[str, Field(max_length=64)] | None = None
-    """Length as the type has it, e.g. `255` or `38,9`."""
+    """Length, or precision and scale, of the type, e.g. `255` or `38,9`."""
     default: Annotated[str, Field(max_length=1024)] | None = None
-    """Default value."""
+    """Default value of the column."""
     nullable: bool | None = None
-    """Whether a value may be missing (which is an empty one)."""
+    """Whether values may be missing. An empty value counts as missing."""
     primary_key: bool = False
-    """Whether it is part of the primary key."""
+    """Whether the column is part of the primary key."""
     description: Annotated[str, Field(max_length=4096)] | None = None
-    """What it is."""
+    """Description of the column."""
 
 
 class OutputTableMapping(ApiModel):
-    """One table for the component to write."""
+    """One table that the component writes."""
 
     source: FileName
-    """File (or folder of slices) below /data/out/tables, e.g. `bar.csv`."""
+    """File, or folder of slices, below /data/out/tables, e.g. `bar.csv`."""
     destination: TableIdText
-    """Table in Storage, e.g. `out.c-main.bar`."""
+    """Id of the table, e.g. `out.c-main.bar`."""
     incremental: bool | None = None
-    """Add the rows instead of replacing the table; the file's manifest decides where not given."""
+    """Whether rows are added to the table instead of replacing it. Defaults to the file's manifest, or false."""
     primary_key: Annotated[tuple[ColumnName, ...], Field(max_length=64)] | None = None
-    """A later row replaces an earlier one that agrees in these columns. The file's manifest decides where not given; an
-    empty list says that there is none."""
+    """Columns of the primary key: a new row replaces an existing row with the same values in these columns. An empty
+    list means no primary key. Defaults to the file's manifest, or none."""
     delete_where: DeleteWhere | None = None
-    """Rows of the table to delete before these are added; for incremental loads."""
+    """Rows of the table to delete before the new rows are added. For incremental loads."""
     write_always: bool = False
-    """Publish the table even if the component fails."""
+    """Whether the table is published even if the component fails."""
     optional: bool = False
-    """Whether the component may leave it out."""
+    """Whether a missing file is allowed."""
     delimiter: Annotated[str, Field(pattern=_SIGN, max_length=1)] | None = None
-    """What separates the fields of the file: one ASCII character. The file's manifest decides where not given, else it
-    is a comma."""
+    """Field delimiter of the file: one ASCII character. Defaults to the file's manifest, or a comma."""
     enclosure: Annotated[str, Field(pattern=f"{_SIGN}|^$", max_length=1)] | None = None
-    """What the fields of the file are enclosed in: one ASCII character, or nothing where empty. The file's manifest
-    decides where not given, else it is a double quote."""
+    """Character that encloses fields: one ASCII character, or empty for none. Defaults to the file's manifest, or a
+    double quote."""
     columns: Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=MAX_COLUMNS)] | None = None
-    """Columns of a file (or of slices) without a header line; the file's manifest or its header say where not given."""
+    """Column names of a file or of slices without a header line. Defaults to the file's manifest, or its header
+    line."""
     schema_: Annotated[tuple[ColumnSchema, ...], Field(min_length=1, max_length=MAX_COLUMNS)] | None = Field(
         None, alias="schema"
     )
-    """All columns, with what is known of them; the file's manifest says where not given."""
+    """Description of all columns. Defaults to the file's manifest."""

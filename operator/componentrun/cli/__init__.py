@@ -1,4 +1,4 @@
-"""The command line `componentrun`: what people type.
+"""The command line `componentrun`.
 
 What comes in: arguments, the kubeconfig and the namespace's Storage. What goes out: data on stdout, progress and errors
 on stderr, an exit code that scripts can rely on. What is done elsewhere: every decision about a run
@@ -6,16 +6,19 @@ on stderr, an exit code that scripts can rely on. What is done elsewhere: every 
 
 Packages and modules, lowest first:
 
-    errors       errors with a hint, and exit codes
-    options      options that several commands share; eventoptions: those that choose events
-    terminal     what a person sees and types
-    kubernetes   the border to Kubernetes
-    storage      the border to a Storage
+    errors       errors with advice, and exit codes
+    terminal     output and input
+    kubernetes   the interface to Kubernetes
+    storage      the interface to a Storage
     session      what one invocation works with: cluster, store, output
+    options      options that several commands share; eventoptions: options that select events
     request      from flags and files to a ComponentRun
     conversion   configurations that Keboola's API exported, as ComponentRuns
     follow       waits for runs and follows them; exit codes
+    queryresults results of SQL queries: printed, or written to files
+    eventsql     queries over the table of events
     describe     a run as text
+    listing      runs as lines of a table
     commands     the commands, one module for each group
     app          puts the commands together; turns errors into messages and exit codes
     reference    docs/reference/cli.md from the commands

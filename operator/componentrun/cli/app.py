@@ -22,7 +22,7 @@ from componentrun.cli.commands import (
     upkeep,
     versions,
 )
-from componentrun.cli.errors import EXIT_FAULT, EXIT_INTERRUPTED, EnvironmentFault, exit_code_of, hint_of
+from componentrun.cli.errors import EXIT_FAULT, EXIT_INTERRUPTED, EnvironmentFault, advice_of, exit_code_of
 from componentrun.cli.terminal.render import Cell, Output
 from componentrun.errors import ComponentRunError
 from componentrun.process.ending import run
@@ -33,7 +33,7 @@ _DEBUG = "COMPONENTRUN_DEBUG"
 
 
 class ErrorGroup(TyperGroup):
-    """Runs a command; what it raises on purpose becomes a sentence and a hint on stderr, not a traceback."""
+    """Runs a command; its errors are printed on stderr with their advice, without a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was typed."""
@@ -56,11 +56,10 @@ class ErrorGroup(TyperGroup):
 
 def _tell(error: ComponentRunError) -> None:
     output = Output()
-    output.note(Cell("error: ", "bold red"), error.message)
-    hint = hint_of(error)
-    if hint:
+    output.note(Cell("error: ", "bold red"), error.summary)
+    if advice := advice_of(error):
         output.note()
-        output.note(Cell("hint: ", "bold cyan"), hint)
+        output.note(Cell("hint: ", "bold cyan"), advice)
 
 
 app = typer.Typer(
@@ -78,7 +77,7 @@ app = typer.Typer(
 @app.callback()
 def options(
     *,
-    debug: Annotated[bool, typer.Option("--debug", envvar=_DEBUG, help="Show where an error comes from.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", envvar=_DEBUG, help="Print tracebacks of errors.")] = False,
 ) -> None:
     """Run other people's code on your tables, safely, on Kubernetes."""
 

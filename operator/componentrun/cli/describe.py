@@ -1,4 +1,4 @@
-"""A run in people's words: the summary of `get`, the rows of `list`."""
+"""A run as text: what `get` shows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 from componentrun.cli.terminal.render import INDENT, LABEL_WIDTH, Cell, Row, styled
-from componentrun.cli.terminal.words import age, count, duration, first_line, moment, size
+from componentrun.cli.terminal.words import count, duration, first_line, moment, size
+from componentrun.errors import without_advice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
     from componentrun.api.files import FilesStatus
     from componentrun.cli.session import Session
 
-__all__ = ["listing", "summary"]
+__all__ = ["summary"]
 
 
 def summary(session: Session, run: ComponentRun) -> None:
-    """Everything that a person asks about one run."""
+    """Print the details of a run."""
     for label, cells in _facts(session, run):
         session.output.fact(label, *cells)
     _phases(session, run)
@@ -54,7 +55,8 @@ def _facts(session: Session, run: ComponentRun) -> Iterator[tuple[str, list[Cell
     if status.reason and status.reason != status.phase:
         yield "Reason", [status.reason]
     yield from _waits_for(status.queue)
-    yield from _sentences(("Message", status.message), ("It says", status.result_message))
+    message = without_advice(status.message or "", status.advice or "")
+    yield from _sentences(("Message", message), ("Advice", status.advice), ("It says", status.result_message))
     if status.exit_code is not None:
         yield "Exit code", [str(status.exit_code)]
     yield "Created", [moment(run.metadata.creation_timestamp, now)]
@@ -83,9 +85,9 @@ def _waits_for(queue: QueueStatus | None) -> Iterator[tuple[str, list[Cell | str
     yield "Waits for", [f"{queue.waiting_for}{group}{place}"]
 
 
-def _sentences(*told: tuple[str, str | None]) -> Iterator[tuple[str, list[Cell | str]]]:
-    """What is said in whole sentences; further lines stand below the first one."""
-    for label, text in told:
+def _sentences(*facts: tuple[str, str | None]) -> Iterator[tuple[str, list[Cell | str]]]:
+    """Texts of several lines, indented below the first one."""
+    for label, text in facts:
         if text:
             yield label, [text.rstrip("\n").replace("\n", "\n" + " " * LABEL_WIDTH)]
 
@@ -103,10 +105,10 @@ def _phases(session: Session, run: ComponentRun) -> None:
     for i, phase in enumerate(phases):
         last = i == len(phases) - 1
         if last and run.status.completion_time:
-            continue  # the phase in which nothing happens any more
+            continue  # the final phase has no duration
         end = run.status.completion_time if last else phases[i + 1].start_time
-        took = duration(phase.start_time, end, session.now())
-        rows.append([phase.phase, Cell(took, right=True), "so far" if last else ""])
+        elapsed = duration(phase.start_time, end, session.now())
+        rows.append([phase.phase, Cell(elapsed, right=True), "so far" if last else ""])
     session.output.table((), rows, indent=INDENT)
 
 
@@ -114,7 +116,7 @@ def _conditions(session: Session, run: ComponentRun) -> None:
     if run.status.conditions:
         session.output.line(Cell("Conditions:", "bold"))
         rows: list[Row] = [
-            [one.type, styled(one.status), one.reason, first_line(one.message)] for one in run.status.conditions
+            [item.type, styled(item.status), item.reason, first_line(item.message)] for item in run.status.conditions
         ]
         session.output.table((), rows, indent=INDENT)
 
@@ -123,7 +125,8 @@ def _tables(session: Session, title: str, tables: Sequence[TableStatus] | None) 
     if tables:
         session.output.line(Cell(f"{title}:", "bold"))
         rows: list[Row] = [
-            [one.table, Cell(count(one.rows, "row"), right=True), Cell(size(one.bytes), right=True)] for one in tables
+            [item.table, Cell(count(item.rows, "row"), right=True), Cell(size(item.bytes), right=True)]
+            for item in tables
         ]
         session.output.table((), rows, indent=INDENT)
 
@@ -132,7 +135,7 @@ def _files(session: Session, title: str, files: FilesStatus | None) -> None:
     if files is None:
         return
     session.output.line(Cell(f"{title}:", "bold"), f" {count(files.count, 'file')}, {size(files.bytes)}")
-    rows: list[Row] = [[one.id, one.name, Cell(size(one.bytes), right=True)] for one in files.files]
+    rows: list[Row] = [[item.id, item.name, Cell(size(item.bytes), right=True)] for item in files.files]
     session.output.table((), rows, indent=INDENT)
 
 
@@ -142,11 +145,11 @@ def _attempts(session: Session, run: ComponentRun) -> None:
         return
     session.output.line(Cell("Attempts:", "bold"))
     rows: list[Row] = []
-    for one in attempts:
-        took = duration(one.start_time, one.completion_time, session.now())
-        ended = one.reason or "running"
-        code = f"exit code {one.exit_code}" if one.exit_code is not None else ""
-        rows.append([str(one.number), one.pod, one.node or "no node", Cell(took, right=True), ended, code])
+    for item in attempts:
+        elapsed = duration(item.start_time, item.completion_time, session.now())
+        outcome = item.reason or "running"
+        code = f"exit code {item.exit_code}" if item.exit_code is not None else ""
+        rows.append([str(item.number), item.pod, item.node or "no node", Cell(elapsed, right=True), outcome, code])
     session.output.table((), rows, indent=INDENT)
 
 
@@ -155,53 +158,3 @@ def _texts(session: Session, title: str, lines: Sequence[str], style: str) -> No
         session.output.line(Cell(f"{title}:", "bold"))
         for line in lines:
             session.output.line(INDENT, Cell("| ", "dim"), Cell(line, style))
-
-
-def listing(session: Session, runs: Sequence[ComponentRun], *, wide: bool, namespaces: bool) -> None:
-    """A line for each run."""
-    now = session.now()
-    header = ["NAME", "PHASE", "REASON", "COMPONENT", "DURATION", "AGE"]
-    rows: list[Row] = []
-    for run in runs:
-        status = run.status
-        cells: list[Cell | str] = [
-            run.metadata.name,
-            styled(status.phase or "Queued"),
-            _reason(run),
-            run.spec.component or _short_image(run),
-            Cell(duration(status.start_time, status.completion_time, now), right=True),
-            Cell(age(run.metadata.creation_timestamp, now), right=True),
-        ]
-        rows.append(([run.metadata.namespace] if namespaces else []) + cells + (_more(run) if wide else []))
-    if wide:
-        header += ["NODE", "TRIES", "EXIT", "ROWS IN", "ROWS OUT", "MESSAGE"]
-    session.output.table((["NAMESPACE"] if namespaces else []) + header, rows)
-
-
-def _reason(run: ComponentRun) -> str:
-    """Of a run that waits, with what it waits for and its place."""
-    queue = run.status.queue
-    if queue is None:
-        return run.status.reason or "-"
-    return queue.waiting_for if queue.position is None else f"{queue.waiting_for} #{queue.position}"
-
-
-def _short_image(run: ComponentRun) -> str:
-    return (run.spec.image or "-").rpartition("/")[2]
-
-
-def _more(run: ComponentRun) -> list[Cell | str]:
-    status = run.status
-    node = next((one.node for one in reversed(status.attempts) if one.node), None)
-    return [
-        node or "-",
-        Cell(str(len(status.attempts)), right=True),
-        Cell("-" if status.exit_code is None else str(status.exit_code), right=True),
-        Cell(_rows(status.input_tables), right=True),
-        Cell(_rows(status.output_tables), right=True),
-        first_line(status.message or "-"),
-    ]
-
-
-def _rows(tables: Sequence[TableStatus] | None) -> str:
-    return "-" if tables is None else count(sum(one.rows or 0 for one in tables))

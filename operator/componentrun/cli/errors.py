@@ -1,10 +1,10 @@
-"""Errors that a person at a terminal reads: a sentence, and a hint what to do.
+"""Errors that a person at a terminal reads: what is wrong, and advice on a line of its own.
 
     ComponentRunError
     ├── UserError         ── BadRequestError      exit code 1
     └── PlatformError     ── EnvironmentFault     exit code 2
 
-Errors of other parts have no hint of their own; `hint_of` knows one for their reason.
+Errors of other parts may have no advice of their own; `advice_of` then has some for their reason.
 """
 
 from __future__ import annotations
@@ -22,28 +22,31 @@ __all__ = [
     "EXIT_USER",
     "BadRequestError",
     "EnvironmentFault",
+    "NotFoundError",
+    "WaitTimeoutError",
+    "advice_of",
+    "exit_code_of",
 ]
 
 EXIT_OK: Final = 0
 EXIT_USER: Final = 1
-"""The person who typed the command, or wrote the run, can mend it."""
+"""The person who typed the command, or wrote the run, can fix it."""
 EXIT_FAULT: Final = 2
 """Anything else: the component, the platform, the network."""
 EXIT_LEFT_OUT: Final = 3
-"""`convert` made runs, and something of the export is not in them."""
+"""`convert` printed runs, and parts of the export are missing from them."""
 EXIT_TIMEOUT: Final = 124
-"""Waiting took longer than `--wait-timeout`; as with `timeout(1)`."""
+"""Waiting took longer than `--wait-timeout`; the code of `timeout(1)`."""
 EXIT_INTERRUPTED: Final = 130
 """Ctrl-C."""
 
 
 class BadRequestError(UserError):
-    """What was asked for can't be done as it stands."""
+    """The request can't be carried out as it stands."""
 
-    def __init__(self, message: str, hint: str = "", reason: Reason = Reason.INVALID_SPEC) -> None:
-        """A sentence, and what to do about it."""
-        super().__init__(message, reason)
-        self.hint = hint
+    def __init__(self, summary: str, advice: str = "", reason: Reason = Reason.INVALID_SPEC) -> None:
+        """What is wrong, and what to do about it."""
+        super().__init__(summary, reason, advice=advice)
 
 
 class NotFoundError(BadRequestError):
@@ -53,42 +56,43 @@ class NotFoundError(BadRequestError):
 class EnvironmentFault(PlatformError):  # noqa: N818 - a fault of the surroundings; `EnvironmentError` is the standard library's
     """The cluster or the store did not do its part."""
 
-    def __init__(self, message: str, hint: str = "", reason: Reason = Reason.INTERNAL) -> None:
-        """A sentence, and what to do about it."""
-        super().__init__(message, reason)
-        self.hint = hint
+    def __init__(self, summary: str, advice: str = "", reason: Reason = Reason.INTERNAL) -> None:
+        """What is wrong, and what to do about it."""
+        super().__init__(summary, reason, advice=advice)
 
 
 class WaitTimeoutError(ComponentRunError):
-    """The run was not over in time; it still runs."""
+    """The run did not finish in time; it still runs."""
 
-    def __init__(self, message: str, hint: str) -> None:
-        """A sentence, and what to do about it."""
-        super().__init__(message, Reason.TIMEOUT)
-        self.hint = hint
+    def __init__(self, summary: str, advice: str) -> None:
+        """What is wrong, and what to do about it."""
+        super().__init__(summary, Reason.TIMEOUT, advice=advice)
 
 
-_STORE_HINT: Final = "`componentrun doctor` looks at every Storage of the namespace"
-_HINTS: Final = {
-    Reason.STORAGE_ACCESS_DENIED: _STORE_HINT,
-    Reason.STORAGE_BUCKET_NOT_FOUND: _STORE_HINT,
+_STORE_ADVICE: Final = "`componentrun doctor` checks every Storage of the namespace."
+_ADVICE: Final = {
+    Reason.STORAGE_ACCESS_DENIED: _STORE_ADVICE,
+    Reason.STORAGE_BUCKET_NOT_FOUND: _STORE_ADVICE,
     Reason.STORAGE_UNAVAILABLE: (
-        "store and catalog may have other addresses outside the cluster: set `--endpoint URL` (or "
-        "COMPONENTRUN_STORE_ENDPOINT) for the store, COMPONENTRUN_CATALOG_URI for the catalog"
+        "The store and the catalog may have other addresses outside the cluster: set `--endpoint URL` (or "
+        "COMPONENTRUN_STORE_ENDPOINT) for the store, COMPONENTRUN_CATALOG_URI for the catalog."
     ),
-    Reason.STORAGE_NOT_FOUND: "choose one with `--storage NAME`, or look in another namespace with `--namespace NAME`",
-    Reason.SECRET_NOT_FOUND: _STORE_HINT,
-    Reason.INPUT_NOT_FOUND: "`componentrun table ls` shows the tables that are there",
+    Reason.STORAGE_NOT_FOUND: "Choose a Storage with `--storage NAME`, or another namespace with `--namespace NAME`.",
+    Reason.SECRET_NOT_FOUND: _STORE_ADVICE,
+    Reason.INPUT_NOT_FOUND: "`componentrun table ls` lists the tables.",
 }
 
 
-def hint_of(error: ComponentRunError) -> str:
-    """What the person can do about it; empty where nothing is known."""
-    return str(getattr(error, "hint", "") or _HINTS.get(error.reason, ""))
+def advice_of(error: ComponentRunError) -> str:
+    """What the person can do about an error; empty if nothing is known.
+
+    An error without advice of its own has that of its reason.
+    """
+    return error.advice or _ADVICE.get(error.reason, "")
 
 
 def exit_code_of(error: ComponentRunError) -> int:
-    """1 where the person can mend it, 124 where waiting took too long, 2 for everything else."""
+    """1 if the person can fix it, 124 if waiting took too long, 2 for everything else."""
     if isinstance(error, WaitTimeoutError):
         return EXIT_TIMEOUT
     return EXIT_USER if isinstance(error, UserError) else EXIT_FAULT

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from componentrun.api.durations import long_duration_seconds
 from componentrun.cli.errors import BadRequestError
 
 if TYPE_CHECKING:
@@ -26,48 +27,53 @@ __all__ = [
     "Source",
     "Types",
     "Until",
+    "moment",
 ]
 
 _TYPES: Final = ("info", "success", "warn", "error")
 
 Component = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Of runs of this Component (or image, where a run names none).")
+    str | None, typer.Option(metavar="NAME", help="Only events of runs of this Component, or of this image.")
 ]
 Configuration = Annotated[
-    str | None, typer.Option(metavar="ID", help="Of runs of this configuration of the component.")
+    str | None, typer.Option(metavar="ID", help="Only events of runs of this configuration. Requires `--component`.")
 ]
 Since = Annotated[
     str | None,
-    typer.Option(metavar="TIME", help="Only since then: so long ago (`90s`, `1h30m`, `7d`) or `2026-01-31T12:00:00Z`."),
+    typer.Option(
+        metavar="TIME",
+        help="Only events newer than this: an age (`90s`, `1h30m`, `7d`) or a time (`2026-01-31T12:00:00Z`).",
+    ),
 ]
-Until = Annotated[str | None, typer.Option(metavar="TIME", help="Only before then, likewise.")]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help="Only events older than this: an age or a time.")]
 Types = Annotated[
     str | None,
     typer.Option(
-        "--type", metavar="TYPES", help="Only of these types: `info`, `success`, `warn`, `error`, with commas."
+        "--type",
+        metavar="TYPES",
+        help="Only events of these types, separated by commas: `info`, `success`, `warn`, `error`.",
     ),
 ]
 Grep = Annotated[
-    str | None, typer.Option("--grep", metavar="RE", help="Only where this regular expression is found in the message.")
+    str | None, typer.Option("--grep", metavar="RE", help="Only events whose message matches this regular expression.")
 ]
 Source = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Only from this source: `component` (of it GELF alone: `component/gelf`), `stage-in`, `stage-out`, "
-        "`operator`.",
+        help="Only events of this source: `component`, `component/gelf`, `stage-in`, `stage-out` or `operator`.",
     ),
 ]
 SinceId = Annotated[
-    str | None, typer.Option("--since-id", metavar="ID", help="Only behind the event with this id, in their order.")
+    str | None, typer.Option("--since-id", metavar="ID", help="Only events after the one with this id.")
 ]
-MaxId = Annotated[str | None, typer.Option("--max-id", metavar="ID", help="Only before the event with this id.")]
+MaxId = Annotated[str | None, typer.Option("--max-id", metavar="ID", help="Only events before the one with this id.")]
 
 
 Export = Annotated[
     Path | None,
     typer.Option(
-        "--export", metavar="FILE", help="Write them to a Parquet file instead: all that fit, or the last NUMBER."
+        "--export", metavar="FILE", help="Write matching events, or the last NUMBER of them, to a Parquet file."
     ),
 ]
 
@@ -97,8 +103,8 @@ class Question:
         return EventQuery(
             component=self.component,
             configuration=self.configuration,
-            since=_moment("--since", self.since, now),
-            until=_moment("--until", self.until, now),
+            since=moment("--since", self.since, now),
+            until=moment("--until", self.until, now),
             types=_types(self.types),
             pattern=_pattern(self.grep),
             source=self.source,
@@ -107,9 +113,12 @@ class Question:
         )
 
 
-def _moment(option: str, text: str | None, now: datetime) -> datetime | None:
-    from componentrun.api.common import long_duration_seconds  # noqa: PLC0415 - loads pydantic
+def moment(option: str, text: str | None, now: datetime) -> datetime | None:
+    """The time that an option stands for; None if it is not given.
 
+    Raises:
+        UserError: it is neither an age nor a time.
+    """
     if text is None:
         return None
     try:
@@ -120,7 +129,8 @@ def _moment(option: str, text: str | None, now: datetime) -> datetime | None:
         time = datetime.fromisoformat(text)
     except ValueError as error:
         raise BadRequestError(
-            f"{option} is `{text}`; expected how long ago, or a time", "`90s`, `1h30m`, `7d`, or `2026-01-31T12:00:00Z`"
+            f"{option} is `{text}`; expected how long ago, or a time",
+            "For example: `90s`, `1h30m`, `7d`, or `2026-01-31T12:00:00Z`.",
         ) from error
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
@@ -128,12 +138,12 @@ def _moment(option: str, text: str | None, now: datetime) -> datetime | None:
 def _types(text: str | None) -> frozenset[str]:
     if text is None:
         return frozenset()
-    found = frozenset(part.strip() for part in text.split(","))
-    if wrong := sorted(found - set(_TYPES)):
+    types = frozenset(part.strip() for part in text.split(","))
+    if unknown := sorted(types - set(_TYPES)):
         raise BadRequestError(
-            f"--type has `{wrong[0]}`; expected {', '.join(_TYPES)}", "for example `--type warn,error`"
+            f"--type has `{unknown[0]}`; expected {', '.join(_TYPES)}", "For example: `--type warn,error`."
         )
-    return found
+    return types
 
 
 def _pattern(text: str | None) -> re.Pattern[str] | None:
@@ -141,6 +151,6 @@ def _pattern(text: str | None) -> re.Pattern[str] | None:
         return None if text is None else re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
         raise BadRequestError(
-            f"--grep is `{text}`, which is no regular expression: {error}",
-            "a text with `.*[]()+?` in it needs `\\` before",
+            f"--grep is `{text}`, which is not a regular expression: {error}",
+            "To match one of `.*[]()+?` itself, write `\\` before it.",
         ) from error

@@ -1,4 +1,4 @@
-"""Waiting for a run and following it: one loop, looking twice a second at the run and at what is new in its events.
+"""Wait for a run and follow it: a loop that polls the run and its events every 500 ms.
 
 It ends when the run is over and, where events are shown, all of them are delivered. Until then it says what it waits
 for. How long that is, is the operator's decision: it keeps the pod for the collector, and says in the condition
@@ -22,14 +22,14 @@ from componentrun.cli.errors import (
     NotFoundError,
     WaitTimeoutError,
 )
-from componentrun.cli.kubernetes.cluster import RUNS
 from componentrun.cli.session import Session, parse_run
 from componentrun.cli.terminal.interrupts import interrupts
 from componentrun.cli.terminal.render import Cell, styled
 from componentrun.cli.terminal.words import clock, count, duration, size, stamp
 from componentrun.contract import EVENTS_WAIT_SECONDS
 from componentrun.core.lifecycle.conditions import EVENTS_DELIVERED, find
-from componentrun.errors import PlatformError, Reason, TransientError
+from componentrun.errors import PlatformError, Reason, TransientError, without_advice
+from componentrun.process.kubernetes.resources import RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,31 +40,32 @@ if TYPE_CHECKING:
 __all__ = ["Follower", "exit_code", "follow_or_leave", "is_over", "print_event", "print_outcome"]
 
 PAUSE_SECONDS: Final = 0.5
-"""With the collector's second between two segments, an event is shown within two seconds of being printed."""
+"""The collector writes a segment every second, so an event is shown within two seconds of being printed."""
 PATIENCE: Final = timedelta(seconds=60)
-"""How long cluster and store may be away while a run is followed."""
+"""How long the cluster and the store may be unavailable while a run is followed."""
 QUIET_WAIT: Final = timedelta(seconds=5)
-"""How long after a run's end its last events are waited for without a word; mostly they come within two seconds."""
+"""Time after the end of a run before the wait for its last events is reported; most arrive within two seconds."""
 LONGEST_WAIT: Final = timedelta(seconds=EVENTS_WAIT_SECONDS) + PATIENCE
-"""How long they are waited for where no operator decides about it."""
+"""Maximum wait for the last events if no operator reports on their delivery."""
 
 _FINAL: Final = frozenset({"Succeeded", "Failed", "Cancelled"})
+"""Same as `core.lifecycle.ending.TERMINAL`, whose module takes 0.1 s to load; a test compares them."""
 _USER_REASONS: Final = frozenset(
     {
         Reason.USER_ERROR, Reason.OUTPUT_MISSING, Reason.OUTPUT_INVALID, Reason.INPUT_NOT_FOUND, Reason.INPUT_INVALID,
         Reason.INVALID_SPEC, Reason.COMPONENT_NOT_FOUND, Reason.STORAGE_NOT_FOUND, Reason.SECRET_NOT_FOUND,
     }
 )  # fmt: skip
-"""Who wrote the run, its configuration or the component can mend these."""
+"""The author of the run, its configuration or the component can fix these."""
 
 
 def is_over(run: ComponentRun) -> bool:
-    """Whether nothing more will happen to the run."""
+    """Whether the run has ended."""
     return run.status.phase in _FINAL
 
 
 def exit_code(run: ComponentRun) -> int:
-    """0 succeeded, 1 its user can mend it, 2 anything else."""
+    """0 if the run succeeded, 1 if its user can fix it, 2 otherwise."""
     if run.status.phase == "Succeeded":
         return EXIT_OK
     return EXIT_USER if run.status.reason in _USER_REASONS else EXIT_FAULT
@@ -72,35 +73,35 @@ def exit_code(run: ComponentRun) -> int:
 
 @dataclass
 class Follower:
-    """Follows one run until it is over."""
+    """Follows one run until it has ended."""
 
     session: Session
     run: ComponentRun
     feed: EventFeed | None = None
-    """Its events; None: they are not shown."""
+    """Events to show; None: none."""
     events_optional: bool = False
-    """Whether to go on without events where Storage can't be read from here."""
+    """Whether to continue without events if the Storage can't be read from this machine."""
     phases: bool = True
-    """Whether to tell of each phase on stderr."""
+    """Whether to print each phase on stderr."""
     deadline: datetime | None = None
     """When to stop waiting; None: never."""
     show: Callable[[EventRecord], None] | None = None
-    """What to do with an event; None: print it as a line."""
-    _told: set[tuple[str, datetime]] = field(default_factory=set)
+    """Handler of an event; None: print it as a line."""
+    _shown_phases: set[tuple[str, datetime]] = field(default_factory=set)
     _away_since: datetime | None = None
     _over_since: datetime | None = None
-    _waiting_told: str = ""
+    _reported_wait: str = ""
 
     def follow(self) -> ComponentRun:
-        """The run when it is over.
+        """Return the run when it has ended.
 
         Raises:
-            WaitTimeoutError: it is not over at the deadline.
-            NotFoundError: somebody has deleted it.
-            PlatformError: cluster or store were away for longer than `PATIENCE`.
+            WaitTimeoutError: it has not ended by the deadline.
+            NotFoundError: it was deleted.
+            PlatformError: the cluster or the store was unavailable for longer than `PATIENCE`.
             KeyboardInterrupt: Ctrl-C was pressed.
         """
-        with interrupts() as interrupted:
+        with interrupts() as is_interrupted:
             while True:
                 complete = self._patiently(self._look)
                 if complete:
@@ -108,19 +109,19 @@ class Follower:
                 if self.deadline is not None and self.session.now() >= self.deadline:
                     raise self._too_late()
                 self.session.makers.sleep(PAUSE_SECONDS)
-                if interrupted():
+                if is_interrupted():
                     raise KeyboardInterrupt
 
     def _look(self) -> bool:
-        """One look at the run and its events; whether there will be no more of them."""
+        """Poll the run and its events once. Returns whether there will be no more of them."""
         try:
             self.run = self._read_run()
-            # Decided before the events are read: what was delivered by then is read below.
+            # Decided before the events are read, so that all delivered events are read below.
             complete = is_over(self.run) and self._delivered()
         except NotFoundError:
             if not is_over(self.run):
                 raise
-            complete = True  # it went when its time to live was over: how it ended is known, and its events are stored
+            complete = True  # its TTL expired: how it ended is known, and its events are stored
         if self.phases:
             self._tell_phases()
         self._show_events()
@@ -135,7 +136,7 @@ class Follower:
                 raise
             self.feed = None
             self.session.output.note(
-                Cell("warning: ", "yellow"), f"{error.message}; the run is followed without its events"
+                Cell("warning: ", "yellow"), f"{error.summary}; the run is followed without its events"
             )
 
     def _show(self, event: EventRecord) -> None:
@@ -146,13 +147,13 @@ class Follower:
 
     def _read_run(self) -> ComponentRun:
         name, uid = self.run.metadata.name, self.run.metadata.uid
-        gone = "nothing more can be known of it; its tables are as it left them"
+        advice = "Nothing more can be learned about it. Its tables are as it left them."
         try:
             run = parse_run(self.session.cluster.get(RUNS, name))
         except NotFoundError as error:
-            raise NotFoundError(f"ComponentRun `{name}` was deleted while it was followed", gone) from error
+            raise NotFoundError(f"ComponentRun `{name}` was deleted while it was followed", advice) from error
         if uid and run.metadata.uid != uid:
-            raise NotFoundError(f"ComponentRun `{name}` was deleted and created again while it was followed", gone)
+            raise NotFoundError(f"ComponentRun `{name}` was deleted and created again while it was followed", advice)
         return run
 
     def _delivered(self) -> bool:
@@ -160,51 +161,51 @@ class Follower:
         if self.feed is None or (events is not None and events.delivered):
             return True
         self._over_since = self._over_since or now
-        waited = now - self._over_since
-        told = find(self.run.status.conditions, EVENTS_DELIVERED)
-        if told is not None and told.status == "False":
-            return self._without_last_events(told.message)
-        if waited >= LONGEST_WAIT or (self.deadline is not None and now >= self.deadline):
-            return self._without_last_events(f"they did not arrive within {waited.seconds}s after its end.")
-        if waited >= QUIET_WAIT:
-            self._tell_wait(told.message if told is not None and told.status == "Unknown" else "")
+        elapsed = now - self._over_since
+        condition = find(self.run.status.conditions, EVENTS_DELIVERED)
+        if condition is not None and condition.status == "False":
+            return self._without_last_events(condition.message)
+        if elapsed >= LONGEST_WAIT or (self.deadline is not None and now >= self.deadline):
+            return self._without_last_events(f"they did not arrive within {elapsed.seconds}s after its end.")
+        if elapsed >= QUIET_WAIT:
+            self._tell_wait(condition.message if condition is not None and condition.status == "Unknown" else "")
         return False
 
-    def _without_last_events(self, why: str) -> bool:
-        """Say that the last events are not there, and that they are not waited for any longer."""
+    def _without_last_events(self, cause: str) -> bool:
+        """Report that the last events are missing and no longer waited for."""
         name = self.run.metadata.name
         self.session.output.note(
             Cell("warning: ", "yellow"),
-            f"the last events of `{name}` are not delivered: {why} `componentrun doctor` shows whether the collector "
+            f"the last events of `{name}` are not delivered: {cause} `componentrun doctor` shows whether the collector "
             f"runs; `componentrun events {name}` shows those that arrived since",
         )
         return True
 
-    def _tell_wait(self, why: str) -> None:
-        """Say what is waited for, once for each reason."""
-        said = why or "the collector has not delivered them yet."
-        if said != self._waiting_told:
-            self._waiting_told = said
+    def _tell_wait(self, cause: str) -> None:
+        """Report what is waited for, once for each reason."""
+        reason = cause or "the collector has not delivered them yet."
+        if reason != self._reported_wait:
+            self._reported_wait = reason
             self.session.output.note(
-                f"the run has ended; waiting for its last events: {said} Ctrl-C stops waiting, and does not affect it"
+                f"the run has ended; waiting for its last events: {reason} Ctrl-C stops waiting, and does not affect it"
             )
 
     def _tell_phases(self) -> None:
         for phase in self.run.status.phases:
             key = (phase.phase, phase.start_time)
-            if key not in self._told:
-                self._told.add(key)
+            if key not in self._shown_phases:
+                self._shown_phases.add(key)
                 self.session.output.note(
                     Cell(clock(phase.start_time), "dim"), " ", styled(phase.phase), *self._detail(phase)
                 )
 
     def _detail(self, phase: PhaseTime) -> list[str]:
         status = self.run.status
-        told = phase is status.phases[-1] and phase.phase not in _FINAL and status.message
-        return [f": {status.message}"] if told else []
+        is_current = phase is status.phases[-1] and phase.phase not in _FINAL and status.message
+        return [f": {status.message}"] if is_current else []
 
     def _patiently(self, look: Callable[[], bool]) -> bool:
-        """Bear that cluster or store are away for a while."""
+        """Tolerate an unavailable cluster or store for a while."""
         try:
             complete = look()
         except (EnvironmentFault, TransientError) as error:
@@ -212,7 +213,7 @@ class Follower:
             if self._away_since is None:
                 self._away_since = now
                 self.session.output.note(
-                    Cell("warning: ", "yellow"), f"{error.message}; trying again for {PATIENCE.seconds}s"
+                    Cell("warning: ", "yellow"), f"{error.summary}; trying again for {PATIENCE.seconds}s"
                 )
             if now - self._away_since >= PATIENCE:
                 raise
@@ -222,15 +223,15 @@ class Follower:
 
     def _too_late(self) -> WaitTimeoutError:
         name, status = self.run.metadata.name, self.run.status
-        told = f" ({status.message})" if status.message else ""
+        message = f" ({status.message})" if status.message else ""
         return WaitTimeoutError(
-            f"ComponentRun `{name}` is not over yet: it is `{status.phase or 'Queued'}`{told}",
-            f"it goes on; `componentrun wait {name}` waits again, `componentrun cancel {name}` stops it",
+            f"ComponentRun `{name}` is not over yet: it is `{status.phase or 'Queued'}`{message}",
+            f"The run goes on. `componentrun wait {name}` waits again; `componentrun cancel {name}` stops it.",
         )
 
 
 def print_event(session: Session, event: EventRecord, *, run: bool = False) -> None:
-    """One event as a line; with its day and its run where events of several runs are shown."""
+    """Print an event as a line. `run`: with its day and run, for events of several runs."""
     style = {"warn": "yellow", "error": "red", "success": "green"}.get(event.type, "")
     lines = event.message.split("\n")
     session.output.line(
@@ -246,19 +247,24 @@ def print_event(session: Session, event: EventRecord, *, run: bool = False) -> N
 
 
 def print_outcome(session: Session, run: ComponentRun) -> None:
-    """How a run ended, on stderr: a sentence, then the tables that it wrote."""
+    """Print how a run ended on stderr: a sentence, then the tables that it wrote."""
     status, output = run.status, session.output
-    took = duration(status.start_time or run.metadata.creation_timestamp, status.completion_time, session.now())
-    why = f" ({status.reason})" if status.reason and status.reason != status.phase else ""
-    told = f": {status.message}" if status.message else ""
-    output.note(f"ComponentRun `{run.metadata.name}` ", styled(status.phase or "Queued"), f"{why} after {took}{told}")
+    elapsed = duration(status.start_time or run.metadata.creation_timestamp, status.completion_time, session.now())
+    cause = f" ({status.reason})" if status.reason and status.reason != status.phase else ""
+    message = without_advice(status.message or "", status.advice or "")
+    ending = f": {message}" if message else ""
+    output.note(
+        f"ComponentRun `{run.metadata.name}` ", styled(status.phase or "Queued"), f"{cause} after {elapsed}{ending}"
+    )
+    if status.advice:
+        output.note(Cell("hint: ", "cyan"), status.advice)
     for warning in status.warnings or ():
         output.note(Cell("warning: ", "yellow"), warning)
     for table in status.output_tables or ():
         output.note(f"  {table.table}: {count(table.rows, 'row')}, {size(table.bytes)}")
     if (files := status.output_files) is not None:
         output.note(f"  {count(files.count, 'file')}, {size(files.bytes)}")
-    # The message of a user error quotes the last words already.
+    # The message of a user error contains the last words.
     if status.last_words and status.phase == "Failed" and status.last_words.strip() not in (status.message or ""):
         output.note("last words:")
         for line in status.last_words.rstrip("\n").split("\n"):
@@ -271,11 +277,13 @@ def follow_or_leave(follower: Follower) -> ComponentRun:
         return follower.follow()
     except KeyboardInterrupt as error:
         session, name = follower.session, follower.run.metadata.name
-        there = f" --namespace {session.cluster.namespace}"
+        namespace = f" --namespace {session.cluster.namespace}"
         session.output.note()
         if is_over(follower.run):
             print_outcome(session, follower.run)
-            session.output.note(f"its last events had not arrived yet; `componentrun events {name}{there}` shows them")
+            session.output.note(
+                f"its last events had not arrived yet; `componentrun events {name}{namespace}` shows them"
+            )
             raise typer.Exit(EXIT_INTERRUPTED) from error
-        session.output.note(f"ComponentRun `{name}` goes on; `componentrun cancel {name}{there}` stops it")
+        session.output.note(f"ComponentRun `{name}` goes on; `componentrun cancel {name}{namespace}` stops it")
         raise typer.Exit(EXIT_INTERRUPTED) from error

@@ -21,32 +21,40 @@ _INTRODUCTION: Final = """\
 
 # Command line
 
-`componentrun` submits runs, follows them, and moves tables to and from Storage. It works with your own rights: cluster
-and namespace come from the kubeconfig (`KUBECONFIG`, the current context), as with `kubectl`; the keys to Storage from
-the Secret that the Storage object names.
+`componentrun` submits runs, follows them, and moves tables to and from Storage. It has your own rights: cluster and
+namespace come from the kubeconfig, as with `kubectl`; credentials of a Storage come from the Secret that it names.
 
-Data is printed on stdout, everything else on stderr. Colour and progress bars appear on terminals only; `NO_COLOR`
-turns colour off. Times of day are in UTC.
+Data is printed on stdout, everything else on stderr. An error has a line `error:` with what is wrong, and a line
+`hint:` with what to do. Colour and progress bars appear on terminals only. Times are in UTC.
+
+## Cluster and credentials
+
+Kubeconfigs are read as `kubectl` reads them: several files in `KUBECONFIG` are merged, and the first file that has an
+entry wins. Tokens, token files, client certificates, credential plugins (`exec`), HTTP proxies (`proxy-url`),
+`tls-server-name`, `insecure-skip-tls-verify` and impersonation (`as`) are supported. Basic authentication and
+`auth-provider`, which Kubernetes and `kubectl` have removed, are not. Without a kubeconfig, inside a pod, the service
+account is used ([decision 0069](../decisions/0069-one-kubernetes-client.md)).
 
 ## Exit codes
 
 | code | meaning |
 | --- | --- |
-| 0 | it worked; with `--wait`, `--follow` or `wait`: the run succeeded |
-| 1 | you can mend it: the command, the manifest, the configuration, or what the component said to its user |
-| 2 | anything else: the component broke, the platform or the network failed; also an unknown option |
-| 3 | `convert`: runs were made, and something of the export is not in them |
-| 124 | waiting took longer than `--wait-timeout`; the run goes on |
-| 130 | Ctrl-C; a run that was followed goes on |
+| 0 | success; with `--wait`, `--follow` or `wait`: the run succeeded |
+| 1 | an error that you can fix: in the command, the manifest or the configuration, or a user error of the component |
+| 2 | any other error: of the component, the platform or the network; also an unknown option |
+| 3 | `convert`: some parts of the export were not converted |
+| 124 | the wait took longer than `--wait-timeout`; the run goes on |
+| 130 | Ctrl-C; the run goes on |
 
 ## Variables
 
 | variable | meaning |
 | --- | --- |
-| `KUBECONFIG` | the kubeconfig; `~/.kube/config` where not set, the pod's service account inside a cluster |
-| `COMPONENTRUN_STORE_ENDPOINT` | URL of the object store as seen from here: the default of `--endpoint` |
-| `COMPONENTRUN_DEBUG` | `1`: show where an error comes from, as `--debug` does |
-| `NO_COLOR` | no colour, also on a terminal |
+| `KUBECONFIG` | kubeconfig files, separated by `:`. Defaults to `~/.kube/config` |
+| `COMPONENTRUN_STORE_ENDPOINT` | default of `--endpoint` |
+| `COMPONENTRUN_CATALOG_URI` | URL of the catalog, if it differs from the one in the Storage, as outside the cluster |
+| `COMPONENTRUN_DEBUG` | `1`: print tracebacks of errors, as `--debug` does |
+| `NO_COLOR` | turns off colour on terminals |
 """
 _HIDDEN: Final = frozenset({"help", "install_completion", "show_completion"})
 
@@ -54,7 +62,7 @@ _HIDDEN: Final = frozenset({"help", "install_completion", "show_completion"})
 def render() -> str:
     """The whole page."""
     root = get_command(app)
-    sections = [_INTRODUCTION, f"## Before every command\n\n{_options(root)}"]
+    sections = [_INTRODUCTION, f"## Options of all commands\n\n{_options(root)}"]
     for path, command in _commands(root, ("componentrun",)):
         sections.append(_section(path, command))
     return "\n".join(section.rstrip() + "\n" for section in sections if section)

@@ -1,28 +1,29 @@
-"""What one invocation works with: cluster, store, clock, output. Made late, so that `--help` loads no client."""
+"""What one invocation works with: cluster, store, clock, output. Created lazily, so that `--help` loads no client."""
 
 from __future__ import annotations
 
 import getpass
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from componentrun.cli.errors import BadRequestError, EnvironmentFault, NotFoundError
-from componentrun.cli.kubernetes.cluster import COMPONENTS, RUNS, STORAGES, Cluster, JsonObject
 from componentrun.cli.terminal.render import Output
 from componentrun.errors import ComponentRunError, UserError
+from componentrun.process.kubernetes.resources import COMPONENTS, RUNS, STORAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import typer
-
     from componentrun.api.common import ApiModel
     from componentrun.api.componentrun import ComponentRun
     from componentrun.api.storage import Storage
+    from componentrun.cli.kubernetes.cluster import Cluster, JsonObject
+    from componentrun.cli.storage.filestore import FileStore
     from componentrun.cli.storage.store import Store
+    from componentrun.cli.storage.tablestore import TableStore
     from componentrun.storage.events.retention import Retention
 
 __all__ = ["LATEST", "Makers", "Session", "parse_run"]
@@ -33,7 +34,7 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
 def _connect(context: str | None, namespace: str | None) -> Cluster:
-    from componentrun.cli.kubernetes.client import connect  # noqa: PLC0415 - the client takes half a second to load
+    from componentrun.cli.kubernetes.client import connect  # noqa: PLC0415 - few commands need it
 
     return connect(context, namespace)
 
@@ -50,7 +51,7 @@ def _now() -> datetime:
 
 @dataclass(frozen=True)
 class Makers:
-    """How the things of a session are made; tests put their own here."""
+    """Factories of a session's parts; tests replace them."""
 
     cluster: Callable[[str | None, str | None], Cluster] = _connect
     """From context and namespace."""
@@ -67,14 +68,16 @@ class Session:
     makers: Makers = field(default_factory=Makers)
     context: str | None = None
     namespace: str | None = None
+    storage: str | None = None
+    """Storage that an option names."""
+    endpoint: str | None = None
+    """URL of the object store that an option names."""
     output: Output = field(default_factory=Output)
     _cluster: Cluster | None = None
 
-    @classmethod
-    def of(cls, ctx: typer.Context, *, context: str | None, namespace: str | None) -> Session:
-        """The session of a command with what its options say."""
-        makers = ctx.find_object(Makers) or Makers()
-        return cls(makers, context, namespace)
+    def in_namespace(self, namespace: str | None) -> Session:
+        """The session with another namespace; None: the one of the context."""
+        return replace(self, namespace=namespace, _cluster=None)
 
     @property
     def cluster(self) -> Cluster:
@@ -84,11 +87,11 @@ class Session:
         return self._cluster
 
     def now(self) -> datetime:
-        """The time."""
+        """The current time."""
         return self.makers.now()
 
     def who(self) -> str:
-        """The person: as the cluster knows them, or as this machine does where the cluster won't tell."""
+        """Name of the user in the cluster, or on this machine if the cluster does not tell."""
         try:
             return self.cluster.who()
         except ComponentRunError:
@@ -101,7 +104,7 @@ class Session:
         if not _NAME.fullmatch(name):
             raise BadRequestError(
                 f"`{name}` is no name of a run: expected small letters, digits, `-` and `.`, or `{LATEST}`",
-                "`componentrun list -o name` prints the names",
+                "`componentrun list -o name` prints the names of the runs.",
             )
         return self.cluster.get(RUNS, name)
 
@@ -114,64 +117,84 @@ class Session:
         if not runs:
             raise NotFoundError(
                 f"there are no runs in namespace `{self.cluster.namespace}`, so none is `{LATEST}`",
-                "`componentrun submit` creates one; `--namespace` looks elsewhere",
+                "`componentrun submit` creates a run; `--namespace NAME` looks in another namespace.",
             )
         return max(runs, key=lambda run: (run["metadata"]["creationTimestamp"], run["metadata"]["name"]))
 
-    def store(self, name: str | None, endpoint: str | None) -> Store:
-        """A Storage by its name, or the namespace's default one."""
-        raw, _ = self._storage(name)
-        return self.makers.store(self.cluster, raw, endpoint)
+    def store(self, of_run: str | None = None) -> Store:
+        """The Storage that an option names, else that of a run, else the namespace's default one."""
+        raw, _ = self._storage(self.storage or of_run)
+        return self.makers.store(self.cluster, raw, self.endpoint)
 
-    def retention(self, name: str | None) -> Retention:
-        """How long events are kept in a Storage, as it and the Components of the namespace say.
+    def tables(self) -> TableStore:
+        """The tables of the Storage."""
+        return self.store().tables
+
+    def files(self) -> FileStore:
+        """The files of the Storage."""
+        return self.store().files
+
+    def retention(self) -> Retention:
+        """Retention of events in the Storage, as it and the Components of the namespace define it.
+
+        If several Storages of the namespace share a bucket and prefix, the longest period applies.
 
         Raises:
-            EnvironmentFault: a Component holds what this release does not understand.
+            EnvironmentFault: this release can't read a Component, or a Storage with the same bucket.
         """
         from pydantic import ValidationError  # noqa: PLC0415 - the models take a while to load
 
         from componentrun.api.component import Component  # noqa: PLC0415 - likewise
+        from componentrun.api.storage import Storage  # noqa: PLC0415 - likewise
         from componentrun.storage.events.retention import retention_of  # noqa: PLC0415 - likewise
 
-        _, storage = self._storage(name)
+        _, storage = self._storage(self.storage)
         try:
             components = [Component.model_validate(raw) for raw in self.cluster.list(COMPONENTS)]
         except ValidationError as error:
             raise EnvironmentFault(
                 f"a Component of namespace `{self.cluster.namespace}` is not understood: {error.errors()[0]['msg']}",
-                "use the release of `componentrun` that the operator has: `componentrun doctor` tells both",
+                "Use the release of `componentrun` that the operator has. `componentrun doctor` shows both.",
             ) from error
-        return retention_of(storage, components)
+        retention, place = retention_of(storage, components), _place(storage)
+        for raw in self.cluster.list(STORAGES):
+            if raw["spec"].get("bucket") == storage.spec.bucket and _place(other := _parsed(Storage, raw)) == place:
+                retention = retention.merged(retention_of(other, components))
+        return retention
 
     def _storage(self, name: str | None) -> tuple[JsonObject, Storage]:
         from componentrun.api.storage import Storage  # noqa: PLC0415 - the models take a while to load
         from componentrun.storage.store.resource import choose  # noqa: PLC0415 - likewise
 
-        found = {storage["metadata"]["name"]: storage for storage in self.cluster.list(STORAGES)}
+        storages = {storage["metadata"]["name"]: storage for storage in self.cluster.list(STORAGES)}
         models: dict[str, Storage] = {}
         faults: dict[str, EnvironmentFault] = {}
-        for title, storage in found.items():
+        for title, storage in storages.items():
             try:
                 models[title] = _parsed(Storage, storage)
             except EnvironmentFault as error:
                 faults[title] = error
         try:
-            chosen = choose(models.values(), name, self.cluster.namespace)
+            choice = choose(models.values(), name, self.cluster.namespace)
         except UserError:
-            # One that can't be read is told where it is meant, or may be.
+            # Report a Storage that can't be read only if it is the one that was asked for, or may be.
             for title, fault in faults.items():
                 if name in {None, title}:
                     raise fault from None
             raise
-        return found[chosen.metadata.name], chosen
+        return storages[choice.metadata.name], choice
+
+
+def _place(storage: Storage) -> tuple[str, str]:
+    """The bucket and prefix. Endpoints are not compared: several may lead to the same store."""
+    return storage.spec.bucket, storage.spec.prefix.strip("/")
 
 
 def parse_run(raw: JsonObject) -> ComponentRun:
-    """A run as the models know it.
+    """Parse a run.
 
     Raises:
-        EnvironmentFault: it holds what this release does not understand.
+        EnvironmentFault: this release can't read it.
     """
     from componentrun.api.componentrun import ComponentRun  # noqa: PLC0415 - the models take a while to load
 
@@ -189,7 +212,7 @@ def _parsed(kind: type[Model], raw: JsonObject) -> Model:
         raise EnvironmentFault(
             f"{kind.__name__} `{raw['metadata'].get('name')}` has a `{where}` that this release does not "
             f"understand: {first['msg']}",
-            "use the release of `componentrun` that the operator has: `componentrun doctor` tells both",
+            "Use the release of `componentrun` that the operator has. `componentrun doctor` shows both.",
         ) from error
 
 

@@ -7,4 +7,4 @@ from componentrun.process.ending import leave
 from componentrun.process.launch import launch
 
 if __name__ == "__main__":
-    leave(launch(settings.from_environment, app.collect))
+    leave(launch(settings.Settings, app.collect))

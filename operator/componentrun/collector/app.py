@@ -1,4 +1,4 @@
-"""The process: watches, workers, and an HTTP server for probes and metrics."""
+"""The collector's process: watches, workers, and an HTTP server for probes and metrics."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from componentrun.collector.metrics import Metrics
 from componentrun.collector.readers.node.servers import NodeLogs
 from componentrun.collector.runs.registry import PodTarget, Registry, RunTarget
 from componentrun.collector.runs.worker import Services
-from componentrun.process import nodelogs
 from componentrun.process.kubernetes.client import connect
 from componentrun.process.kubernetes.resources import PODS, RUNS
 from componentrun.process.kubernetes.watch import Watch
 from componentrun.process.launch import listen_to_signals
 from componentrun.process.serving.server import HealthServer
+from componentrun.wire import logserver
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,11 +31,11 @@ __all__ = ["collect"]
 
 log = logging.getLogger(__name__)
 
-_LAST_WORDS: Final = 20.0
-"""Seconds for all workers to write what they hold when the process is told to end."""
+_STOP_SECONDS: Final = 20.0
+"""Seconds after SIGTERM for all workers to write pending events."""
 
-_LAST_MARKS: Final = 3.0
-"""Seconds behind that to mark how far events were sent to others."""
+_MARK_SECONDS: Final = 3.0
+"""Seconds after that to record how far events were forwarded."""
 
 
 async def collect(chosen: Settings) -> None:
@@ -44,8 +44,8 @@ async def collect(chosen: Settings) -> None:
     Raises:
         PlatformError: no Kubernetes API server is known, or the port is taken.
     """
-    told_to_end = asyncio.Event()
-    listen_to_signals(told_to_end)
+    stop_requested = asyncio.Event()
+    listen_to_signals(stop_requested)
     metrics = Metrics()
     async with await connect(metrics) as kube, AsyncExitStack() as stack:
         metrics.observe_clock(kube.clock)
@@ -56,14 +56,13 @@ async def collect(chosen: Settings) -> None:
         stores = Stores(kube, metrics, forwarder)
         registry = Registry(Services(kube, stores, metrics, chosen, nodes))
         watches = _watches(kube, chosen, registry, nodes, metrics)
-        process = chosen.process
-        server = HealthServer(process.host, process.port, lambda: _unready(watches), metrics.render)
+        server = HealthServer(chosen.listen_address, chosen.port, lambda: _unready(watches), metrics.render)
         await server.start()
         tasks = [asyncio.create_task(watch.run()) for watch in watches]
-        tasks.append(asyncio.create_task(forwarder.run(stores, chosen.process.namespaces)))
-        log.info("collecting events of runs in %s", ", ".join(chosen.process.namespaces) or "all namespaces")
+        tasks.append(asyncio.create_task(forwarder.run(stores, chosen.namespaces)))
+        log.info("collecting events of runs in %s", ", ".join(chosen.namespaces) or "all namespaces")
         try:
-            await _until(told_to_end, tasks)
+            await _until(stop_requested, tasks)
         finally:
             for task in tasks:
                 task.cancel()
@@ -74,9 +73,9 @@ async def collect(chosen: Settings) -> None:
 def _watches(kube: Kube, chosen: Settings, registry: Registry, nodes: NodeLogs | None, metrics: Metrics) -> list[Watch]:
     made: list[Watch] = []
     if nodes is not None and chosen.node_logs is not None:
-        made.append(Watch(kube, PODS, chosen.node_logs.namespace, nodelogs.SELECTOR, nodes, metrics))
-    for namespace in chosen.process.namespaces or (None,):
-        # Pods first: a run that is told has its pods then, mostly.
+        made.append(Watch(kube, PODS, chosen.node_logs.namespace, logserver.SELECTOR, nodes, metrics))
+    for namespace in chosen.namespaces or (None,):
+        # Pods first, so that the pods of a run are mostly known when the run is seen.
         made += [
             Watch(kube, PODS, namespace, names.RUN_LABEL, PodTarget(registry), metrics),
             Watch(kube, RUNS, namespace, "", RunTarget(registry), metrics),
@@ -84,9 +83,9 @@ def _watches(kube: Kube, chosen: Settings, registry: Registry, nodes: NodeLogs |
     return made
 
 
-async def _until(told_to_end: asyncio.Event, tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Wait for the signal. A watch that ends has failed: its error ends the process, which is started again."""
-    signalled = asyncio.create_task(told_to_end.wait())
+async def _until(stop_requested: asyncio.Event, tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Wait for the signal. A watch that ends has failed; its error ends the process, and Kubernetes restarts it."""
+    signalled = asyncio.create_task(stop_requested.wait())
     done, _ = await asyncio.wait([signalled, *tasks], return_when=asyncio.FIRST_COMPLETED)
     signalled.cancel()
     for task in done - {signalled}:
@@ -95,15 +94,15 @@ async def _until(told_to_end: asyncio.Event, tasks: Sequence[asyncio.Task[None]]
 
 async def _end(registry: Registry, forwarder: Forwarder) -> None:
     try:
-        async with asyncio.timeout(_LAST_WORDS):
+        async with asyncio.timeout(_STOP_SECONDS):
             await registry.stop()
     except TimeoutError:
-        log.warning("not all segments could be written in time; their lines will be read again")
+        log.warning("some segments could not be written in time; the next collector reads their lines again")
     try:
-        async with asyncio.timeout(_LAST_MARKS):
+        async with asyncio.timeout(_MARK_SECONDS):
             await forwarder.stop()
     except TimeoutError:
-        log.warning("how far events were sent could not be marked in time; some will be sent again")
+        log.warning("how far events were forwarded could not be recorded in time; some will be sent again")
 
 
 def _unready(watches: Sequence[Watch]) -> str:

@@ -1,111 +1,105 @@
-"""What the collector is told: environment variables, read once, all wrong ones reported together."""
+"""Settings of the collector."""
 
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
+
+from pydantic import Field, field_validator
 
 from componentrun.collector.events.journal import Limits
 from componentrun.contract import EVENTS_WAIT_SECONDS
-from componentrun.process import nodelogs
-from componentrun.process.settings import DNS_LABEL, ProcessSettings, Reader, read_process, seconds, whole
+from componentrun.process.settings import Chart, DnsLabel, Expected, ProcessSettings, Seconds, conflict
+from componentrun.wire import logserver
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pydantic import ValidationInfo
 
-__all__ = ["NodeLogSettings", "Settings", "from_environment"]
+__all__ = ["NodeLogSettings", "Settings"]
 
 _MIB: Final = 2**20
 _DRAINED: Final = 0.75
-_READERS: Final = ("api", "node")
+_LIMITS: Final = Limits()
 
 
 @dataclass(frozen=True, slots=True)
 class NodeLogSettings:
-    """How the log servers of the nodes are reached."""
+    """How to connect to the log servers of the nodes."""
 
     namespace: str
-    """Where their pods are."""
-    token_file: str = nodelogs.TOKEN_FILE
-    authority_file: str = nodelogs.AUTHORITY_FILE
-    """Who signs their certificates."""
+    """Namespace of their pods."""
+    token_file: str = logserver.TOKEN_FILE
+    authority_file: str = logserver.AUTHORITY_FILE
+    """Certificates of the authority that signs theirs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(ProcessSettings):
     """All settings of the collector."""
 
-    process: ProcessSettings = field(default_factory=ProcessSettings)
-    """What every process is told."""
-    shard: int = 0
-    """Which part of the runs this process follows; from 0."""
-    shards: int = 1
-    """Into how many parts the runs are divided, by their uid."""
-    segment_seconds: float = 1.0
-    """The most that an event waits for its segment."""
-    events_wait: float = EVENTS_WAIT_SECONDS
-    """How long the operator keeps a finished pod for its lines to be read; seconds. Both are told the same."""
-    limits: Limits = field(default_factory=Limits)
-    """What a run's component may print."""
-    node_logs: NodeLogSettings | None = None
-    """Logs are read from the nodes' files; None: over the Kubernetes API."""
+    owner: ClassVar[str] = "the collector"
+    section: ClassVar[str] = "collector"
+
+    collector_shards: Annotated[int, Field(ge=1, le=1024), Chart("collector.shards")] = 1
+    """Number of collectors that share the runs, by their uid."""
+    collector_shard: Annotated[int, Field(ge=0, le=1023)] = 0
+    """Number of this collector among them, from 0."""
+    collector_segment_seconds: Annotated[Seconds, Field(ge=0.05, le=60), Chart("collector.segmentSeconds")] = 1
+    """Longest time from an event to the write of its segment."""
+    events_wait_seconds: Annotated[Seconds, Field(ge=0, le=7 * 86400), Chart("operator.limits.eventsWait")] = (
+        EVENTS_WAIT_SECONDS
+    )
+    """How long the operator keeps a finished pod until its lines have been read. The operator has the same setting."""
+    collector_run_events: Annotated[int, Field(ge=1, le=10**9), Chart("collector.runEvents")] = _LIMITS.events
+    """Events of one run; further lines are only counted."""
+    collector_run_mib: Annotated[int, Field(ge=1, le=2**20), Chart("collector.runMiB")] = _LIMITS.bytes // _MIB
+    """Size of one run's printed lines; further lines are only counted."""
+    collector_reader: Annotated[Literal["api", "node"], Chart("collector.reader")] = "api"
+    """How logs are read: over the Kubernetes API, or from the files of the nodes."""
+    collector_nodelogs_namespace: Annotated[DnsLabel | None, Expected("the name of a namespace")] = None
+    """Namespace of the log servers' pods; required by the reader `node`."""
+    collector_nodelogs_token_file: str = logserver.TOKEN_FILE
+    """Token that the log servers accept."""
+    collector_nodelogs_ca_file: str = logserver.AUTHORITY_FILE
+    """Certificates of the authority that signs those of the log servers."""
+
+    @property
+    def limits(self) -> Limits:
+        """What a run's component may print."""
+        return Limits(self.collector_run_events, self.collector_run_mib * _MIB)
+
+    @property
+    def node_logs(self) -> NodeLogSettings | None:
+        """How to connect to the log servers; None: logs are read over the Kubernetes API."""
+        if self.collector_nodelogs_namespace is None or self.collector_reader != "node":
+            return None
+        return NodeLogSettings(
+            self.collector_nodelogs_namespace, self.collector_nodelogs_token_file, self.collector_nodelogs_ca_file
+        )
 
     @property
     def drain_seconds(self) -> float:
-        """How long after a run's end a log is tried to be read to its end before its rest is given up with an event.
+        """How long after the end of a run its log is read before the rest is given up with an event.
 
-        Less than the operator waits, so that the event is there before the pod is deleted.
+        Shorter than the operator's wait, so that the event is written before the pod is deleted.
         """
-        return self.events_wait * _DRAINED
+        return self.events_wait_seconds * _DRAINED
 
     def is_ours(self, run_uid: str) -> bool:
         """Whether this process follows the run."""
-        return zlib.crc32(run_uid.encode()) % self.shards == self.shard
+        return zlib.crc32(run_uid.encode()) % self.collector_shards == self.collector_shard
 
+    @field_validator("collector_shard")
+    @classmethod
+    def _is_one_of_the_shards(cls, shard: int, info: ValidationInfo) -> int:
+        shards = info.data.get("collector_shards")
+        if shards is not None and shard >= shards:
+            raise conflict(f"less than COMPONENTRUN_COLLECTOR_SHARDS ({shards})")
+        return shard
 
-def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Read the settings.
-
-    Raises:
-        SettingsError: variables are wrong; each is named with its value and what was expected.
-    """
-    reader, default = Reader(environment, "collector"), Settings()
-    settings = Settings(
-        process=read_process(reader),
-        shard=reader.read("COLLECTOR_SHARD", whole(0, 1023), default.shard),
-        shards=reader.read("COLLECTOR_SHARDS", whole(1, 1024), default.shards),
-        segment_seconds=reader.read("COLLECTOR_SEGMENT_SECONDS", seconds(0.05, 60), default.segment_seconds),
-        events_wait=reader.read("EVENTS_WAIT_SECONDS", seconds(0, 7 * 86400), default.events_wait),
-        limits=Limits(
-            events=reader.read("COLLECTOR_RUN_EVENTS", whole(1, 10**9), default.limits.events),
-            bytes=reader.read("COLLECTOR_RUN_MIB", whole(1, 2**20), default.limits.bytes // _MIB) * _MIB,
-        ),
-        node_logs=_node_logs(reader),
-    )
-    if settings.shard >= settings.shards:
-        reader.wrong("COLLECTOR_SHARD", str(settings.shard), f"less than COLLECTOR_SHARDS ({settings.shards})")
-    reader.check()
-    return settings
-
-
-def _node_logs(reader: Reader) -> NodeLogSettings | None:
-    if reader.read("COLLECTOR_READER", _reader, _READERS[0]) != "node":
-        return None
-    return NodeLogSettings(
-        namespace=reader.read("COLLECTOR_NODELOGS_NAMESPACE", _namespace, None),
-        token_file=reader.read("COLLECTOR_NODELOGS_TOKEN_FILE", str, nodelogs.TOKEN_FILE),
-        authority_file=reader.read("COLLECTOR_NODELOGS_CA_FILE", str, nodelogs.AUTHORITY_FILE),
-    )
-
-
-def _reader(text: str) -> str:
-    if text not in _READERS:
-        raise ValueError("one of " + ", ".join(_READERS))
-    return text
-
-
-def _namespace(text: str) -> str:
-    if DNS_LABEL.fullmatch(text) is None:
-        raise ValueError("the name of a namespace")
-    return text
+    @field_validator("collector_nodelogs_namespace")
+    @classmethod
+    def _is_required_by_the_reader(cls, namespace: str | None, info: ValidationInfo) -> str | None:
+        if namespace is None and info.data.get("collector_reader") == "node":
+            raise conflict("the namespace of the log servers, as COMPONENTRUN_COLLECTOR_READER is `node`")
+        return namespace

@@ -1,19 +1,22 @@
-"""The operator: watches ComponentRuns and their pods, asks `componentrun.core` what to do, and does it.
+"""The operator: watches ComponentRuns and their pods, asks `componentrun.core` for decisions, and carries them out.
 
-What comes in: events of the Kubernetes API and the clock. What goes out: pods, Secrets, network
-policies, run statuses, published tables. What is done elsewhere: every decision (`componentrun.core`), everything about
-tables and capability URLs (`componentrun.storage`), the log lines (`componentrun.collector`).
+Input: events of the Kubernetes API, and time. Output: pods, Secrets, network policies, statuses and published tables.
+Decisions are made in `componentrun.core`. `componentrun.storage` reads and writes objects and signs URLs, and
+`componentrun.collector` stores log lines.
 
 Packages and modules, lowest first:
 
-    app             the parts of the operator; start, stop, readiness
+    app             builds the operator; start, stop, readiness
+    handlers        kopf's handlers: events of ComponentRuns, Components and Storages; kopfrunner runs kopf, and
+                    kopfstream drops events of other shards
     settings        environment variables
-    lease           which of several operators works; clockwatch: keeps its clock right while it is idle
-    watching        watches, listings, and the caches that they fill
-    work            which run is reconciled next
+    lease           leader election; leaseholders finds out who holds a Lease
+    clockwatch      keeps the clock correct while the operator is idle
+    watching        caches, watches of pods, full resync
+    work            work queue: which run is reconciled next
     reconcile       reconciles one run
-    storages        which Storage a run means, whether it can be used, requests to its loader
-    metrics, logs   what operators of the platform see of it
+    storages        which Storage a run uses, whether it can be used, requests to its loader
+    metrics, logs   metrics and log lines
 
-What every process has (probes, signals, the Kubernetes client) is in `componentrun.process`.
+What all processes share (probes, signals, the Kubernetes client) is in `componentrun.process`.
 """

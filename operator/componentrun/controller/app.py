@@ -1,7 +1,7 @@
-"""The operator as a whole: what is made of what, and the order of starting and stopping.
+"""The operator as a whole: builds its parts, starts them in order, and stops them in order.
 
-start   health server -> API server answers -> CRDs are served -> everything is listed -> workers -> watches
-stop    not ready -> workers finish what they hold -> watches end -> connections close
+start   health server -> API server responds -> CRDs are served -> first listing -> workers -> watches
+stop    not ready -> workers finish their runs -> watches end -> connections close
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import os
 import socket
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import componentrun
 from componentrun.api.common import API_VERSION, GROUP
 from componentrun.controller.clockwatch import ClockWatch
+from componentrun.controller.handlers import Context
+from componentrun.controller.kopfrunner import STOP_SECONDS, KopfRunner
 from componentrun.controller.lease import Lease
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.reconcile.policies import Policies, Resolver
@@ -30,19 +31,19 @@ from componentrun.controller.reconcile.statuswriter import StatusWriter
 from componentrun.controller.reconcile.unreadpods import UnreadPods
 from componentrun.controller.storages.cataloggate import CatalogGate
 from componentrun.controller.storages.catalogtables import CatalogTables
+from componentrun.controller.storages.checks import StorageChecks
 from componentrun.controller.storages.gate import StoreGate
 from componentrun.controller.storages.loaderclient import LoaderClient
 from componentrun.controller.storages.references import References
-from componentrun.controller.storages.scopes import Scopes, StorageWatch
+from componentrun.controller.storages.scopes import Scopes
 from componentrun.controller.storages.stores import Stores
 from componentrun.controller.watching.caches import Caches, Key, RunCache
-from componentrun.controller.watching.kopfwatch import STOP_SECONDS, KopfWatch, make_registry
-from componentrun.controller.watching.resync import Resync
-from componentrun.controller.watching.targets import make_watches
+from componentrun.controller.watching.podwatch import make_pod_watches
+from componentrun.controller.watching.resync import Relists, Resync
 from componentrun.controller.work.flows import Flows
 from componentrun.controller.work.queue import WorkQueue
 from componentrun.controller.work.workers import Workers
-from componentrun.process.fairqueue import Flow
+from componentrun.process.garbage import spare_present_objects
 from componentrun.process.kubernetes.client import Kube, connect
 from componentrun.process.kubernetes.errors import KubeError, NotFoundError, UnavailableError
 from componentrun.process.kubernetes.resources import COMPONENTS, RUNS, STORAGES
@@ -58,40 +59,36 @@ _log = logging.getLogger(__name__)
 
 _ASK_AGAIN_SECONDS: Final = 3.0
 _STOP_SECONDS: Final = 20.0
-"""For what the workers hold; less than the pod's own grace period of 30 s."""
-_STORAGE_WORKERS: Final = 32
-"""A store that does not answer holds one of them up for half a minute."""
+"""Time for the workers to finish; less than the pod's own grace period of 30 s."""
 _THREADS: Final = 512
-"""For calls that block: addresses of hosts, token services, trying what a store can do. Threads are made as needed. The
-default, four more than processors, would let a few stores or name servers that hang hold up everybody's."""
+"""Threads for blocking calls: name resolution, token services, probes of stores. They are created on demand. With the
+default, the number of processors plus four, a few unresponsive stores or name servers would block all others."""
 
 
 class Operator:
     """One operator process."""
 
     def __init__(self, settings: Settings, kube: Kube, metrics: Metrics, loader: LoaderClient) -> None:
-        """Everything is made here; nothing is started."""
+        """Build all parts, but start none."""
         self._settings = settings
         self._kube = kube
         self._metrics = metrics
-        self._caches = caches = Caches(RunCache(settings.name))
+        namespaces = settings.watched_namespaces
+        self._caches = caches = Caches(RunCache(settings.operator_name or ""), shard=settings.shard)
         flows, workers = Flows(caches.runs), settings.workers
         self._queue: WorkQueue[Key] = WorkQueue(observer=metrics.queue, flow_of=flows.of, workers=workers)
-        storages: WorkQueue[Key] = WorkQueue(flow_of=lambda key: Flow(key.namespace), workers=_STORAGE_WORKERS)
-        caches.storages.listen(storages.add)
-        self._queues = Queues(caches, self._look, settings.max_running)
-        self._unread = UnreadPods(self._look, settings.unread_pods)
+        self._queues = Queues(caches, self._look, settings.max_running or None)
+        self._unread = UnreadPods(self._look, settings.shard.share(settings.unread_pods))
         self._stopping = asyncio.Event()
         self._waiting_for = "the start"
-        self._watches = make_watches(kube, caches, self._queue, metrics, settings.process.namespaces)
-        self._resync = Resync(kube, caches, self._queue, metrics, settings.process.namespaces)
-        registry = partial(make_registry, caches, self._queue, metrics, kube)
-        self._kopf = KopfWatch(registry, settings.process.namespaces, self._resync, self._stopping)
+        self._watches = make_pod_watches(kube, caches, self._queue, metrics, namespaces)
+        self._resync = Resync(kube, caches, self._queue, metrics, namespaces)
+        self._relists = Relists()
         unique = uuid.uuid4().hex[:8]
         identity = f"{socket.gethostname()}-{os.getpid()}-{unique}"
         references, scopes = References(kube, caches), Scopes(kube.clock.now)
         stores = Stores(kube, references, metrics, settings.store_timeouts)
-        # As many as one namespace may have workers: none of its Storages could use more.
+        # One namespace gets at most half of the workers, so its Storages could not use more slots.
         slots = max(settings.workers // 2, 1)
         self._gate = gate = StoreGate(self._queue, caches, references, metrics, kube.clock.now, slots=slots)
         catalogs = CatalogTables(loader, CatalogGate(self._queue, kube.clock.now))
@@ -109,20 +106,23 @@ class Operator:
             self._unread,
             catalogs,
         )
-        self._storages = StorageWatch(kube, caches.storages, stores, scopes, storages, kube.clock.now, gate, catalogs)
+        self._checks = StorageChecks(kube, caches.storages, stores, scopes, kube.clock.now, gate, catalogs)
+        context = Context(kube, caches, self._queue, metrics, self._checks, self._relists)
+        self._kopf = KopfRunner(context, namespaces, self._stopping)
         self._workers = Workers(self._queue, self._reconciler, metrics, gate)
         self._lease: Lease | None = None
-        if settings.lease is not None:
-            pod = settings.lease.pod
-            self._lease = Lease(kube, settings.lease, pod.identity(unique) if pod is not None else identity)
+        if settings.leader_election is not None:
+            pod = settings.leader_election.pod
+            self._lease = Lease(kube, settings.leader_election, pod.identity(unique) if pod is not None else identity)
+        self._reconciler.active = self._lease is None
         self._leading: asyncio.Task[None] | None = None
-        self._health = HealthServer(settings.process.host, settings.process.port, self._unready, self._render)
+        self._health = HealthServer(settings.listen_address, settings.port, self._unready, self._render)
 
     async def run(self) -> None:
-        """Work until SIGTERM or SIGINT.
+        """Run until SIGTERM or SIGINT.
 
         Raises:
-            PlatformError: the operator can't work here at all.
+            PlatformError: the operator can't work in this environment.
         """
         listen_to_signals(self._stopping)
         await self._health.start()
@@ -146,31 +146,30 @@ class Operator:
         await self._wait_for_api()
         await self._wait_for_crds()
         await self._first_listing()
+        spare_present_objects()
         self._act(self._lease is None)
         self._workers.start()
         self._waiting_for = ""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._kopf.run(), name="watch")
+            group.create_task(self._kopf.run(), name="kopf")
             for watch in self._watches:
-                group.create_task(watch.run(), name="watch of runs or pods")
+                group.create_task(watch.run(), name="watch of pods")
             group.create_task(self._workers.watch(), name="watch the workers")
-            for number in range(_STORAGE_WORKERS):
-                group.create_task(self._storages.work(), name=f"storages {number}")
             if self._lease is not None:
                 self._leading = group.create_task(self._lead(self._lease), name="lease")
-            group.create_task(self._resync_now_and_then(), name="resync")
+            group.create_task(self._resync_regularly(), name="resync")
             group.create_task(ClockWatch(self._kube, self._caches.runs, self._look).run(), name="clock")
             group.create_task(self._list_those_refused(), name="listing of namespaces that were refused")
 
     async def _lead(self, lease: Lease) -> None:
-        """Stand by until the Lease is ours, then work while it is.
+        """Stand by until this operator holds the Lease, then work for as long as it does.
 
         Raises:
-            LostError: it is ours no more.
+            LostError: the Lease was lost.
         """
         await lease.acquire()
         self._act(True)
-        # Also runs that are known by their pods only: they were deleted while nobody acted.
+        # Include runs known only by their pods: they were deleted while no operator was active.
         for key in {*self._caches.runs.all_keys(), *self._caches.pods.all_keys()}:
             self._queue.add(key)
         try:
@@ -179,7 +178,7 @@ class Operator:
             self._act(False)
 
     async def _hand_over(self) -> None:
-        """Give the Lease back, if we hold it. No renewal may come behind that, so renewing ends before."""
+        """Release the Lease, if held. Renewals stop first, because a renewal after the release would take it again."""
         if self._lease is None or self._leading is None:
             return
         held = self._reconciler.active
@@ -189,9 +188,8 @@ class Operator:
             await self._lease.release()
 
     def _act(self, active: bool) -> None:  # noqa: FBT001 - a state, not a switch
-        self._reconciler.active = self._storages.active = active
-        if active:
-            self._storages.look_at_all()
+        self._reconciler.active = active
+        self._checks.activate(active)
         self._metrics.leads(active)
 
     async def _wait_for_api(self) -> None:
@@ -218,7 +216,7 @@ class Operator:
             await asyncio.sleep(_ASK_AGAIN_SECONDS)
 
     async def _served(self) -> set[str]:
-        """Names of the resources that are served in our version."""
+        """Names of the resources that the API server serves in this API version."""
         try:
             document = await self._kube.request("GET", f"/apis/{API_VERSION}")
         except NotFoundError:
@@ -238,7 +236,10 @@ class Operator:
                 await asyncio.sleep(_ASK_AGAIN_SECONDS)
             else:
                 break
-        where = ", ".join(self._settings.process.namespaces) or "all namespaces"
+        shard = self._settings.shard
+        where = ", ".join(self._settings.watched_namespaces) or "all namespaces"
+        if shard.count > 1:
+            where += f" that belong to shard {shard.number} of {shard.count}"
         _log.info(
             "componentrun %s watches %s in %s: %d runs, %d pods, %d Components, %d Storages",
             componentrun.__version__,
@@ -250,36 +251,41 @@ class Operator:
             len(self._caches.storages),
         )
 
-    async def _resync_now_and_then(self) -> None:
+    async def _resync_regularly(self) -> None:
+        """Resync at an interval, and after each listing by kopf, which does not report objects deleted before it."""
         while True:
-            await asyncio.sleep(self._settings.resync_seconds)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.resync_seconds):
+                    await self._relists.wait()
             try:
                 await self._resync.everything()
             except KubeError as error:
                 _log.warning("listing failed, again in %.0f s: %s", self._settings.resync_seconds, error.message)
 
     async def _list_those_refused(self) -> None:
-        """Rights in a namespace may come a moment later than the operator."""
+        """List the namespaces whose first listing was refused: permissions may be granted after the operator starts."""
         while self._caches.unlisted:
             await asyncio.sleep(_ASK_AGAIN_SECONDS)
-            with contextlib.suppress(KubeError):  # it is asked again
+            with contextlib.suppress(KubeError):  # retried later
                 await self._resync.late()
 
     def _unready(self) -> str:
         if self._waiting_for:
             return f"waiting for {self._waiting_for}"
-        if not self._kopf.working or not all(watch.synced for watch in self._watches):
+        if not self._kopf.is_running or not all(watch.synced for watch in self._watches):
             return "waiting for the watches"
         return "" if self._workers.running else "a worker ended"
 
     def _look(self, key: Key) -> None:
-        """Something has changed for a run: what it tried in vain before is tried again at once."""
+        """Reconcile a run at once, regardless of its backoff, because something has changed for it."""
         self._queue.forget(key)
         self._queue.add(key)
 
     def _render(self) -> bytes:
-        self._metrics.set_runs(self._caches.runs.by_phase)
-        self._metrics.set_waiting(self._queues.counts())
+        # The runs of a standby are those of its leader, and must not be counted twice.
+        is_active = self._reconciler.active
+        self._metrics.set_runs(self._caches.runs.by_phase if is_active else {})
+        self._metrics.set_waiting(self._queues.counts() if is_active else {})
         self._metrics.set_unsupported(len(self._caches.runs.unsupported))
         self._metrics.set_store_waiting(self._gate.waiting)
         oldest, now = self._unread.oldest, self._kube.clock.now()
@@ -288,7 +294,7 @@ class Operator:
 
 
 def _raise_first(error: BaseException | None) -> None:
-    """Raise what ended the operator, without the group that its tasks were in."""
+    """Raise the error that ended the operator, unwrapped from its task group."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if error is not None:
@@ -309,7 +315,7 @@ def _reconciler(
     unread: UnreadPods,
     catalogs: CatalogTables,
 ) -> Reconciler:
-    policies = Policies(kube, Resolver(), settings.dns_cidrs, settings.ip_versions)
+    policies = Policies(kube, Resolver(), settings.dns_cidrs, frozenset(settings.ip_versions))
     start = StartSettings(settings.agent_image, settings.pod, settings.limits)
     return Reconciler(
         kube,
@@ -326,8 +332,8 @@ def _reconciler(
 
 
 async def run(settings: Settings) -> None:
-    """Connect and work until a signal comes."""
-    metrics = Metrics()
+    """Connect, then run until a signal arrives."""
+    metrics = Metrics(settings.shard)
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="blocking"))
     async with await connect(metrics) as kube, LoaderClient(settings.loader) as loader:
         metrics.observe_clock(kube.clock)

@@ -1,7 +1,7 @@
-"""Keeps the operator's estimate of the time up to date, also while it has nothing else to ask the API server.
+"""Keeps the operator's estimate of the API server's time up to date while it sends no other requests.
 
-When to look at a run again is planned in seconds from now. So after a correction of the clock, every run that has not
-ended is looked at once more: the timeout of one that runs may be over.
+Reconciles are scheduled relative to the current time. So after a correction of the clock, every run that has not
+ended is reconciled: a run may have exceeded its timeout.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ __all__ = ["ClockWatch"]
 _log = logging.getLogger(__name__)
 
 _PERIOD_SECONDS: Final = SETTLING / 2
-"""Between two requests: two of them settle the first estimate, and later ones let it follow the servers' clocks."""
+"""Seconds between requests: the first two settle the estimate, later ones correct it."""
 
 
 class ClockWatch:
-    """Asks the API server for its time."""
+    """Requests the API server's time at an interval."""
 
     def __init__(self, kube: Kube, runs: RunCache, look: Callable[[Key], object]) -> None:
-        """`look` is called with each run that is to be looked at again."""
+        """`look` is called with each run to reconcile."""
         self._kube = kube
         self._runs = runs
         self._look = look
 
     async def run(self) -> None:
-        """Ask for as long as nobody cancels it."""
+        """Send requests until cancelled."""
         ahead = self._kube.clock.ahead
         while True:
             await asyncio.sleep(_PERIOD_SECONDS)
@@ -47,7 +47,7 @@ class ClockWatch:
                 self._look_again()
 
     async def _ask(self) -> None:
-        """Any answer tells the time."""
+        """Send a request; the `Date` header of any response contains the time."""
         try:
             await self._kube.request("GET", "/version")
         except KubeError as error:

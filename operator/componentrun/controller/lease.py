@@ -1,11 +1,14 @@
-"""Which of several operators works: the holder of a Lease, as `leader-election` of client-go has it.
+"""Leader election by a Lease, like `leaderelection` of client-go.
 
-The others stand by. One of them takes the Lease when its record has not changed for its whole duration on the
-candidate's own clock, as when the holder's node is lost. It does not wait for that if the process of the holder has
-certainly ended: its pod is deleted, or its container has ended (`core.lease.holder`).
+Standby candidates poll the Lease. One of them takes it if its record has not changed for the whole duration, measured
+with the candidate's own clock; that happens when the holder's node is lost. It takes the Lease at once if the holder's
+process has certainly ended, because its pod was deleted or its container has ended (`core.lease.holder`).
 
-Two processes that both believe that they hold the Lease do no harm: every write names the version that it was decided
-on, and the loader publishes a run once. The Lease only saves doing the same work twice.
+Two processes that both believe that they hold the Lease do no harm: every write contains the version that it is based
+on, and the loader publishes a run only once. The Lease only avoids duplicate work.
+
+With several shards, each has its own Lease. A candidate takes no Lease while one of another number of shards is held
+(`core.lease.shard`): that operator still owns some of the same namespaces.
 
 Clocks of different machines are never compared.
 """
@@ -17,85 +20,107 @@ import logging
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
-from componentrun.core.lease.holder import HolderPod, has_ended
+from componentrun.controller.leaseholders import DEFAULT_SECONDS, LeaseHolders
+from componentrun.core.lease.shard import WHOLE, Shard
 from componentrun.errors import PlatformError
-from componentrun.process.kubernetes.errors import AlreadyExistsError, ConflictError, KubeError, NotFoundError
-from componentrun.process.kubernetes.resources import LEASES, PODS
+from componentrun.process.kubernetes.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    KubeError,
+    NotFoundError,
+    UnavailableError,
+)
+from componentrun.process.kubernetes.resources import LEASES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from componentrun.core.lease.holder import HolderPod
     from componentrun.process.kubernetes.client import Kube
 
 __all__ = ["DEFAULT_SECONDS", "Lease", "LeaseSettings", "LostError"]
 
 _log = logging.getLogger(__name__)
 
-DEFAULT_SECONDS: Final = 10.0
-"""With two looks of those that wait, less than the 15 s within which one of them is to go on if nobody can say whether
-the holder has ended."""
 _LOOK_SECONDS: Final = 1.0
 _LOOKS: Final = 3
-"""How often the Lease is read before a look is given up, where each write conflicts."""
+"""Maximum attempts to read and write the Lease if writes conflict."""
 _TIME: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 class LostError(PlatformError):
-    """The Lease could not be renewed in time; another one may hold it now."""
+    """The Lease could not be renewed in time; another candidate may hold it now."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseSettings:
-    """Which Lease, and for how long."""
+    """Settings of leader election."""
 
     namespace: str
-    name: str
+    base: str
+    """The part that the names of the Leases of all shards begin with; the whole name if there is one shard."""
     seconds: float = DEFAULT_SECONDS
-    """How long the others wait after the last renewal."""
+    """Seconds that other candidates wait after the last renewal."""
     pod: HolderPod | None = None
-    """The pod of this candidate, in the Lease's namespace; None if it is not known, so that the others always wait."""
+    """The pod of this candidate, in the Lease's namespace. If None, the others always wait."""
+    shard: Shard = WHOLE
+
+    @property
+    def name(self) -> str:
+        """Name of the Lease."""
+        return self.shard.lease_name(self.base)
 
     @property
     def renew_every(self) -> float:
-        """Pause between renewals."""
+        """Seconds between renewals."""
         return self.seconds / 6
 
     @property
     def look_every(self) -> float:
-        """Pause between looks of those that wait: what is given back is taken within it."""
+        """Seconds between polls of a standby; a released Lease is taken within this time."""
         return min(_LOOK_SECONDS, self.renew_every)
 
     @property
     def give_up_after(self) -> float:
-        """How long renewals may fail before the holder stops: well before the others begin."""
+        """Seconds for which renewals may fail before the holder stops, well before others take over."""
         return self.seconds * 2 / 3
 
 
 class Lease:
-    """One candidate."""
+    """One candidate of the leader election."""
 
     def __init__(
-        self, kube: Kube, settings: LeaseSettings, identity: str, clock: Callable[[], float] = time.monotonic
+        self,
+        kube: Kube,
+        settings: LeaseSettings,
+        identity: str,
+        clock: Callable[[], float] = time.monotonic,
+        random: Random | None = None,
     ) -> None:
-        """`identity` tells candidates apart, also across restarts; it may name the pod (`HolderPod.identity`)."""
+        """`identity` is unique for each candidate and start; it may name the pod (`HolderPod.identity`)."""
         self._kube = kube
         self._settings = settings
         self._identity = identity
         self._clock = clock
-        self._seen: tuple[object, ...] = ()
-        self._seen_at = float("-inf")
+        self._random = random or Random()  # noqa: S311 - no secret
+        self._holders = LeaseHolders(kube, settings.namespace, identity, clock)
         self._renewed_at = float("-inf")
-        """When the last renewal was sent; others may count from then, however late its answer comes."""
+        """When the last successful renewal was sent. Others may count from then, however late its response arrives."""
 
     async def acquire(self) -> None:
-        """Return when we hold the Lease; ask again and again until then."""
-        told = ""
+        """Poll until this candidate holds the Lease, and nobody holds one of another number of shards."""
+        logged = ""
         while True:
             asked_at = self._clock()
             try:
                 holder = await self.try_once()
+                if holder == self._identity and (other := await self._of_another_division()):
+                    # Both were free when both candidates looked. One of them finds both free at its next look.
+                    await self.release()
+                    holder = other
             except KubeError as error:
                 _log.warning("asking for the lease failed: %s", error.message)
                 holder = None
@@ -103,16 +128,16 @@ class Lease:
                 self._renewed_at = asked_at
                 _log.info("holds the lease %s/%s", self._settings.namespace, self._settings.name)
                 return
-            if holder and holder != told:
-                _log.info("stands by: %s holds the lease %s", holder, self._settings.name)
-                told = holder
-            await asyncio.sleep(self._settings.look_every)
+            if holder and holder != logged:
+                _log.info("on standby for lease %s, waiting for %s", self._settings.name, holder)
+                logged = holder
+            await asyncio.sleep(self._settings.look_every * self._random.uniform(0.8, 1.0))
 
     async def hold(self) -> None:
-        """Renew the Lease that was acquired, for as long as that works.
+        """Renew the acquired Lease until that fails.
 
         Raises:
-            LostError: it could not be renewed in time, or somebody else has it.
+            LostError: the Lease could not be renewed in time, or another candidate holds it.
         """
         while True:
             await asyncio.sleep(self._settings.renew_every)
@@ -124,18 +149,18 @@ class Lease:
             except (KubeError, TimeoutError) as error:
                 _log.warning("renewing the lease failed: %s", error)
                 if self._clock() - self._renewed_at >= self._settings.give_up_after:
-                    raise LostError("the lease could not be renewed in time; the operator starts again") from error
+                    raise LostError("the lease could not be renewed in time; the operator restarts") from error
                 continue
             if holder != self._identity:
-                raise LostError(f"the lease is held by {holder} now; the operator starts again")
+                raise LostError(f"the lease is held by {holder} now; the operator restarts")
             self._renewed_at = asked_at
 
     async def release(self) -> None:
-        """Give the Lease back, so that another one need not wait. Only for a holder whose work is done."""
+        """Release the Lease, so that other candidates need not wait. Call it only after all work has ended."""
         try:
             for _ in range(_LOOKS):
                 there = await self._read()
-                if there["spec"].get("holderIdentity") != self._identity:
+                if there is None or (there.get("spec") or {}).get("holderIdentity") != self._identity:
                     return
                 if await self._write(there, {"holderIdentity": "", "leaseDurationSeconds": 1}):
                     return
@@ -143,61 +168,41 @@ class Lease:
             _log.info("the lease was not given back: %s; it runs out by itself", error.message)
 
     async def try_once(self) -> str:
-        """Take the Lease or renew it where that is allowed; who holds it then, empty where nobody does.
+        """Take or renew the Lease if allowed. Returns the holder, which may hold a Lease of another number of shards.
 
-        A write that conflicts says only that the Lease has changed: by somebody who edited its labels, or by this very
-        write, whose answer was lost and which the client repeated. So the Lease is read again, and says who holds it.
+        A conflict only means that the Lease has changed: its labels may have been edited, or the response to this write
+        was lost and the client repeated it. So the Lease is read again to find its holder, and likewise if no response
+        to the write arrived.
 
         Raises:
-            KubeError: the API server refused or is away, or the Lease changes all the time.
+            KubeError: the API server refused or does not respond, or the Lease keeps changing.
         """
+        claimed = ""
         for _ in range(_LOOKS):
-            try:
-                there = await self._read()
-            except NotFoundError:
+            there = await self._read()
+            holder = "" if there is None else await self._holders.of(there)
+            if holder not in {"", self._identity}:
+                return holder
+            if not holder and (other := await self._of_another_division()):
+                return other
+            if there is None:
                 if await self._create():
                     return self._identity
                 continue
-            holder = self._holder(there)
-            if holder not in {"", self._identity} and not await self._has_ended(holder, there["spec"]):
+            spec = there.get("spec") or {}
+            if holder and claimed and spec.get("renewTime") == claimed:
                 return holder
-            if await self._write(there, self._claim(there["spec"])):
+            claim = self._claim(spec)
+            claimed = claim["renewTime"]
+            if await self._write(there, claim):
                 return self._identity
         raise ConflictError(f"the lease {self._settings.name} was changed by others {_LOOKS} times in a row")
 
-    def _holder(self, there: dict[str, Any]) -> str:
-        """Who holds the Lease that was read; empty where it was given back, or not renewed for its duration."""
-        spec = there.setdefault("spec", {})
-        holder = str(spec.get("holderIdentity") or "")
-        record = (holder, spec.get("renewTime"), spec.get("leaseTransitions"))
-        if record != self._seen:
-            self._seen, self._seen_at = record, self._clock()
-        duration = float(spec.get("leaseDurationSeconds") or self._settings.seconds)
-        return holder if holder == self._identity or self._clock() - self._seen_at < duration else ""
-
-    async def _has_ended(self, holder: str, spec: dict[str, Any]) -> bool:
-        """Whether another candidate's process has certainly ended; if nothing can be found out, it has not."""
-        pod = HolderPod.of(holder)
-        if pod is None:
-            return False
-        if pod == HolderPod.of(self._identity):
-            # A container runs one process, so ours took the place of the holder's.
-            _log.info("takes the lease over: its holder was the process before this one in the same container")
-            return True
-        try:
-            found: dict[str, Any] | None = await self._kube.get(PODS, self._settings.namespace, pod.name)
-        except NotFoundError:
-            found = None
-        except KubeError as error:
-            _log.warning("can't look up the pod of the lease's holder, so its lease has to run out: %s", error.message)
-            return False
-        if not has_ended(pod, str(spec.get("acquireTime") or ""), found):
-            return False
-        _log.info("takes the lease over: pod %s, its holder's, %s", pod.name, "has ended" if found else "is deleted")
-        return True
+    async def _of_another_division(self) -> str:
+        return await self._holders.of_another_division(self._settings.base, self._settings.shard)
 
     def _claim(self, spec: dict[str, Any]) -> dict[str, Any]:
-        """What to write to hold the Lease from now on."""
+        """The spec that makes this candidate the holder."""
         change: dict[str, Any] = {"holderIdentity": self._identity, "renewTime": _now()}
         if spec.get("holderIdentity") != self._identity:
             transitions = int(spec.get("leaseTransitions") or 0) + 1
@@ -206,7 +211,7 @@ class Lease:
         return change
 
     async def _create(self) -> bool:
-        """Whether it was created; if not, it exists by now."""
+        """Create the Lease. Returns False if it exists already."""
         body = {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
@@ -225,16 +230,24 @@ class Lease:
             return False
         return True
 
-    async def _read(self) -> dict[str, Any]:
-        return await self._kube.get(LEASES, self._settings.namespace, self._settings.name)
+    async def _read(self) -> dict[str, Any] | None:
+        """The Lease; None if there is none yet."""
+        try:
+            return await self._kube.get(LEASES, self._settings.namespace, self._settings.name)
+        except NotFoundError:
+            return None
 
     async def _write(self, there: dict[str, Any], spec: dict[str, Any]) -> bool:
-        """Whether it was written; if not, the Lease has changed since it was read."""
+        """Write the Lease. Returns False if it has changed since it was read, or if that is unknown."""
         version = there["metadata"]["resourceVersion"]
         body = {"metadata": {"resourceVersion": version}, "spec": spec}
         try:
             await self._kube.patch(LEASES, self._settings.namespace, self._settings.name, body)
         except ConflictError:
+            return False
+        except UnavailableError as error:
+            if not error.may_be_done:
+                raise
             return False
         return True
 

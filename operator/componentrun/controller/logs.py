@@ -1,4 +1,4 @@
-"""The operator's log lines are those of any process (`componentrun.process.logs`), but for what kopf says."""
+"""Log lines in the format of all processes (`componentrun.process.logs`), with fewer repeated errors of kopf."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["set_up"]
 
 
 class _OneOutageOneLine(logging.Filter):
-    """kopf tells of every try of every watch as an error; one line in a while says as much."""
+    """kopf logs each attempt of a failed request as an error. This filter passes one such line every 10 s."""
 
     _every_seconds: Final = 10.0
 
     def __init__(self) -> None:
-        """Nothing was told yet."""
+        """Let the first line pass."""
         super().__init__()
         self._told_at = float("-inf")
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let a line pass, as a warning in our words; the standard library calls this."""
+        """Whether to log a record, which is rewritten as a warning. Called by the standard library."""
         if not str(record.msg).startswith("Request attempt #"):
             return True
         if record.created - self._told_at < self._every_seconds:
@@ -37,5 +37,5 @@ class _OneOutageOneLine(logging.Filter):
 
 
 def set_up(level: LogLevel, form: LogFormat) -> None:
-    """Send all log lines to stderr in this form."""
+    """Write all log lines to stderr in this format."""
     logs.set_up(level, form, [_OneOutageOneLine()])

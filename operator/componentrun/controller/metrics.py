@@ -1,7 +1,7 @@
-"""Numbers for Prometheus, besides those of any process (`componentrun.process.serving.metrics`).
+"""Prometheus metrics of the operator, in addition to those of all processes (`componentrun.process.serving.metrics`).
 
-The names that controllers share (`workqueue_*`, `controller_runtime_*`) are the ones that dashboards made for
-controller-runtime know. No label holds the name of a run.
+Names that controllers share (`workqueue_*`, `controller_runtime_*`) are those of controller-runtime, so its dashboards
+work. No label contains the name of a run.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final, get_args
 from prometheus_client import Counter, Gauge, Histogram
 
 from componentrun.api.componentrun import Phase, WaitingFor
-from componentrun.core.lifecycle.ending import EVENTS_GIVEN_UP
-from componentrun.errors import RETRIED_BEFORE_START, RETRIED_IF_NAMED
+from componentrun.core.lease.shard import WHOLE, Shard
+from componentrun.core.lifecycle.delivery import EVENTS_GIVEN_UP
 from componentrun.process.serving.metrics import QUICK, ProcessMetrics
+from componentrun.reasons import RETRIED_BEFORE_START, RETRIED_IF_NAMED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,16 +26,16 @@ __all__ = ["CONTROLLER", "Metrics", "QueueMetrics"]
 CONTROLLER: Final = "componentrun"
 
 _MOST_COMPONENTS: Final = 200
-"""Different values of the label `component`; what comes later is counted as `other`."""
+"""Maximum number of values of the label `component`; further ones are counted as `other`."""
 _OTHER: Final = "other"
 _LONG: Final = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
 _PHASES: Final = get_args(Phase)
 _CAUSES: Final[tuple[WaitingFor, ...]] = ("ConcurrencyGroup", "MaxRunning", "ResourceQuota")
-"""What the operator itself makes runs wait for."""
+"""What runs in the admission queue wait for."""
 
 
 class QueueMetrics:
-    """What the work queue tells; see `controller.work.queue.QueueObserver`."""
+    """Metrics of the work queue; see `controller.work.queue.QueueObserver`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         """Define them in `registry`."""
@@ -52,36 +53,36 @@ class QueueMetrics:
         ).labels(CONTROLLER)
 
     def added(self) -> None:
-        """A key was put in."""
+        """Count a key that was added."""
         self._adds.inc()
 
     def depth(self, waiting: int) -> None:
-        """So many keys wait."""
+        """Set the number of waiting keys."""
         self._depth.set(waiting)
 
     def taken(self, waited: float) -> None:
-        """A key was taken."""
+        """Record how long a key that was taken has waited, in seconds."""
         self._waited.observe(waited)
 
     def done(self, worked: float) -> None:
-        """Work on a key ended."""
+        """Record how long the processing of a key took, in seconds."""
         self._worked.observe(worked)
 
     def retried(self) -> None:
-        """A key will come again."""
+        """Count a key that failed and will be retried."""
         self._retries.inc()
 
 
 class Metrics(ProcessMetrics):
     """All metrics of one operator, in a registry of its own."""
 
-    def __init__(self) -> None:
-        """Define them all."""
+    def __init__(self, shard: Shard = WHOLE) -> None:
+        """Define them all, for this shard."""
         super().__init__()
         self.queue = QueueMetrics(self.registry)
         self._components: set[str] = set()
         self._define_runs()
-        self._define_machinery()
+        self._define_machinery(shard)
 
     def _define_runs(self) -> None:
         registry = self.registry
@@ -116,7 +117,7 @@ class Metrics(ProcessMetrics):
             ("reason",),
             registry=registry,
         )
-        # A counter that appears with its first value has no rate before the second.
+        # A counter that appears with its first value has no rate until its second value.
         for reason in EVENTS_GIVEN_UP:
             self._deleted_unread.labels(reason)
         for reason in sorted(RETRIED_BEFORE_START | RETRIED_IF_NAMED):
@@ -128,7 +129,7 @@ class Metrics(ProcessMetrics):
         self.set_runs({})
         self.set_waiting({})
 
-    def _define_machinery(self) -> None:
+    def _define_machinery(self, shard: Shard) -> None:
         registry = self.registry
         self._reconciles = Counter(
             "controller_runtime_reconcile", "Reconciliations", ("controller", "result"), registry=registry
@@ -145,7 +146,10 @@ class Metrics(ProcessMetrics):
             "Whether this operator works; 0: it stands by",
             ("name",),
             registry=registry,
-        ).labels(CONTROLLER)
+        ).labels(shard.lease_name(CONTROLLER))
+        Gauge(
+            "componentrun_operator_shards", "Operators that divide the namespaces, without standbys", registry=registry
+        ).set(shard.count)
         self._missed = Counter(
             "componentrun_watch_missed", "Changes that only a listing found", ("resource",), registry=registry
         )
@@ -161,7 +165,7 @@ class Metrics(ProcessMetrics):
         )
 
     def set_runs(self, by_phase: Mapping[str, int]) -> None:
-        """How many runs there are in each phase, now."""
+        """Set the number of runs in each phase."""
         for phase in _PHASES:
             self._runs.labels(phase).set(by_phase.get(phase, 0))
 
@@ -170,7 +174,7 @@ class Metrics(ProcessMetrics):
         self._unsupported.set(runs)
 
     def set_waiting(self, by_cause: Mapping[WaitingFor, int]) -> None:
-        """How many runs wait for what, now."""
+        """Set the number of waiting runs by what they wait for."""
         for cause in _CAUSES:
             self._waiting.labels(cause).set(by_cause.get(cause, 0))
 
@@ -180,38 +184,38 @@ class Metrics(ProcessMetrics):
         self._unread_age.set(oldest_seconds)
 
     def events_given_up(self, reason: str) -> None:
-        """Count a run whose last events are not waited for any longer."""
+        """Count a run whose last events the operator no longer waits for."""
         self._deleted_unread.labels(reason).inc()
 
     def run_started(self, waited: float) -> None:
-        """A run's first attempt began so many seconds after the run was created."""
+        """Record the seconds between a run's creation and its first attempt."""
         self._queue_wait.observe(waited)
 
     def run_ended(self, reason: str, component: str, seconds: float) -> None:
-        """A run's final status was written."""
+        """Record that a run's final status was written."""
         self._results.labels(reason, self._component(component)).inc()
         self._durations.observe(seconds)
 
     def retried(self, reason: str) -> None:
-        """An attempt has ended, and another one follows."""
+        """Count an attempt that is followed by another one."""
         self._retries.labels(reason).inc()
 
     def phases_ended(self, durations: Iterable[tuple[str, float]]) -> None:
-        """Phases that a status write closed, with their seconds."""
+        """Record phases that a status write ended, with their durations in seconds."""
         for phase, seconds in durations:
             self._phases.labels(phase).observe(seconds)
 
     def reconciled(self, result: str, seconds: float) -> None:
-        """A reconciliation ended: `success`, `requeue`, `requeue_after` or `error`."""
+        """Record the result of a reconcile: `success`, `requeue`, `requeue_after` or `error`."""
         self._reconciles.labels(CONTROLLER, result).inc()
         self._reconcile_time.observe(seconds)
 
     def panicked(self) -> None:
-        """A reconciliation ended with an exception that nobody expected."""
+        """Count a reconcile that ended with an unexpected exception."""
         self._panics.inc()
 
     def leads(self, leads: bool) -> None:  # noqa: FBT001 - a state, not a switch
-        """Whether this operator works, or stands by."""
+        """Set whether this operator is the leader."""
         self._leader.set(int(leads))
 
     def storage_responds(self, namespace: str, storage: str, *, responds: bool) -> None:
@@ -226,11 +230,11 @@ class Metrics(ProcessMetrics):
         self._store_waiting.set(count)
 
     def watch_event(self, resource: str) -> None:
-        """An event arrived."""
+        """Count an event."""
         self._watch_events.labels(resource).inc()
 
     def watch_missed(self, resource: str, count: int) -> None:
-        """A listing found changes that no event had told."""
+        """Count changes that a listing found and that no event had reported."""
         self._missed.labels(resource).inc(count)
 
     def _component(self, name: str) -> str:

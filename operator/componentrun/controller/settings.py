@@ -1,182 +1,60 @@
-"""What the operator is told: environment variables, read once, all wrong ones reported together."""
+"""Settings of the operator."""
 
 from __future__ import annotations
 
-import ipaddress
-import re
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+
+from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
 from componentrun.api.common import quantity_value
 from componentrun.controller.lease import DEFAULT_SECONDS, LeaseSettings
 from componentrun.controller.reconcile.unreadpods import DEFAULT_MOST
 from componentrun.core.lease.holder import HolderPod
-from componentrun.core.lifecycle.observed import Limits
-from componentrun.core.pod.networkpolicy import IPV4_ONLY
+from componentrun.core.lease.shard import Shard
+from componentrun.core.limits import Limits
 from componentrun.core.pod.settings import PodSettings
-from componentrun.process.settings import DNS_LABEL, ProcessSettings, Reader, read_process, seconds, whole, words
+from componentrun.process.settings import (
+    DNS_LABEL,
+    Chart,
+    Cidr,
+    DnsLabel,
+    Expected,
+    ProcessSettings,
+    Seconds,
+    Words,
+    conflict,
+)
 from componentrun.storage.store.settings import StoreTimeouts
 from componentrun.wire import loaderaccess
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pydantic import ValidationInfo
 
-__all__ = ["LoaderSettings", "Settings", "from_environment"]
+__all__ = ["MOST_SHARDS", "OPERATOR_TIMEOUTS", "LoaderSettings", "Settings"]
 
-_MAX_WORKERS: Final = 512
-_MAX_RUNNING: Final = 100_000
-_MAX_UPLOAD_SECONDS: Final = 24 * 3600
-_MAX_LIMIT_SECONDS: Final = 7 * 24 * 3600
-
-_MAX_STORE_SECONDS: Final = 600
-_HTTPS: Final = re.compile(r"https://[^/\s@]+/?")
-OPERATOR_TIMEOUTS: Final = StoreTimeouts(connect=3.0, response=10.0, request=60.0)
-"""The operator reads and writes small objects only: a store that needs longer for one does not respond."""
+_DAY: Final = 24 * 3600
+MOST_SHARDS: Final = 64
+"""Each shard receives the events of all namespaces, so more of them gain nothing (docs/scaling.md)."""
 _WHOLE_REQUEST: Final = 6
-"""Times the response timeout is what a whole request may take: a plan of some MiB arrives in pieces."""
+"""Maximum duration of a whole request, as a multiple of the response timeout: a plan of some MiB arrives in pieces."""
+OPERATOR_TIMEOUTS: Final = StoreTimeouts(connect=3.0, response=10.0, request=60.0)
+"""The operator reads and writes only small objects. A store that needs longer counts as not responding."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoaderSettings:
-    """How the loader is reached."""
+    """How to connect to the loader."""
 
     url: str
-    """Without a path: `https://componentrun-loader.componentrun-system.svc:8443`."""
+    """URL without a path: `https://componentrun-loader.componentrun-system.svc:8443`."""
     token_file: str = loaderaccess.TOKEN_FILE
     authority_file: str = loaderaccess.AUTHORITY_FILE
-    """Who signs its certificate."""
+    """File with the certificates of the authority that signs the loader's certificate."""
     load_seconds: float = 1800
-    """How long a load may take, with the time that it waits for its turn."""
+    """Timeout of a load in seconds, including the time that it waits for its turn."""
     answer_seconds: float = 120
-    """The same for all other requests."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """All settings of the operator."""
-
-    agent_image: str
-    """Image of stage-in and stage-out, with tag or digest."""
-    process: ProcessSettings = field(default_factory=ProcessSettings)
-    """What every process is told."""
-    name: str = ""
-    """Only runs whose label `componentrun.dev/operator` says so are this operator's; empty: those without the label."""
-    lease: LeaseSettings | None = None
-    """The Lease that says which of several operators works; None: this one is alone."""
-    limits: Limits = field(default_factory=Limits)
-    """How long to wait for what."""
-    dns_cidrs: tuple[str, ...] = ()
-    """Where pods may send DNS queries to besides the cluster's own DNS pods (node-local caches)."""
-    ip_versions: frozenset[int] = IPV4_ONLY
-    """IP versions of the cluster's pods, read off the addresses of the operator's own pod."""
-    pod: PodSettings = field(default_factory=PodSettings)
-    """What holds for every pod."""
-    max_running: int | None = None
-    """How many runs of a namespace may have a pod at a time where its Storage says nothing; None: no limit."""
-    unread_pods: int = DEFAULT_MOST
-    """How many pods that have ended a node keeps for the collector to read their last lines."""
-    workers: int = 64
-    """Runs that are worked on at the same time; each one mostly waits for the API server. Half of them are one
-    namespace's at most. A Storage has half as many slots, besides, for what waits for its store."""
-    store_timeouts: StoreTimeouts = OPERATOR_TIMEOUTS
-    """How long to wait for an object store."""
-    resync_seconds: float = 300
-    """Full resync interval, to recover from missed watch events."""
-    loader: LoaderSettings | None = None
-    """What reads and writes the tables of catalogs; None: it is not installed."""
-
-
-def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Read the settings.
-
-    Raises:
-        SettingsError: variables are missing or wrong; each is named with its value and what was expected.
-    """
-    reader = Reader(environment, "operator")
-    agent_image, process = reader.read("AGENT_IMAGE", _image, None), read_process(reader)
-    settings = Settings(
-        agent_image=agent_image,
-        process=process,
-        name=reader.read("OPERATOR_NAME", _name, ""),
-        lease=_lease(reader),
-        limits=_limits(reader),
-        pod=_pod(reader),
-        dns_cidrs=reader.read("DNS_CIDRS", _cidrs, ()),
-        ip_versions=frozenset(process.ip_versions),
-        max_running=reader.read("MAX_RUNNING", whole(0, _MAX_RUNNING), 0) or None,
-        unread_pods=reader.read("UNREAD_PODS", whole(0, _MAX_RUNNING), DEFAULT_MOST),
-        workers=reader.read("WORKERS", whole(1, _MAX_WORKERS), 64),
-        store_timeouts=_store_timeouts(reader),
-        resync_seconds=reader.read("RESYNC_SECONDS", seconds(1, _MAX_LIMIT_SECONDS), 300.0),
-        loader=_loader(reader),
-    )
-    reader.check()
-    return settings
-
-
-def _limits(reader: Reader) -> Limits:
-    """Every field of `Limits` has a variable: `pending` is COMPONENTRUN_PENDING_SECONDS."""
-    values = {
-        item.name: reader.read(f"{item.name.upper()}_SECONDS", seconds(0, _MAX_LIMIT_SECONDS), float(item.default))
-        for item in fields(Limits)
-        if isinstance(item.default, int | float)
-    }
-    return Limits(**values)
-
-
-def _lease(reader: Reader) -> LeaseSettings | None:
-    """A Lease where COMPONENTRUN_LEASE names one, as `namespace/name`; the pod of this process is in that namespace."""
-    namespace, _, name = reader.read("LEASE", _namespace_and_name, "").partition("/")
-    duration = reader.read("LEASE_SECONDS", seconds(6, 600), DEFAULT_SECONDS)
-    pod_name, pod_uid = (reader.read(variable, _pod_part, "") for variable in ("POD_NAME", "POD_UID"))
-    pod = HolderPod(pod_name, pod_uid) if pod_name and pod_uid else None
-    return LeaseSettings(namespace, name, duration, pod) if name else None
-
-
-def _store_timeouts(reader: Reader) -> StoreTimeouts:
-    default = OPERATOR_TIMEOUTS
-    response = reader.read("STORE_RESPONSE_SECONDS", seconds(1, _MAX_STORE_SECONDS), default.response)
-    connect = reader.read("STORE_CONNECT_SECONDS", seconds(1, _MAX_STORE_SECONDS), default.connect)
-    return StoreTimeouts(connect, response, _WHOLE_REQUEST * response)
-
-
-def _loader(reader: Reader) -> LoaderSettings | None:
-    """The loader that COMPONENTRUN_LOADER_URL names."""
-    url = reader.read("LOADER_URL", _https, "")
-    default = LoaderSettings(url)
-    chosen = LoaderSettings(
-        url,
-        token_file=reader.read("LOADER_TOKEN_FILE", str, default.token_file),
-        authority_file=reader.read("LOADER_CA_FILE", str, default.authority_file),
-        load_seconds=reader.read("LOADER_LOAD_SECONDS", seconds(1, _MAX_UPLOAD_SECONDS), default.load_seconds),
-        answer_seconds=reader.read("LOADER_ANSWER_SECONDS", seconds(1, _MAX_STORE_SECONDS), default.answer_seconds),
-    )
-    return chosen if url else None
-
-
-def _pod(reader: Reader) -> PodSettings:
-    default = PodSettings()
-    return PodSettings(
-        upload_seconds=int(reader.read("UPLOAD_SECONDS", seconds(2, _MAX_UPLOAD_SECONDS), 600.0)),
-        stage_in_seconds=int(reader.read("STAGE_IN_SECONDS", seconds(1, _MAX_LIMIT_SECONDS), 3600.0)),
-        agent_cpu_request=reader.read("AGENT_CPU_REQUEST", _quantity, default.agent_cpu_request),
-        agent_memory_request=reader.read("AGENT_MEMORY_REQUEST", _quantity, default.agent_memory_request),
-        agent_memory_limit=reader.read("AGENT_MEMORY_LIMIT", _quantity, default.agent_memory_limit),
-        stack_id=reader.read("STACK_ID", _image, default.stack_id),
-        agent_pull_secrets=reader.read("AGENT_PULL_SECRETS", words, ()),
-    )
-
-
-def _image(text: str) -> str:
-    if any(character.isspace() for character in text):
-        raise ValueError("an image reference such as `registry.example.com/componentrun/agent:0.1.0`")
-    return text
-
-
-def _https(text: str) -> str:
-    if _HTTPS.fullmatch(text) is None:
-        raise ValueError("a URL without a path such as `https://componentrun-loader.componentrun-system.svc:8443`")
-    return text.rstrip("/")
+    """Timeout of all other requests in seconds, including the time that they wait for their turn."""
 
 
 def _quantity(text: str) -> str:
@@ -184,27 +62,177 @@ def _quantity(text: str) -> str:
     return text
 
 
-def _name(text: str) -> str:
-    if not DNS_LABEL.fullmatch(text):
-        raise ValueError("a label value of lower case letters, digits and `-`, such as `canary`")
-    return text
+_LIMITS: Final = Limits()
+_POD: Final = PodSettings()
+_LOADER: Final = LoaderSettings("")
+_Limit = Annotated[Seconds, Field(ge=0, le=7 * _DAY)]
+_StoreTimeout = Annotated[Seconds, Field(ge=1, le=600)]
+_Quantity = Annotated[str, AfterValidator(_quantity), Expected("a number with a unit such as `500m`, `2` or `256Mi`")]
+_ImageReference = Annotated[
+    str,
+    StringConstraints(pattern=r"^\S+$"),
+    Expected("an image reference such as `registry.example.com/componentrun/agent:0.1.0`"),
+]
+_PodPart = Annotated[
+    Annotated[str, StringConstraints(pattern=r"^[^_\s]+$")] | None,
+    Expected("the name or the uid of the process's own pod"),
+]
+_NamespacedName = Annotated[str, StringConstraints(pattern=f"^{DNS_LABEL.pattern}/{DNS_LABEL.pattern}$")]
+_HttpsUrl = Annotated[
+    str, StringConstraints(pattern=r"^https://[^/\s@]+/?$"), AfterValidator(lambda url: url.rstrip("/"))
+]
 
 
-def _pod_part(text: str) -> str:
-    if "_" in text or any(character.isspace() for character in text):
-        raise ValueError("the name or the uid of the process's own pod")
-    return text
+class Settings(ProcessSettings):
+    """All settings of the operator."""
 
+    owner: ClassVar[str] = "the operator"
+    section: ClassVar[str] = "operator"
 
-def _namespace_and_name(text: str) -> str:
-    parts = text.split("/")
-    if len(parts) != 2 or not all(DNS_LABEL.fullmatch(part) for part in parts):  # noqa: PLR2004 - namespace, name
-        raise ValueError("the Lease as `namespace/name`")
-    return text
+    agent_image: Annotated[_ImageReference, Chart("image")]
+    """Image of stage-in and stage-out, with tag or digest."""
+    agent_cpu_request: Annotated[_Quantity, Chart("agents.resources.requests.cpu")] = _POD.agent_cpu_request
+    agent_memory_request: Annotated[_Quantity, Chart("agents.resources.requests.memory")] = _POD.agent_memory_request
+    agent_memory_limit: Annotated[_Quantity, Chart("agents.resources.limits.memory")] = _POD.agent_memory_limit
+    agent_pull_secrets: Annotated[tuple[str, ...], *Words, Chart("imagePullSecrets")] = _POD.agent_pull_secrets
+    stack_id: Annotated[str, StringConstraints(pattern=r"^\S+$"), Expected("a word"), Chart("stackId")] = _POD.stack_id
+    operator_name: Annotated[
+        DnsLabel | None,
+        Expected("a label value of lower case letters, digits and `-`, such as `canary`"),
+        Chart("operatorName"),
+    ] = None
+    """Value of the label `componentrun.dev/operator` on this operator's runs; None: runs without the label."""
+    workers: Annotated[int, Field(ge=1, le=512), Chart("operator.workers")] = 64
+    """Runs that are reconciled concurrently, most of which wait for the API server; one namespace gets at most half.
+    In addition, each Storage has half as many slots for operations on its store."""
+    max_running: Annotated[int, Field(ge=0, le=100_000), Chart("operator.maxRunning")] = 0
+    """Maximum number of runs of a namespace that have a pod, unless its Storage sets one; 0: no limit."""
+    unread_pods: Annotated[int, Field(ge=0, le=100_000), Chart("operator.limits.unreadPods")] = DEFAULT_MOST
+    """Maximum number of finished pods on a node that are kept until the collector has read their last lines. All shards
+    together, each of which keeps its share."""
+    resync_seconds: Annotated[Seconds, Field(ge=1, le=7 * _DAY), Chart("operator.resync")] = 300
+    """Full resync interval, to recover from missed watch events."""
+    dns_cidrs: Annotated[
+        tuple[Cidr, ...],
+        *Words,
+        Expected("address blocks such as `169.254.20.10/32` separated by commas"),
+        Chart("operator.dnsCidrs"),
+    ] = ()
+    """CIDRs that pods may send DNS queries to, besides the cluster's own DNS pods (node-local caches)."""
 
+    operator_shards: Annotated[int, Field(ge=1, le=MOST_SHARDS), Chart("operator.shards")] = 1
+    """Number of operators that divide the namespaces among themselves."""
+    operator_shard: Annotated[int, Field(ge=0, le=MOST_SHARDS - 1)] = 0
+    """Number of this operator among them, from 0."""
+    lease: Annotated[_NamespacedName | None, Expected("the Lease as `namespace/name`")] = None
+    """The Lease for leader election, in the namespace of this process's pod; None: there is only one operator. With
+    several shards, the name is what the names of their Leases begin with."""
+    lease_seconds: Annotated[Seconds, Field(ge=6, le=600)] = DEFAULT_SECONDS
+    """Seconds that candidates wait after the last renewal."""
+    pod_name: _PodPart = None
+    pod_uid: _PodPart = None
 
-def _cidrs(text: str) -> tuple[str, ...]:
-    try:
-        return tuple(str(ipaddress.ip_network(word)) for word in words(text))
-    except ValueError as error:
-        raise ValueError(f"address blocks such as `169.254.20.10/32` separated by commas ({error})") from error
+    store_connect_seconds: Annotated[_StoreTimeout, Chart("operator.store.connectTimeout")] = OPERATOR_TIMEOUTS.connect
+    store_response_seconds: Annotated[_StoreTimeout, Chart("operator.store.responseTimeout")] = (
+        OPERATOR_TIMEOUTS.response
+    )
+
+    upload_seconds: Annotated[Seconds, Field(ge=2, le=_DAY), Chart("operator.uploadTimeout")] = _POD.upload_seconds
+    """Timeout of stage-out: the pod's termination grace period."""
+
+    # See `Limits` for the meaning of each: <field>_seconds.
+    pending_seconds: Annotated[_Limit, Chart("operator.limits.pending")] = _LIMITS.pending
+    image_pull_seconds: Annotated[_Limit, Chart("operator.limits.imagePull")] = _LIMITS.image_pull
+    stop_grace_seconds: Annotated[_Limit, Chart("operator.limits.stopGrace")] = _LIMITS.stop_grace
+    stop_upload_seconds: Annotated[_Limit, Chart("operator.limits.stopUpload")] = _LIMITS.stop_upload
+    events_wait_seconds: Annotated[_Limit, Chart("operator.limits.eventsWait")] = _LIMITS.events_wait
+    start_retry_seconds: Annotated[_Limit, Chart("operator.limits.startRetry")] = _LIMITS.start_retry
+    stage_in_seconds: Annotated[Seconds, Field(ge=1, le=7 * _DAY), Chart("operator.limits.stageIn")] = _LIMITS.stage_in
+    pod_missing_seconds: _Limit = _LIMITS.pod_missing
+    node_lost_seconds: Annotated[_Limit, Chart("operator.limits.nodeLost")] = _LIMITS.node_lost
+    publish_retry_seconds: Annotated[_Limit, Chart("operator.limits.publishRetry")] = _LIMITS.publish_retry
+
+    loader_url: Annotated[
+        _HttpsUrl | None,
+        Expected("a URL without a path such as `https://componentrun-loader.componentrun-system.svc:8443`"),
+    ] = None
+    """The loader, which reads and writes the tables of catalogs; None: it is not installed."""
+    loader_token_file: str = _LOADER.token_file
+    loader_ca_file: str = _LOADER.authority_file
+    loader_load_seconds: Annotated[Seconds, Field(ge=1, le=_DAY), Chart("loader.loadTimeout")] = _LOADER.load_seconds
+    loader_answer_seconds: Annotated[_StoreTimeout, Chart("loader.answerTimeout")] = _LOADER.answer_seconds
+
+    @property
+    def limits(self) -> Limits:
+        """Time limits of a run."""
+        return Limits(**{field.name: getattr(self, f"{field.name}_seconds") for field in fields(Limits)})
+
+    @property
+    def pod(self) -> PodSettings:
+        """Settings for every pod of a run."""
+        return PodSettings(
+            upload_seconds=int(self.upload_seconds),
+            stage_in_seconds=int(self.stage_in_seconds),
+            agent_cpu_request=self.agent_cpu_request,
+            agent_memory_request=self.agent_memory_request,
+            agent_memory_limit=self.agent_memory_limit,
+            stack_id=self.stack_id,
+            agent_pull_secrets=self.agent_pull_secrets,
+        )
+
+    @property
+    def shard(self) -> Shard:
+        """The namespaces that this operator owns."""
+        return Shard(self.operator_shard, self.operator_shards)
+
+    @property
+    def watched_namespaces(self) -> tuple[str, ...]:
+        """Namespaces to list and watch; empty: all of them.
+
+        The API server can't select namespaces by their hash. So a shard watches all namespaces and drops what it does
+        not own, unless the namespaces are listed. If none of these is its own, it watches all of them as well.
+        """
+        return tuple(filter(self.shard.owns, self.namespaces)) or self.namespaces
+
+    @property
+    def leader_election(self) -> LeaseSettings | None:
+        """Settings of leader election; None: this is the only operator."""
+        if self.lease is None:
+            return None
+        namespace, _, name = self.lease.partition("/")
+        pod = HolderPod(self.pod_name, self.pod_uid) if self.pod_name and self.pod_uid else None
+        return LeaseSettings(namespace, name, self.lease_seconds, pod, self.shard)
+
+    @property
+    def store_timeouts(self) -> StoreTimeouts:
+        """Timeouts of requests to an object store."""
+        response = self.store_response_seconds
+        return StoreTimeouts(self.store_connect_seconds, response, _WHOLE_REQUEST * response)
+
+    @property
+    def loader(self) -> LoaderSettings | None:
+        """How to connect to the loader; None: it is not installed."""
+        if self.loader_url is None:
+            return None
+        return LoaderSettings(
+            self.loader_url,
+            self.loader_token_file,
+            self.loader_ca_file,
+            self.loader_load_seconds,
+            self.loader_answer_seconds,
+        )
+
+    @field_validator("operator_shard")
+    @classmethod
+    def _is_one_of_the_shards(cls, shard: int, info: ValidationInfo) -> int:
+        shards = info.data.get("operator_shards")
+        if shards is not None and shard >= shards:
+            raise conflict(f"less than COMPONENTRUN_OPERATOR_SHARDS ({shards})")
+        return shard
+
+    @field_validator("lease")
+    @classmethod
+    def _is_required_by_several_shards(cls, lease: str | None, info: ValidationInfo) -> str | None:
+        if lease is None and info.data.get("operator_shards", 1) > 1:
+            raise conflict("the Lease as `namespace/name`, as COMPONENTRUN_OPERATOR_SHARDS is more than 1")
+        return lease

@@ -3,10 +3,10 @@
 Modules, lowest first:
 
     dialect       separators and enclosures
-    parse         field by field, with the place of an error
-    text          headers, row borders and slices, fast
-    types         whether values fit their types
-    columnnames   names of columns
+    parse         field by field, with the position of an error
+    text          headers, row boundaries and slices, fast
+    types         checks that values fit their types
+    columnnames   selects columns by name
     columnfacts   types of columns
-    convert       another dialect as plain CSV
+    convert       other dialects to plain CSV
 """

@@ -1,9 +1,9 @@
-"""What is known of a column besides its name: its type, in the words of the component interface.
+"""Properties of a column besides its name, mainly its type, in the terms of the component interface.
 
-Values are text, whatever the type says. Facts come from an output mapping or a manifest, are kept with the table,
-and go into the manifests of those who read it. Only the standard library: the agents import this.
+Values are text, whatever the type is. Properties come from an output mapping or a manifest, are stored with the table,
+and are written to the manifests of components that read it. Imports only the standard library, because agents use it.
 
-Two forms of the same facts are spoken by components:
+Components use two forms of the same properties:
 
     schema            [{"name", "data_type": {"base": {"type", "length", "default"}, ...}, "nullable", ...}]
     column metadata   {column: [{"key": "KBC.datatype.basetype", "value": "INTEGER"}, ...]}
@@ -41,28 +41,28 @@ _YES: Final = {"1": True, "true": True, "0": False, "false": False, "": False}
 
 @dataclass(frozen=True, slots=True)
 class ColumnFacts:
-    """What is said of one column. None: nothing is said."""
+    """Properties of one column. None: not specified."""
 
     name: str
     type: str | None = None
     """One of `BASE_TYPES`."""
     length: str | None = None
-    """As the source calls it: `255`, `38,9`."""
+    """Length as the source writes it: `255`, `38,9`."""
     default: str | None = None
     nullable: bool | None = None
     description: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
-    """Anything else that is to be remembered of the column."""
+    """Other properties to store with the column."""
     backends: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Types in particular databases (`snowflake`), passed on as they came: `type`, `length`, `default`."""
+    """Types in particular databases (`snowflake`), passed on unchanged: `type`, `length`, `default`."""
 
     @property
     def says_something(self) -> bool:
-        """Whether there is anything in it but the name."""
+        """Whether anything but the name is specified."""
         return self != ColumnFacts(self.name)
 
     def schema_entry(self, *, primary_key: bool) -> dict[str, Any]:
-        """The column as an entry of `schema`; what nobody said is said as a reader would take it."""
+        """The column as an entry of `schema`, with defaults for what is not specified."""
         base = _present({"type": self.type or "STRING", "length": self.length, "default": self.default})
         entry = {
             "name": self.name,
@@ -75,28 +75,28 @@ class ColumnFacts:
         return _present(entry)
 
     def metadata_entries(self) -> list[dict[str, Any]]:
-        """The column as entries of `column_metadata`; none where nothing is said."""
-        told = {
+        """The column as entries of `column_metadata`; empty if nothing is specified."""
+        entries = {
             _TYPE_KEY: self.type,
-            # As components have always found it: a text, and an empty one for no.
+            # The established format: an empty text for false.
             _NULLABLE_KEY: None if self.nullable is None else "1" if self.nullable else "",
             _LENGTH_KEY: self.length,
             _DEFAULT_KEY: self.default,
             DESCRIPTION_KEY: self.description,
         }
-        return metadata_list(_present(told) | self.metadata)
+        return metadata_list(_present(entries) | self.metadata)
 
 
 def metadata_list(metadata: dict[str, Any]) -> list[dict[str, Any]]:
-    """Metadata as the old form of manifests has it: a list of `key` and `value`."""
+    """Metadata in the old form of manifests: a list of `key` and `value`."""
     return [{"key": key, "value": value} for key, value in metadata.items()]
 
 
 def from_schema(raw: dict[str, Any]) -> ColumnFacts:
-    """The facts of an entry of `schema`.
+    """Parse an entry of `schema`.
 
     Raises:
-        ValueError: a value is of the wrong kind, or the type is unknown; the message names the key.
+        ValueError: a value has the wrong type, or the column's type is unknown; the message names the key.
     """
     types = _object(raw, "data_type")
     for backend in types:
@@ -115,56 +115,56 @@ def from_schema(raw: dict[str, Any]) -> ColumnFacts:
 
 
 def from_metadata(name: str, raw: Any) -> ColumnFacts:
-    """The facts in a column's list of `key` and `value`.
+    """Parse a column's list of `key` and `value`.
 
-    Where metadata come from, they are notes that nobody compares with anything: a type or a word that is not known here
-    (`VARCHAR`) is kept as it came, and says nothing.
+    Sources of metadata do not validate it, so an unknown type (`VARCHAR`) is not an error: it is kept as metadata, and
+    the column has no type.
 
     Raises:
-        ValueError: it is no such list.
+        ValueError: it is not such a list.
     """
-    told = read_metadata(raw)
-    base = told.get(_TYPE_KEY, "").upper()
+    entries = read_metadata(raw)
+    base = entries.get(_TYPE_KEY, "").upper()
     if base in {"", *BASE_TYPES}:
-        told.pop(_TYPE_KEY, None)
-    nullable = told.get(_NULLABLE_KEY)
+        entries.pop(_TYPE_KEY, None)
+    nullable = entries.get(_NULLABLE_KEY)
     if nullable is not None and nullable.lower() in _YES:
-        told.pop(_NULLABLE_KEY)
+        entries.pop(_NULLABLE_KEY)
     return ColumnFacts(
         name=name,
         type=base if base in BASE_TYPES else None,
-        length=told.pop(_LENGTH_KEY, None) or None,
-        default=told.pop(_DEFAULT_KEY, None),
+        length=entries.pop(_LENGTH_KEY, None) or None,
+        default=entries.pop(_DEFAULT_KEY, None),
         nullable=None if nullable is None else _YES.get(nullable.lower()),
-        description=told.pop(DESCRIPTION_KEY, None) or None,
-        metadata=told,
+        description=entries.pop(DESCRIPTION_KEY, None) or None,
+        metadata=entries,
     )
 
 
 def read_metadata(raw: Any) -> dict[str, str]:
-    """A list of `key` and `value` as a dictionary of texts.
+    """Convert a list of `key` and `value` to a dictionary of texts.
 
     Raises:
-        ValueError: it is no such list.
+        ValueError: it is not such a list.
     """
     if not isinstance(raw, list):
         raise ValueError("expected a list of objects with `key` and `value`")  # noqa: TRY004 - wrong data
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for item in raw:
         if not isinstance(item, dict) or not isinstance(item.get("key"), str):
             raise ValueError("expected a list of objects with `key` and `value`")  # noqa: TRY004 - wrong data
-        found[item["key"]] = item.get("value")
-    return texts(found, "value")
+        values[item["key"]] = item.get("value")
+    return texts(values, "value")
 
 
 def texts(raw: dict[str, Any], path: str) -> dict[str, str]:
-    """The dictionary with plain values as text; what is null is left out.
+    """Convert the values of a dictionary to text; null values are omitted.
 
     Raises:
         ValueError: a value is a list or an object.
     """
-    told = {key: _text(value, f"{path}.{key}") for key, value in raw.items()}
-    return {key: value for key, value in told.items() if value is not None}
+    result = {key: _text(value, f"{path}.{key}") for key, value in raw.items()}
+    return {key: value for key, value in result.items() if value is not None}
 
 
 def _object(raw: dict[str, Any], key: str) -> dict[str, Any]:

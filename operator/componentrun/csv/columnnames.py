@@ -1,6 +1,6 @@
-"""Names of columns: which are meant by a choice, and how messages tell them. Pure.
+"""Selection of columns by name or pattern, and lists of names for messages. Pure.
 
-Names are told between backticks, so that spaces at their ends are seen, and never more of them than a sentence bears.
+Messages show names between backticks, so that leading and trailing spaces are visible, and at most a few of them.
 """
 
 from __future__ import annotations
@@ -18,69 +18,71 @@ _SHOWN_CHARACTERS: Final = 100
 
 
 def is_pattern(name: str) -> bool:
-    """Whether a name may stand for several columns: `*` is any number of characters."""
+    """Whether a name may match several columns: `*` matches any number of characters."""
     return _ANY in name
 
 
-def chosen(wanted: Sequence[str], there: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
-    """The columns that names and patterns mean.
+def chosen(names: Sequence[str], columns: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
+    """The columns that names and patterns select.
 
-    They come in the order of `wanted`, those of a pattern in the order of `there`; each comes once, at its first place.
-    A column that is called exactly like a pattern is what is meant by it.
+    They are in the order of `names`; those of a pattern are in the order of `columns`. Each column appears once, at its
+    first position. If a column has exactly the name of a pattern, the pattern selects that column only.
 
     Returns:
-        The columns, and the first of `wanted` that no column fits; None: all of them mean something.
+        The columns, and the first of `names` that selects no column; None if each selects at least one.
     """
-    known = frozenset(there)
-    found: dict[str, None] = {}
+    existing = frozenset(columns)
+    result: dict[str, None] = {}
     unknown = None
-    for name in wanted:
-        fitting = [name] if name in known else [each for each in there if is_pattern(name) and _fits(name, each)]
-        found |= dict.fromkeys(fitting)
-        if not fitting and unknown is None:
+    for name in names:
+        matches = (
+            [name] if name in existing else [column for column in columns if is_pattern(name) and _fits(name, column)]
+        )
+        result |= dict.fromkeys(matches)
+        if not matches and unknown is None:
             unknown = name
-    return tuple(found), unknown
+    return tuple(result), unknown
 
 
-def missing(name: str, there: Sequence[str]) -> str:
-    """What to say of a name or a pattern that no column fits, as the end of a sentence."""
-    return f"it has {listed(there)}{'' if is_pattern(name) else resembling(name, there)}"
+def missing(name: str, columns: Sequence[str]) -> str:
+    """The end of a sentence about a name or a pattern that selects no column."""
+    return f"it has {listed(columns)}{'' if is_pattern(name) else resembling(name, columns)}"
 
 
 def _fits(pattern: str, name: str) -> bool:
-    """Each part is looked for once, behind the one before: no pattern takes longer than the name has characters."""
+    """Match a pattern. Searches each part once, after the previous one, so the time is bounded by the name's length."""
     first, *parts, last = pattern.split(_ANY)
     place, end = len(first), len(name) - len(last)
     if place > end or not name.startswith(first) or not name.endswith(last):
         return False
     for part in parts:
-        found = name.find(part, place, end)
-        if found < 0:
+        index = name.find(part, place, end)
+        if index < 0:
             return False
-        place = found + len(part)
+        place = index + len(part)
     return True
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first of them: a table may have thousands of columns, and this is part of a sentence."""
-    told = ", ".join(f"`{name[:_SHOWN_CHARACTERS]}`" for name in names[:_SHOWN])
-    return f"{told} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else told or "none"
+    """The first few names, for a sentence. A table may have thousands of columns."""
+    text = ", ".join(f"`{name[:_SHOWN_CHARACTERS]}`" for name in names[:_SHOWN])
+    return f"{text} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else text or "none"
 
 
 def resembling(name: str, names: Collection[str]) -> str:
-    """What to say where a column is not among others but one looks like it, as the end of a sentence; empty: none does.
+    """The end of a sentence that names a similar column; empty if there is none.
 
-    Of two names that look the same on the screen nobody sees what is wrong.
+    Without this hint, two names that look the same on the screen would be confusing.
     """
-    for how, form in _FORMS.items():
-        for other in names:
-            if form(other) == form(name):
-                return f" (`{other[:_SHOWN_CHARACTERS]}` is another name: {how})"
+    for difference, form in _FORMS.items():
+        for candidate in names:
+            if form(candidate) == form(name):
+                return f" (`{candidate[:_SHOWN_CHARACTERS]}` is another name: {difference})"
     return ""
 
 
 def _letters(name: str) -> str:
-    import unicodedata  # noqa: PLC0415 - only those who have to say what is wrong need it
+    import unicodedata  # noqa: PLC0415 - only needed for messages
 
     return unicodedata.normalize("NFC", name)
 

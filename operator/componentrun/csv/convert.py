@@ -1,4 +1,4 @@
-"""A CSV file of another dialect as plain CSV, checked on the way, a few MiB at a time."""
+"""Converts CSV files of other dialects to plain CSV and checks them, a few MiB at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["PIECE_BYTES", "Piece", "converted"]
 
 PIECE_BYTES: Final = 4 * 2**20
-"""A piece has about so much; more only where one row is longer."""
+"""Approximate size of a piece; exceeded only by a single long row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +41,24 @@ def converted(
     """Convert the rows in `[start, end)`, lazily, in order.
 
     Args:
-        read: the file as it is.
-        start: bytes before the first row.
-        end: bytes before the end of the last row.
-        columns: what every row must have.
-        file: how messages call it.
-        dialect: how it is written.
-        typed: columns whose values must be of a type.
+        read: reads the file.
+        start: offset of the first row.
+        end: offset of the end of the last row.
+        columns: columns that every row must have.
+        file: the file, as messages call it.
+        dialect: dialect of the file.
+        typed: columns whose values must have a type.
 
     Raises:
-        CsvError: at the first row that is malformed, too short, too long or no UTF-8; lines are those of the file.
+        CsvError: the first row that is malformed, too short, too long or not UTF-8; line numbers are those of the file.
     """
     parts: list[bytes] = []
     rows = size = 0
     position = start
-    for chunk, found in checked_chunks(dialect.view(read), start, end, columns, file, dialect):
+    for chunk, chunk_rows in checked_chunks(dialect.view(read), start, end, columns, file, dialect):
         plain = dialect.plain(chunk)
         if typed:
-            from componentrun.csv.types import check_values  # noqa: PLC0415 - few components ask for it
+            from componentrun.csv.types import check_values  # noqa: PLC0415 - few components need it
 
             check_values(plain, partial(count, read, b"\n", 0, position), columns, file, typed)
         position += len(chunk)
@@ -66,6 +66,6 @@ def converted(
             yield Piece(b"".join(parts), rows)
             parts, rows, size = [], 0, 0
         parts.append(plain if plain.endswith(b"\n") else plain + b"\n")
-        rows, size = rows + found, size + len(plain)
+        rows, size = rows + chunk_rows, size + len(plain)
     if parts:
         yield Piece(b"".join(parts), rows)

@@ -1,9 +1,9 @@
-"""How a CSV file separates and encloses its fields, where that is not by comma and double quote. Pure.
+"""CSV dialects: files whose fields are not separated by commas and enclosed by double quotes. Pure.
 
-A file of another dialect is looked at through a *view*: a reader that exchanges bytes one for one, so that the
-delimiter reads as a comma, the enclosure as a double quote, and those two as something else. Offsets, lines and UTF-8
-stay as they are, so everything that knows plain CSV (`csvtext`) finds its way in the view; only values have to be
-turned back. Delimiter and enclosure are single ASCII characters, which stand inside no other character of UTF-8.
+A file in another dialect is read through a *view*: a reader that swaps bytes one for one, so that the delimiter becomes
+a comma, the enclosure a double quote, and those two something else. Offsets, lines and UTF-8 do not change, so code
+for plain CSV (`csv.text`) works on the view; only values have to be converted back. Delimiter and enclosure are single
+ASCII characters, which are never part of another UTF-8 character.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from typing import Final
 __all__ = ["DELIMITER_NAMES", "PLAIN", "Dialect", "Read"]
 
 Read = Callable[[int, int], bytes]
-"""`read(length, offset)`: the bytes there; fewer only at the end of the file."""
+"""`read(length, offset)` returns bytes of a file; fewer than `length` only at its end."""
 
 DELIMITER_NAMES: Final = {",": "a comma", "\t": "a tab", " ": "a space", ";": "a semicolon", "|": "a pipe"}
 _NOTHING: Final = "\0"
-"""Plays the enclosure where there is none; a file that holds one is refused."""
+"""Stands for the enclosure if there is none; a file that contains it is an error."""
 _LAST_ASCII: Final = 127
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """A delimiter and an enclosure; `PLAIN` is the platform's own."""
+    """A delimiter and an enclosure; `PLAIN` is the dialect in which tables are stored."""
 
     delimiter: str = ","
     enclosure: str = '"'
-    """Empty: fields are not enclosed, so no value holds a delimiter or a line break."""
+    """If empty, fields are not enclosed, so no value contains a delimiter or a line break."""
 
     def check(self) -> None:
-        """Refuse what can't be.
+        """Reject an invalid dialect.
 
         Raises:
-            ValueError: naming `delimiter` or `enclosure`.
+            ValueError: the message names `delimiter` or `enclosure`.
         """
         if not _is_sign(self.delimiter):
             raise ValueError(f"`delimiter` is {self.delimiter!r}; expected one ASCII character, as `;` or a tab")
@@ -48,52 +48,52 @@ class Dialect:
 
     @property
     def is_plain(self) -> bool:
-        """Whether files are what the platform stores."""
+        """Whether files are in the dialect in which tables are stored."""
         return self == PLAIN
 
     @property
     def delimiter_name(self) -> str:
-        """The delimiter in a sentence."""
+        """The delimiter, as messages call it."""
         return DELIMITER_NAMES.get(self.delimiter, f"`{self.delimiter}`")
 
     @property
     def enclosure_name(self) -> str:
-        """The enclosure in a sentence, without an article."""
+        """The enclosure, as messages call it, without an article."""
         return "quote" if self.enclosure in {'"', ""} else f"`{self.enclosure}`"
 
     def view(self, read: Read) -> Read:
-        """The file as if it were plain CSV, with values in disguise. Its bytes have the same places."""
+        """A reader of the file as plain CSV, with swapped bytes in values. Offsets do not change."""
         if self.is_plain:
             return read
         table = _tables(self)[0]
         return lambda length, offset: read(length, offset).translate(table)
 
     def back(self, data: bytes) -> bytes:
-        """Bytes of the view as they stand in the file."""
+        """Convert bytes of the view back to bytes of the file."""
         return data if self.is_plain else data.translate(_tables(self)[1])
 
     def value(self, text: str) -> str:
-        """A value of the view as it stands in the file."""
+        """Convert a value of the view back to the value in the file."""
         if self.is_plain:
             return text
-        back = _tables(self)[1]
-        return text.translate({sign: back[sign] for sign in range(_LAST_ASCII + 1)})
+        reverse = _tables(self)[1]
+        return text.translate({sign: reverse[sign] for sign in range(_LAST_ASCII + 1)})
 
     def plain(self, rows: bytes) -> bytes:
-        """Well-formed rows of the view as plain CSV. Fields that are enclosed stay so; others are where they must."""
+        """Convert well-formed rows of the view to plain CSV. Fields are enclosed if they were, or if necessary."""
         if self.is_plain:
             return rows
         pattern, disguised = _patterns(self)
         if b'"' not in rows and not disguised.search(rows):
             return rows
-        back = _tables(self)[1]
+        reverse = _tables(self)[1]
 
         def field(match: re.Match[bytes]) -> bytes:
-            before, inside, bare = match.groups()
-            if inside is not None:
-                return bytes(before + b'"' + _doubled(inside.replace(b'""', b'"').translate(back)) + b'"')
-            value = bare.translate(back)
-            return bytes(before + (b'"' + _doubled(value) + b'"' if b"," in value or b'"' in value else value))
+            start, quoted_text, bare = match.groups()
+            if quoted_text is not None:
+                return bytes(start + b'"' + _doubled(quoted_text.replace(b'""', b'"').translate(reverse)) + b'"')
+            value = bare.translate(reverse)
+            return bytes(start + (b'"' + _doubled(value) + b'"' if b"," in value or b'"' in value else value))
 
         return pattern.sub(field, rows)
 
@@ -111,22 +111,22 @@ def _doubled(value: bytes) -> bytes:
 
 @functools.cache
 def _tables(dialect: Dialect) -> tuple[bytes, bytes]:
-    """Tables for `bytes.translate`: file to view, view to file."""
+    """Tables for `bytes.translate`: from file to view, and from view to file."""
     roles = (dialect.delimiter, dialect.enclosure or _NOTHING)
     others = sorted({",", '"', *roles} - set(roles))
     free = sorted({",", '"', *roles} - {",", '"'})
-    there, back = bytearray(range(256)), bytearray(range(256))
-    for sign, seen in zip((*roles, *others), (",", '"', *free), strict=True):
-        there[ord(sign)], back[ord(seen)] = ord(seen), ord(sign)
-    return bytes(there), bytes(back)
+    forward, reverse = bytearray(range(256)), bytearray(range(256))
+    for sign, stand_in in zip((*roles, *others), (",", '"', *free), strict=True):
+        forward[ord(sign)], reverse[ord(stand_in)] = ord(stand_in), ord(sign)
+    return bytes(forward), bytes(reverse)
 
 
 @functools.cache
 def _patterns(dialect: Dialect) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """A field to turn back, behind those that need not be; and any disguised sign."""
-    back = _tables(dialect)[1]
-    signs = bytes(sign for sign in range(256) if back[sign] != sign and sign not in b',"')
-    # Without a disguised sign there is nothing to find; an empty class would be no pattern.
+    """Patterns of a field to convert, after fields that need no conversion, and of any swapped character."""
+    reverse = _tables(dialect)[1]
+    signs = bytes(sign for sign in range(256) if reverse[sign] != sign and sign not in b',"')
+    # Without swapped characters nothing matches; an empty character class is not valid.
     disguised = b"[" + b"".join(re.escape(bytes([sign])) for sign in signs) + b"]" if signs else b"(?!)"
     inner = b"".join(re.escape(bytes([sign])) for sign in signs)
     pattern = (

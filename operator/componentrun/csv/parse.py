@@ -1,6 +1,6 @@
-"""CSV field by field: slow, and able to say what is wrong and where. `csvtext` asks when something is.
+"""Parses CSV field by field: slow, but able to explain an error and its position. `csv.text` uses it for that.
 
-Works in the view of a dialect (`csv.dialect`) and speaks of the file as it is.
+Works on the view of a dialect (`csv.dialect`); messages describe the file itself.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ _OTHER_KINDS: Final = {
     b"PK\x03\x04": "a ZIP archive (or a spreadsheet, which is one)",
     b"PAR1": "a Parquet file",
 }
-"""What malformed files often are, by their first bytes."""
+"""Common formats of files that are not CSV, by their first bytes."""
 
 
 class CsvError(UserError):
-    """A file is no well-formed table. The message names the file, the line and what was expected.
+    """A file is not a well-formed table. The message names the file, the line and what was expected.
 
     Attributes:
-        file: the name the caller gave.
-        line: physical line, the first one (the header) is 1; None where the file as a whole is meant.
-        column: its name, or its place, the first one is 1; None where the fault is not that of one field.
+        file: name of the file.
+        line: physical line, counted from 1 (the header); None if the error concerns the whole file.
+        column: name of the column, or its position from 1; None if the error does not concern one field.
     """
 
-    def __init__(  # noqa: D107 - the class says it
+    def __init__(  # noqa: D107 - see the class
         self, file: str, line: int | None, problem: str, column: str | int | None = None
     ) -> None:
         where = file if line is None else f"{file}, line {line}"
@@ -56,20 +56,20 @@ class CsvError(UserError):
 def parse_rows(
     read: Read, offset: int, chunk: bytes, columns: Sequence[str], file: str, dialect: Dialect = PLAIN
 ) -> int:
-    """Parse a chunk field by field: the number of its rows.
+    """Parse a chunk field by field, and return the number of its rows.
 
     Args:
         read: the file, in the view of its dialect.
-        offset: of the chunk in it; a row border.
+        offset: offset of the chunk in the file; a row boundary.
         chunk: whole rows.
-        columns: what every row must have.
-        file: how messages call it.
-        dialect: what they say of it.
+        columns: columns that every row must have.
+        file: the file, as messages call it.
+        dialect: the dialect, for messages.
 
     Raises:
-        CsvError: explains the first fault.
+        CsvError: explains the first error.
     """
-    # A fault of structure that comes before it is named first.
+    # A structural error before invalid UTF-8 is reported first.
     valid = valid_text(chunk)
     rows = position = fields = 0
 
@@ -78,20 +78,20 @@ def parse_rows(
 
     while position < len(chunk):
         fields = 0
-        after = position
-        for _, after in fields_of_row(chunk, position, explain, dialect):
-            if after > valid:
+        row_end = position
+        for _, row_end in fields_of_row(chunk, position, explain, dialect):
+            if row_end > valid:
                 explain(valid, not_text(chunk[valid]))
             fields += 1
         if fields != len(columns):
-            if not chunk[position:after].strip(b"\r\n"):
+            if not chunk[position:row_end].strip(b"\r\n"):
                 expected = f"expected {len(columns)} fields ({listed(columns)})"
                 fail(read, offset + position, file, f"the line is empty, {expected}; leave empty lines out")
-            found = f"found {fields} field{'' if fields == 1 else 's'}"
-            by = "" if dialect.is_plain else f" separated by {dialect.delimiter_name}"
+            actual = f"found {fields} field{'' if fields == 1 else 's'}"
+            separation = "" if dialect.is_plain else f" separated by {dialect.delimiter_name}"
             expected = f"expected {len(columns)} ({listed(columns)})"
-            fail(read, offset + position, file, f"{found}{by}, {expected}")
-        rows, position = rows + 1, after
+            fail(read, offset + position, file, f"{actual}{separation}, {expected}")
+        rows, position = rows + 1, row_end
     return rows
 
 
@@ -100,18 +100,18 @@ def fields_of_row(
 ) -> Iterator[tuple[bytes, int]]:
     """The raw fields of the row at `start`, each with the offset after it and its separator."""
     while match := _FIELD.match(text, start):
-        after = match.end()
-        if line_end := _LINE_END.match(text, after):
+        field_end = match.end()
+        if line_end := _LINE_END.match(text, field_end):
             yield match.group(), line_end.end()
             return
-        if text[after : after + 1] != b",":
-            explain(after, _misplaced(text, match, dialect))
-        start = after + 1
+        if text[field_end : field_end + 1] != b",":
+            explain(field_end, _misplaced(text, match, dialect))
+        start = field_end + 1
         yield match.group(), start
 
 
 def fail(read: Read, position: int, file: str, problem: str, column: str | int | None = None) -> NoReturn:
-    """Raise a `CsvError` for a place in a file. Lines are counted only now: nobody needs them while all is well."""
+    """Raise a `CsvError` for a position in a file. Lines are counted only here, because only errors need them."""
     begins = read(4, 0)
     for mark, kind in _OTHER_KINDS.items():
         if begins.startswith(mark):
@@ -120,35 +120,35 @@ def fail(read: Read, position: int, file: str, problem: str, column: str | int |
 
 
 def not_text(byte: int) -> str:
-    """What is wrong with a byte that can't be UTF-8."""
+    """Describe a byte that is not UTF-8."""
     return f"byte 0x{byte:02x} is not UTF-8; expected UTF-8 text"
 
 
 def count(read: Read, sign: bytes, start: int, end: int) -> int:
-    """How often a byte stands in `[start, end)`."""
-    found = 0
+    """Number of occurrences of a byte in `[start, end)`."""
+    total = 0
     while start < end:
         block = read(min(_SCAN_BYTES, end - start), start)
         if not block:
             break
-        found += count_in(block, sign)
+        total += count_in(block, sign)
         start += len(block)
-    return found
+    return total
 
 
 def count_in(block: bytes, sign: bytes) -> int:
-    """How often a byte stands in a block."""
-    # Looking for the first one is ten times as fast as counting, and most tables have no quotes.
+    """Number of occurrences of a byte in a block."""
+    # Searching for one occurrence is ten times as fast as counting, and most tables have no quotes.
     return block.count(sign) if sign in block else 0
 
 
 def valid_text(chunk: bytes) -> int:
-    """Bytes before the first one that is not UTF-8. In pieces: as text, 16 MiB could become 64."""
+    """Number of bytes before the first invalid one. Decoded in pieces: 16 MiB could take 64 MiB as text."""
     start = 0
     while start < len(chunk) and not chunk.isascii():
         end = min(start + _SCAN_BYTES, len(chunk))
         try:
-            # A character that the piece's end cuts in two is left for the next piece.
+            # A character that continues in the next piece is decoded there.
             start += codecs.utf_8_decode(chunk[start:end], "strict", end == len(chunk))[1]
         except UnicodeDecodeError as error:
             return start + error.start
@@ -156,13 +156,15 @@ def valid_text(chunk: bytes) -> int:
 
 
 def _misplaced(text: bytes, match: re.Match[bytes], dialect: Dialect) -> str:
-    """What is wrong with the byte after a field."""
-    found = text[match.end() : match.end() + 1]
+    """Describe the unexpected byte after a field."""
+    character = text[match.end() : match.end() + 1]
     quote = dialect.enclosure_name
     if match.group().startswith(b'"'):
-        shown = repr(dialect.back(found))[1:]
-        return f"found {shown} after a closing {quote}, expected {dialect.delimiter_name} or the end of the line"
-    if found == b"\r":
+        representation = repr(dialect.back(character))[1:]
+        return (
+            f"found {representation} after a closing {quote}, expected {dialect.delimiter_name} or the end of the line"
+        )
+    if character == b"\r":
         return "a carriage return without a newline after it; expected LF or CRLF at the end of a row"
     if match.group():
         return f"a {quote} inside a field that is not quoted; expected the field in quotes and the {quote} doubled"

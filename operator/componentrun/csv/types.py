@@ -1,16 +1,16 @@
-"""Whether values are of the type that was said of their column. Only where a component's types are to be relied on.
+"""Checks that values have the declared type of their column. Used for components whose types are enforced.
 
-Values stay text and stay as they are; this only looks at them. An empty value is a missing one, which every column may
-have unless it is not nullable: a column of texts, too. The rules are those that the words have in databases in general,
-so that what passes here can be loaded anywhere:
+Values remain text and are not changed. An empty value is a missing value, which is allowed unless the column is not
+nullable; that holds for text columns, too. The rules are common to most databases, so that values that pass can be
+loaded anywhere:
 
-    STRING     anything (but an empty value is a missing one)
+    STRING     any text (an empty value is a missing value)
     INTEGER    digits with an optional sign
     NUMERIC    digits with an optional sign and an optional decimal point
-    FLOAT      the same, with an optional exponent
-    BOOLEAN    true, false, 1 or 0; capital letters are as good
+    FLOAT      as NUMERIC, with an optional exponent
+    BOOLEAN    true, false, 1 or 0; case is ignored
     DATE       2026-01-31
-    TIMESTAMP  the same, with an optional time (12:30, 12:30:00.123456), with an optional offset (Z, +01:00)
+    TIMESTAMP  as DATE, with an optional time (12:30, 12:30:00.123456) and an optional offset (Z, +01:00)
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ TypedColumn = tuple[int, str, bool]
 
 
 def typed_columns(columns: Sequence[str], facts: Iterable[ColumnFacts]) -> tuple[TypedColumn, ...]:
-    """The columns whose values have to be looked at."""
+    """The columns whose values have to be checked."""
     places = {name: place for place, name in enumerate(columns)}
     return tuple(
         (places[item.name], item.type, item.nullable is not False)
@@ -64,57 +64,57 @@ def typed_columns(columns: Sequence[str], facts: Iterable[ColumnFacts]) -> tuple
 def check_typed_rows(
     read: Read, start: int, end: int, columns: Sequence[str], file: str, typed: Sequence[TypedColumn]
 ) -> int:
-    """Check every row in `[start, end)` as `csvtext.check_rows` does, and the values: the number of rows.
+    """Check every row in `[start, end)` like `csv.text.check_rows`, and its values; return the number of rows.
 
     Raises:
-        CsvError: at the first row that is malformed; or naming line, column, value and type.
+        CsvError: the first malformed row, or the first wrong value with its line, column, value and type.
     """
     rows, position = 0, start
-    for chunk, found in checked_chunks(read, start, end, columns, file):
+    for chunk, chunk_rows in checked_chunks(read, start, end, columns, file):
         check_values(chunk, partial(count, read, b"\n", 0, position), columns, file, typed)
-        rows, position = rows + found, position + len(chunk)
+        rows, position = rows + chunk_rows, position + len(chunk)
     return rows
 
 
 def check_values(
     rows: bytes, lines_before: Callable[[], int], columns: Sequence[str], file: str, typed: Sequence[TypedColumn]
 ) -> None:
-    """Look at the values of well-formed rows.
+    """Check the values of well-formed rows.
 
     Args:
         rows: plain CSV.
-        lines_before: tells the physical lines of the file before them.
-        columns: their names.
-        file: how messages call it.
-        typed: which to look at.
+        lines_before: returns the number of physical lines in the file before the rows.
+        columns: names of the columns.
+        file: the file, as messages call it.
+        typed: columns to check.
 
     Raises:
-        CsvError: names the line on which the first row begins that has a value of another type, column, value and type.
+        CsvError: a value has another type; names the line on which its row begins, the column, the value and the type.
     """
     csv.field_size_limit(MAX_ROW_BYTES)
     forms = [(place, kind, nullable, _matcher(kind)) for place, kind, nullable in typed]
-    # Lines end with LF, here as in all messages: a lone CR in quotes begins none.
+    # Lines end with LF, as in all messages: a lone CR in quotes does not end a line.
     reader = csv.reader(io.StringIO(rows.decode(), newline="\n"), strict=True)
     begins = 1
     for row in reader:
-        # A row of one empty value is an empty line, which the reader takes for none.
+        # A row with a single empty value is an empty line, for which the reader returns an empty list.
         values = row or [""]
         for place, kind, nullable, matches in forms:
             value = values[place]
             if (matches(value) and _is_real(value, kind)) if value else nullable:
                 continue
-            found = f"found `{value[:_SHOWN]}`" if value else "found an empty value"
-            raise CsvError(file, lines_before() + begins, f"{found}, expected {kind}", columns[place])
+            actual = f"found `{value[:_SHOWN]}`" if value else "found an empty value"
+            raise CsvError(file, lines_before() + begins, f"{actual}, expected {kind}", columns[place])
         begins = reader.line_num + 1
 
 
 def _matcher(kind: str) -> Callable[[str], object]:
-    """Tells of a value that is not empty whether it has the form of a type."""
+    """A function that returns whether a value that is not empty has the form of a type."""
     return bool if kind == _TEXT else re.compile(_FORMS[kind]).fullmatch
 
 
 def _is_real(value: str, kind: str) -> bool:
-    """Whether a date of the right form is in the calendar, and its time on the clock."""
+    """Whether a date of the right form exists in the calendar, and its time is valid."""
     if kind not in {"DATE", "TIMESTAMP"}:
         return True
     try:

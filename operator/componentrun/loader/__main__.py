@@ -13,12 +13,16 @@ if TYPE_CHECKING:
     from componentrun.loader.service.engine import Engine, LoadObserver
 
 
-def _engine(chosen: settings.Settings, observer: LoadObserver) -> Engine:
-    scratch_bytes = chosen.scratch_mebibytes * 2**20 or None
+def _engine(config: settings.Settings, observer: LoadObserver) -> Engine:
+    scratch_bytes = config.loader_scratch_mib * 2**20 or None
     return TableEngine(
-        chosen.scratch_folder, observer, loads=chosen.loads, plans=chosen.plans, scratch_bytes=scratch_bytes
+        config.loader_scratch_folder,
+        observer,
+        loads=config.loader_loads,
+        plans=config.loader_plans,
+        scratch_bytes=scratch_bytes,
     )
 
 
 if __name__ == "__main__":
-    leave(launch(settings.from_environment, lambda chosen: app.serve(_engine, chosen)))
+    leave(launch(settings.Settings, lambda chosen: app.serve(_engine, chosen)))

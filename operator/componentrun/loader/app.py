@@ -1,4 +1,4 @@
-"""The process: answers requests on one port, health and metrics on another."""
+"""The loader process: serves requests on one port, and health and metrics on another."""
 
 from __future__ import annotations
 
@@ -28,32 +28,31 @@ __all__ = ["serve"]
 log = logging.getLogger(__name__)
 
 _SPARE_THREADS: Final = 8
-"""For documents that are read and written, and addresses of hosts."""
+"""Additional threads for encoding and decoding documents, and for DNS lookups."""
 
 
-async def serve(make_engine: Callable[[Settings, LoadObserver], Engine], chosen: Settings) -> None:
+async def serve(make_engine: Callable[[Settings, LoadObserver], Engine], settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in progress.
 
     Raises:
-        PlatformError: no Kubernetes API server is known, there is no certificate, or a port is taken.
+        PlatformError: no Kubernetes API server is configured, the certificate is missing, or a port is in use.
     """
-    told_to_end = asyncio.Event()
-    listen_to_signals(told_to_end)
-    # The default, four more than processors, would have requests that hang hold up those that have a slot.
-    threads = chosen.loads + chosen.plans + _SPARE_THREADS
+    stop = asyncio.Event()
+    listen_to_signals(stop)
+    # With the default number of threads (processors + 4), hanging requests would delay those that hold a slot.
+    threads = settings.loader_loads + settings.loader_plans + _SPARE_THREADS
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="blocking"))
     metrics = Metrics()
-    process = chosen.process
     async with await connect(metrics) as kube:
-        certificate = Certificate(chosen.tls_folder, "loader", "loader.tls")
-        guard = Guard(kube, chosen.callers, loaderaccess.AUDIENCE)
-        server = LoaderServer(chosen, make_engine(chosen, metrics), guard, metrics, certificate)
-        health = HealthServer(process.host, process.port, server.unready, metrics.render)
+        certificate = Certificate(settings.loader_tls_folder, "loader", "loader.tls")
+        guard = Guard(kube, settings.loader_callers, loaderaccess.AUDIENCE)
+        server = LoaderServer(settings, make_engine(settings, metrics), guard, metrics, certificate)
+        health = HealthServer(settings.listen_address, settings.port, server.unready, metrics.render)
         await health.start()
         await server.start()
-        log.info("serving %s", ", ".join(chosen.callers))
+        log.info("serving %s", ", ".join(settings.loader_callers))
         try:
-            await work_until(told_to_end, (certificate.tend(),))
+            await work_until(stop, (certificate.tend(),))
         finally:
             await server.stop()
             await health.stop()

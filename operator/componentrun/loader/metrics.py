@@ -1,4 +1,7 @@
-"""Numbers for Prometheus, besides those of any process. No label holds the name of a run, a table or a Storage."""
+"""Prometheus metrics of the loader, in addition to those of every process.
+
+No label contains the name of a run, a table or a Storage.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +20,17 @@ OPERATIONS: Final = ("load", "fence", "plan", "check")
 OUTCOMES: Final = (
     "ok", "user", "platform", "transient", "unknown", "refused", "invalid", "busy", "unavailable", "gone",
 )  # fmt: skip
-"""`user`, `platform` and `transient`: kinds of a `Failure`. `unknown`: a commit may have landed. `refused`: a caller
-that may not ask. `invalid`: a malformed request. `busy`: the queue is full. `unavailable`: the loader ends, or the API
-server can't say who asks. `gone`: the caller did not wait for the answer."""
+"""`user`, `platform` and `transient`: kinds of a `Failure`. `unknown`: a commit may have been applied. `refused`: the
+caller is not allowed. `invalid`: a malformed request. `busy`: the queue is full. `unavailable`: the loader is shutting
+down, or the API server can't authenticate the caller. `gone`: the caller closed the connection before the response."""
 _SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 
 
 class Metrics(ProcessMetrics):
-    """All metrics of one loader, in a registry of its own; also the engine's `LoadObserver`."""
+    """All metrics of one loader, in their own registry. It is also the engine's `LoadObserver`."""
 
     def __init__(self) -> None:
-        """Define them all."""
+        """Define all metrics."""
         super().__init__()
         registry, operation = self.registry, ("operation",)
         self._answered = Counter(
@@ -61,19 +64,19 @@ class Metrics(ProcessMetrics):
                 self._answered.labels(name, outcome)
 
     def request_ended(self, operation: str, outcome: str) -> None:
-        """Count a request that was answered, refused, or given up by its caller."""
+        """Count a request that was answered, refused, or cancelled by its caller."""
         self._answered.labels(operation, outcome).inc()
 
     def waited(self, operation: str, seconds: float) -> None:
-        """Count the wait of a request that was given a slot."""
+        """Record how long a request waited for its slot."""
         self._waited.labels(operation).observe(seconds)
 
     def carried_out(self, operation: str, seconds: float) -> None:
-        """Count the time of a request from its slot to its answer."""
+        """Record the time from the start of a request's slot to its response."""
         self._seconds.labels(operation).observe(seconds)
 
     def loaded(self, answer: LoadAnswer) -> None:
-        """Count what a load brought."""
+        """Count the rows and bytes of a load."""
         self._rows.inc(sum(table.rows for table in answer.tables))
         self._bytes.inc(sum(table.bytes for table in answer.tables))
 

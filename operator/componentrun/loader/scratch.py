@@ -1,4 +1,4 @@
-"""The local disk that one load may use: its share, so that no load takes the room of those beside it."""
+"""Local disk space of one load. Each load has a fixed share, so that concurrent loads do not affect each other."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ __all__ = ["Scratch", "too_large"]
 
 _MIB: Final = 2**20
 _LEAST_BYTES: Final = _MIB
-"""DuckDB may always spill so much: an empty limit would be none."""
+"""Minimum spill size of DuckDB, because it treats an empty limit as no limit."""
 
 
 class Scratch:
-    """A load's folder, and how much may be in it."""
+    """The folder of a load, and its size limit."""
 
     def __init__(self, folder: str, most: int | None) -> None:
-        """`most` is in bytes; None: as much as the disk holds."""
+        """`most` is the limit in bytes; None: the free space of the disk."""
         self.folder = Path(folder)
         self._most = most
 
     def need(self, loads: Sequence[TableLoad], table: str) -> None:
-        """See that there is room for what loads bring: as CSV, and once more for the Parquet file that is made of it.
+        """Check that loads fit: their CSV, and the same size again for the Parquet file that is written from it.
 
         Raises:
-            PlatformError: (PublishFailed) there is not; the message says how much is needed, and what to change.
+            PlatformError: (PublishFailed) they do not fit; the message says how much is needed, and what to change.
         """
         if self._most is None:
             return
@@ -41,7 +41,7 @@ class Scratch:
             raise too_large(table, f"needs {_mebibytes(needed)} there", self._most)
 
     def spill_bytes(self, loads: Sequence[TableLoad]) -> int | None:
-        """How much a DuckDB may spill while it makes a Parquet file of these loads; None: any size."""
+        """Bytes that DuckDB may spill while it writes the Parquet file of these loads; None: no limit."""
         if self._most is None:
             return None
         size = sum(load.size for load in loads)
@@ -49,17 +49,17 @@ class Scratch:
 
     @property
     def most(self) -> int | None:
-        """Bytes; None: there is no limit."""
+        """The limit in bytes; None: no limit."""
         return self._most
 
     def _used(self) -> int:
         return sum(file.lstat().st_size for file in self.folder.rglob("*") if not file.is_dir())
 
 
-def too_large(table: str, found: str, most: int) -> PlatformError:
-    """The error of a load for which its share is too small."""
+def too_large(table: str, amount: str, most: int) -> PlatformError:
+    """The error for a load that needs more than its share of the disk."""
     return PlatformError(
-        f"`{table}` can't be loaded: each load may use {_mebibytes(most)} of the loader's disk, and this one {found}. "
+        f"`{table}` can't be loaded: each load may use {_mebibytes(most)} of the loader's disk, and this one {amount}. "
         "Set `loader.scratchMiB` of the chart to more, or `loader.loads` to less; or have the run write less at a time",
         Reason.PUBLISH_FAILED,
     )

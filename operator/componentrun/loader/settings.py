@@ -1,84 +1,64 @@
-"""What the loader is told: environment variables, read once, all wrong ones reported together."""
+"""Settings of the loader."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field, field_validator
 
 from componentrun.process.settings import (
-    PORT_NUMBER,
+    AbsolutePath,
+    Chart,
+    Expected,
+    Port,
     ProcessSettings,
-    Reader,
-    absolute_path,
-    read_process,
-    seconds,
-    service_account,
-    whole,
-    words,
+    Seconds,
+    ServiceAccount,
+    Words,
+    conflict,
 )
 from componentrun.wire import loaderaccess
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pydantic import ValidationInfo
 
-__all__ = ["Settings", "from_environment"]
+__all__ = ["Settings"]
 
-_MOST_SLOTS: Final = 256
-_MOST_PLACES: Final = 100_000
-_MOST_STOP_SECONDS: Final = 3600
-_MOST_MEBIBYTES: Final = 2**30
+_Slots = Annotated[int, Field(ge=1, le=256)]
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(ProcessSettings):
     """All settings of the loader."""
 
-    callers: tuple[str, ...]
-    """Users that may ask, `system:serviceaccount:<namespace>:<name>`: the operator and maintenance."""
-    process: ProcessSettings = field(default_factory=ProcessSettings)
-    """What every process is told."""
-    tls_folder: str = loaderaccess.TLS_FOLDER
-    """Where its certificate and key are."""
-    port: int = loaderaccess.PORT
-    """Port that requests are answered on; health and metrics are on another one."""
-    loads: int = 4
-    """Loads at a time; of one namespace half of them. Each may take its share of memory and scratch space."""
-    plans: int = 8
-    """All other requests at a time, which take little memory; of one namespace half of them."""
-    places: int = 512
-    """Loads, and other requests, that may wait; of one namespace half of them."""
-    stop_seconds: float = 240
-    """How long requests in progress have when the process is told to end."""
-    scratch_folder: str = "/tmp"  # noqa: S108 - a volume of the pod
-    """Where loads keep files while they are under way."""
-    scratch_mebibytes: int = 0
-    """Size of that folder, of which each of `loads` has an equal share; 0: as much as the disk holds."""
+    owner: ClassVar[str] = "the loader"
+    section: ClassVar[str] = "loader"
 
+    loader_callers: Annotated[
+        tuple[ServiceAccount, ...],
+        *Words,
+        Expected("user names of service accounts, `system:serviceaccount:<namespace>:<name>`, separated by commas"),
+    ]
+    """Users that may send requests: the operator and maintenance."""
+    loader_tls_folder: AbsolutePath = loaderaccess.TLS_FOLDER
+    """Folder of the loader's certificate and key."""
+    loader_port: Port = loaderaccess.PORT
+    """Port for requests. Health and metrics use another port."""
+    loader_loads: Annotated[_Slots, Chart("loader.loads")] = 4
+    """Concurrent loads, at most half of them for one namespace. Each has an equal share of memory and scratch space."""
+    loader_plans: Annotated[_Slots, Chart("loader.plans")] = 8
+    """Concurrent requests of other kinds, which need little memory. At most half of them for one namespace."""
+    loader_places: Annotated[int, Field(ge=2, le=100_000), Chart("loader.places")] = 512
+    """Maximum number of waiting loads, and of other waiting requests. At most half of each for one namespace."""
+    loader_stop_seconds: Annotated[Seconds, Field(ge=1, le=3600), Chart("loader.stopSeconds")] = 240
+    """Seconds that requests in progress have to finish after SIGTERM."""
+    loader_scratch_folder: AbsolutePath = "/tmp"  # noqa: S108 - a volume of the pod
+    """Folder for temporary files of loads."""
+    loader_scratch_mib: Annotated[int, Field(ge=0, le=2**30), Chart("loader.scratchMiB")] = 0
+    """Size of that folder, shared equally by `loader_loads`; 0: the free space of its disk."""
 
-def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Read the settings.
-
-    Raises:
-        SettingsError: variables are missing or wrong; each is named with its value and what was expected.
-    """
-    reader, default = Reader(environment, "loader"), Settings(())
-    settings = Settings(
-        callers=reader.read("LOADER_CALLERS", _service_accounts, None),
-        process=read_process(reader),
-        tls_folder=reader.read("LOADER_TLS_FOLDER", absolute_path, default.tls_folder),
-        port=reader.read("LOADER_PORT", PORT_NUMBER, default.port),
-        loads=reader.read("LOADER_LOADS", whole(1, _MOST_SLOTS), default.loads),
-        plans=reader.read("LOADER_PLANS", whole(1, _MOST_SLOTS), default.plans),
-        places=reader.read("LOADER_PLACES", whole(2, _MOST_PLACES), default.places),
-        stop_seconds=reader.read("LOADER_STOP_SECONDS", seconds(1, _MOST_STOP_SECONDS), default.stop_seconds),
-        scratch_folder=reader.read("LOADER_SCRATCH_FOLDER", absolute_path, default.scratch_folder),
-        scratch_mebibytes=reader.read("LOADER_SCRATCH_MIB", whole(0, _MOST_MEBIBYTES), default.scratch_mebibytes),
-    )
-    if settings.port == settings.process.port:
-        reader.wrong("LOADER_PORT", str(settings.port), "another port than COMPONENTRUN_PORT")
-    reader.check()
-    return settings
-
-
-def _service_accounts(text: str) -> tuple[str, ...]:
-    return tuple(service_account(word) for word in words(text))
+    @field_validator("loader_port")
+    @classmethod
+    def _differs_from_port(cls, port: int, info: ValidationInfo) -> int:
+        if port and port == info.data.get("port"):
+            raise conflict("another port than COMPONENTRUN_PORT")
+        return port

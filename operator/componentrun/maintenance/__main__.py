@@ -1,4 +1,4 @@
-"""`python -m componentrun.maintenance`: one round. Settings are environment variables, see `settings`."""
+"""`python -m componentrun.maintenance`: one round. Its settings are environment variables, see `settings`."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from componentrun.process.ending import leave
 from componentrun.process.launch import launch
 
 if __name__ == "__main__":
-    leave(launch(settings.from_environment, app.maintain))
+    leave(launch(settings.Settings, app.maintain))

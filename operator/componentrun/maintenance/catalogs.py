@@ -1,6 +1,6 @@
 """The tables of one Storage's catalog, maintained by the loader's code in this process.
 
-Not by a loader: a rewrite takes minutes, memory and local disk, and loads that wait for the same loader are what people
+A loader does not do this, because a rewrite takes minutes, memory and local disk, and would delay loads that users
 wait for. This process may be killed at any moment, a loader may not.
 """
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from componentrun.api.common import quantity_value
 from componentrun.errors import ComponentRunError, PlatformError
 from componentrun.maintenance import sparkjobs
+from componentrun.maintenance.settings import MIB
 from componentrun.maintenance.sparkjobs import SparkJobs
 
 if TYPE_CHECKING:
@@ -29,18 +30,18 @@ __all__ = ["maintain_catalog"]
 log = logging.getLogger(__name__)
 
 _BATCH: Final = 1024 * 2**20
-"""Bytes that are read for one commit."""
+"""Maximum bytes that one commit reads."""
 _SCRATCH_SHARE: Final = 3
-"""Local disk that a commit takes, in times what it reads: the files, the new one, and what DuckDB spills."""
+"""Local disk that a commit needs, as a multiple of what it reads: old files, the new one, and DuckDB's spill files."""
 
 
 async def maintain_catalog(place: CatalogPlace, settings: Settings, kube: Kube | None = None) -> int:
-    """Maintain the tables of a catalog; how many steps failed. What was done goes to the log.
+    """Maintain the tables of a catalog, log what was done, and return the number of steps that failed.
 
     Args:
         place: the catalog.
-        settings: what maintenance is told.
-        kube: where Jobs of Spark are created; None: nowhere, so this process maintains tables of all sizes.
+        settings: settings of maintenance.
+        kube: creates Spark Jobs; without it, this process maintains tables of all sizes.
     """
     try:
         jobs = _jobs(place, settings, kube)
@@ -48,11 +49,11 @@ async def maintain_catalog(place: CatalogPlace, settings: Settings, kube: Kube |
         done = await asyncio.to_thread(_maintain, place, settings, spark=jobs is not None)
         large = _table_ids(place, done)
         later = await jobs.start(large) if jobs is not None else []
-        await asyncio.to_thread(_look_again, place, [*failed, *later])
+        await asyncio.to_thread(_mark_for_next_round, place, [*failed, *later])
     except ComponentRunError as error:
-        log.error("Storage %s: its tables were not maintained to the end: %s", place.title, error.message)  # noqa: TRY400 - told in a sentence
+        log.error("Storage %s: its tables were not maintained to the end: %s", place.title, error.message)  # noqa: TRY400 - the message explains it
         return 1
-    except Exception:  # an error of ours in one Storage must not keep all others from being looked after
+    except Exception:  # a defect that shows in one Storage must not stop maintenance of the others
         log.exception("Storage %s: its tables were not maintained to the end", place.title)
         return 1
     log.info(
@@ -75,22 +76,22 @@ async def maintain_catalog(place: CatalogPlace, settings: Settings, kube: Kube |
 
 
 def _jobs(place: CatalogPlace, settings: Settings, kube: Kube | None) -> SparkJobs | None:
-    """The Jobs of a Storage that wants Spark, if there may be any."""
+    """The Spark Jobs of a Storage; None if it does not use Spark, or Jobs must not be created."""
     if place.spark is None or kube is None:
         return None
-    if not settings.spark_image:
+    if not settings.maintenance_spark_image:
         log.error(
-            "Storage %s: its engine of maintenance is `Spark`, and maintenance may not create Jobs; large tables are "
+            "Storage %s: its maintenance engine is `Spark`, but maintenance may not create Jobs; large tables are "
             "maintained as with `Builtin`. Set `maintenance.spark.enabled` in the chart's values",
             place.title,
         )
         return None
-    image = sparkjobs.settings_of(place.spark).image or settings.spark_image
+    image = sparkjobs.settings_of(place.spark).image or settings.maintenance_spark_image
     return SparkJobs(kube, place, place.spark, settings, image)
 
 
 def _table_ids(place: CatalogPlace, done: RoundDone) -> list[tuple[str, bool]]:
-    """Ids of the tables that are for Spark, and whether lost files are looked for. Tables without an id are none."""
+    """Ids of the tables that Spark maintains, each with whether to look for orphan files. Others have no id."""
     from componentrun.loader.catalog.names import from_iceberg  # noqa: PLC0415 - only where there is a catalog
 
     catalog = place.settings.catalog
@@ -99,8 +100,8 @@ def _table_ids(place: CatalogPlace, done: RoundDone) -> list[tuple[str, bool]]:
     return [(str(table), scans) for table, scans in found if table is not None]
 
 
-def _look_again(place: CatalogPlace, tables: Sequence[str]) -> None:
-    """Have the next round look at tables."""
+def _mark_for_next_round(place: CatalogPlace, tables: Sequence[str]) -> None:
+    """Mark tables for the next round."""
     from componentrun.loader.maintenance.changes import note_changes  # noqa: PLC0415 - likewise
 
     note_changes(place.settings, tables)
@@ -114,13 +115,23 @@ def _maintain(place: CatalogPlace, settings: Settings, *, spark: bool = False) -
         from componentrun.loader.maintenance.round import Round, RoundLimits  # noqa: PLC0415 - likewise
     except ImportError as error:
         raise PlatformError(
-            f"this image can't read catalogs ({error}). Start maintenance from the loader's image"
+            f"this image can't read catalogs ({error})", advice="Start maintenance from the loader's image."
         ) from error
-    chosen = settings.tables
-    batch = min(_BATCH, settings.scratch // _SCRATCH_SHARE)
-    rewrite = RewriteLimits(min(chosen.target, batch), chosen.files, chosen.deleted_percent / 100, batch)
+    batch = min(_BATCH, settings.maintenance_scratch_mib * MIB // _SCRATCH_SHARE)
+    rewrite = RewriteLimits(
+        target=min(settings.maintenance_tables_file_mib * MIB, batch),
+        files=settings.maintenance_tables_files,
+        deleted=settings.maintenance_tables_deleted_percent / 100,
+        batch=batch,
+    )
     large = None
     if spark and place.spark is not None:
         large = int(quantity_value(sparkjobs.settings_of(place.spark).table_size_threshold))
-    limits = RoundLimits(rewrite, HistoryLimits(place.history), chosen.table, chosen.round, large)
+    limits = RoundLimits(
+        rewrite,
+        HistoryLimits(place.history),
+        table_bytes=settings.maintenance_tables_table_mib * MIB,
+        round_bytes=settings.maintenance_tables_round_mib * MIB,
+        large_bytes=large,
+    )
     return Round(Catalog(place.settings), limits, tempfile.gettempdir(), title=place.title).all_tables()

@@ -1,6 +1,6 @@
-"""Which places there are to maintain, and how long events are kept there.
+"""The places to maintain, and how long events are kept there.
 
-A place is a bucket and prefix. Several Storages may be one place; then what it is told goes by all of them.
+A place is a bucket and prefix. Several Storages may share one; then all their settings count for it.
 """
 
 from __future__ import annotations
@@ -31,9 +31,14 @@ if TYPE_CHECKING:
     from componentrun.storage.store.connection import Store
     from componentrun.storage.store.settings import StoreSettings
 
-__all__ = ["CatalogPlace", "Found", "Place", "find_places"]
+__all__ = ["CatalogPlace", "EventTablePlace", "Found", "Place", "find_places"]
 
 log = logging.getLogger(__name__)
+
+_PlaceKey = tuple[str, str, str]
+"""URL of the store, bucket and prefix."""
+_CatalogKey = tuple[str, str, str]
+"""URI, warehouse and prefix of namespaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,52 +48,68 @@ class CatalogPlace:
     title: str
     """Namespace and name of the first of its Storages."""
     settings: StoreSettings
-    """With the catalog."""
+    """Settings of the store, including the catalog."""
     history: timedelta
-    """How long earlier states of tables are kept: the longest that any of its Storages says."""
+    """How long snapshots of tables are kept: the longest `tables.history` of its Storages."""
     is_maintained: bool
-    """Whether all of its Storages want their tables maintained."""
+    """Whether all of its Storages enable table maintenance."""
     spark: Storage | None = None
-    """The first of its Storages that has large tables maintained by Spark; None: there is none."""
+    """The first of its Storages whose engine is Spark, if any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One place."""
+    """A bucket and prefix."""
 
     title: str
     """Namespace and name of the first of its Storages."""
     store: Store
     retention: Retention | None
-    """How long events are kept; None: that could not be read, so all are."""
+    """How long events are kept; None if the settings could not be read, so that all events are kept."""
     namespaces: frozenset[str]
-    """Whose runs have their events here."""
+    """Namespaces whose runs store events here."""
 
     async def existing(self, kube: Kube) -> frozenset[str]:
-        """Uids of all runs whose objects exist."""
+        """Uids of all existing runs."""
         found = [raw["metadata"]["uid"] for name in sorted(self.namespaces) async for raw in _items(kube, RUNS, name)]
         return frozenset(found)
 
 
 @dataclass(frozen=True, slots=True)
+class EventTablePlace:
+    """The events of a place, and a catalog with a table of events."""
+
+    place: Place
+    settings: StoreSettings
+    """Settings of the store, including the catalog."""
+    is_maintained: bool
+    """Whether the catalog's tables are maintained here, or by the catalog or another engine."""
+    is_appended: bool
+    """Whether events are appended: no Storage of the bucket, prefix and catalog has `events.table: false`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
-    """What there is."""
+    """All places and catalogs, and the number of failures."""
 
     places: tuple[Place, ...]
     catalogs: tuple[CatalogPlace, ...]
-    """The tables of all Storages with a catalog, each once."""
+    """The catalogs of all Storages, each once."""
+    event_tables: tuple[EventTablePlace, ...]
+    """Each place with each catalog that its Storages name."""
     failures: int
-    """Storages that could not be opened, or read in full, and namespaces that could not be listed; the log says why."""
+    """Number of Storages that could not be opened or read in full, and of namespaces that could not be listed."""
 
 
 async def find_places(kube: Kube, namespaces: Sequence[str]) -> Found:
-    """The places of all Storages of these namespaces; of all that there are where none is given.
+    """The places of all Storages in these namespaces, or in all namespaces if none is given.
 
     Raises:
-        KubeError: the API server is away, or refused to list all namespaces at once.
+        KubeError: the API server is unavailable, or does not allow listing all namespaces at once.
     """
-    places: dict[tuple[str, str, str], Place] = {}
-    catalogs: dict[tuple[str, str, str], CatalogPlace] = {}
+    places: dict[_PlaceKey, Place] = {}
+    catalogs: dict[_CatalogKey, CatalogPlace] = {}
+    tables: dict[tuple[_PlaceKey, _CatalogKey], tuple[StoreSettings, bool]] = {}
     unopened: list[dict[str, Any]] = []
     failures = 0
     for namespace in namespaces or (None,):
@@ -97,48 +118,58 @@ async def find_places(kube: Kube, namespaces: Sequence[str]) -> Found:
         except ForbiddenError as error:
             if namespace is None:
                 raise
-            # One that is deleted takes our rights in it along; that must not keep the others from being looked after.
-            log.error("namespace %s: its Storages can't be listed: %s", namespace, error.message)  # noqa: TRY400 - told in a sentence
-            unopened.append({})  # it may be of any bucket
+            # When a namespace is deleted, its RoleBinding is deleted, too. The other namespaces are still maintained.
+            log.error("namespace %s: its Storages can't be listed: %s", namespace, error.message)  # noqa: TRY400 - the message explains it
+            unopened.append({})  # stands for Storages of any bucket
             continue
         for raw in there:
             try:
                 storage = Storage.model_validate(raw)
                 store = open_store(await read_settings(kube, storage))
             except (ComponentRunError, ValidationError) as error:
-                _tell(raw, "", error)
+                _log_failure(raw, "", error)
                 unopened.append(raw)
                 continue
-            except Exception:  # an error of ours at one Storage must not keep all others from being looked after
+            except Exception:  # a defect that shows in one Storage must not stop maintenance of the others
                 log.exception("Storage %s could not be opened", _title(raw))
                 unopened.append(raw)
                 continue
             try:
                 retention = await _retention(kube, storage)
             except (ComponentRunError, ValidationError) as error:
-                _tell(raw, "how long events are kept is not known, so none is deleted: ", error)
+                _log_failure(raw, "its event retention can't be read, so no events are deleted: ", error)
                 failures, retention = failures + 1, None
             place = Place(_title(raw), store, retention, frozenset({storage.metadata.namespace}))
             _add_catalog(catalogs, _title(raw), storage, store.settings)
             key = store.settings.base_url, store.settings.bucket, store.settings.prefix
             places[key] = _merged(places[key], place) if key in places else place
-    return Found(
-        tuple(_knowing(place, unopened) for place in places.values()),
-        tuple(catalog for catalog in catalogs.values() if catalog.is_maintained and _is_known(catalog, unopened)),
-        failures + len(unopened),
-    )
+            if (catalog := _catalog_key(store.settings)) is not None:
+                settings, is_appended = tables.get((key, catalog), (store.settings, True))
+                tables[key, catalog] = settings, is_appended and _is_appended(storage)
+    sure = {key: _without_unsure_retention(place, unopened) for key, place in places.items()}
+    maintained = {
+        key: catalog for key, catalog in catalogs.items() if catalog.is_maintained and _is_sure(catalog, unopened)
+    }
+    event_tables = [
+        EventTablePlace(sure[key], settings, catalog in maintained, is_appended)
+        for (key, catalog), (settings, is_appended) in tables.items()
+    ]
+    return Found(tuple(sure.values()), tuple(maintained.values()), tuple(event_tables), failures + len(unopened))
 
 
-def _knowing(place: Place, unopened: Sequence[dict[str, Any]]) -> Place:
-    """A place without its retention where a Storage that was not opened may be of it, and keep longer or have runs."""
-    if place.retention is None or not any(_may_be(place, raw.get("spec") or {}) for raw in unopened):
+def _without_unsure_retention(place: Place, unopened: Sequence[dict[str, Any]]) -> Place:
+    """The place, without its retention if an unopened Storage may share it and keep events longer."""
+    if place.retention is None or not any(_may_share(place, raw.get("spec") or {}) for raw in unopened):
         return place
-    log.warning("Storage %s: another one of its place could not be opened, so no event is deleted", place.title)
+    log.warning(
+        "Storage %s: another Storage that may share its place could not be opened, so no events are deleted",
+        place.title,
+    )
     return replace(place, retention=None)
 
 
-def _may_be(place: Place, spec: dict[str, Any]) -> bool:
-    """Whether a Storage of this spec, which need not be well formed, may be of a place. One host has many names."""
+def _may_share(place: Place, spec: dict[str, Any]) -> bool:
+    """Whether a Storage with this spec, which may be malformed, may share a place. Several names may mean one host."""
     bucket, prefix, settings = spec.get("bucket"), spec.get("prefix", ""), place.store.settings
     if bucket is None:
         return True
@@ -146,21 +177,21 @@ def _may_be(place: Place, spec: dict[str, Any]) -> bool:
 
 
 def _merged(one: Place, other: Place) -> Place:
-    known = one.retention is not None and other.retention is not None
-    retention = one.retention.merged(other.retention) if known else None  # type: ignore[union-attr,arg-type]
+    retention = None
+    if one.retention is not None and other.retention is not None:
+        retention = one.retention.merged(other.retention)
     return replace(one, retention=retention, namespaces=one.namespaces | other.namespaces)
 
 
 def _add_catalog(
-    catalogs: dict[tuple[str, str, str], CatalogPlace], title: str, storage: Storage, settings: StoreSettings
+    catalogs: dict[_CatalogKey, CatalogPlace], title: str, storage: Storage, settings: StoreSettings
 ) -> None:
-    """Add the tables of a Storage. Of two Storages with the same tables, the one counts that keeps more of them."""
-    catalog = settings.catalog
-    if catalog is None:
+    """Add the tables of a Storage. If several Storages have the same tables, the longest history counts."""
+    key = _catalog_key(settings)
+    if key is None:
         return
     tables, maintenance = storage.spec.tables or StorageTables(), storage.spec.maintenance or StorageMaintenance()
     history, is_maintained = timedelta(seconds=long_duration_seconds(tables.history)), maintenance.engine != "None"
-    key = catalog.uri, catalog.warehouse, catalog.namespace_prefix
     other = catalogs.get(key, CatalogPlace(title, settings, history, is_maintained))
     catalogs[key] = replace(
         other,
@@ -170,20 +201,30 @@ def _add_catalog(
     )
 
 
-def _is_known(place: CatalogPlace, unopened: Sequence[dict[str, Any]]) -> bool:
-    """Whether no Storage that was not opened may have the same tables, and keep them for longer."""
+def _catalog_key(settings: StoreSettings) -> _CatalogKey | None:
+    catalog = settings.catalog
+    return (catalog.uri, catalog.warehouse, catalog.namespace_prefix) if catalog is not None else None
+
+
+def _is_appended(storage: Storage) -> bool:
+    return storage.spec.events is None or storage.spec.events.table
+
+
+def _is_sure(place: CatalogPlace, unopened: Sequence[dict[str, Any]]) -> bool:
+    """Whether every Storage that may have the same tables was opened: another one may keep a longer history."""
     own = place.settings.catalog
     if own is None or not any(_may_have_tables_of(own, raw) for raw in unopened):
         return True
     log.warning(
-        "Storage %s: another one of the same tables could not be opened, so its tables are not maintained", place.title
+        "Storage %s: another Storage that may have the same tables could not be opened, so they are not maintained",
+        place.title,
     )
     return False
 
 
 def _may_have_tables_of(catalog: CatalogSettings, raw: dict[str, Any]) -> bool:
-    """Whether a Storage may have the tables of a catalog. Two URIs may lead to one catalog, so they don't count."""
-    if "spec" not in raw:  # it stands for those of a namespace that could not be listed
+    """Whether a Storage may have the tables of a catalog. URIs are not compared: two may lead to one catalog."""
+    if "spec" not in raw:  # stands for the Storages of a namespace that could not be listed
         return True
     other = raw["spec"].get("catalog")
     if other is None:
@@ -206,5 +247,5 @@ def _title(raw: dict[str, Any]) -> str:
     return f"{raw['metadata']['namespace']}/{raw['metadata']['name']}"
 
 
-def _tell(raw: dict[str, Any], what: str, error: Exception) -> None:
+def _log_failure(raw: dict[str, Any], what: str, error: Exception) -> None:
     log.error("Storage %s: %s%s", _title(raw), what, getattr(error, "message", None) or error)

@@ -1,8 +1,8 @@
-"""The log server of a node: gives the collector what the containers of runs have printed, as the node keeps it.
+"""The log server of a node: serves the log files of the containers of runs to the collector.
 
 What comes in: files below /var/log/pods, which the container runtime writes and the kubelet rotates, compresses and
-deletes. What goes out: their bytes, to the collector and to nobody else. Done elsewhere: what the bytes mean
-(`componentrun.collector`); the words of the requests (`componentrun.process.nodelogs`).
+deletes. What goes out: their bytes, to the collector only. Done elsewhere: what the bytes mean
+(`componentrun.collector`); the words of the requests (`componentrun.wire.logserver`).
 
 Modules, lowest first:
 

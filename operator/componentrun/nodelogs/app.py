@@ -14,13 +14,13 @@ from componentrun.api import names
 from componentrun.nodelogs.files import NoLogError
 from componentrun.nodelogs.folders import Folders, Where
 from componentrun.nodelogs.metrics import Metrics
-from componentrun.process import nodelogs
 from componentrun.process.guard import Guard
 from componentrun.process.kubernetes.client import connect
 from componentrun.process.launch import listen_to_signals
 from componentrun.process.serving.certificate import Certificate
 from componentrun.process.serving.server import HealthServer
 from componentrun.process.serving.tlsserver import TlsServer, refusal, refuse_caller, work_until
+from componentrun.wire import logserver
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,36 +32,35 @@ __all__ = ["LogServer", "serve"]
 log = logging.getLogger(__name__)
 
 _LAST_ANSWERS: Final = 0.2
-"""Seconds that open requests have when the process is told to end: most only wait, and all are asked again."""
+"""Seconds that open requests have to end at shutdown: most only wait, and the collector repeats all of them."""
 _MOST_OFFSET: Final = 2**62
 _QUOTED: Final = 80
 _OUTCOMES: Final = {200: "ok", 404: "not_found", 400: "refused", 401: "refused", 403: "refused", 429: "refused"}
 
 
-async def serve(chosen: Settings) -> None:
+async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
         PlatformError: no Kubernetes API server is known, there is no certificate, or a port is taken.
     """
-    told_to_end = asyncio.Event()
-    listen_to_signals(told_to_end)
+    stop = asyncio.Event()
+    listen_to_signals(stop)
     _have_many_files()
     metrics = Metrics()
-    process = chosen.process
     async with await connect(metrics) as kube:
         folders, certificate = (
-            Folders(chosen.folder, metrics),
-            Certificate(chosen.tls_folder, "log server", "nodeLogs.tls"),
+            Folders(settings.nodelogs_folder, metrics),
+            Certificate(settings.nodelogs_tls_folder, "log server", "nodeLogs.tls"),
         )
-        guard = Guard(kube, (chosen.reader,), nodelogs.AUDIENCE)
-        server = LogServer(chosen, folders, guard, metrics, certificate)
-        health = HealthServer(process.host, process.port, folders.unready, metrics.render)
+        guard = Guard(kube, (settings.nodelogs_reader,), logserver.AUDIENCE)
+        server = LogServer(settings, folders, guard, metrics, certificate)
+        health = HealthServer(settings.listen_address, settings.port, folders.unready, metrics.render)
         await health.start()
         await server.start()
-        log.info("serving the logs of runs below %s to %s", chosen.folder, chosen.reader)
+        log.info("serving the logs of runs below %s to %s", settings.nodelogs_folder, settings.nodelogs_reader)
         try:
-            await work_until(told_to_end, (folders.tend(), certificate.tend()))
+            await work_until(stop, (folders.tend(), certificate.tend()))
         finally:
             await server.stop()
             await health.stop()
@@ -69,7 +68,7 @@ async def serve(chosen: Settings) -> None:
 
 
 def _have_many_files() -> None:
-    """Each container that is read takes some descriptors; the soft limit is meant for programs that use `select`."""
+    """Raise the soft limit, which is meant for programs that use `select`: each container takes some descriptors."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -79,15 +78,20 @@ class LogServer:
     """Answers requests for logs."""
 
     def __init__(
-        self, chosen: Settings, folders: Folders, guard: Guard, metrics: Metrics, certificate: Certificate
+        self, settings: Settings, folders: Folders, guard: Guard, metrics: Metrics, certificate: Certificate
     ) -> None:
-        """Nothing is listened on yet."""
-        self._chosen, self._folders, self._guard, self._metrics = chosen, folders, guard, metrics
+        """Create the server without listening."""
+        self._settings, self._folders, self._guard, self._metrics = settings, folders, guard, metrics
         application = web.Application()
-        application.add_routes([web.get(nodelogs.PATH, self._answer)])
-        # A reader that goes away ends its request: it must not be waited for, nor count as one that waits.
+        application.add_routes([web.get(logserver.PATH, self._answer)])
+        # If a reader disconnects, its request ends and no longer counts as waiting.
         self._server = TlsServer(
-            application, certificate, chosen.process.host, chosen.port, variable="NODELOGS_PORT", last=_LAST_ANSWERS
+            application,
+            certificate,
+            settings.listen_address,
+            settings.nodelogs_port,
+            variable="NODELOGS_PORT",
+            last=_LAST_ANSWERS,
         )
 
     async def start(self) -> None:
@@ -100,7 +104,7 @@ class LogServer:
 
     @property
     def port(self) -> int:
-        """Where it listens; of use where it was told to find a free port (0)."""
+        """The port that it listens on, also if it was started with port 0."""
         return self._server.port
 
     async def stop(self) -> None:
@@ -113,16 +117,16 @@ class LogServer:
         return response
 
     async def _judge(self, request: web.Request) -> web.Response:
-        """Look at who asks, and for what."""
-        expected = f"a token of {self._chosen.reader} for the audience {nodelogs.AUDIENCE}"
+        """Check the caller and the path."""
+        expected = f"a token of {self._settings.nodelogs_reader} for the audience {logserver.AUDIENCE}"
         return await refuse_caller(self._guard, request, expected) or await self._refuse_or_read(request)
 
     async def _refuse_or_read(self, request: web.Request) -> web.Response:
         where = Where(**request.match_info)
-        wrong = where.wrong()
-        if wrong:
-            return refusal(400, f"the {wrong} is none that Kubernetes could have given")
-        namespaces = self._chosen.process.namespaces
+        field = where.wrong()
+        if field:
+            return refusal(400, f"the {field} is not one that Kubernetes could have assigned")
+        namespaces = self._settings.namespaces
         if where.container not in names.CONTAINERS or (namespaces and where.namespace not in namespaces):
             return refusal(403, f"only containers of runs are served ({', '.join(names.CONTAINERS)})")
         try:
@@ -133,7 +137,7 @@ class LogServer:
 
     async def _read(self, where: Where, place: tuple[str, int], wait: float) -> web.Response:
         try:
-            found = await self._folders.answer(where, place, wait)
+            answer = await self._folders.answer(where, place, wait)
         except FileNotFoundError:
             return refusal(404, "the node has no such log (any more)")
         except PermissionError as error:
@@ -142,20 +146,24 @@ class LogServer:
         except (OSError, NoLogError) as error:
             log.warning("%s: %s", "/".join(where), error)
             return refusal(500, f"the log can't be read: {error}")
-        self._metrics.bytes.inc(len(found.data))
-        headers = {nodelogs.FILE: found.file, nodelogs.OFFSET: str(found.offset), nodelogs.LATER: str(found.later)}
-        if found.missing is not None:
-            headers[nodelogs.MISSING] = str(found.missing)
-        if found.removed:
-            headers[nodelogs.REMOVED] = "true"
-        return web.Response(body=found.data, headers=headers, content_type="application/octet-stream")
+        self._metrics.bytes.inc(len(answer.data))
+        headers = {
+            logserver.FILE: answer.file,
+            logserver.OFFSET: str(answer.offset),
+            logserver.LATER: str(answer.later),
+        }
+        if answer.missing is not None:
+            headers[logserver.MISSING] = str(answer.missing)
+        if answer.removed:
+            headers[logserver.REMOVED] = "true"
+        return web.Response(body=answer.data, headers=headers, content_type="application/octet-stream")
 
 
 def _place(query: Mapping[str, str]) -> tuple[str, int]:
-    """Where to read from."""
+    """The position to read from."""
     file, offset = query.get("file", ""), query.get("offset", "0")
-    if file and not nodelogs.FILE_ID.fullmatch(file):
-        raise ValueError(f"file is {file[:_QUOTED]!r}; expected what {nodelogs.FILE} of an earlier answer said")
+    if file and not logserver.FILE_ID.fullmatch(file):
+        raise ValueError(f"file is {file[:_QUOTED]!r}; expected what {logserver.FILE} of an earlier answer said")
     if not (offset.isascii() and offset.isdigit() and int(offset) <= _MOST_OFFSET):
         raise ValueError(f"offset is {offset[:_QUOTED]!r}; expected a number of bytes")
     return file, int(offset)
@@ -167,6 +175,6 @@ def _wait(query: Mapping[str, str]) -> float:
         wait = float(text)
     except ValueError:
         wait = -1.0
-    if not 0 <= wait <= nodelogs.LONGEST_WAIT:
-        raise ValueError(f"wait is {text[:_QUOTED]!r}; expected seconds from 0 to {nodelogs.LONGEST_WAIT:.0f}")
+    if not 0 <= wait <= logserver.LONGEST_WAIT:
+        raise ValueError(f"wait is {text[:_QUOTED]!r}; expected seconds from 0 to {logserver.LONGEST_WAIT:.0f}")
     return wait

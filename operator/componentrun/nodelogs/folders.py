@@ -1,7 +1,6 @@
-"""Which containers' logs are read: finds their folders, and looks after them while they are read.
+"""The containers whose logs are read: finds their folders and watches them while they are read.
 
-A name in a request becomes a part of a path, so it must be one that Kubernetes gives; a folder that is a link is not
-followed.
+A name in a request becomes part of a path, so it must be a valid Kubernetes name. Links to folders are not followed.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ log = logging.getLogger(__name__)
 
 _LOOK_EVERY: Final = 0.1
 _TEND_EVERY: Final = 5
-"""Times of that: a folder nobody waits for is looked at so often, to hold files that are rotated away."""
+"""Every how many rounds a folder without a waiting request is checked, to hold files before they are rotated away."""
 _ENOUGH: Final = 64 * 1024
 _GATHER: Final = 0.25
-"""Seconds that less than `_ENOUGH` bytes wait for more: a request costs more than the lines of so short a time."""
+"""Seconds that fewer than `_ENOUGH` bytes are held back for more, because requests are expensive."""
 _READ_KEPT: Final = 60.0
 _UNREAD_KEPT: Final = 600.0
-"""Seconds that the files of a container are held when nobody asks for them; less where all was read."""
+"""Seconds that the files of a container are held without a request; `_READ_KEPT` if all of them were read."""
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NAMES: Final = {
     "namespace": DNS_LABEL,
@@ -46,7 +45,7 @@ _NAMES: Final = {
 
 
 class Where(NamedTuple):
-    """One container, in the words of its folder's path."""
+    """One container, by the parts of its folder's path."""
 
     namespace: str
     pod: str
@@ -54,12 +53,12 @@ class Where(NamedTuple):
     container: str
 
     def wrong(self) -> str:
-        """The first part that no Kubernetes object can have as its name, or nothing."""
+        """The first part that is not a valid Kubernetes name, or an empty text."""
         return next((part for part, value in self._asdict().items() if _NAMES[part].fullmatch(value) is None), "")
 
 
-class _Tended:
-    """A container that is read, and how far."""
+class _Entry:
+    """A container that is read, and the position."""
 
     def __init__(self, files: ContainerLog) -> None:
         self.log = files
@@ -74,10 +73,10 @@ class Folders:
     def __init__(self, folder: str, metrics: Metrics) -> None:
         """Nothing is opened yet."""
         self._folder, self._metrics = folder, metrics
-        self._tended: dict[Where, _Tended] = {}
+        self._entries: dict[Where, _Entry] = {}
 
     def unready(self) -> str:
-        """Why logs can't be read, or nothing."""
+        """Why logs can't be read, or an empty text."""
         try:
             next(Path(self._folder).iterdir(), None)
         except OSError as error:
@@ -85,85 +84,85 @@ class Folders:
         return ""
 
     def close(self) -> None:
-        """Give everything back."""
-        for where in list(self._tended):
+        """Close everything."""
+        for where in list(self._entries):
             self._drop(where)
 
     async def answer(self, where: Where, place: tuple[str, int], wait: float) -> Answer:
-        """What there is behind this place (file, offset), waiting for it so many seconds at most.
+        """Return the content after this position (file, offset); wait for it at most `wait` seconds.
 
         Raises:
-            FileNotFoundError: the node has no such log, or nothing at and behind that place.
+            FileNotFoundError: the node has no such log, or nothing at or after this position.
             OSError, NoLogError: it can't be read.
         """
-        tended = self._tended.get(where)
-        if tended is None:
+        entry = self._entries.get(where)
+        if entry is None:
             folder = self._open(where)
             try:
-                found = ContainerLog(folder)
+                container_log = ContainerLog(folder)
             except BaseException:
                 os.close(folder)
                 raise
-            tended = self._tended[where] = _Tended(found)
-            self._metrics.containers.set(len(self._tended))
+            entry = self._entries[where] = _Entry(container_log)
+            self._metrics.containers.set(len(self._entries))
         else:
-            tended.log.look()
-        asked_at = time.monotonic()
-        tended.place, tended.waiting = place, tended.waiting + 1
+            entry.log.look()
+        start = time.monotonic()
+        entry.place, entry.waiting = place, entry.waiting + 1
         try:
-            return await self._wait(tended, place, asked_at, wait)
+            return await self._wait(entry, place, start, wait)
         except KeyError as error:
             raise FileNotFoundError(f"{place[0]} is gone") from error
         finally:
-            tended.waiting -= 1
+            entry.waiting -= 1
 
     async def tend(self) -> None:
-        """Look after what is read, until cancelled."""
-        turn = 0
+        """Watch the folders that are read, until cancelled."""
+        round_number = 0
         while True:
             await asyncio.sleep(_LOOK_EVERY)
-            turn += 1
-            for where, tended in list(self._tended.items()):
-                if tended.waiting:
-                    if self._looked(where, tended) and tended.log.has(*tended.place):
-                        tended.news.set()
-                elif turn % _TEND_EVERY == 0 and self._looked(where, tended) and self._is_over(tended):
+            round_number += 1
+            for where, entry in list(self._entries.items()):
+                if entry.waiting:
+                    if self._looked(where, entry) and entry.log.has(*entry.place):
+                        entry.news.set()
+                elif round_number % _TEND_EVERY == 0 and self._looked(where, entry) and self._is_over(entry):
                     self._drop(where)
 
-    async def _wait(self, tended: _Tended, place: tuple[str, int], asked_at: float, wait: float) -> Answer:
+    async def _wait(self, entry: _Entry, place: tuple[str, int], start: float, wait: float) -> Answer:
         while True:
-            # A second reader of the same container hides its place from the first one's waiting, not from this.
-            tended.news.clear()
-            answer = tended.log.answer(*place)
-            waited = time.monotonic() - asked_at
-            if waited >= wait or answer.removed or len(answer.data) >= _ENOUGH:
+            # Checked here, because a second reader of the same container overwrites the position that `tend` checks.
+            entry.news.clear()
+            answer = entry.log.answer(*place)
+            elapsed = time.monotonic() - start
+            if elapsed >= wait or answer.removed or len(answer.data) >= _ENOUGH:
                 return answer
             if answer.data:
-                if waited >= _GATHER:
+                if elapsed >= _GATHER:
                     return answer
-                await asyncio.sleep(min(_GATHER, wait) - waited)
+                await asyncio.sleep(min(_GATHER, wait) - elapsed)
                 continue
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(wait - waited, 1.0)):
-                    await tended.news.wait()
+                async with asyncio.timeout(min(wait - elapsed, 1.0)):
+                    await entry.news.wait()
 
-    def _looked(self, where: Where, tended: _Tended) -> bool:
-        """Look; a folder that can't be looked at is complained about where somebody asks for it."""
+    def _looked(self, where: Where, entry: _Entry) -> bool:
+        """Update a container; an error is reported by the next request for it."""
         try:
-            tended.log.look()
+            entry.log.look()
         except (OSError, ComponentRunError) as error:
             log.debug("%s: %s", "/".join(where), error)
-            tended.news.set()
+            entry.news.set()
             return False
         return True
 
-    def _is_over(self, tended: _Tended) -> bool:
-        idle = time.monotonic() - tended.log.asked_at
-        return idle > (_READ_KEPT if tended.log.read_to_its_end(*tended.place) else _UNREAD_KEPT)
+    def _is_over(self, entry: _Entry) -> bool:
+        idle = time.monotonic() - entry.log.asked_at
+        return idle > (_READ_KEPT if entry.log.read_to_its_end(*entry.place) else _UNREAD_KEPT)
 
     def _drop(self, where: Where) -> None:
-        self._tended.pop(where).log.close()
-        self._metrics.containers.set(len(self._tended))
+        self._entries.pop(where).log.close()
+        self._metrics.containers.set(len(self._entries))
 
     def _open(self, where: Where) -> int:
         """A descriptor of the container's folder."""

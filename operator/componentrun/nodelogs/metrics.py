@@ -1,4 +1,4 @@
-"""Numbers for Prometheus, besides those of any process. No label holds the name of a run."""
+"""Prometheus metrics of the log server, in addition to those of every process. No label contains the name of a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Metrics(ProcessMetrics):
     """All metrics of one log server, in a registry of its own."""
 
     def __init__(self) -> None:
-        """Define them all."""
+        """Define the metrics."""
         super().__init__()
         registry = self.registry
         self.containers = Gauge(

@@ -1,59 +1,38 @@
-"""What the log server is told: environment variables, read once, all wrong ones reported together."""
+"""Settings of the log server."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from componentrun.process import nodelogs
-from componentrun.process.settings import (
-    PORT_NUMBER,
-    ProcessSettings,
-    Reader,
-    absolute_path,
-    read_process,
-    service_account,
-)
+from pydantic import field_validator
+
+from componentrun.process.settings import AbsolutePath, Chart, Port, ProcessSettings, ServiceAccount, conflict
+from componentrun.wire import logserver
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pydantic import ValidationInfo
 
-__all__ = ["Settings", "from_environment"]
-
-FOLDER: Final = "/var/log/pods"
+__all__ = ["Settings"]
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """All settings of the log server."""
+class Settings(ProcessSettings):
+    """All settings of the log server. If namespaces are listed, only their logs are served."""
 
-    reader: str
-    """Who may read: the collector's user name, `system:serviceaccount:<namespace>:<name>`."""
-    process: ProcessSettings = field(default_factory=ProcessSettings)
-    """What every process is told; where namespaces are listed, only their logs are served."""
-    folder: str = FOLDER
+    owner: ClassVar[str] = "the log server"
+    section: ClassVar[str] = "nodeLogs"
+
+    nodelogs_reader: ServiceAccount
+    """Who may read: the collector's user name."""
+    nodelogs_folder: Annotated[AbsolutePath, Chart("nodeLogs.folder")] = "/var/log/pods"
     """Where the node keeps its logs."""
-    tls_folder: str = nodelogs.TLS_FOLDER
+    nodelogs_tls_folder: AbsolutePath = logserver.TLS_FOLDER
     """Where its certificate and key are."""
-    port: int = nodelogs.PORT
+    nodelogs_port: Port = logserver.PORT
     """Port that logs are served on; health and metrics are on another one."""
 
-
-def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Read the settings.
-
-    Raises:
-        SettingsError: variables are missing or wrong; each is named with its value and what was expected.
-    """
-    reader = Reader(environment, "log server")
-    settings = Settings(
-        reader=reader.read("NODELOGS_READER", service_account, None),
-        process=read_process(reader),
-        folder=reader.read("NODELOGS_FOLDER", absolute_path, FOLDER),
-        tls_folder=reader.read("NODELOGS_TLS_FOLDER", absolute_path, nodelogs.TLS_FOLDER),
-        port=reader.read("NODELOGS_PORT", PORT_NUMBER, nodelogs.PORT),
-    )
-    if settings.port == settings.process.port:
-        reader.wrong("NODELOGS_PORT", str(settings.port), "another port than COMPONENTRUN_PORT")
-    reader.check()
-    return settings
+    @field_validator("nodelogs_port")
+    @classmethod
+    def _differs_from_port(cls, port: int, info: ValidationInfo) -> int:
+        if port and port == info.data.get("port"):
+            raise conflict("another port than COMPONENTRUN_PORT")
+        return port

@@ -8,9 +8,9 @@ Packages and modules, lowest first:
     settings     reads settings from environment variables
     logs         log lines
     launch       starts a process; ending: ends one that has used obstore; guard: ends it when a part of it fails
+    garbage      settings of the garbage collector
     depths       JSON that is nested deeper than the parser goes
     fairqueue    fair queueing of keys
-    nodelogs     requests to the log servers of nodes
     kubernetes   the way to the Kubernetes API
     serving      HTTP and TLS servers
 """

@@ -1,7 +1,7 @@
-"""JSON that is nested deeper than the parser goes (200 levels): read all the same, without what lies below a depth.
+"""Read JSON that is nested deeper than the parser supports (200 levels), without the values below a depth.
 
-Whoever may create a run decides how deep its parameters are. One such run must not keep a whole process from reading
-all others: a watch that can't read an event asks for it again and again, and a listing is lost as a whole.
+Users decide how deep the parameters of a run are. A single run must not prevent a process from reading all others: a
+watch would repeat the event forever, and a listing would be lost as a whole.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Final
 __all__ = ["READ_LEVELS", "without_depths"]
 
 READ_LEVELS: Final = 190
-"""Less than the parser bears; what is deeper than `core` allows stays deeper than that."""
+"""Less than the parser supports, and more than `core` allows."""
 _STRUCTURE: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]')
-"""Brackets, and strings, in which there may be more of them."""
+"""Brackets, and strings, which may contain brackets."""
 
 
 def without_depths(document: bytes) -> bytes:
-    """The document with `null` in place of every object and list that would be deeper than `READ_LEVELS`."""
+    """The document with `null` in place of objects and lists below `READ_LEVELS`."""
     kept: list[bytes] = []
     depth = begin = 0
     for found in _STRUCTURE.finditer(document):

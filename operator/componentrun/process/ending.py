@@ -1,8 +1,8 @@
-"""The end of a process that has used obstore.
+"""Exit of a process that has used obstore.
 
-Its threads hand every answer to the interpreter. One that does so while Python is being taken down ends the process by
-a signal, after all was done and told: CPython (until 3.13) ends such a thread by unwinding it, which Rust does not
-bear. Seen in one of some 300 command lines on a busy machine, exit code 134. So Python is not taken down at all.
+Threads of obstore deliver responses to the interpreter. If one does so during finalization, the process is aborted
+after all work is done: CPython before 3.13 ends such a thread by unwinding it, which Rust does not survive. Seen in one
+of some 300 commands on a busy machine, exit code 134. So the interpreter is not finalized.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 __all__ = ["leave", "run"]
 
 _NOT_WRITTEN: Final = 120
-"""Python's own exit code where its output could not be written at the end."""
+"""Python's exit code if output can't be written at exit."""
 
 
 def leave(code: int) -> NoReturn:
-    """Write what is still to be written to stdout and stderr, and end the process.
+    """Flush stdout and stderr, and end the process.
 
-    What was registered by `atexit` is not called, and no thread is waited for.
+    Functions registered with `atexit` are not called, and threads are not joined.
 
     Args:
-        code: the exit code; 120 in its place if the output can't be written.
+        code: the exit code; replaced by 120 if it is 0 and the output can't be written.
     """
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -39,10 +39,10 @@ def leave(code: int) -> NoReturn:
 
 
 def run(program: Callable[[], object]) -> NoReturn:
-    """Run a program that ends by SystemExit or by returning, and leave with the exit code that Python would give it.
+    """Run a program that returns or raises SystemExit, and exit with the code that Python would use.
 
     Raises:
-        BaseException: anything else that the program raised.
+        BaseException: any other exception of the program.
     """
     try:
         program()
@@ -52,7 +52,7 @@ def run(program: Callable[[], object]) -> NoReturn:
 
 
 def _code(given: object) -> int:
-    """As `sys.exit` takes it: none is 0, and what is no number is a message."""
+    """As in `sys.exit`: None is 0, and anything but a number is printed."""
     if given is None or isinstance(given, int):
         return given or 0
     sys.stderr.write(f"{given}\n")

@@ -1,7 +1,8 @@
-"""Who may ask a server: some service accounts, by tokens that were made for this purpose.
+"""Authentication of callers: certain service accounts, by tokens for this audience.
 
-The API server says whose token it is (TokenReview). What it said holds for a minute. Strangers ask in a line of their
-own and a short one, so that many of them neither burden the API server nor delay those who may ask.
+The API server reviews tokens (TokenReview); a result is cached for a minute. Reviews of unknown tokens have a short
+queue of their own, so that many of them neither load the API server nor delay known callers. Requests that show the
+same token share one review, so a restarted process refuses no user for sending many requests at once.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from componentrun.errors import TransientError
@@ -30,28 +31,29 @@ _SCHEME: Final = "Bearer "
 
 
 class BusyError(TransientError):
-    """Too many strangers ask at the same time."""
+    """Too many unknown tokens are under review."""
 
 
 class Guard:
-    """Knows some users by their tokens."""
+    """Recognises some users by their tokens."""
 
     def __init__(
         self, kube: Kube, users: Collection[str], audience: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Let in whoever shows a token of one of these users for this audience."""
+        """Admit these users by tokens for this audience."""
         self._kube, self._users, self._audience, self._clock = kube, frozenset(users), audience, clock
         self._known: OrderedDict[bytes, tuple[bool, float]] = OrderedDict()
-        """Digest of a token: whether it is one of the users', and when that was asked."""
+        """By digest of a token: whether it belongs to one of the users, and when it was reviewed."""
         self._renewals, self._strangers = asyncio.Lock(), asyncio.Lock()
-        self._waiting = 0
+        self._waiting: Counter[bytes] = Counter()
+        """By digest of an unknown token: requests that wait for its review."""
 
     async def admits(self, authorization: str) -> bool:
-        """Whether this header shows a token of one of the users.
+        """Whether this header has a token of one of the users.
 
         Raises:
-            BusyError: see there.
-            KubeError: the API server can't say.
+            BusyError: too many unknown tokens are under review.
+            KubeError: the token can't be reviewed.
         """
         token = authorization.removeprefix(_SCHEME).strip()
         if not token or not authorization.startswith(_SCHEME) or len(token) > _LONGEST_TOKEN:
@@ -63,31 +65,33 @@ class Guard:
         if self._known.get(digest, (False, 0.0))[0]:
             async with self._renewals:
                 return await self._ask_once(token, digest)
-        if self._waiting >= _MOST_STRANGERS:
+        if digest not in self._waiting and len(self._waiting) >= _MOST_STRANGERS:
             raise BusyError("too many unknown tokens are shown at the same time; try again later")
-        self._waiting += 1
+        self._waiting[digest] += 1
         try:
             async with self._strangers:
                 return await self._ask_once(token, digest)
         finally:
-            self._waiting -= 1
+            self._waiting[digest] -= 1
+            if not self._waiting[digest]:
+                del self._waiting[digest]
 
     async def _ask_once(self, token: str, digest: bytes) -> bool:
-        known = self._fresh(digest)  # somebody else may have asked meanwhile
+        known = self._fresh(digest)  # another caller may have reviewed it in the meantime
         if known is not None:
             return known
-        said = await self._ask(token)
-        self._known[digest] = (said, self._clock())
+        is_users_token = await self._ask(token)
+        self._known[digest] = (is_users_token, self._clock())
         self._known.move_to_end(digest)
         while len(self._known) > _MOST_KNOWN:
-            # The users' go last: without them they would stand in the strangers' line.
+            # Keep the users' tokens longest: without them, users would share the queue of unknown tokens.
             strangers = (known for known, (is_users, _) in self._known.items() if not is_users)
             del self._known[next(strangers, next(iter(self._known)))]
-        return said
+        return is_users_token
 
     def _fresh(self, digest: bytes) -> bool | None:
-        said, asked_at = self._known.get(digest, (False, float("-inf")))
-        return said if self._clock() - asked_at <= _HOLDS else None
+        is_users_token, asked_at = self._known.get(digest, (False, float("-inf")))
+        return is_users_token if self._clock() - asked_at <= _HOLDS else None
 
     async def _ask(self, token: str) -> bool:
         body = {

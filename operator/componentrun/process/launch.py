@@ -1,63 +1,54 @@
-"""From the environment to the exit code of a process that works until it is told to end."""
+"""Runs a long-lived process: reads its settings, sets up logging, returns its exit code."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from componentrun.errors import ComponentRunError
 from componentrun.process import logs
-from componentrun.process.settings import SettingsError
+from componentrun.process.settings import ProcessSettings, SettingsError, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine
 
-    from componentrun.process.settings import LogFormat, LogLevel, ProcessSettings
+    from componentrun.process.settings import LogFormat, LogLevel
 
 __all__ = ["BAD_SETTINGS", "FAILED", "launch", "listen_to_signals"]
 
 log = logging.getLogger(__name__)
 
 FAILED: Final = 1
-"""Exit code: it can't work, or not any more; the last log line says why."""
+"""Exit code: a fatal error, which is the last log line."""
 BAD_SETTINGS: Final = 2
-"""Exit code: its environment variables can't be used; stderr says which."""
+"""Exit code: invalid environment variables, which are named on stderr."""
 
 
-class HasProcessSettings(Protocol):
-    """Settings of any process."""
-
-    @property
-    def process(self) -> ProcessSettings:
-        """What every process is told."""
-
-
-Settings = TypeVar("Settings", bound=HasProcessSettings)
+Settings = TypeVar("Settings", bound=ProcessSettings)
 
 
 def launch(
-    read: Callable[[Mapping[str, str]], Settings],
+    make_settings: type[Settings],
     work: Callable[[Settings], Coroutine[Any, Any, None]],
     *,
     set_up_logs: Callable[[LogLevel, LogFormat], None] = logs.set_up,
 ) -> int:
-    """Run a process to its end; its exit code.
+    """Run a process and return its exit code.
 
     Args:
-        read: makes its settings of the environment.
-        work: what it does until a signal comes.
-        set_up_logs: called before the work begins.
+        make_settings: the class of its settings, which the environment sets.
+        work: runs until a signal arrives.
+        set_up_logs: called before `work`.
     """
     try:
-        settings = read(os.environ)
+        settings = load(make_settings)
     except SettingsError as error:
-        sys.stderr.write(f"error: {error.message}\n")  # how to log is one of the settings
+        sys.stderr.write(f"error: {error.message}\n")  # logging is set up by the settings
         return BAD_SETTINGS
-    set_up_logs(settings.process.log_level, settings.process.log_format)
+    set_up_logs(settings.log_level, settings.log_format)
     try:
         asyncio.run(work(settings))
     except ComponentRunError as error:
@@ -67,6 +58,6 @@ def launch(
 
 
 def listen_to_signals(told_to_end: asyncio.Event) -> None:
-    """Have SIGTERM and SIGINT set this event."""
+    """Set this event on SIGTERM and SIGINT."""
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told_to_end.set)

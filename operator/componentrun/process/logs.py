@@ -1,7 +1,7 @@
-"""Log lines: one event each, with the run's namespace and name where there is one.
+"""Log lines: one event each, with the namespace and name of the run if there is one.
 
-Nothing that a run may keep secret is ever passed to a logger: URLs of grants, values of Secrets, bodies of requests and
-what a component printed stay out, and other people's libraries that print URLs are kept at WARNING.
+Secrets of runs are never passed to a logger: no URLs of grants, values of Secrets, bodies of requests or output of
+components. Libraries that log URLs are set to WARNING.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 __all__ = ["RunLogger", "set_up"]
 
-_TALKATIVE: Final = ("aiohttp", "asyncio", "kopf", "kubernetes", "urllib3")
+_TALKATIVE: Final = ("aiohttp", "asyncio", "kopf", "urllib3")
 
 
 class RunLogger(logging.LoggerAdapter[logging.Logger]):
-    """A logger whose lines name a run."""
+    """A logger that adds the run to each line."""
 
     def __init__(self, logger: logging.Logger, namespace: str, name: str) -> None:
         """All lines go to `logger`."""
         super().__init__(logger, {"namespace": namespace, "run": name})
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        """Add the run; the standard library calls this."""
+        """Add the run; called by the standard library."""
         kwargs["extra"] = {"subject": self.extra}
         return msg, kwargs
 
@@ -58,13 +58,13 @@ class _TextFormatter(logging.Formatter):
         subject = getattr(record, "subject", None) or {}
         run = f"{subject['namespace']}/{subject['run']}: " if subject else ""
         moment = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S.%f")[:-3]
-        message = record.getMessage().replace("\n", " | ")  # one event, one line, whatever a component said
+        message = record.getMessage().replace("\n", " | ")  # an event is a line, also if its message has several
         text = f"{moment} {record.levelname:<7} {run}{message}"
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 
 def set_up(level: LogLevel, form: LogFormat, filters: Iterable[logging.Filter] = ()) -> None:
-    """Send all log lines that pass the filters to stderr in this form."""
+    """Send all log lines that pass the filters to stderr in this format."""
     handler = logging.StreamHandler(sys.stderr)
     handler.filters[:] = filters
     handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())

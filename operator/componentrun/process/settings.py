@@ -1,7 +1,8 @@
-"""Settings come from environment variables: read once, all wrong ones reported together.
+"""Settings of processes: environment variables that the chart sets, read once, with all errors reported together.
 
-A process reads its own with a `Reader` and the parsers below, and those that every process has with `read_process`.
-A parser's error says what was expected.
+Each field of a class derived from `ProcessSettings` is one variable: `log_level` is COMPONENTRUN_LOG_LEVEL. The name
+ends with the unit, the type says what the variable may hold, and `Chart` names the value of the chart that sets it.
+No setting is a credential. Credentials come from Secrets, or from files whose paths are settings.
 """
 
 from __future__ import annotations
@@ -9,29 +10,39 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from componentrun.api.common import duration_seconds
 from componentrun.errors import PlatformError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from pydantic.fields import FieldInfo
+    from pydantic_core import ErrorDetails
 
 __all__ = [
     "DNS_LABEL",
-    "PORT_NUMBER",
     "PREFIX",
+    "AbsolutePath",
+    "Chart",
+    "Cidr",
+    "DnsLabel",
+    "Expected",
     "LogFormat",
     "LogLevel",
+    "Port",
     "ProcessSettings",
-    "Reader",
+    "Seconds",
+    "ServiceAccount",
     "SettingsError",
-    "absolute_path",
-    "read_process",
-    "seconds",
-    "service_account",
-    "whole",
-    "words",
+    "Words",
+    "chart_value",
+    "conflict",
+    "load",
+    "variables",
 ]
 
 PREFIX: Final = "COMPONENTRUN_"
@@ -39,164 +50,154 @@ PREFIX: Final = "COMPONENTRUN_"
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LogFormat = Literal["json", "text"]
 
-Value = TypeVar("Value")
-
-DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+DNS_LABEL: Final = re.compile(_LABEL)
 """What a namespace or a container can be called."""
-_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
-_FORMATS: Final = ("json", "text")
-_IPV6: Final = 6
-_ACCOUNT: Final = "system:serviceaccount:"
+_USER_INFO: Final = re.compile(r"(?<=://)[^/@\s]*@")
+_CONFLICT: Final = "conflict"
 
 
 class SettingsError(PlatformError):
-    """One or more environment variables can't be used; the message has a line for each."""
+    """One or more environment variables are missing or invalid; the message has a line for each."""
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessSettings:
-    """What every process is told."""
+class Chart:
+    """The value of the chart that sets a variable, for example `operator.workers`."""
 
-    namespaces: tuple[str, ...] = ()
+    value: str
+    """`*` stands for the section of the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a variable may hold, for the message about one that does not."""
+
+    text: str
+
+
+def conflict(expected: str) -> PydanticCustomError:
+    """The error of a validator whose variable contradicts another one."""
+    return PydanticCustomError(_CONFLICT, "{expected}", {"expected": expected})
+
+
+def _split(value: Any) -> Any:
+    return tuple(word for word in map(str.strip, value.split(",")) if word) if isinstance(value, str) else value
+
+
+def _seconds(value: Any) -> Any:
+    is_duration = isinstance(value, str) and not value.strip()[-1:].isdigit()
+    return duration_seconds(value.strip()) if is_duration else value
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+Words = (NoDecode, BeforeValidator(_split))
+"""Metadata of tuples that are written as words separated by commas: `Annotated[tuple[str, ...], *Words]`."""
+Seconds = Annotated[
+    float, BeforeValidator(_seconds), Expected("a duration such as `90s` or `10m`, or a number of seconds,")
+]
+Port = Annotated[int, Field(ge=0, le=65535)]
+"""0: any free port."""
+DnsLabel = Annotated[str, StringConstraints(pattern=f"^{_LABEL}$")]
+AbsolutePath = Annotated[str, StringConstraints(pattern="^/"), Expected("an absolute path such as `/var/log/pods`")]
+ServiceAccount = Annotated[
+    str,
+    StringConstraints(pattern="^system:serviceaccount:[^:]+:[^:]+$"),
+    Expected("the user name of a service account, `system:serviceaccount:<namespace>:<name>`"),
+]
+Address = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_address(text)))]
+Cidr = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_network(text)))]
+
+
+class ProcessSettings(BaseSettings):
+    """Settings of every process. An empty variable counts as unset."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
+    owner: ClassVar[str] = "the process"
+    """Whose settings they are, for messages."""
+    section: ClassVar[str] = ""
+    """The section of the chart's values that is about this process."""
+
+    namespaces: Annotated[
+        tuple[DnsLabel, ...], *Words, Expected("names of namespaces separated by commas"), Chart("namespaces")
+    ] = ()
     """Namespaces to watch; empty for all."""
-    host: str = "0.0.0.0"  # noqa: S104 - probes and Prometheus come from outside the pod
-    """Address that /healthz, /readyz and /metrics are served on; all of the family that the pod's first address is of,
-    at which the kubelet and Prometheus ask."""
-    port: int = 8080
-    """Port of the same."""
-    log_level: LogLevel = "INFO"
-    log_format: LogFormat = "json"
-    ip_versions: tuple[int, ...] = (4,)
-    """IP versions of the process's own pod, the one of its first address first."""
+    pod_ips: Annotated[
+        tuple[Address, ...], *Words, Expected("addresses of the process's own pod separated by commas")
+    ] = ()
+    """Addresses of the process's own pod."""
+    host: Annotated[Address | None, Expected("an IP address such as `0.0.0.0` or `::`")] = None
+    """Address that /healthz, /readyz and /metrics are served on; see `listen_address` for the default."""
+    port: Port = 8080
+    """Port that they are served on."""
+    log_level: Annotated[LogLevel, BeforeValidator(_upper), Chart("*.logLevel")] = "INFO"
+    log_format: Annotated[LogFormat, BeforeValidator(_lower), Chart("*.logFormat")] = "json"
+
+    @property
+    def ip_versions(self) -> tuple[int, ...]:
+        """IP versions of the process's own pod, that of its first address first; IPv4 if its addresses are not set."""
+        return tuple(dict.fromkeys(ipaddress.ip_address(address).version for address in self.pod_ips)) or (4,)
+
+    @property
+    def listen_address(self) -> str:
+        """Where to listen: `host`, or all addresses of the family that the kubelet and Prometheus connect over."""
+        if self.host is not None:
+            return self.host
+        return "::" if self.ip_versions[0] == 6 else "0.0.0.0"  # noqa: PLR2004, S104 - IPv6; probes come from outside
 
 
-def read_process(reader: Reader) -> ProcessSettings:
-    """What every process is told."""
-    default = ProcessSettings()
-    ip_versions = reader.read("POD_IPS", _ip_versions, default.ip_versions)
-    everywhere = "::" if ip_versions[0] == _IPV6 else default.host
-    return ProcessSettings(
-        namespaces=reader.read("NAMESPACES", _namespaces, ()),
-        host=reader.read("HOST", _address, everywhere),
-        port=reader.read("PORT", PORT_NUMBER, default.port),
-        log_level=cast("LogLevel", reader.read("LOG_LEVEL", _one_of(_LEVELS, str.upper), "INFO")),
-        log_format=cast("LogFormat", reader.read("LOG_FORMAT", _one_of(_FORMATS, str.lower), "json")),
-        ip_versions=ip_versions,
-    )
+Settings = TypeVar("Settings", bound=ProcessSettings)
 
 
-class Reader:
-    """Reads variables and collects what is wrong with them."""
+def load(settings: type[Settings]) -> Settings:
+    """Settings from the environment of this process.
 
-    def __init__(self, environment: Mapping[str, str], whose: str) -> None:
-        """`whose` settings they are, for the message: `operator`."""
-        self._environment = environment
-        self._whose = whose
-        self._problems: list[str] = []
-
-    def read(self, name: str, parse: Callable[[str], Value], default: Value | None) -> Value:
-        """The value of PREFIX + name; the default where it is unset or empty. None as default: it is required."""
-        text = self._environment.get(PREFIX + name, "").strip()
-        if text:
-            try:
-                return parse(text)
-            except ValueError as error:
-                self.wrong(name, text, str(error))
-        elif default is None:
-            self._problems.append(f"{PREFIX}{name} is not set")
-        return cast("Value", default)  # a missing one is reported by check() before anybody sees it
-
-    def wrong(self, name: str, found: str, expected: str) -> None:
-        """Note that a variable can't be used."""
-        self._problems.append(f"{PREFIX}{name} is `{found}`: expected {expected}")
-
-    def check(self) -> None:
-        """End the reading.
-
-        Raises:
-            SettingsError: variables are missing or wrong; each is named with its value and what was expected.
-        """
-        if self._problems:
-            raise SettingsError(f"the {self._whose}'s settings can't be used:\n  " + "\n  ".join(self._problems))
-
-
-def words(text: str) -> tuple[str, ...]:
-    """What stands between commas, without spaces and empty parts."""
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def whole(low: int, high: int) -> Callable[[str], int]:
-    """A parser of whole numbers."""
-
-    def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
-            raise ValueError(f"a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-PORT_NUMBER: Final = whole(1, 65535)
-"""A parser of ports."""
-
-
-def seconds(low: float, high: float) -> Callable[[str], float]:
-    """A parser of seconds, given as a number or as a duration such as `10m`."""
-
-    def parse(text: str) -> float:
-        try:
-            value = float(text) if text[-1].isdigit() else float(duration_seconds(text))
-        except ValueError:
-            value = -1.0
-        if not low <= value <= high:
-            raise ValueError(f"seconds from {low} to {high}, as a number or as a duration such as `90s` or `10m`")
-        return value
-
-    return parse
-
-
-def service_account(text: str) -> str:
-    """A parser of the user names of service accounts."""
-    if not text.startswith(_ACCOUNT) or text.count(":") != _ACCOUNT.count(":") + 1:
-        raise ValueError(f"the user name of a service account, `{_ACCOUNT}<namespace>:<name>`")
-    return text
-
-
-def absolute_path(text: str) -> str:
-    """A parser of paths."""
-    if not text.startswith("/"):
-        raise ValueError("an absolute path such as `/var/log/pods`")
-    return text
-
-
-def _namespaces(text: str) -> tuple[str, ...]:
-    for word in words(text):
-        if not DNS_LABEL.fullmatch(word):
-            raise ValueError(f"names of namespaces separated by commas; `{word}` can't be one")
-    return words(text)
-
-
-def _address(text: str) -> str:
+    Raises:
+        SettingsError: variables are missing or invalid; the message has a line for each, with the variable, the chart
+            value that sets it, what was found and what was expected.
+    """
     try:
-        return str(ipaddress.ip_address(text))
-    except ValueError as error:
-        raise ValueError("an IP address such as `0.0.0.0` or `::`") from error
+        return settings()
+    except ValidationError as error:
+        problems = dict.fromkeys(_problem(settings, details) for details in error.errors())
+        summary = f"the settings of {settings.owner} can't be used:"
+        raise SettingsError("\n  ".join([summary, *problems])) from error
 
 
-def _ip_versions(text: str) -> tuple[int, ...]:
-    try:
-        found = tuple(dict.fromkeys(ipaddress.ip_address(word).version for word in words(text)))
-    except ValueError as error:
-        raise ValueError(f"addresses of the process's own pod separated by commas ({error})") from error
-    if not found:
-        raise ValueError("addresses of the process's own pod separated by commas")
-    return found
+def variables(settings: type[ProcessSettings]) -> dict[str, FieldInfo]:
+    """Fields by the environment variables that set them."""
+    return {PREFIX + name.upper(): field for name, field in settings.model_fields.items()}
 
 
-def _one_of(known: tuple[str, ...], fold: Callable[[str], str]) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if fold(text) not in known:
-            raise ValueError("one of " + ", ".join(known))
-        return fold(text)
+def chart_value(settings: type[ProcessSettings], field: FieldInfo) -> str | None:
+    """The chart value that sets a field, for example `operator.workers`; None if no single value does."""
+    return next((item.value.replace("*", settings.section) for item in field.metadata if isinstance(item, Chart)), None)
 
-    return parse
+
+def _problem(settings: type[ProcessSettings], details: ErrorDetails) -> str:
+    name = str(details["loc"][0])
+    field = settings.model_fields[name]
+    value = chart_value(settings, field)
+    subject = PREFIX + name.upper() + (f" (chart value `{value}`)" if value else "")
+    if details["type"] == "missing" or details["input"] in {"", None}:
+        return f"{subject} is not set: expected {_expected(field, details)}"
+    found = _USER_INFO.sub("***@", str(details["input"]))
+    return f"{subject} is `{found}`: expected {_expected(field, details)}"
+
+
+def _expected(field: FieldInfo, details: ErrorDetails) -> str:
+    if details["type"] == _CONFLICT:
+        return details["msg"]
+    low = next((item.ge for item in field.metadata if hasattr(item, "ge")), None)
+    high = next((item.le for item in field.metadata if hasattr(item, "le")), None)
+    kind = next((item.text for item in field.metadata if isinstance(item, Expected)), None)
+    if low is not None:
+        return f"{kind or 'a whole number'} from {low} to {high}"
+    return kind or details["msg"].removeprefix("Input should be ").replace("'", "`")

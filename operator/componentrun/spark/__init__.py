@@ -1,10 +1,10 @@
-"""The program in a Spark Job: maintains one table that is too large for the maintenance process.
+"""The program of a Spark Job, which maintains one table that is too large for the maintenance process.
 
-It does what `loader.maintenance` does, by the same rules for what is kept, and has Spark do the work.
+It follows the same retention rules as `loader.maintenance`, and does the work with Spark.
 
 Modules, lowest first:
 
     settings    how Spark reaches store and catalog. Pure
     session     Spark in this process
-    program     one table: rewritten, old snapshots removed, lost files deleted
+    program     one table: rewrite files, remove old snapshots, delete orphan files
 """

@@ -1,4 +1,4 @@
-"""`python -m componentrun.spark`: maintains the table that COMPONENTRUN_SPARK_TASK names, then ends."""
+"""`python -m componentrun.spark`: maintains the table in COMPONENTRUN_SPARK_TASK, then exits."""
 
 import logging
 import os
@@ -12,5 +12,5 @@ try:
     task = read_task(os.environ)
     maintain(task, settings_for(task))
 except ComponentRunError as error:
-    logging.getLogger("componentrun.spark").error("%s", error.message)  # noqa: TRY400 - told in a sentence
+    logging.getLogger("componentrun.spark").error("%s", error.message)  # noqa: TRY400 - the message explains it
     sys.exit(1)

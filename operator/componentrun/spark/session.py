@@ -1,4 +1,4 @@
-"""Spark in this process, and the procedures of Iceberg that maintenance uses."""
+"""A Spark session in this process, and the Iceberg procedures that maintenance uses."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ if TYPE_CHECKING:
 __all__ = ["RewriteDone", "Session"]
 
 _COMMITS: Final = 10
-"""Of one rewrite at most. Each holds alone: what a load prevents in one of them is done in the others."""
+"""Maximum number of commits of a rewrite. A load that conflicts with one of them does not affect the others."""
 _STORE_KIND: Final = "PKCS12"
-_PASSWORD: Final = "componentrun"  # noqa: S105 - Java wants one; authorities are no secret
+_PASSWORD: Final = "componentrun"  # noqa: S105 - Java requires one; CA certificates are no secret
 _GROUP_BYTES: Final = 4 * 2**30
 """Bytes of files that are rewritten together."""
 
 
 @dataclass(frozen=True, slots=True)
 class RewriteDone:
-    """What a rewrite did."""
+    """The result of a rewrite."""
 
     files: int
-    """Data files that are gone."""
+    """Data files that were replaced."""
     new_files: int
-    """Data files that stand in their place."""
+    """Data files that replace them."""
     bytes: int
-    """Bytes of the files that are gone."""
+    """Bytes of the files that were replaced."""
     failed: int
-    """Data files that were to be rewritten and stay, because somebody else has changed them meanwhile."""
+    """Data files that stay, because another writer changed them at the same time."""
 
 
 class Session:
-    """A session of Spark. Methods raise PlatformError where Spark fails."""
+    """A Spark session. Methods raise PlatformError if Spark fails."""
 
     def __init__(self, settings: StoreSettings, task: SparkTask, jars: Sequence[str], folder: str) -> None:
-        """Start Spark, which takes some 10 s. `folder`: where a file is kept until it ends."""
+        """Start Spark, which takes about 10 s. Keep a file in `folder` until the session is closed."""
         builder = importlib.import_module("pyspark.sql").SparkSession.builder
         for name, value in start_settings(task.memory, jars, task.conf).items():
             builder = builder.config(name, value)
@@ -61,7 +61,7 @@ class Session:
         self._task = task
 
     def rewrite(self, name: IcebergName) -> RewriteDone:
-        """Put small files together, and drop deleted rows. Files that somebody else changes meanwhile stay."""
+        """Merge small files and drop deleted rows. Files that another writer changes at the same time stay."""
         action = self._actions().rewriteDataFiles(self._table(name))
         options = {
             "target-file-size-bytes": self._task.file_bytes,
@@ -76,18 +76,18 @@ class Session:
         for option, value in options.items():
             action = action.option(option, str(value))
         try:
-            done = action.snapshotProperty(properties.MAINTENANCE, properties.REWRITE).execute()
+            result = action.snapshotProperty(properties.MAINTENANCE, properties.REWRITE).execute()
         except Exception as error:
             raise _failed(name, error) from error
         return RewriteDone(
-            done.rewrittenDataFilesCount(),
-            done.addedDataFilesCount(),
-            done.rewrittenBytesCount(),
-            done.failedDataFilesCount(),
+            result.rewrittenDataFilesCount(),
+            result.addedDataFilesCount(),
+            result.rewrittenBytesCount(),
+            result.failedDataFilesCount(),
         )
 
     def rewrite_deletes(self, name: IcebergName) -> None:
-        """Put files of deleted rows together, and drop positions in files that are gone."""
+        """Merge position delete files, and drop positions in files that do not exist any more."""
         action = self._actions().rewritePositionDeletes(self._table(name))
         action = action.option("rewrite-all", "true")
         try:
@@ -96,12 +96,12 @@ class Session:
             raise _failed(name, error) from error
 
     def expire(self, name: IcebergName, snapshots: Sequence[int]) -> int:
-        """Remove exactly these snapshots; how many files that only they reached were deleted."""
-        listed = ", ".join(map(str, snapshots))
-        # No snapshot is old enough to go for its age alone.
+        """Remove exactly these snapshots. Return the number of files deleted, which only they referenced."""
+        ids = ", ".join(map(str, snapshots))
+        # With this timestamp no snapshot expires because of its age alone.
         statement = (
             f"CALL {CATALOG}.system.expire_snapshots(table => '{name}', older_than => TIMESTAMP'1970-01-01 00:00:01', "
-            f"snapshot_ids => ARRAY({listed}))"
+            f"snapshot_ids => ARRAY({ids}))"
         )
         try:
             (row,) = self._spark.sql(statement).collect()
@@ -110,7 +110,7 @@ class Session:
         return sum(int(count or 0) for count in row)
 
     def _trust(self, bundle: str, file: str) -> None:
-        """Have Java trust the authorities of this machine and those of the bundle, before it opens a connection."""
+        """Make Java trust the CAs of this machine and those of the bundle. Call before it opens a connection."""
         gateway = self._spark.sparkContext._gateway  # noqa: SLF001 - the only way to Java
         java, password = gateway.jvm.java, gateway.new_array(gateway.jvm.char, len(_PASSWORD))
         for place, letter in enumerate(_PASSWORD):
@@ -118,8 +118,8 @@ class Session:
         store = java.security.KeyStore.getInstance(_STORE_KIND)
         store.load(None, None)
         text = java.io.ByteArrayInputStream(all_authorities(bundle).encode("ascii"))
-        found = java.security.cert.CertificateFactory.getInstance("X.509").generateCertificates(text)
-        for number, authority in enumerate(found):
+        certificates = java.security.cert.CertificateFactory.getInstance("X.509").generateCertificates(text)
+        for number, authority in enumerate(certificates):
             store.setCertificateEntry(f"authority-{number}", authority)
         stream = java.io.FileOutputStream(file)
         store.store(stream, password)
@@ -128,18 +128,18 @@ class Session:
             java.lang.System.setProperty(f"javax.net.ssl.trustStore{name}", value)
 
     def _actions(self) -> Any:
-        """Iceberg's actions. SQL procedures do the same, but put nothing into the summary of a snapshot."""
+        """Iceberg's actions. SQL procedures do the same, but can't set properties in the snapshot summary."""
         return self._java.actions.SparkActions.get(self._session)
 
     def _table(self, name: IcebergName) -> Any:
         return self._java.Spark3Util.loadIcebergTable(self._session, f"{CATALOG}.{name}")
 
     def close(self) -> None:
-        """End Spark."""
+        """Stop Spark."""
         self._spark.stop()
 
 
 def _failed(name: IcebergName, error: Exception) -> PlatformError:
-    """Java's message without its stack; Spark shows no credential in it."""
+    """The Java message without its stack trace. Spark shows no credentials in it."""
     first = str(error).partition("\n\tat ")[0]
     return PlatformError(f"Spark can't maintain `{name}`: {first[:2000]}", Reason.PUBLISH_FAILED)

@@ -1,10 +1,10 @@
-"""SQL for DuckDB that reads tables. Text only: DuckDB is not imported when a module is.
+"""SQL for DuckDB that reads tables. Importing these modules does not import DuckDB.
 
 Modules, lowest first:
 
-    files     files of rows for DuckDB
-    tables    conditions and columns of a mapping
-    parquet   a table as Parquet
-    scan      the rows of an Iceberg table from its files
+    files     prepares CSV files for DuckDB
+    tables    conditions and columns of a mapping, as SQL
+    parquet   writes a table as Parquet
+    scan      reads the rows of an Iceberg table from its files
     query     runs the statements
 """

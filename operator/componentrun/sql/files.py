@@ -1,6 +1,6 @@
-"""Files of rows as DuckDB is to find them: headerless, rows that end with LF, and every value as it is.
+"""Prepares CSV files for DuckDB: no header line, rows that end with LF, values unchanged.
 
-Changed in place, because beside them there may be no room.
+Files are changed in place, because the disk may have no room for a copy.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from componentrun.csv.text import check_rows, read_header
 __all__ = ["make_ready", "with_header_columns"]
 
 _MARK: Final = "\ufeff".encode()
-"""A byte order mark, at the start of a file. Slices have none: there it is part of a value."""
+"""A byte order mark at the start of a file. Slices have none: in a slice these bytes are part of a value."""
 _CHUNK_BYTES: Final = 2**20
 _LOOK_BYTES: Final = 2**18
 """Few enough to stay in the processor's cache."""
 
 
 def with_header_columns(path: str, name: str) -> tuple[str, ...]:
-    """The columns in the header line of a CSV file. The file is checked, and the line is taken away.
+    """Check a CSV file, remove its header line and return the columns in it.
 
     Args:
         path: the file.
-        name: how messages call it.
+        name: the file, as messages call it.
 
     Raises:
-        UserError: (OutputInvalid) the file is no well-formed CSV.
+        UserError: (OutputInvalid) the file is not well-formed CSV.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
@@ -47,7 +47,7 @@ def with_header_columns(path: str, name: str) -> tuple[str, ...]:
 
 
 def make_ready(path: str) -> None:
-    """Have rows end with LF instead of CRLF (what is in quotes stays), and begin as DuckDB reads them, in place."""
+    """Replace CRLF at the ends of rows by LF, in place (quoted values are unchanged), and protect a leading U+FEFF."""
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         if _has_carriage_returns(descriptor):
@@ -58,55 +58,55 @@ def make_ready(path: str) -> None:
 
 
 def _end_last_row(descriptor: int) -> None:
-    """Take away a carriage return at the very end: in what was checked it ends the last row, without a newline."""
+    """Remove a carriage return at the end of the file: in a checked file it ends the last row, without a newline."""
     size = os.fstat(descriptor).st_size
     if size and os.pread(descriptor, 1, size - 1) == b"\r":
         os.ftruncate(descriptor, size - 1)
 
 
 def _keep_mark(descriptor: int) -> None:
-    """Where the first value begins with U+FEFF, put another before it: DuckDB takes the first one for no text."""
+    """Double a U+FEFF at the start of the file: DuckDB drops the first one as a byte order mark."""
     if os.pread(descriptor, len(_MARK), 0) != _MARK:
         return
-    left, at = _MARK, 0
-    while chunk := os.pread(descriptor, _CHUNK_BYTES, at):
-        moved = left + chunk
-        at += os.pwrite(descriptor, moved[: len(chunk)], at)
-        left = moved[len(chunk) :]
-    os.pwrite(descriptor, left, at)
+    pending, position = _MARK, 0
+    while chunk := os.pread(descriptor, _CHUNK_BYTES, position):
+        data = pending + chunk
+        position += os.pwrite(descriptor, data[: len(chunk)], position)
+        pending = data[len(chunk) :]
+    os.pwrite(descriptor, pending, position)
 
 
 def _has_carriage_returns(descriptor: int) -> bool:
     buffer = bytearray(_LOOK_BYTES)
-    at = 0
-    while count := os.preadv(descriptor, [buffer], at):
+    position = 0
+    while count := os.preadv(descriptor, [buffer], position):
         if buffer.find(b"\r", 0, count) >= 0:
             return True
-        at += count
+        position += count
     return False
 
 
 def _rewrite(descriptor: int, start: int) -> None:
-    """Take away the bytes before `start`, and the carriage returns at the ends of rows."""
-    source, target, inside = start, 0, False
-    held = b""  # a carriage return at the end of a chunk: a newline may follow
+    """Remove the bytes before `start`, and the carriage returns at the ends of rows."""
+    source, target, is_quoted = start, 0, False
+    pending = b""  # a carriage return at the end of a chunk: a newline may follow
     while chunk := os.pread(descriptor, _CHUNK_BYTES, source):
         source += len(chunk)
-        chunk = held + chunk
-        held = b"\r" if chunk.endswith(b"\r") else b""
-        chunk = chunk[: len(chunk) - len(held)]
+        chunk = pending + chunk
+        pending = b"\r" if chunk.endswith(b"\r") else b""
+        chunk = chunk[: len(chunk) - len(pending)]
         if b"\r\n" in chunk:
             parts = chunk.split(b'"')
             for i, part in enumerate(parts):
-                inside ^= i > 0
-                if not inside:
+                is_quoted ^= i > 0
+                if not is_quoted:
                     parts[i] = part.replace(b"\r\n", b"\n")
             chunk = b'"'.join(parts)
         else:
-            inside ^= chunk.count(b'"') % 2 == 1
-        if target + len(chunk) + len(held) == source and not start:
-            target += len(chunk)  # nothing was taken away so far
+            is_quoted ^= chunk.count(b'"') % 2 == 1
+        if target + len(chunk) + len(pending) == source and not start:
+            target += len(chunk)  # nothing has been removed so far
         else:
             target += os.pwrite(descriptor, chunk, target)
-    target += os.pwrite(descriptor, held, target) if held else 0
+    target += os.pwrite(descriptor, pending, target) if pending else 0
     os.ftruncate(descriptor, target)

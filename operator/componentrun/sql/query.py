@@ -1,7 +1,7 @@
-"""Queries by DuckDB over files in a folder: what memory and threads they get, and what their errors mean.
+"""Runs queries with DuckDB: limits for memory and threads, retries, and the meaning of errors.
 
 Used by stage-in, the loader, maintenance and the command line. DuckDB is imported when the first query begins. It may
-use what the container's memory limit leaves it, and spills into the same folder.
+use the memory that the container's limit leaves, and spills to a folder that the caller names.
 """
 
 from __future__ import annotations
@@ -36,29 +36,32 @@ _ROW_BYTES: Final = 2 * 2**20
 _BUFFER_BYTES: Final = 4 * 2**20
 _CHUNK_BYTES: Final = 2**20
 _OWN_BYTES: Final = 128 * 2**20
-"""What the interpreter and DuckDB need beside what DuckDB counts."""
+"""Memory that the interpreter and DuckDB need in addition to what DuckDB counts."""
 _LEAST_BYTES: Final = 64 * 2**20
 _WITHOUT_LIMIT: Final = 2**30
 _UNLIMITED: Final = 2**60
-"""A cgroup of version 1 without a limit tells a number near 2**63."""
+"""A cgroup of version 1 without a limit reports a number near 2**63."""
 
 
 def deliver(mapping: Mapping, files: Sequence[Sequence[str]], target: str, folder: str) -> int:
     """Write rows with a header line to a file, and return their number.
 
     Args:
-        mapping: what to apply.
-        files: for each step the files that hold its rows, made ready by `sql.files`.
-        target: the file; made anew.
+        mapping: the mapping to apply.
+        files: for each step, the files that hold its rows, prepared by `sql.files`.
+        target: path of the file; an existing file is overwritten.
         folder: where DuckDB may spill.
 
     Raises:
         UserError: (DiskFull) the folder is full.
-        PlatformError: (StageInFailed) a row is too long for the memory, or DuckDB refused.
+        PlatformError: (StageInFailed) memory is too small for a row, or DuckDB failed.
     """
     rows = rows_of(mapping, files)
     keep = keep_statement(mapping, rows)
-    answers = run_statements([*([keep] if keep else []), copy_statement(mapping, rows, target)], folder)
+    # One thread reads a file from start to end; a second one takes CPU time and does none of the work.
+    threads = 1 if sum(map(len, files)) == 1 else _THREADS
+    statements = [*([keep] if keep else []), copy_statement(mapping, rows, target)]
+    answers = run_statements(statements, folder, threads=threads)
     count = int(answers[-1][0][0])
     if not count:
         _write_header(mapping, target)
@@ -71,39 +74,41 @@ def run_statements(
     explain: Callable[[Exception], ComponentRunError] | None = None,
     *,
     share: int = 1,
+    threads: int = _THREADS,
     database: AbstractContextManager[Any] | None = None,
 ) -> list[list[Any]]:
-    """What statements answer, as lists of rows.
+    """Execute statements and return the rows of each result.
 
     Args:
-        statements: as `sql.tables` makes them.
+        statements: see `sql.tables`.
         folder: where DuckDB may spill.
-        explain: says what an error of DuckDB means; by default as stage-in sees it.
-        share: how many such queries share the memory of the process.
-        database: a connection to one that is there already; None: one is made, and `share` is for that.
+        explain: converts an error of DuckDB; defaults to `explained`, for stage-in.
+        share: number of such queries that share the memory of the process.
+        threads: number of threads.
+        database: an open connection to use; None: a database is created, with `share`.
 
     Raises:
         UserError: (DiskFull) the folder is full; (InputInvalid) a value does not fit.
-        PlatformError: (StageInFailed) a row is too long for the memory, or DuckDB refused.
+        PlatformError: (StageInFailed) memory is too small for a row, or DuckDB failed.
     """
     with database or connect(folder, share=share) as connection:
-        return _with_patience(connection, statements, explain or explained)
+        return _with_patience(connection, statements, explain or explained, threads)
 
 
-def connect(folder: str, threads: int = _THREADS, own: int = _OWN_BYTES, share: int = 1) -> Any:
-    """A DuckDB of its own, which takes what memory there is and loads nothing from a network.
+def connect(folder: str, threads: int = _THREADS, own_bytes: int = _OWN_BYTES, share: int = 1) -> Any:
+    """Open a new in-memory database that may use the available memory and never downloads extensions.
 
     Args:
         folder: where it may spill.
-        threads: how many it uses.
-        own: bytes that the process needs beside what DuckDB counts.
-        share: how many of them share the memory.
+        threads: number of threads that it uses.
+        own_bytes: bytes that the process needs in addition to what DuckDB counts.
+        share: number of such databases that share the memory.
     """
-    import duckdb  # noqa: PLC0415 - takes longer to load than all the rest; most tables pass without it
+    import duckdb  # noqa: PLC0415 - slow to load, and agents without tables do not need it
 
     settings: dict[str, Any] = {
         "threads": threads,
-        "memory_limit": f"{_part(memory_for_queries(own), share) // 2**20}MiB",
+        "memory_limit": f"{_part(memory_for_queries(own_bytes), share) // 2**20}MiB",
         "temp_directory": f"{folder}/spilled",
         "preserve_insertion_order": True,
         "autoinstall_known_extensions": False,
@@ -113,37 +118,37 @@ def connect(folder: str, threads: int = _THREADS, own: int = _OWN_BYTES, share: 
 
 
 def _part(memory: int, share: int) -> int:
-    """A part of the memory, but as much as a query needs at least, if there is so much."""
+    """The memory of one of `share` databases; not less than a query needs, if that much is available."""
     return max(memory // share, min(memory, _LEAST_BYTES))
 
 
 def load_httpfs(connection: Any, authorities: str | None) -> None:
-    """Let a DuckDB, with all its cursors, read over HTTP; see `httpfs_statements`."""
+    """Enable reading over HTTP for a database and all its cursors; see `httpfs_statements`."""
     for statement in httpfs_statements(authorities):
         connection.execute(statement)
 
 
 def httpfs_statements(authorities: str | None) -> list[str]:
-    """What lets a DuckDB read over HTTP, by the extension that is installed beside it; no network is needed for that.
+    """Statements that enable reading over HTTP. They load the extension from its Python package, not from a network.
 
     Args:
-        authorities: path of a file with the certificates (PEM) of the authorities to trust; None: DuckDB's own ones.
+        authorities: path of a PEM file with the certificate authorities to trust; None: DuckDB's default.
     """
     import importlib.util  # noqa: PLC0415 - likewise
 
     import duckdb  # noqa: PLC0415 - likewise
 
-    found = importlib.util.find_spec("duckdb_extension_httpfs")
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec("duckdb_extension_httpfs")
+    if spec is None or spec.origin is None:
         raise PlatformError("the package `duckdb-extension-httpfs` is not installed")
-    folder = os.path.dirname(found.origin)  # noqa: PTH120 - pathlib costs ten milliseconds
+    folder = os.path.dirname(spec.origin)  # noqa: PTH120 - pathlib costs ten milliseconds
     file = f"{folder}/extensions/v{duckdb.__version__}/httpfs.duckdb_extension"
-    trusted = [f"SET GLOBAL ca_cert_file = {quoted(authorities)}"] if authorities is not None else []
+    authority_statements = [f"SET GLOBAL ca_cert_file = {quoted(authorities)}"] if authorities is not None else []
     return [
         f"LOAD {quoted(file)}",
         "SET GLOBAL enable_server_cert_verification = true",
         "SET GLOBAL enable_curl_server_cert_verification = true",
-        *trusted,
+        *authority_statements,
     ]
 
 
@@ -151,11 +156,11 @@ def write_rows(connection: Any, mapping: Mapping, rows: str, target: str, *, hea
     """Write rows to a file, and return their number.
 
     Args:
-        connection: of `connect`.
-        mapping: what to apply; without steps and key.
-        rows: a query for `c0`, `c1`, ..., the columns of the mapping, as `sql.scan` makes it.
-        target: the file; made anew.
-        header: whether it gets a header line.
+        connection: see `connect`.
+        mapping: the mapping to apply; it has no steps and no key.
+        rows: a query for `c0`, `c1`, ..., the columns of the mapping; see `sql.scan`.
+        target: path of the file; an existing file is overwritten.
+        header: whether the file begins with a header line.
     """
     count = int(connection.execute(copy_statement(mapping, rows, target, header=header)).fetchall()[0][0])
     if not count and header:
@@ -169,86 +174,88 @@ def _write_header(mapping: Mapping, target: str) -> None:
 
 
 def _with_patience(
-    connection: Any, statements: Sequence[str], explain: Callable[[Exception], ComponentRunError]
+    connection: Any, statements: Sequence[str], explain: Callable[[Exception], ComponentRunError], threads: int
 ) -> list[list[Any]]:
-    """What the statements answer. Where memory is short or a row very long, they are tried again with room for it."""
+    """Execute statements; retry with one thread and larger buffers if memory is short or a row is very long."""
     import duckdb  # noqa: PLC0415 - likewise
 
     connection.execute("SET TimeZone = 'UTC'")
-    connection.execute(f"SET threads = {_THREADS}")
-    row_bytes, buffer_bytes, alone = _ROW_BYTES, _BUFFER_BYTES, False
+    connection.execute(f"SET threads = {threads}")
+    row_bytes, buffer_bytes, is_single = _ROW_BYTES, _BUFFER_BYTES, False
     while True:
         connection.execute(f"SET VARIABLE row_bytes = {row_bytes}")
         connection.execute(f"SET VARIABLE buffer_bytes = {buffer_bytes}")
         try:
             return [connection.execute(statement).fetchall() for statement in statements]
         except duckdb.OutOfMemoryException as error:
-            if alone or is_disk_full(error):
+            if is_single or is_disk_full(error):
                 raise explain(error) from None
         except duckdb.Error as error:
-            # A row that is longer than two buffers is not called too long, but read as if it had more columns.
+            # DuckDB does not report a row that is longer than two buffers as too long, but as one with more columns.
             if row_bytes > MAX_ROW_BYTES or "CSV Error" not in str(error):
                 raise explain(error) from None
             row_bytes = buffer_bytes = MAX_ROW_BYTES + _CHUNK_BYTES
-        # With one thread, rows are written one after the other, and nothing is held back for its order.
+        # One thread writes rows in their order, so none have to be buffered.
         connection.execute("SET threads = 1")
-        alone = True
+        is_single = True
 
 
 def is_disk_full(error: Exception) -> bool:
-    """Whether an error of DuckDB says that there is no room to spill to or to write to."""
+    """Whether an error of DuckDB means that the disk is full, for spilled data or for output."""
     text = str(error).lower()
     return "no space left" in text or "disk full" in text or "max_temp_directory_size" in text
 
 
 def explained(
-    error: Exception, what: str = "the mapping can't be applied", shown: Callable[[str], str] = str
+    error: Exception, subject: str = "the mapping can't be applied", shown: Callable[[str], str] = str
 ) -> UserError | PlatformError:
-    """What an error of DuckDB means.
+    """Convert an error of DuckDB.
 
     Args:
         error: the error.
-        what: what failed, as the start of a sentence.
-        shown: makes of DuckDB's words what may be told.
+        subject: what failed, as the start of a sentence.
+        shown: removes secrets from a message of DuckDB.
     """
     if is_disk_full(error):
         return UserError(
-            "the data folder is full while a mapping is applied; give the run (or its Component) a larger data folder",
+            "the data folder is full while a mapping is applied",
             Reason.DISK_FULL,
+            advice="Give the run (or its Component) a larger data folder.",
         )
-    if refused := str(error).partition(MISFIT)[2]:
-        return UserError(refused, Reason.INPUT_INVALID)
+    if problem := str(error).partition(MISFIT)[2]:
+        return UserError(problem, Reason.INPUT_INVALID)
     first = shown(str(error).strip().splitlines()[0])[:300] if str(error).strip() else "no message"
     return PlatformError(
-        f"{what}: {type(error).__name__}: {first}. Where memory is short, give stage-in more",
+        f"{subject}: {type(error).__name__}: {first}",
         Reason.STAGE_IN_FAILED,
+        advice="If memory is short, raise the memory limit of stage-in.",
     )
 
 
-def memory_for_queries(own: int = _OWN_BYTES) -> int:
-    """Bytes that DuckDB may use: what the container's memory limit leaves beside `own`."""
+def memory_for_queries(own_bytes: int = _OWN_BYTES) -> int:
+    """Bytes that DuckDB may use: the container's memory limit less `own_bytes`."""
     limit = min(_cgroup_limits(), default=None)
     if limit is None or limit > _UNLIMITED:
         available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         return max(min(available // 4, _WITHOUT_LIMIT), _LEAST_BYTES)
-    return max(limit // 2, limit - own, _LEAST_BYTES)
+    return max(limit // 2, limit - own_bytes, _LEAST_BYTES)
 
 
-def _cgroup_limits(root: str = "/sys/fs/cgroup", own: str = "/proc/self/cgroup") -> list[int]:
-    """Limits of this process's cgroups, of version 2 and 1, as they can be seen from here."""
+def _cgroup_limits(root: str = "/sys/fs/cgroup", own_file: str = "/proc/self/cgroup") -> list[int]:
+    """Memory limits of this process's cgroups (version 1 and 2) that are visible to it."""
     folders = {root, f"{root}/memory"}
-    for line in _lines(own):
-        _, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
+    for line in _lines(own_file):
+        _, _, remainder = line.partition(":")
+        controllers, _, path = remainder.partition(":")
         if not controllers:
             folders.add(f"{root}{path}")
         elif "memory" in controllers.split(","):
             folders.add(f"{root}/memory{path}")
-    found = []
+    limits = []
     for folder in folders:
         for file in ("memory.max", "memory.limit_in_bytes"):
-            found += [int(line) for line in _lines(f"{folder.rstrip('/')}/{file}") if line.isdecimal()]
-    return found
+            limits += [int(line) for line in _lines(f"{folder.rstrip('/')}/{file}") if line.isdecimal()]
+    return limits
 
 
 def _lines(path: str) -> list[str]:

@@ -1,8 +1,11 @@
-"""What processes say to each other: JSON documents that stand between them.
+"""JSON documents that processes exchange.
 
-    loader        operator <-> loader: what is to be loaded, what is to be read, and what became of it
-    loaderaccess  how the loader is reached, and how it knows who asks
-    parquet       which files hold the rows of a table; part of stage-in's plan
+    agents        operator <-> agents: plans and results
+    grants        the run's Secret: what each agent may read and write
+    loader        operator <-> loader: requests to load and read tables, and their results
+    loaderaccess  addresses and authentication of the loader
+    logserver     requests to the log servers of nodes
+    parquet       the files with the rows of a table; part of stage-in's plan
 
 Nothing here sends or receives.
 """

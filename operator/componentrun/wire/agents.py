@@ -1,12 +1,12 @@
-"""What the operator and the agents tell each other: JSON documents that stand between a pod and its controller.
+"""JSON documents that the operator and the agents exchange.
 
-Plain frozen dataclasses, because the agents must start in milliseconds and must not import pydantic. Way of a document:
+Plain frozen dataclasses, because the agents must start in milliseconds and must not import pydantic. Transport:
 
     operator --(plan object in Storage, capability URL in the grant)--> stage-in, stage-out
     stage-in  --(termination message of its container)--> operator
     stage-out --(result object under its own prefix, summary as termination message)--> operator
 
-How they become text and back: `documents`.
+`documents` converts them to text and back. The grants themselves are in `grants`.
 """
 
 from __future__ import annotations
@@ -21,27 +21,17 @@ from componentrun.wire.parquet import ParquetTable  # noqa: TC001 - likewise
 __all__ = [
     "GELF_COMMAND",
     "GELF_READY",
-    "GRANT_FILE",
-    "GRANT_IN_KEY",
-    "GRANT_MOUNT",
-    "GRANT_OUT_KEY",
-    "REDACT_KEY",
     "STAGE_IN_COMMAND",
     "STAGE_OUT_COMMAND",
     "STAGE_OUT_KEPT",
     "STAGE_OUT_RESULT",
-    "TOKEN_KEY",
     "CsvRead",
     "FilePart",
     "FileRead",
     "FileWritten",
-    "GrantIn",
-    "GrantOut",
     "ObjectRead",
     "OutputFile",
     "OutputTable",
-    "PostPolicy",
-    "SessionKeys",
     "SliceWritten",
     "StageInPlan",
     "StageInResult",
@@ -54,26 +44,15 @@ __all__ = [
     "to_json",
 ]
 
-GRANT_IN_KEY: Final = "grant-in"
-"""Key of the run's Secret that only the stage-in container mounts."""
-GRANT_OUT_KEY: Final = "grant-out"
-"""Key of the run's Secret that only the stage-out container mounts."""
-REDACT_KEY: Final = "redact"
-"""Key of the run's Secret that no container mounts: a JSON list of the values that must never appear in an event."""
-TOKEN_KEY: Final = "token"  # noqa: S105 - the name of a key
-"""Key of the run's Secret that becomes the component's KBC_TOKEN; only where its Component forwards one."""
-GRANT_MOUNT: Final = "/run/componentrun/grant"
-"""Where an agent's container mounts its own grant."""
-GRANT_FILE: Final = "grant.json"
 STAGE_OUT_RESULT: Final = "_result.json"
 """Name of stage-out's result below the attempt's data prefix."""
 STAGE_OUT_KEPT: Final = "_kept/"
-"""Below the attempt's data prefix: what is kept with the run, by its path below the data folder."""
+"""Folder below the attempt's data prefix with files that are kept with the run, by their paths in the data folder."""
 
 GELF_COMMAND: Final = ("python3", "-m", "componentrun.agent", "gelf")
 """Command of the sidecar that receives GELF; `--server` and `--visibility` follow."""
 GELF_READY: Final = "/tmp/listening"  # noqa: S108 - a path in the container, which has a /tmp of its own
-"""Is there as soon as the server listens."""
+"""File that exists as soon as the server listens."""
 STAGE_IN_COMMAND: Final = ("python3", "-m", "componentrun.agent", "stage-in")
 """Command of the init container."""
 STAGE_OUT_COMMAND: Final = (
@@ -89,7 +68,7 @@ interpreter that is only starting."""
 
 @dataclass(frozen=True, slots=True)
 class ObjectRead:
-    """One object to read. `etag` is sent as If-Match, so that a replaced object is refused, never delivered."""
+    """One object to read. `etag` is sent as If-Match, so that a replaced object is refused instead of delivered."""
 
     url: str
     size: int
@@ -107,7 +86,7 @@ class Where:
     """`eq` or `ne`: one of the values, or none of them; `gt`, `ge`, `lt`, `le`: compared with the only value."""
     values: tuple[str, ...]
     type: str = "text"
-    """As what values are compared: `text` (eq and ne), `number` or `timestamp` (the others)."""
+    """Type of the comparison: `text` (eq and ne), `number` or `timestamp` (the others)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +129,7 @@ class CsvRead:
 
     @property
     def needs_query(self) -> bool:
-        """Whether rows have to be parsed; else the object is delivered byte for byte."""
+        """Whether rows must be parsed; otherwise the object is delivered byte for byte."""
         return self.select is not None or self.where is not None or self.limit is not None
 
 
@@ -170,71 +149,25 @@ class FileRead:
 
 @dataclass(frozen=True, slots=True)
 class StageInPlan:
-    """All that stage-in needs except secrets."""
+    """The plan of stage-in: everything that it needs except secrets."""
 
     run: str
     """namespace/name, for messages."""
     tables: tuple[TableRead, ...]
     config: dict[str, Any]
-    """Content of config.json; secrets are put in from the grant."""
+    """Content of config.json; secrets are inserted from the grant."""
     state: dict[str, Any] = field(default_factory=dict)
     """Content of in/state.json."""
     files: tuple[FileRead, ...] = ()
     parameters_text: str | None = None
-    """JSON that stands in config.json as it is, as its `parameters`; None: `config` has them."""
+    """JSON text that becomes `parameters` of config.json unchanged; None: they are part of `config`."""
     objects: tuple[CsvRead, ...] = ()
-    """Further tables: plain CSV objects."""
-
-
-@dataclass(frozen=True, slots=True)
-class GrantIn:
-    """What stage-in may do: read its plan and, through the plan's URLs, the inputs."""
-
-    plan_url: str
-    secrets: dict[str, str] = field(default_factory=dict)
-    """Path below `parameters` (`db.#password`; list items by index) to the value to put there."""
-    ca_bundle: str | None = None
-    """PEM of the authorities that sign the store's certificate; None: the image's own."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionKeys:
-    """Temporary keys that store objects below the prefix of their grant and do nothing else."""
-
-    url: str
-    """Of the bucket; an object is stored by a signed PUT to `<url>/<key>`."""
-    region: str
-    access_key: str = field(repr=False)
-    secret_key: str = field(repr=False)
-    session_token: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class PostPolicy:
-    """A signed form: POST to `url` with these fields, then `key`, then the file, stores an object below the prefix."""
-
-    url: str
-    fields: dict[str, str]
-    key_prefix: str
-    """Every key must start with it; the store enforces that."""
-    max_bytes: int
-    """The largest object the policy allows."""
-    session: SessionKeys | None = None
-    """For a store whose forms do not hold: keys to store objects with, and the fields are empty."""
-
-
-@dataclass(frozen=True, slots=True)
-class GrantOut:
-    """What stage-out may do: read its plan, and store objects below its own prefix."""
-
-    plan_url: str
-    post: PostPolicy
-    ca_bundle: str | None = None
+    """Additional tables: plain CSV objects."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputTable:
-    """One line of the output mapping."""
+    """One entry of the output mapping."""
 
     source: str
     """File (or folder of slices) below out/tables: `bar.csv`."""
@@ -246,22 +179,22 @@ class OutputTable:
     """None: the manifest says, else none."""
     write_always: bool = False
     delete_where: Where | None = None
-    """Rows of the table that are deleted before the new ones are added; None: the manifest says, else none."""
+    """Rows of the table to delete before the new ones are added; defaults to the manifest's, else none."""
     delimiter: str | None = None
-    """What separates fields; None: the manifest says, else a comma."""
+    """Delimiter; defaults to the manifest's, else a comma."""
     enclosure: str | None = None
-    """What fields are enclosed in, empty: nothing; None: the manifest says, else a double quote."""
+    """Enclosure, empty for none; defaults to the manifest's, else a double quote."""
     columns: tuple[str, ...] | None = None
-    """Of a file (or of slices) without a header line; None: the manifest says, else the header does."""
+    """Columns of a file (or of slices) without a header line; default to the manifest's, else to the header line."""
     schema: tuple[ColumnFacts, ...] | None = None
-    """All columns with what is known of them; None: the manifest says."""
+    """All columns with their declared facts; default to the manifest's."""
     optional: bool = False
-    """Whether the component may leave it out."""
+    """Whether the file may be missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputFile:
-    """One line of the output mapping of files."""
+    """One entry of the output mapping of files."""
 
     source: str
     """Name below out/files, or a pattern of names (`*.pdf`)."""
@@ -270,31 +203,31 @@ class OutputFile:
     permanent: bool | None = None
     """None: the manifest says, else False."""
     optional: bool = False
-    """Whether it is no error that there is no such file."""
+    """Whether the entry may match no file."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageOutPlan:
-    """All that stage-out needs."""
+    """The plan of stage-out."""
 
     run: str
     tables: tuple[OutputTable, ...]
     default_bucket: str | None = None
-    """`out.c-main`: where files go that no mapping and no manifest places; None: they are named in a warning."""
+    """Default bucket, such as `out.c-main`, of files without a destination; None: a warning names these files."""
     max_bytes: int | None = None
     """What tables and files may have together; None: any size."""
     compression: str = "none"
     """How slices are stored: `none`, `gzip` or `zstd`."""
     files: tuple[OutputFile, ...] = ()
     file_tags: tuple[str, ...] = ()
-    """That every file gets besides its own."""
+    """Tags that every file gets in addition to its own."""
     check_types: bool = False
-    """Whether values must be of their columns' types."""
+    """Whether values are checked against their columns' types."""
     state_given: int = 0
-    """Number of the configuration's state that stage-in was given; kept here for the operator."""
+    """Number of the configuration's state that stage-in got; kept here for the operator."""
     buckets: tuple[str, ...] | None = None
-    """Bucket ids, and beginnings of them with `*` behind, that the run may write to; kept here for the operator. None:
-    all."""
+    """Bucket ids, or prefixes of them followed by `*`, that the run may write to; None: all. Kept here for the
+    operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,13 +237,13 @@ class SliceWritten:
     key: str
     """Full object key."""
     size: int
-    """Bytes of the rows."""
+    """Size of the rows in bytes."""
     rows: int
     etag: str
     encoding: str | None = None
-    """`gzip` or `zstd`; None: the object is the rows."""
+    """Compression of the object: `gzip` or `zstd`; None: uncompressed."""
     stored: int | None = None
-    """Bytes of the object, where it is encoded."""
+    """Size of the object in bytes, if it is compressed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,20 +259,20 @@ class TableWritten:
     slices: tuple[SliceWritten, ...]
     rows: int
     size: int
-    """Bytes over all slices."""
+    """Total size of the slices in bytes."""
     delete_where: Where | None = None
-    """Rows of the table that are deleted before these are added."""
+    """Rows of the table to delete before these are added."""
     schema: tuple[ColumnFacts, ...] = ()
-    """Columns of which something is said."""
+    """Columns with declared facts."""
     metadata: dict[str, str] = field(default_factory=dict)
-    """What is said of the table as a whole."""
+    """Metadata of the table."""
     insert: bool = False
-    """Whether its rows replace none that agree in the primary key."""
+    """Whether its rows do not replace rows with the same primary key."""
 
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """One object that holds a part of a file, or all of it."""
+    """One object with a part of a file, or all of it."""
 
     key: str
     """Full object key."""
@@ -358,12 +291,12 @@ class FileWritten:
     parts: tuple[FilePart, ...]
     """One after the other they are the file; none: it is empty."""
     size: int
-    """Bytes over all parts."""
+    """Total size of the parts in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageInResult:
-    """How bringing the input ended; fits into a termination message."""
+    """Result of stage-in; fits into a termination message."""
 
     ok: bool
     tables: int = 0
@@ -372,14 +305,17 @@ class StageInResult:
     """Bytes."""
     seconds: float = 0.0
     reason: str | None = None
-    """A `Reason` where not ok."""
+    """A `Reason` if not ok."""
     message: str | None = None
+    """What failed, and what to do about it."""
     files: int = 0
+    advice: str | None = None
+    """What to do about it: the end of the message."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageOutResult:
-    """How uploading ended. The whole document is an object; the termination message holds no tables and files."""
+    """Result of stage-out. The complete document is an object; the termination message has no tables and files."""
 
     ok: bool
     tables: tuple[TableWritten, ...] = ()
@@ -393,7 +329,12 @@ class StageOutResult:
     reason: str | None = None
     message: str | None = None
     said: str | None = None
-    """What the component itself says of its result (out/result.json)."""
+    """The component's message about its result (out/result.json)."""
     files: tuple[FileWritten, ...] = ()
     always: int = 0
-    """How many of the tables are published also where the run fails."""
+    """Number of tables that are published even if the run fails."""
+    empty: bool = False
+    """Whether it has nothing to publish, and no warnings: no tables, no files, no state. False if that is not known, as
+    from an agent of an earlier release."""
+    advice: str | None = None
+    """What to do about an error: the end of the message."""

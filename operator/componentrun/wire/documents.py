@@ -1,7 +1,7 @@
-"""Frozen dataclasses as JSON and back. Without pydantic, because the agents must start in milliseconds.
+"""Converts frozen dataclasses to JSON and back, without pydantic, because the agents must start in milliseconds.
 
-`to_json` and `from_json` are inverse. A document that lacks a field raises `ValueError` naming it; fields it does not
-know are ignored, so that an operator and an agent one release apart understand each other.
+`to_json` and `from_json` are inverse. If a document lacks a field, a `ValueError` names it. Unknown fields are ignored,
+so that an operator and an agent of adjacent releases understand each other.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from typing import Any, Final, NoReturn, TypeVar
 __all__ = ["MAX_DEPTH", "NO_TEXT", "from_json", "is_text", "is_too_deep", "parse_portable", "to_json"]
 
 MAX_DEPTH: Final = 150
-"""Levels of lists and objects in what people and components write. pydantic reads 200 and writes 255, and what is kept
-stands some levels deeper: a document that can be written and not be read would be lost to everybody."""
+"""Maximum nesting of lists and objects in JSON from people and components. pydantic reads 200 levels and writes 255,
+and stored JSON is some levels deeper: a document that can be written but not read would be lost."""
 _TOO_DEEP: Final = f"it is nested too deeply; expected at most {MAX_DEPTH} lists and objects in each other"
 
 NO_TEXT: Final = "it holds half of a surrogate pair (an escape such as `\\ud800` alone), which is no text"
-"""What is wrong with a document that is not `is_text`."""
+"""Error message for a document that is not `is_text`."""
 
 MAX_VALUES: Final = 500_000
-"""In such a document. Each takes its reader up to 200 bytes of memory however short it is, and the operator reads what
-components write: a few MiB of empty objects would take all that it has."""
+"""Maximum number of values in such a document. Each needs up to 200 bytes of memory, however short it is, so a few MiB
+of empty objects from a component would exhaust the operator's memory."""
 
 Document = TypeVar("Document")
 
 
 def to_json(document: Any) -> str:
-    """One line of JSON for a dataclass of plain values, tuples and other such dataclasses."""
+    """Return one line of JSON for a dataclass of plain values, tuples and other such dataclasses."""
     return json.dumps(dataclasses.asdict(document), ensure_ascii=False, separators=(",", ":"))
 
 
 def from_json(kind: type[Document], text: str | bytes) -> Document:
-    """Read a document back.
+    """Parse a document.
 
     Raises:
-        ValueError: the text is no JSON object, or a field is missing or of the wrong shape (named in the message).
+        ValueError: the text is not a JSON object, or a field is missing or malformed (named in the message).
     """
     try:
         raw = json.loads(text)
@@ -50,15 +50,15 @@ def from_json(kind: type[Document], text: str | bytes) -> Document:
 
 
 def parse_portable(text: str | bytes, *, refuse_twice: bool = False) -> Any:
-    """JSON that people and components write, and that every reader understands in the same way.
+    """Parse JSON from people and components, restricted to what every reader understands in the same way.
 
     Args:
         text: the JSON.
-        refuse_twice: whether an object that has a key twice is an error; else the last one counts.
+        refuse_twice: whether a duplicate key in an object is an error; otherwise the last one counts.
 
     Raises:
-        ValueError: it is no JSON, says a number that is none or is too large for others to read, or is too deep or too
-            full.
+        ValueError: it is not JSON, contains an invalid number or one that is too large for other readers, is nested too
+        deeply, or has too many values.
     """
     pairs = _each_key_once if refuse_twice else None
     try:
@@ -73,7 +73,7 @@ def parse_portable(text: str | bytes, *, refuse_twice: bool = False) -> Any:
 
 
 def is_text(document: Any) -> bool:
-    """Whether JSON that was read can be written as UTF-8. Escapes can say what no text can hold: half a pair."""
+    """Whether parsed JSON can be written as UTF-8, which half of a surrogate pair in an escape can't."""
     try:
         json.dumps(document, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -82,7 +82,7 @@ def is_text(document: Any) -> bool:
 
 
 def is_too_deep(document: Any) -> bool:
-    """Whether lists and objects lie within each other on more than `MAX_DEPTH` levels."""
+    """Whether lists and objects are nested on more than `MAX_DEPTH` levels."""
     level = [document]
     for _ in range(MAX_DEPTH):
         level = [
@@ -95,7 +95,7 @@ def is_too_deep(document: Any) -> bool:
 
 
 def _values(document: Any) -> int:
-    """Lists, objects, and what stands in them."""
+    """Return the number of values, lists and objects included."""
     found, left = 1, [document] if isinstance(document, dict | list) else []
     while left:
         item = left.pop()
@@ -114,7 +114,7 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    # Python writes and reads `NaN` and `Infinity`; other readers do not, and some make `null` of them.
+    # Python writes and reads `NaN` and `Infinity`; other readers refuse them or read `null`.
     raise ValueError(f"it holds `{name}`, which JSON does not know; expected a number, `null` or a text")
 
 
@@ -160,5 +160,5 @@ def _build_dataclass(kind: Any, raw: Any, where: str) -> Any:
 
 @functools.cache
 def _hints(kind: Any) -> dict[str, Any]:
-    # Evaluating the annotations anew for each of 1,000 tables takes a quarter of a second.
+    # Evaluating the annotations for each of 1,000 tables takes 250 ms.
     return typing.get_type_hints(kind)

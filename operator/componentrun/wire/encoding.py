@@ -1,7 +1,7 @@
-"""How the rows of a slice are stored: as they are, gzip or zstd. Both formats carry a checksum of what they hold.
+"""Compression of slices: none, gzip or zstd. Both formats contain a checksum of the content.
 
-What is read is bounded by the size that was recorded when it was written: not a byte more comes out, whatever an object
-claims. The zstd library is loaded when the first slice asks for it: many runs move little, and their agents start fast.
+Reading stops at the size that was recorded at the time of writing, whatever the object contains. The zstd library is
+loaded for the first slice that needs it, so that agents of runs with little data start fast.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ NONE: Final = "none"
 GZIP: Final = "gzip"
 ZSTD: Final = "zstd"
 COMPRESSIONS: Final = (NONE, GZIP, ZSTD)
-"""What a Storage may ask for. A slice that is stored as it is has no encoding at all."""
+"""Values of a Storage's `compression`. An uncompressed slice has no encoding."""
 DEFAULT_COMPRESSION: Final = ZSTD
 """Measured, see docs/decisions/0017."""
 
 _SUFFIXES: Final = {NONE: "", GZIP: ".gz", ZSTD: ".zst"}
 _BLOCK_BYTES: Final = 2**19
-"""What comes out at once: small enough to be in the processor's cache still when it is written, large enough that
-threads seldom hand the interpreter's lock to each other."""
+"""Size of decompressed blocks: small enough to remain in the processor's cache until it is written, large enough that
+threads seldom switch the interpreter's lock."""
 _GZIP_LEVEL: Final = 1
 _GZIP_WINDOW: Final = 31
 """The largest window, in gzip's own format."""
 _ZSTD_LEVEL: Final = 1
 _ZSTD_WINDOW_WRITTEN: Final = 17
-"""How far back rows are looked for, as a power of 2. The level's own 19 takes a seventh to a quarter more time,
-for objects between 2 % larger and 7 % smaller."""
+"""Window of the search for repetitions, as a power of 2. The level's default of 19 takes a seventh to a quarter more
+time, for objects between 2 % larger and 7 % smaller."""
 ZSTD_WINDOW: Final = 23
-"""No object makes a reader hold more than 2**23 bytes; what is written here needs a sixty-fourth of it."""
+"""Limits a reader's memory to 2**23 bytes for any object; objects written here need 1/64 of it."""
 
 
 class _Engine(Protocol):
@@ -55,12 +55,12 @@ class _Engine(Protocol):
 
 
 def suffix(encoding: str) -> str:
-    """The end of the name of an object that is stored so."""
+    """Return the file name suffix of an encoding."""
     return _SUFFIXES[encoding]
 
 
 class Packer:
-    """Compresses what it is given, piece by piece.
+    """Compresses data incrementally.
 
     Args:
         encoding: `GZIP` or `ZSTD`.
@@ -73,26 +73,26 @@ class Packer:
         )
 
     def add(self, data: bytes) -> bytes:
-        """Take some bytes; returns what is ready of the object."""
+        """Add bytes; return the available compressed bytes."""
         return self._engine.compress(data)
 
     def finish(self) -> bytes:
-        """The rest of the object."""
+        """Return the rest of the compressed bytes."""
         return self._engine.flush()
 
 
 def pack(data: bytes, encoding: str) -> bytes:
-    """An object that holds these bytes."""
+    """Return the compressed bytes."""
     packer = Packer(encoding)
     return packer.add(data) + packer.finish()
 
 
 class Unpacker:
-    """Reads what was compressed, piece by piece.
+    """Decompresses data incrementally.
 
     Args:
         encoding: `GZIP` or `ZSTD`.
-        size: how many bytes it holds, as was recorded when it was written.
+        size: decompressed size in bytes, as recorded at the time of writing.
     """
 
     def __init__(self, encoding: str, size: int) -> None:
@@ -102,10 +102,10 @@ class Unpacker:
         self._engine: _Gunzip | _Unzstd = _Unzstd() if encoding == ZSTD else _Gunzip()
 
     def add(self, data: bytes | memoryview) -> Iterator[bytes]:
-        """Take some bytes of the object; gives what they hold, a little at a time.
+        """Add bytes of the object; yield decompressed blocks.
 
         Raises:
-            ValueError: they are not of this format, or hold more than was recorded.
+            ValueError: they are not in this format, or decompress to more than was recorded.
         """
         block = self._engine.decompress(data, self._most())
         while block:
@@ -116,7 +116,7 @@ class Unpacker:
             block = self._engine.more(self._most())
 
     def finish(self) -> None:
-        """Say that this was the whole object.
+        """Check that the object is complete.
 
         Raises:
             ValueError: it is not.
@@ -127,7 +127,7 @@ class Unpacker:
             raise ValueError("its end is not where it should be")
 
     def _most(self) -> int:
-        # One byte more than there may be tells that there is too much.
+        # One byte more than allowed reveals that the object is too large.
         return min(_BLOCK_BYTES, self._left + 1)
 
 
@@ -174,7 +174,7 @@ class _Unzstd:
 
 
 def zstd_decoder() -> tuple[Any, type[Exception]]:
-    """What reads one frame of zstd, and what it raises. A frame may make it hold `2**ZSTD_WINDOW` bytes, no more."""
+    """Return a decoder for one zstd frame and its exception. It uses at most `2**ZSTD_WINDOW` bytes for the window."""
     zstd = _zstd()
     options = {zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW}
     return zstd.ZstdDecompressor(options=options), zstd.ZstdError

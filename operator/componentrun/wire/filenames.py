@@ -1,6 +1,6 @@
-"""What a file and a tag may be called. Pure; shared by the agents, Storage and the command line.
+"""Valid names of files and tags. Pure; shared by the agents, Storage and the command line.
 
-A name is a file's name in a folder (with an id before it and `.manifest` behind it), and one part of an object key.
+A name is a file's name in a folder (preceded by an id, and followed by `.manifest`), and one part of an object key.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 __all__ = ["MAX_BYTES", "MOST_SYSTEM_TAGS", "MOST_TAGS", "name_problem", "tags_problem"]
 
 MAX_BYTES: Final = 180
-"""Of a name, or a tag, in UTF-8: 240 characters of base64, and file systems take 255."""
+"""Maximum length of a name or a tag in bytes of UTF-8: 240 characters of base64, within file systems' limit of 255."""
 MOST_TAGS: Final = 50
-"""That somebody may give a file."""
+"""Maximum number of a file's own tags."""
 MOST_SYSTEM_TAGS: Final = 10
-"""That it may get besides, for where it came from."""
+"""Maximum number of additional tags for its origin."""
 
 
 def name_problem(name: str) -> str | None:
-    """Why this can't be the name of a file, as the end of a sentence; None where it can."""
+    """Return why this is not a valid file name, as the end of a sentence; None if it is valid."""
     if name in {"", ".", ".."} or "/" in name:
         return "is no file name; expected one without slashes, which is not `.` or `..`"
     if name.endswith(MANIFEST_SUFFIX):
@@ -32,7 +32,7 @@ def name_problem(name: str) -> str | None:
 
 
 def tags_problem(tags: Iterable[str], most: int = MOST_TAGS) -> str | None:
-    """Why these can't be the tags of a file, as the end of a sentence; None where they can."""
+    """Return why these are not valid tags, as the end of a sentence; None if they are valid."""
     tags = list(tags)
     if len(tags) > most:
         return f"has {len(tags)} tags; expected at most {most}"

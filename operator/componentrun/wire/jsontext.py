@@ -1,7 +1,7 @@
-"""JSON that has to stay the text that it is: order of keys, form of numbers and white space included. Pure.
+"""Edits JSON as text, keeping the order of keys, the format of numbers and white space. Pure.
 
-Values are found by Python's own scanner, so that a text of a megabyte is read in milliseconds; what is changed is cut
-out of the text and put in, and nothing else is written anew.
+Python's own scanner finds the values, so that a megabyte of text takes milliseconds. Only the changed parts of the text
+are replaced.
 """
 
 from __future__ import annotations
@@ -31,24 +31,25 @@ _DECODER: Final = json.JSONDecoder()
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One value of an object or of a list, by its place in the text."""
+    """One value of an object or of a list, with its position in the text."""
 
     key: str
-    """Of a list: the position."""
+    """Key, or index in a list."""
     begin: int
     end: int
 
 
 def trimmed(text: str) -> str:
-    """The text without what may surround a document: a byte order mark and white space."""
+    """Return the text without a byte order mark and surrounding white space."""
     return text.removeprefix(_BOM).strip(_SPACES)
 
 
 def parse_object(text: str) -> dict[str, Any]:
-    """The object that a text holds.
+    """Parse a text that must be an object.
 
     Raises:
-        ValueError: it holds something else, a key twice, half of a surrogate pair, or what `parse_portable` refuses.
+        ValueError: it is not an object, or contains a duplicate key, half of a surrogate pair, or what `parse_portable`
+        refuses.
     """
     try:
         found = parse_portable(text, refuse_twice=True)
@@ -62,17 +63,17 @@ def parse_object(text: str) -> dict[str, Any]:
 
 
 def kind_of(value: Any) -> str:
-    """What a value of JSON is, in words."""
+    """Return the type of a JSON value, in words."""
     return _FOUND.get(type(value), "a number")
 
 
 def kind_at(text: str, place: int) -> Kind:
-    """What begins there."""
+    """Return the value that begins there."""
     return _KINDS.get(text[place], "number")
 
 
 def entries(text: str, place: int) -> Iterator[Entry]:
-    """The values of the object or the list that begins at `place`, in their order. The text is valid JSON."""
+    """Yield the values of the object or list that begins at `place`, in order. The text must be valid JSON."""
     is_object = text[place] == "{"
     place = _next(text, place + 1)
     number = 0
@@ -90,7 +91,7 @@ def entries(text: str, place: int) -> Iterator[Entry]:
 
 
 def insertion(key: str, value: Any, *, first: bool) -> str:
-    """What stands in an object for another key behind the others."""
+    """Return the text that adds a key at the end of an object."""
     return f"{'' if first else ', '}{json.dumps(key, ensure_ascii=False)}: {json.dumps(value, ensure_ascii=False)}"
 
 

@@ -1,12 +1,12 @@
-"""What the operator asks of the loader, and what the loader answers. JSON documents, see `documents`.
+"""Requests of the operator to the loader, and their responses. JSON documents, see `documents`.
 
-    POST /v1/load     LoadRequest  -> LoadAnswer    publish what an attempt uploaded: all of its tables or none
-    POST /v1/fence    FenceRequest -> FenceAnswer   have it that an attempt is never published any more
-    POST /v1/plan     PlanRequest  -> PlanAnswer    one consistent cut over tables: which files hold their rows
-    POST /v1/check    CheckRequest -> CheckAnswer   try whether the catalog can do what publishing needs
+    POST /v1/load     LoadRequest  -> LoadAnswer    publish an attempt's tables, all or none
+    POST /v1/fence    FenceRequest -> FenceAnswer   prevent an attempt from ever being published
+    POST /v1/plan     PlanRequest  -> PlanAnswer    list the files of tables, from one consistent snapshot
+    POST /v1/check    CheckRequest -> CheckAnswer   test whether the catalog supports what publishing needs
 
-Every request can be repeated, also at another replica. An answer says what is certain: `unknown` means that a commit
-was sent and nobody knows whether it landed; asking again finds out.
+Every request can be repeated, also to another replica. `unknown` in a response means that a commit was sent and its
+outcome is unknown; repeating the request finds out.
 """
 
 from __future__ import annotations
@@ -49,42 +49,44 @@ CHECK_PATH: Final = "/v1/check"
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a request was not carried out."""
+    """Why a request failed."""
 
     reason: str
     """A `Reason`."""
     message: str
     kind: str = "platform"
-    """`user`: the run's author can mend it; `platform`: the platform's; `transient`: it may pass by itself."""
+    """Who can fix it: `user`: the run's author; `platform`: the platform team; `transient`: it may pass by itself."""
     unknown: bool = False
-    """Whether a commit was sent and nobody knows whether it landed. False: nothing was changed, for certain."""
+    """Whether a commit was sent and its outcome is unknown. False: certainly nothing was changed."""
     no_answer: bool = False
-    """Whether the catalog gave no answer at all: whoever asks it next waits in vain, too."""
+    """Whether the catalog did not respond at all, so that further requests to it would also time out."""
+    advice: str = ""
+    """What to do about it: the end of the message."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadRequest:
-    """What an attempt brings for tables."""
+    """Request to publish an attempt's tables."""
 
     storage: dict[str, Any] = field(repr=False)
-    """How to reach the Storage and its catalog, with the keys (`storage.store.places`)."""
+    """Connection settings of the Storage and its catalog, with the keys (`storage.store.places`)."""
     run: str
     """Uid."""
     attempt: int
     tables: tuple[TableWritten, ...]
-    """What is to be published, in the order of the output mapping."""
+    """Tables to publish, in the order of the output mapping."""
     prefix: str
     """Key prefix of the attempt's own objects."""
     buckets: tuple[str, ...]
-    """Bucket ids, and beginnings of them with `*` behind, that may be written to. What is not among them is refused."""
+    """Bucket ids, or prefixes of them followed by `*`, that may be written to. Other buckets are refused."""
     title: str = ""
     """namespace/name of the run, for messages and the history."""
     component: str = ""
-    """For the history."""
+    """Name of the component, for the history."""
     typed: bool = False
-    """Whether columns get the types that their schema says; else they are text."""
+    """Whether columns get the types of their schema; otherwise they are text."""
     allow_non_atomic: bool = False
-    """Whether several tables may be committed one after the other, where the catalog can't commit them at once."""
+    """Whether several tables may be committed one after the other if the catalog can't commit them at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,27 +95,27 @@ class LoadedTable:
 
     table: str
     rows: int
-    """Rows that the run brought."""
+    """Number of rows from the run."""
     bytes: int
-    """Bytes of CSV that the run brought."""
+    """Size of the CSV from the run, in bytes."""
     snapshot: str
-    """Id of the snapshot that holds them, as text: it has 63 bits."""
+    """Id of the snapshot with these rows, as text because it has 63 bits. Empty if the snapshot was removed since."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadAnswer:
-    """What became of a load."""
+    """Result of a load."""
 
     tables: tuple[LoadedTable, ...] = ()
-    """What is published. Where there are none and `failure` is None, there was nothing to publish."""
+    """Published tables. If empty and `failure` is None, there was nothing to publish."""
     attempt: int = 0
-    """That is published: an earlier one, where that was faster."""
+    """The published attempt: an earlier one if that was faster."""
     failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FenceRequest:
-    """An attempt that is to be given up."""
+    """Request to abandon an attempt."""
 
     storage: dict[str, Any] = field(repr=False)
     run: str
@@ -127,34 +129,34 @@ class FenceAnswer:
     """Whether it is certain that the attempt is never published."""
 
     published: bool = False
-    """It already is: then it can't be given up."""
+    """Whether it is already published and can't be abandoned."""
     failure: Failure | None = None
-    """Why it is not certain yet."""
+    """Why this is not certain yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """Tables that are to be read together."""
+    """Request to list the files of tables."""
 
     storage: dict[str, Any] = field(repr=False)
     tables: tuple[str, ...]
-    """Ids."""
+    """Table ids."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScanColumn:
-    """A column as it stands in the table's current schema."""
+    """A column of the table's current schema."""
 
     name: str
     id: int
-    """Field id: files name columns by it, whatever they were called when they were written."""
+    """Field id, which identifies the column in files, whatever its name was when they were written."""
     type: str
     """Iceberg's type as text: `string`, `long`, `decimal(38,9)`."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteFile:
-    """A file of positions of deleted rows."""
+    """A file with positions of deleted rows."""
 
     path: str
     """`s3://bucket/key`."""
@@ -166,28 +168,28 @@ class ScanFile:
     """A Parquet file with rows of the table."""
 
     path: str
-    """`s3://bucket/key`; deletes name it like this."""
+    """`s3://bucket/key`, as in delete files."""
     size: int
     """Bytes."""
     rows: int
-    """Rows in it, deleted ones included."""
+    """Number of rows in it, including deleted ones."""
     deletes: tuple[int, ...] = ()
-    """Which of the scan's delete files may name it."""
+    """Delete files of the scan that may refer to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableScan:
-    """All that a reader has to know of one table, as of one snapshot."""
+    """What a reader needs to know about one table in one snapshot."""
 
     table: str
     snapshot: str | None
-    """Id as text; None: nothing was ever loaded."""
+    """Snapshot id as text; None: nothing was ever loaded."""
     columns: tuple[ScanColumn, ...]
-    """Without `_timestamp`."""
+    """Columns, without `_timestamp`."""
     timestamp_id: int | None
-    """Field id of `_timestamp`; None: a foreign table that has none."""
+    """Field id of `_timestamp`; None: a table of another engine without it."""
     files: tuple[ScanFile, ...]
-    """In the order in which they were added, so that rows come in the order of loads."""
+    """Files in the order in which they were added, so that rows are in the order of loads."""
     deletes: tuple[DeleteFile, ...]
     created: str
     """ISO 8601."""
@@ -196,24 +198,24 @@ class TableScan:
     timestamp: int
     """The largest `_timestamp` of a load, in microseconds since 1970; 0: nothing was loaded."""
     uuid: str
-    """Of the table: one that was dropped and made again is another one."""
+    """Uuid of the table; a table that was dropped and created again has a new one."""
     primary_key: tuple[str, ...] = ()
     described: tuple[ColumnFacts, ...] = ()
-    """Columns of which something is known."""
+    """Columns with known facts."""
     metadata: dict[str, str] = field(default_factory=dict)
-    """What is known of the table as a whole."""
+    """Metadata of the table."""
     location: str = ""
     rows: int | None = None
-    """Rows that a reader gets; None: not known without reading, since rows were deleted."""
+    """Number of rows for a reader; None: unknown without reading, because rows were deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanAnswer:
-    """One consistent cut."""
+    """One consistent snapshot of tables."""
 
     tables: tuple[TableScan, ...] = ()
     missing: tuple[str, ...] = ()
-    """Ids of tables that are not there."""
+    """Ids of missing tables."""
     failure: Failure | None = None
 
 
@@ -221,55 +223,55 @@ class CatalogReason(StrEnum):
     """Reasons of the condition `Catalog` of a Storage. Do not rename: alerts and scripts match these words."""
 
     READY = "CatalogReady"
-    """The catalog can do all that publishing needs."""
+    """The catalog supports everything that publishing needs."""
     NON_ATOMIC = "NonAtomic"
     """It can't commit several tables at once."""
     UNAVAILABLE = "CatalogUnavailable"
-    """It does not answer, or answers with errors of its own, or it is no Iceberg REST catalog."""
+    """It does not respond, responds with errors of its own, or is not an Iceberg REST catalog."""
     ACCESS_DENIED = "CatalogAccessDenied"
-    """It refused the credentials, or they lack a right."""
+    """It refused the credentials, or they lack a permission."""
     FILES_UNREACHABLE = "FilesUnreachable"
     """Files of its tables can't be written with the Storage's keys, or can't be read by signed URLs."""
     STALE_COMMITS = "StaleCommitsAccepted"
-    """It does not refuse a commit that rests on an old state of a table."""
+    """It does not refuse a commit that is based on an old state of a table."""
     UNFIT = "CatalogUnfit"
-    """It does something else than the specification says."""
+    """It does not conform to the specification."""
     NO_CATALOG = "NoCatalog"
-    """The Storage has no `spec.catalog`, so it keeps no tables."""
+    """The Storage has no `spec.catalog`, so it has no tables."""
     NO_LOADER = "NoLoader"
-    """No loader is installed: nobody can ask the catalog."""
+    """No loader is installed, so the catalog can't be checked."""
     LOADER_UNAVAILABLE = "LoaderUnavailable"
-    """The loader did not answer: what the catalog can do is not known."""
+    """The loader did not respond, so the state of the catalog is unknown."""
     NOT_CHECKED = "NotChecked"
-    """The catalog was not asked, because the bucket can't be used."""
+    """The catalog was not checked, because the bucket can't be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckRequest:
-    """A Storage whose catalog is to be tried."""
+    """Request to check a Storage's catalog."""
 
     storage: dict[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogCheck:
-    """One thing that was tried on a catalog."""
+    """Result of one check of a catalog."""
 
     name: str
     ok: bool
     detail: str
     """What was found: a sentence without a full stop."""
     hint: str = ""
-    """What to do about it; empty if it is ok."""
+    """What to do; empty if ok."""
     reason: str = ""
-    """A `CatalogReason`; empty if it is ok."""
+    """A `CatalogReason`; empty if ok."""
     serious: bool = True
-    """Whether runs can't do without it."""
+    """Whether runs depend on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckAnswer:
-    """What was found: in the order of the tries, those after a serious failure left out."""
+    """Results in the order of the checks; checks after a serious failure are missing."""
 
     checks: tuple[CatalogCheck, ...] = ()
     failure: Failure | None = None

@@ -1,4 +1,4 @@
-r"""Where a secret goes below a run's parameters: `db.#password`, `accounts.0.#token`. Pure.
+r"""Paths of secrets below a run's parameters: `db.#password`, `accounts.0.#token`. Pure.
 
 Keys are separated by dots; in a key, a dot is written `\.` and a backslash `\\`, as `#my\.token`.
 """
@@ -12,10 +12,10 @@ __all__ = ["PATTERN", "keys_of"]
 
 _KEY: Final = r"([^.\\]|\\[.\\])+"
 PATTERN: Final = rf"^{_KEY}(\.{_KEY})*$"
-"""What a path looks like."""
+"""Pattern of a path."""
 _PARTS: Final = re.compile(r"(?:[^.\\]|\\.)+")
 
 
 def keys_of(path: str) -> list[str]:
-    """The keys on the way, the last one is where the value goes; items of lists by their index."""
+    """Return the keys of a path, with list items by index; the last key is that of the value."""
     return [re.sub(r"\\(.)", r"\1", part) for part in _PARTS.findall(path)]

@@ -1,7 +1,7 @@
-"""Signing requests (AWS Signature Version 4), on the standard library: the agents import no client.
+"""Signs requests (AWS Signature Version 4) with the standard library, because the agents import no client.
 
-Of a PUT to S3 the body is not part of the signature: it is read while it is sent, and what arrived is compared
-afterwards. https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+The signature of a PUT to S3 does not cover the body, which is read while it is sent; the result is compared afterwards.
+https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
 
 Requests to other services are signed with their bodies, and their paths are encoded once more:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from componentrun.wire.agents import SessionKeys
+    from componentrun.wire.grants import SessionKeys
 
 __all__ = ["AccessKeys", "put_headers", "put_url", "signed_headers"]
 
@@ -30,7 +30,7 @@ _PLAIN: Final = "-_.~"
 
 @dataclass(frozen=True, slots=True)
 class AccessKeys:
-    """What requests are signed with. Its repr shows no secret."""
+    """Keys for signing. Their repr shows no secret."""
 
     access_key: str
     secret_key: str = field(repr=False)
@@ -39,12 +39,12 @@ class AccessKeys:
 
 
 def put_url(keys: SessionKeys, key: str) -> str:
-    """Where an object is stored."""
+    """Destination of an object."""
     return f"{keys.url}/{quote(key, safe='/-_.~')}"
 
 
 def put_headers(keys: SessionKeys, key: str, now: datetime) -> dict[str, str]:
-    """Headers that allow storing this object, for a quarter of an hour from `now` (UTC) on."""
+    """Return headers that allow storing this object for 15 minutes from `now` (UTC)."""
     parts = urlsplit(put_url(keys, key))
     own = AccessKeys(keys.access_key, keys.secret_key, keys.session_token)
     request = _Request("PUT", _host(parts.scheme, parts.hostname or "", parts.port), parts.path, "", _UNSIGNED)
@@ -54,14 +54,14 @@ def put_headers(keys: SessionKeys, key: str, now: datetime) -> dict[str, str]:
 def signed_headers(
     keys: AccessKeys, scope: tuple[str, str], method: str, url: str, body: bytes, now: datetime
 ) -> dict[str, str]:
-    """Headers that make a request to a service of AWS other than S3 a signed one, for some minutes from `now` on.
+    """Return headers that sign a request to an AWS service other than S3, valid for some minutes from `now`.
 
     Args:
-        keys: whose request it is.
+        keys: the keys.
         scope: the service and the region.
-        method: of HTTP.
-        url: as it is sent, encoded; a space in its query as `%20`, since a `+` is read in two ways.
-        body: as it is sent.
+        method: HTTP method.
+        url: encoded URL as it is sent; a space in its query as `%20`, because `+` is ambiguous.
+        body: body as it is sent.
         now: in UTC.
     """
     parts = urlsplit(url)
@@ -73,14 +73,14 @@ def signed_headers(
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """A request in its canonical form."""
+    """Return a request in its canonical form."""
 
     method: str
     host: str
     path: str
     query: str
     digest: str
-    """Of the body."""
+    """Return the hash of the body."""
 
 
 def _headers(keys: AccessKeys, scope: tuple[str, str], request: _Request, now: datetime) -> dict[str, str]:
@@ -109,6 +109,6 @@ def _signing_key(secret_key: str, credential: str) -> bytes:
 
 
 def _host(scheme: str, host: str, port: int | None) -> str:
-    """As the connection will say it: an IPv6 address in brackets, and no port where it is the scheme's own."""
+    """Return the host header: an IPv6 address in brackets, and no default port."""
     host = f"[{host}]" if ":" in host else host
     return host if port in {None, _DEFAULT_PORTS[scheme]} else f"{host}:{port}"

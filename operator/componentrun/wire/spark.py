@@ -1,4 +1,4 @@
-"""What maintenance tells the program in a Spark Job. No credential is in it: those are files in the pod."""
+"""Input of the program in a Spark Job, written by maintenance. Credentials are files in the pod, not part of it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ __all__ = ["CATALOG_FOLDER", "JARS_FOLDER", "STORE_FOLDER", "TASK_VARIABLE", "Sp
 
 TASK_VARIABLE: Final = "COMPONENTRUN_SPARK_TASK"
 STORE_FOLDER: Final = "/var/run/componentrun/store"
-"""Where the Secret that `spec.credentials` of the Storage names is mounted, a file for each key."""
+"""Mount path of the Secret in `spec.credentials` of the Storage, a file for each key."""
 CATALOG_FOLDER: Final = "/var/run/componentrun/catalog"
-"""Likewise that of `spec.catalog.credentials`."""
+"""Mount path of the Secret in `spec.catalog.credentials`."""
 JARS_FOLDER: Final = "/opt/spark-jars"
 """Iceberg's jars in the image."""
 
@@ -24,33 +24,33 @@ class SparkTask:
     storage: dict[str, Any]
     """The Storage object, without its status."""
     table: str
-    """Its id."""
+    """Id of the table."""
     scans: bool
-    """Whether files are looked for that nothing reaches."""
+    """Whether to search for orphaned files."""
     history: float
-    """Seconds that a snapshot is kept once it is not the current one any more."""
+    """Seconds for which a snapshot is kept after it was replaced."""
     file_bytes: int
-    """Bytes of a file that is made of many."""
+    """Target size of merged files in bytes."""
     files: int
-    """Fewer files than this are not put together."""
+    """Minimum number of files to merge."""
     deleted_percent: int
-    """A file is rewritten when this share of its rows is deleted."""
+    """Share of deleted rows from which on a file is rewritten."""
     memory: int
-    """Bytes that Java may use."""
+    """Maximum size of Java's heap in bytes."""
     conf: dict[str, str] = field(default_factory=dict)
-    """Spark's settings, as the Storage says."""
+    """Additional Spark settings of the Storage."""
 
 
 def to_text(task: SparkTask) -> str:
-    """The task as JSON."""
+    """Return the task as JSON."""
     return json.dumps(asdict(task), separators=(",", ":"), ensure_ascii=False)
 
 
 def from_text(text: str) -> SparkTask:
-    """The task in a JSON text.
+    """Parse a task.
 
     Raises:
-        ValueError: it is not what `to_text` writes.
+        ValueError: it was not written by `to_text`.
     """
     try:
         return SparkTask(**json.loads(text))

@@ -1,4 +1,4 @@
-"""The agents against SeaweedFS; other stores have their turn in `tests/integration/storage`."""
+"""The agents against SeaweedFS. Tests in `tests/integration/storage` use the other stores."""
 
 from __future__ import annotations
 

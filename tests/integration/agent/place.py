@@ -1,6 +1,6 @@
-"""One attempt of one run, with the agents as the processes that they are, against a real store.
+"""One attempt of one run, with the agents as real processes, against a real store.
 
-Nothing is mocked. The operator's part (objects, plans, grants) is played by `Place`, which signs as the operator does.
+Nothing is mocked. `Place` takes the operator's part (objects, plans, grants), and signs like the operator.
 """
 
 from __future__ import annotations
@@ -21,14 +21,10 @@ from typing import TYPE_CHECKING, Any
 from componentrun.storage.access.grants import Signer
 from componentrun.storage.store.connection import Store, open_store, quoted_etag
 from componentrun.wire.agents import (
-    GRANT_FILE,
     STAGE_OUT_RESULT,
     FileRead,
-    GrantIn,
-    GrantOut,
     ObjectRead,
     OutputTable,
-    PostPolicy,
     StageInPlan,
     StageOutPlan,
     StageOutResult,
@@ -36,7 +32,8 @@ from componentrun.wire.agents import (
     from_json,
     to_json,
 )
-from tests.unit.mapping.icefiles import Files
+from componentrun.wire.grants import GRANT_FILE, GrantIn, GrantOut, PostPolicy
+from tests.unit.sql.icefiles import Files
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -58,14 +55,14 @@ class Ended:
     term: dict[str, Any]
     """The termination message."""
     lines: list[dict[str, Any]]
-    """What it said on stdout."""
+    """Parsed JSON lines of its stdout."""
     text: str
-    """Everything it said, on stdout, stderr and as termination message."""
+    """All of its output: stdout, stderr and termination message."""
 
 
 @dataclass
 class Place:
-    """One attempt of one run: a data folder, and a prefix of the store."""
+    """One attempt of one run: a data folder and a prefix in the store."""
 
     store: Store
     signer: Signer
@@ -82,17 +79,17 @@ class Place:
         return f"{self.settings.prefix}/data/{self.attempt}/"
 
     async def object(self, name: str, content: bytes) -> ObjectRead:
-        """Store an object and let it be read."""
+        """Store an object, and return it with a signed URL."""
         key = f"{self.settings.prefix}/input/{name}"
         etag = await self.store.put(key, content)
         return ObjectRead(self.signer.sign_get(key, HOUR), len(content), quoted_etag(etag))
 
     async def file(self, name: str, content: bytes) -> FileRead:
-        """Store an input file of one part."""
+        """Store an input file with one part."""
         return FileRead(name, f"in/files/{name}", (await self.object(name, content),), {"name": name})
 
     async def table(self, name: str, columns: Sequence[str], *loads: Sequence[Sequence[str]], **more: Any) -> TableRead:
-        """A table with a file of rows for each load; `more` are fields of `TableRead`."""
+        """Create a table with one file of rows for each load. `more` are fields of `TableRead`."""
         folder = self.folder / "parquet" / name
         folder.mkdir(parents=True)
         files = Files(folder)
@@ -104,12 +101,12 @@ class Place:
         return TableRead(source, parquet=await self.stored(parquet, name), **values)
 
     async def stored(self, table: ParquetTable, name: str) -> ParquetTable:
-        """The table with its local files in the store, and URLs that read them."""
+        """Upload the table's local files, and return the table with signed URLs."""
 
         async def of(files: Sequence[ParquetFile]) -> tuple[ParquetFile, ...]:
             found = []
             for file in files:
-                content = Path(file.url).read_bytes()  # noqa: ASYNC240 - nothing else waits
+                content = Path(file.url).read_bytes()  # noqa: ASYNC240 - no concurrent tasks
                 read = await self.object(f"{name}-{file.path.rpartition('/')[2]}", content)
                 found.append(dataclasses.replace(file, url=read.url))
             return tuple(found)
@@ -158,7 +155,7 @@ class Place:
         return Ended(done.returncode, json.loads(term), lines, done.stdout + done.stderr + term)
 
     def write(self, path: str, content: bytes | str) -> Path:
-        """Write as the component would."""
+        """Write a file as the component would."""
         target = self.data / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -168,14 +165,14 @@ class Place:
         return from_json(StageOutResult, (await self.store.get(self.prefix + STAGE_OUT_RESULT)).data)
 
     async def content(self, table: str) -> bytes:
-        """All slices of a table that the result names, one after the other."""
+        """Concatenated content of all slices of a table in the result."""
         found = next(item for item in (await self.result()).tables if item.destination == table)
         return b"".join([(await self.store.get(part.key)).data for part in found.slices])
 
 
 @asynccontextmanager
 async def opened(reached: StoreSettings, folder: Path) -> AsyncIterator[Place]:
-    """A place with a prefix of its own, which is emptied when the block ends."""
+    """A place with its own prefix, which is emptied when the block ends."""
     settings = dataclasses.replace(reached, prefix=f"tests/{uuid.uuid4()}")
     store = open_store(settings)
     yield Place(store, Signer(settings), settings, folder)

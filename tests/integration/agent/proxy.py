@@ -1,4 +1,4 @@
-"""A TCP proxy that does to a connection what networks do: it breaks it, stalls it, or answers in the store's place."""
+"""A TCP proxy with network faults: it resets or stalls a connection, or answers in place of the store."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _BLOCK = 64 * 1024
 
 @dataclass
 class Fault:
-    """What happens to one connection.
+    """The fault of one connection.
 
     Attributes:
-        kind: `reset` and `stall` after `after` bytes of the answer (or of the request), `answer` sends `text` at once.
+        kind: `reset` and `stall` happen after `after` bytes of the response or request; `answer` sends `text` at once.
     """
 
     kind: str
@@ -31,7 +31,7 @@ class Fault:
 
 @dataclass
 class Proxy:
-    """Listens on a port of its own; each new connection gets the next fault, and none once there are no more."""
+    """Listens on its own port. Each new connection gets the next fault, if there is one left."""
 
     host: str
     port: int
@@ -99,8 +99,8 @@ def _pump(
                 target.sendall(block[: fault.after - passed])
                 if fault.kind == "stall":
                     end.wait()
-                # The other direction's thread must leave its recv first, or the socket stays open; then, with a
-                # linger of nothing, closing sends a reset.
+                # The other direction's thread must return from recv first, or the socket stays open. Then closing
+                # with a linger time of zero sends a reset.
                 client.shutdown(socket.SHUT_RD)
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 client.close()

@@ -1,4 +1,4 @@
-"""Slices that stage-out compresses, against a real store: what is stored holds the rows as they were."""
+"""Slices compressed by stage-out, against a real store: the stored slices contain the same rows."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 
 from componentrun.agent.stageout import packing
 from componentrun.agent.stageout.main import stage_out
-from componentrun.wire.agents import GrantOut, OutputTable, StageOutPlan
+from componentrun.wire.agents import OutputTable, StageOutPlan
 from componentrun.wire.encoding import GZIP, NONE, ZSTD, Unpacker, suffix
+from componentrun.wire.grants import GrantOut
 
 if TYPE_CHECKING:
     from tests.integration.agent.place import Place
@@ -57,7 +58,7 @@ async def test_what_does_not_become_smaller_travels_as_it_is(
     place: Place, monkeypatch: pytest.MonkeyPatch, encoding: str
 ) -> None:
     monkeypatch.setattr(packing, "_BLOCK_BYTES", 10_000)
-    noise = base64.encodebytes(random.Random(7).randbytes(100_000))  # noqa: S311 - the same each time
+    noise = base64.encodebytes(random.Random(7).randbytes(100_000))  # noqa: S311 - reproducible test data
     place.write("out/tables/big.csv", b"text\n" + noise)
     result = stage_out(await grant_out(place, encoding), str(place.data))
     assert result.ok, result.message

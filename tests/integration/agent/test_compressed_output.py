@@ -44,4 +44,4 @@ async def test_what_looks_wrong_is_stored_with_a_warning(place: Place) -> None:
     assert slices.startswith(
         "out/tables/c.csv/1, line 1: `n`, `id` was stored as a row, but it holds the names of the columns in another"
     )
-    assert slices.endswith("So it is with 1 more of its slices.")
+    assert slices.endswith("The same applies to 1 more of its slices.")

@@ -1,4 +1,4 @@
-"""The network and the store at their worst, between the agents and a real store: tried again, then told clearly."""
+"""Network and store faults between the agents and a real store: retries, then a clear error."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ BUSY = (
 
 @dataclass(frozen=True)
 class WhileFaulty:
-    """Patience that is short as long as the proxy has faults left; what comes after them may be as slow as it is."""
+    """Short timeouts while the proxy has faults left, normal ones afterwards."""
 
     proxy: Proxy
     budget: float = 120.0
 
     @property
     def stall(self) -> float:
-        """Seconds of silence that end a try."""
+        """Seconds without data after which an attempt is aborted."""
         return 0.5 if self.proxy.faults else 30.0
 
 
@@ -59,13 +59,13 @@ def proxy(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 
 @pytest.fixture(autouse=True)
 def led_astray(place: Place, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections to the store go through the proxy; requests keep the store's name, which is signed."""
+    """Route connections to the store through the proxy. Requests keep the store's name, which is signed."""
     host, _, port = place.settings.base_url.removeprefix("http://").partition(":")
     own, _, own_port = proxy.address.partition(":")
     connect = socket.create_connection
 
     class Sockets:
-        """The module as http.client sees it."""
+        """Replacement of the socket module for http.client."""
 
         def __getattr__(self, name: str) -> Any:
             return getattr(socket, name)
@@ -149,8 +149,8 @@ async def test_what_does_not_end_becomes_a_clear_error(
 
 async def test_progress_makes_the_patience_last(place: Place, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "_BUFFER_BYTES", 8_000)
-    # One object over one connection after the other, each of which breaks after 60 kB of 2 MB. By the agent's clock
-    # each takes 0.4 s: all together far more than the budget, but it never stands still.
+    # One object over successive connections, each of which breaks after 60 kB of 2 MB. By the agent's clock each takes
+    # 0.4 s. The total is far above the budget, but the transfer always makes progress.
     monkeypatch.setattr(download, "_RANGE_BYTES", 10**9)
     monkeypatch.setattr(transfer, "_FIRST_PAUSE", 0.01)
     monkeypatch.setattr(transfer, "time", SimpleNamespace(monotonic=lambda: 0.4 * proxy.connections))

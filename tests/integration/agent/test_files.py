@@ -1,4 +1,4 @@
-"""Files through the agents, against real stores: in under their ids, out with their tags, whatever their bytes."""
+"""Files through the agents, against real stores: input by id, output with tags, arbitrary content."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from componentrun.storage.access.fileinput import file_read
 from componentrun.storage.files.lookup import FileQuery, find_files
 from componentrun.storage.files.publish import check_files, publish_files
 from componentrun.storage.files.records import read_content
-from componentrun.wire.agents import GrantOut, OutputFile, StageOutPlan
+from componentrun.wire.agents import OutputFile, StageOutPlan
+from componentrun.wire.grants import GrantOut
 
 if TYPE_CHECKING:
     from componentrun.storage.files.record import FileRecord
@@ -33,7 +34,7 @@ async def grant(place: Place, *lines: OutputFile, max_bytes: int | None = None) 
 
 
 async def published(place: Place) -> dict[str, FileRecord]:
-    """Publish what stage-out left; the files by their names."""
+    """Publish stage-out's files, and return them by name."""
     run, _, attempt = place.attempt.rpartition("-")
     files = (await place.result()).files
     records = await check_files(place.store, run, int(attempt), files, datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""The GELF server with the clients that components use, over real sockets."""
+"""The GELF server with common clients of components, over real sockets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ VERBOSE = dict.fromkeys(contract.GELF_LEVELS, "verbose")
 
 
 class Receiver:
-    """A server on a free port, and the lines that it has printed."""
+    """A server on a free port, and the lines that it printed."""
 
     def __init__(self, kind: str) -> None:
         self._printed: list[bytes] = []
@@ -105,6 +105,7 @@ def test_pygelf_over_udp_in_chunks(receiver: Receiver, logger: logging.Logger, c
     check(receiver.wait_for(3))
 
 
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # pygelf does not close its connections
 @pytest.mark.parametrize("receiver", ["http"], indirect=True)
 @pytest.mark.parametrize("compress", [True, False])
 def test_pygelf_over_http(receiver: Receiver, logger: logging.Logger, compress: bool) -> None:
@@ -135,7 +136,7 @@ def test_keboola_component_finds_the_server_by_itself(
 
 @pytest.mark.parametrize("receiver", ["tcp"], indirect=True)
 def test_a_client_shaped_like_monolog_over_tcp(receiver: Receiver) -> None:
-    """GelfMessageFormatter: level as a number, the time as a float, context and channel as fields of their own."""
+    """GelfMessageFormatter: numeric level, time as a float, context and channel as additional fields."""
     record = {
         "version": "1.0", "host": "8d7f", "short_message": "Exported 5 rows", "full_message": None, "level": 6,
         "timestamp": 1700000000.123, "_facility": "extractor", "_ctxt_table": "in.c-main.t",
@@ -149,7 +150,7 @@ def test_a_client_shaped_like_monolog_over_tcp(receiver: Receiver) -> None:
 
 @pytest.mark.parametrize("receiver", ["udp"], indirect=True)
 def test_a_client_shaped_like_monolog_over_udp(receiver: Receiver) -> None:
-    """gelf-php: gzip, chunks of 8,154 bytes for a wide area network, sent from the last to the first here."""
+    """gelf-php: gzip, chunks of 8,154 bytes for wide area networks, sent in reverse order in this test."""
     noise = "".join(map(chr, range(256, 9000)))
     data = gzip.compress(json.dumps({"version": "1.1", "host": "h", "short_message": "x", "_noise": noise}).encode(), 1)
     parts = [data[i : i + 1000] for i in range(0, len(data), 1000)]
@@ -163,7 +164,7 @@ def test_a_client_shaped_like_monolog_over_udp(receiver: Receiver) -> None:
 
 @pytest.mark.parametrize("receiver", ["tcp"], indirect=True)
 def test_what_was_sent_before_the_end_is_printed(receiver: Receiver) -> None:
-    """A component that ends has closed its sockets; some of them nobody has accepted yet."""
+    """A component that has ended has closed its sockets, some of which the server may not have accepted yet."""
     for i in range(50):
         with receiver.connect() as connection:
             connection.sendall(json.dumps({"short_message": f"message {i}", "level": 6}).encode())
@@ -189,7 +190,7 @@ def test_a_bad_message_is_said_and_the_next_one_is_read(receiver: Receiver) -> N
         connection.sendall(b"hello\0" + b'{"short_message": "good", "level": 6}\0')
         lines = receiver.wait_for(2)
     assert lines[0]["level"] == 4
-    assert "it is no JSON (5 bytes that begin with b'hello')" in lines[0]["short_message"]
+    assert "it is not valid JSON (5 bytes that begin with b'hello')" in lines[0]["short_message"]
     assert lines[1]["short_message"] == "good"
 
 
@@ -209,7 +210,7 @@ def test_a_client_that_is_killed_does_no_harm(receiver: Receiver) -> None:
 @pytest.mark.parametrize(
     ("headers", "body", "status", "said"),
     [
-        ({}, b"{", 400, "no JSON"),
+        ({}, b"{", 400, "not valid JSON"),
         ({"Content-Length": str(MESSAGE_LIMIT + 1)}, b"", 413, "send at most"),
         ({"Transfer-Encoding": "chunked"}, b"0\r\n\r\n", 411, "send a Content-Length"),
     ],

@@ -1,4 +1,4 @@
-"""From loads to the component's files: real loader, catalog and store, the operator's plan, and stage-in."""
+"""From loads to the component's files: real loader, catalog and store, the operator's plan and stage-in."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def bench(lake_space: LakeSpace, tmp_path: Path) -> Bench:
 
 
 def brought(bench: Bench, data: Path, run: str, *inputs: InputSource) -> tuple[AttemptPlan, Any]:
-    """An attempt is prepared as the operator does it, and its input brought."""
+    """Prepare an attempt like the operator, and run stage-in."""
 
     async def scan(tables: Sequence[str]) -> PlanAnswer:
         found, missing = await asyncio.to_thread(consistent_cut, bench.catalog, tables)

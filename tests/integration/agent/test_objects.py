@@ -1,4 +1,4 @@
-"""CSV objects as input tables, of which only some columns or rows are asked for, against a real store."""
+"""CSV objects as input tables with selected columns or rows, against a real store."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ async def test_an_object_is_read_by_the_header_it_brings(place: Place, select: s
     [
         (b"a,b\n1\n", ("a",), None, "files/x.csv, line 2: found 1 field, expected 2"),
         (b"", ("a",), None, "the file is empty"),
-        (b"a,b\n1,2\n", ("z",), None, "names the column `z`, which is not there; it has `a`, `b`"),
-        (b"a,b\n1,2\n", None, Where("z", "eq", ("1",)), "names the column `z`, which is not there; it has `a`, `b`"),
+        (b"a,b\n1,2\n", ("z",), None, "names the column `z`, which does not exist; it has `a`, `b`"),
+        (b"a,b\n1,2\n", None, Where("z", "eq", ("1",)), "names the column `z`, which does not exist; it has `a`, `b`"),
     ],
 )
 async def test_an_object_that_can_not_be_read_is_the_authors_to_mend(

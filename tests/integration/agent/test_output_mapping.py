@@ -1,4 +1,4 @@
-"""What the output mapping and manifests say of files, and what is kept beside tables, against real stores."""
+"""Output mapping and manifests of files, and files kept besides tables, against real stores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BAR = "out.c-main.bar"
 
 
 async def kept(place: Place) -> dict[str, bytes]:
-    """What is kept, by its path."""
+    """Content of the kept files, by path."""
     prefix = place.prefix + STAGE_OUT_KEPT
     store = open_store(place.settings)
     return {item.key.removeprefix(prefix): (await store.get(item.key)).data async for item in store.objects(prefix)}
@@ -111,7 +111,7 @@ async def test_result_usage_and_artifacts_are_kept_and_the_message_is_told(place
 @pytest.mark.parametrize(
     ("path", "content", "problem"),
     [
-        ("out/result.json", "{", "out/result.json: it is no JSON"),
+        ("out/result.json", "{", "out/result.json: it is not valid JSON"),
         ("out/result.json", "[]", "out/result.json: expected an object with a `message`"),
         ("out/result.json", '{"message": 1}', "out/result.json: its `message` is no text"),
         ("out/result.json", r'{"message": "\ud800"}', "out/result.json: it holds half of a surrogate pair"),

@@ -1,4 +1,4 @@
-"""stage-in with large and small tables, against a real store: Parquet files over signed URLs become CSV files."""
+"""stage-in converts Parquet files from signed URLs to CSV files: large and small tables, against a real store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from componentrun.errors import Reason
 from componentrun.wire.agents import TableRead, Where
-from tests.unit.mapping.icefiles import Files
+from tests.unit.sql.icefiles import Files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ SCHEMA = (("id", 1, "string"), ("hash", 2, "string"), ("at", 3, "timestamp"), ("
 
 def rows(first: int, end: int) -> list[list[str]]:
     moment = "2026-01-31 12:30:00.5"
-    return [[str(number), hashlib.md5(str(number).encode()).hexdigest(), moment] for number in range(first, end)]  # noqa: S324 - what does not compress
+    return [[str(number), hashlib.md5(str(number).encode()).hexdigest(), moment] for number in range(first, end)]  # noqa: S324 - incompressible test data
 
 
 def delivered(found: Sequence[Sequence[str]]) -> str:
@@ -57,7 +57,7 @@ async def brought(place: Place, *tables: TableRead) -> Ended:
 async def test_small_and_large_files_with_deleted_rows(
     place: Place, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As in the pod: no home folder, and the network has nothing but the store.
+    # As in the pod: no home folder, and only the store is reachable.
     monkeypatch.setenv("HOME", "/nonexistent")
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     large = files.add(COLUMNS, rows(0, 60_000))

@@ -163,7 +163,7 @@ async def test_many_small_tables_are_all_there(place: Place) -> None:
 
 @pytest.fixture
 def tiny_disk(place: Place) -> Iterator[None]:
-    """A data folder with room for a MiB."""
+    """A data folder on a disk of 1 MiB."""
     place.data.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place.data)]
     if subprocess.run(command, check=False, capture_output=True).returncode:
@@ -181,7 +181,7 @@ async def test_a_full_disk_is_told_as_such(place: Place, known_before: bool, mon
     with pytest.raises(UserError) as caught:
         stage_in(grant, str(place.data))
     assert caught.value.reason is Reason.DISK_FULL
-    assert "give the run (or its Component) a larger data folder" in caught.value.message
+    assert "Give the run (or its Component) a larger data folder" in caught.value.message
     assert ("the input has 2000000 bytes" in caught.value.message) == known_before
 
 
@@ -189,7 +189,7 @@ async def test_a_full_disk_is_told_as_such(place: Place, known_before: bool, mon
 async def test_a_table_that_is_larger_than_the_disk_is_told_as_such(place: Place) -> None:
     table = await place.table("x", ("a",), [["the same"]] * 200_000)
     assert table.parquet.size < 2**18, "what travels has room"
-    with pytest.raises(UserError, match="give the run \\(or its Component\\) a larger data folder") as caught:
+    with pytest.raises(UserError, match="Give the run \\(or its Component\\) a larger data folder") as caught:
         stage_in(await place.grant_in([table]), str(place.data))
     assert caught.value.reason is Reason.DISK_FULL
 
@@ -217,10 +217,11 @@ async def test_nothing_heavy_is_loaded_but_duckdb_for_tables(place: Place, table
     place.data.mkdir()
     code = (
         "import sys; from componentrun.agent.stagein.main import stage_in; "
-        "from componentrun.wire.agents import GrantIn, from_json; "
+        "from componentrun.wire.agents import from_json; "
+        "from componentrun.wire.grants import GrantIn; "
         "stage_in(from_json(GrantIn, sys.argv[1]), sys.argv[2]); "
         "print([name for name in sys.argv[3:] if name in sys.modules])"
     )
     command = [sys.executable, "-c", code, to_json(grant), str(place.data), *HEAVY, "duckdb", "shutil"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: ASYNC221 - nothing else waits
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: ASYNC221 - no concurrent tasks
     assert done.stdout.splitlines()[-1] == str(["duckdb", "shutil"] * tables)

@@ -17,11 +17,12 @@ import pytest
 
 from componentrun.agent.stageout import upload
 from componentrun.agent.stageout.main import stage_out
-from componentrun.wire.agents import GRANT_FILE, STAGE_OUT_COMMAND, OutputTable, to_json
+from componentrun.wire.agents import STAGE_OUT_COMMAND, OutputTable, to_json
+from componentrun.wire.grants import GRANT_FILE
 from tests.integration.agent.place import ROOT
 
 if TYPE_CHECKING:
-    from componentrun.wire.agents import GrantOut
+    from componentrun.wire.grants import GrantOut
     from tests.integration.agent.place import Place
 
 pytestmark = pytest.mark.store
@@ -48,7 +49,7 @@ async def test_a_mapped_file_becomes_headerless_slices_and_a_result(place: Place
     content = await place.content("out.c-main.bar")
     assert content == b'1,a\n2,"b, ""c"""\n3,last without newline\n'
     assert (part.size, part.rows) == (len(content), 3)
-    assert part.etag.strip('"') == hashlib.md5(content).hexdigest()  # noqa: S324 - what S3 calls an ETag
+    assert part.etag.strip('"') == hashlib.md5(content).hexdigest()  # noqa: S324 - S3 defines the ETag as MD5
     assert ended.term["ok"] is True
     assert (ended.term["tables"], ended.term["state"], ended.term["rows"]) == ([], None, 3)
     assert "X-Amz" not in ended.text
@@ -104,14 +105,18 @@ async def test_empty_tables_have_no_slices(place: Place) -> None:
         ({"bar.csv": ""}, "OutputInvalid", "out/tables/bar.csv: the file is empty"),
         ({"bar.csv": "a,a\n"}, "OutputInvalid", "out/tables/bar.csv, line 1: column `a` is there twice"),
         ({"bar.csv": b"a\n\xff\n"}, "OutputInvalid", "out/tables/bar.csv, line 2, column `a`: byte 0xff is not UTF-8"),
-        ({"bar.csv": "b\n"}, "OutputInvalid", "out/tables/bar.csv, line 1: the primary key column `a` is not there"),
+        ({"bar.csv": "b\n"}, "OutputInvalid", "out/tables/bar.csv, line 1: the primary key column `a` is missing"),
         ({"other.csv": "a\n"}, "OutputMissing", "out/tables/bar.csv: not there, but the output mapping stores it"),
         ({"bar.csv": "a\n", "x.csv.manifest": "{}"}, "OutputInvalid", "out/tables/x.csv.manifest: there is no file"),
-        ({"bar.csv": "a\n", "bar.csv.manifest": "{"}, "OutputInvalid", "out/tables/bar.csv.manifest: it is no JSON"),
+        (
+            {"bar.csv": "a\n", "bar.csv.manifest": "{"},
+            "OutputInvalid",
+            "out/tables/bar.csv.manifest: it is not valid JSON",
+        ),
         (
             {"bar.csv": "a\n", "../state.json": '{"at": NaN}'},
             "OutputInvalid",
-            "out/state.json: it is no JSON (it holds `NaN`, which JSON does not know; expected a number, `null` or a",
+            "out/state.json: it is not valid JSON (it holds `NaN`, which JSON does not know; expected a number, `null`",
         ),
         ({"bar.csv": "a\n", "../state.json": "[1]"}, "OutputInvalid", "out/state.json: found a JSON list"),
         (
@@ -201,6 +206,27 @@ async def test_without_any_output_it_is_well(place: Place) -> None:
     assert (await place.result()).tables == ()
 
 
+@pytest.mark.parametrize(
+    ("path", "text", "empty"),
+    [
+        ("out/usage.json", "[]", True),
+        ("out/state.json", "{}", False),
+        ("out/tables/bar.csv", "a\n1\n", False),
+        ("out/files/note.txt", "", False),
+        ("out/tables/nobody-maps-it.csv", "a\n1\n", False),
+    ],
+    ids=["usage", "state", "table", "file", "warning"],
+)
+async def test_the_operator_hears_whether_there_is_anything_to_publish_or_to_warn_of(
+    place: Place, path: str, text: str, empty: bool
+) -> None:
+    place.write(path, text)
+    ended = place.run("stage-out", await place.grant_out(mapped("bar.csv", "out.c-main.bar", optional=True)))
+    assert ended.code == 0, ended.text
+    assert ended.term["empty"] is empty
+    assert (await place.result()).empty is empty
+
+
 async def test_many_small_tables(place: Place) -> None:
     for i in range(200):
         place.write(f"out/tables/t{i}.csv", f"a\n{i}\n")
@@ -216,7 +242,7 @@ def children(pid: int) -> list[str]:
 
 
 def wait_and_become(place: Place, grant: GrantOut) -> int:
-    """Run the sidecar's own command, tell it twice to end, and return its exit code."""
+    """Run the sidecar's own command, send SIGTERM twice, and return its exit code."""
     mount = place.folder / "grant"
     mount.mkdir()
     (mount / GRANT_FILE).write_text(to_json(grant))
@@ -226,7 +252,7 @@ def wait_and_become(place: Place, grant: GrantOut) -> int:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator")}
     process = subprocess.Popen([*shell, script], env=environment, start_new_session=True)
     try:
-        while not children(process.pid):  # its trap is set when it has begun to sleep
+        while not children(process.pid):  # its trap is set when its sleep has started
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""keboola-component, the library most components use, between stage-in and stage-out. It knows nothing of us."""
+"""keboola-component, the most common library of components, unmodified between stage-in and stage-out."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ async def test_it_finds_the_slices_of_tables_that_are_folders(place: Place) -> N
 async def test_what_it_writes_about_a_table_arrives(
     place: Place, monkeypatch: pytest.MonkeyPatch, support: str
 ) -> None:
-    """With the variables that the platform sets, and every option that the library has."""
+    """With the variables that the platform sets, and every option of the library."""
     monkeypatch.setenv("KBC_STACKID", "componentrun")
     monkeypatch.setenv("KBC_PROJECT_FEATURE_GATES", "queuev2")
     monkeypatch.setenv("KBC_DATA_TYPE_SUPPORT", support)
@@ -176,7 +176,7 @@ async def test_what_it_writes_about_a_table_arrives(
         write_always=True,
         delete_where={"column": "id", "operator": "ne", "values": ["7"]},
     )
-    # A schema means that the file has no header line, unless it is said otherwise.
+    # With a schema, the file has no header line by default.
     assert table.has_header is False
     place.write("out/tables/people.csv", "1\t'2000-01-02'\n2\t'it''s, \"x\"'\n")
     ci.write_manifest(table)
@@ -194,7 +194,7 @@ async def test_what_it_writes_about_a_table_arrives(
     facts = {item.name: item for item in found.schema}
     assert (facts["id"].type, facts["id"].length) == ("INTEGER", "20")
     if support == "none":
-        # The library tells the old form only what was said as metadata.
+        # In the old format, the library writes only what was given as metadata.
         assert (facts["id"].nullable, facts["id"].metadata) == (False, {"KBC.datatype.type": "BIGINT"})
     else:
         assert facts["id"].backends == {"snowflake": {"type": "NUMBER", "length": "38,0"}}

@@ -1,4 +1,4 @@
-"""What the API server says to wrong manifests: refused, and the message names the field."""
+"""The API server rejects invalid manifests, and the message names the field."""
 
 from __future__ import annotations
 

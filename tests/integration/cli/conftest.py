@@ -1,8 +1,7 @@
-"""The command line as a process: real API server, store and catalog. Nothing is mocked but the operator.
+"""The command line as a process, with a real API server, store and catalog. Only the operator is replaced.
 
-The operator's part is played by the tests: `Place.status` and `Place.say` write what it and the collector would. An
-operator that happens to be installed leaves these runs alone: they are suspended, and name a Storage whose endpoint
-only `--endpoint` corrects.
+`Place.status` and `Place.say` write what the operator and the collector would write. An installed operator does not
+process these runs, because they are suspended and refer to a Storage whose endpoint only `--endpoint` corrects.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ ROOT = Path(__file__).parents[3]
 
 @dataclass
 class Place:
-    """A namespace with a Storage of its own."""
+    """A namespace with its own Storage."""
 
     connection: Connection
     namespace: str
@@ -66,13 +65,13 @@ class Place:
         return kept | more | {"PYTHONPATH": str(ROOT / "operator")}
 
     def cli(self, *arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Type a command."""
+        """Run a command."""
         return subprocess.run(
             self.command(*arguments), input=text, capture_output=True, text=True, check=False, env=self.environment()
         )
 
     def submit(self, *arguments: str) -> str:
-        """Create a suspended run; its name."""
+        """Create a suspended run and return its name."""
         done = self.cli("submit", "-f", "-", *arguments, text=self.manifest())
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
@@ -123,7 +122,7 @@ class Place:
         asyncio.run(append_segment(open_store(self.settings()), run, first_seq, events, {}))
 
     def clean(self) -> None:
-        """Take everything away again."""
+        """Delete everything."""
         self.kubectl("delete", "namespace", self.namespace, "--wait=false")
         self.space.empty()
 

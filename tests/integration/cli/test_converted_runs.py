@@ -1,4 +1,4 @@
-"""The runs that `convert` prints, and the largest that `submit` sends, on the real API server."""
+"""Runs printed by `convert`, and the largest runs that `submit` sends, on the real API server."""
 
 from __future__ import annotations
 
@@ -54,16 +54,16 @@ def test_the_largest_run_that_is_sent_is_taken_and_can_get_a_status(place: Place
 
 @pytest.mark.parametrize("size", [1_600_000, 2_500_000, 3_500_000])
 def test_what_the_api_server_says_to_larger_ones_is_understood(place: Place, tmp_path: Path, size: int) -> None:
-    """Sent past the command's own check of the size, by the client that it sends with."""
+    """Sent with the command's own client, bypassing its size check."""
     code = (
         "import json, sys\n"
-        "from componentrun.cli.kubernetes.cluster import RUNS\n"
-        "from componentrun.cli.errors import BadRequestError, hint_of\n"
+        "from componentrun.process.kubernetes.resources import RUNS\n"
+        "from componentrun.cli.errors import BadRequestError, advice_of\n"
         "from componentrun.cli.kubernetes.client import connect\n"
         "try:\n"
         "    connect(None, sys.argv[1]).create(RUNS, json.load(open(sys.argv[2])))\n"
         "except BadRequestError as error:\n"
-        "    print(error.message, hint_of(error))\n"
+        "    print(error.message, advice_of(error))\n"
     )
     (tmp_path / "run.json").write_text(json.dumps(manifest("large", {"imageParameters": {"b": "x" * size}})))
     command = [place.command()[0], "-c", code, place.namespace, str(tmp_path / "run.json")]

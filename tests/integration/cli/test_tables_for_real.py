@@ -1,4 +1,4 @@
-"""Tables to and from the real store and catalog, byte for byte, with the keys that the real cluster holds."""
+"""Tables to and from the real store and catalog, byte for byte, with keys from the real cluster."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRICKY = 'id,"na,me",text\n1,"quo""ted","line\nbreak\r\nand more"\n2,ěščř �
 
 
 def big() -> str:
-    """More than one slice."""
+    """CSV text larger than one slice."""
     return "id,text\n" + "".join(f'{i},"row {i} of ""many"""\n' for i in range(1_500_000))
 
 
@@ -58,7 +58,7 @@ def test_ls_and_head_and_an_incremental_load(place: Place, tmp_path: Path) -> No
 
 @pytest.fixture(scope="module")
 def kept(place: Place) -> None:
-    """`in.c-main.kept` is there."""
+    """Create the table `in.c-main.kept`."""
     assert place.cli("table", "put", "-", "in.c-main.kept", text="id\n1\n").returncode == 0
 
 
@@ -66,7 +66,7 @@ def kept(place: Place) -> None:
     ("arguments", "code", "told"),
     [
         (("table", "get", "in.c-main.none"), 1, "there is no table `in.c-main.none`"),
-        (("table", "get", "nonsense"), 1, "`nonsense` is no table id"),
+        (("table", "get", "nonsense"), 1, "`nonsense` is not a table id"),
         (("table", "info", "in.c-main.none"), 1, "there is no table `in.c-main.none`"),
         (("table", "history", "in.c-main.none"), 1, "there is no table `in.c-main.none`"),
         (("table", "restore", "in.c-main.none", "--version", "1", "--yes"), 1, "there is no table `in.c-main.none`"),

@@ -1,7 +1,7 @@
-"""On a real cluster: it is ready, names resolve, images that were pushed are pulled, and NetworkPolicy is enforced.
+"""A real cluster is ready, resolves names, pulls pushed images, and enforces NetworkPolicies.
 
-Two pods of a program that tells what it can reach live in a namespace that is made for the test and deleted after it;
-one of the two has a policy that denies all egress.
+A temporary namespace contains two pods of a program that reports what it can reach. A policy denies all egress of one
+of the pods.
 """
 
 import json
@@ -37,7 +37,7 @@ class Playground:
         return self.probe(pod, "reach", target).returncode == 0
 
     def told(self, pod: str, *arguments: str) -> str:
-        """What the pod's program says once it succeeds: it gives a busy machine few seconds for each try."""
+        """Run the pod's program until it succeeds, and return its output. Its timeouts are short for a busy machine."""
         end = time.monotonic() + 60
         while (done := self.probe(pod, *arguments)).returncode:
             assert time.monotonic() < end, done.stderr
@@ -67,7 +67,7 @@ def playground(connection: Connection) -> Iterator[Playground]:
     namespace = f"cluster-test-{uuid.uuid4().hex[:8]}"
     kubectl(connection, "create", "namespace", namespace)
     try:
-        # It comes behind the namespace, and without it no pod is admitted.
+        # The service account is created after the namespace, and no pod is admitted without it.
         kubectl(connection, "-n", namespace, "wait", "--for=create", "serviceaccount/default", "--timeout=60s")
         items = [pod("free", image), pod("denied", image), deny_all_egress("denied")]
         document = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
@@ -104,7 +104,7 @@ def service_address(playground: Playground) -> str:
 
 
 def await_denial(playground: Playground, target: str) -> None:
-    """A policy takes a moment to reach the node; after a minute it counts as not enforced."""
+    """Wait until a policy takes effect on the node. After a minute it counts as not enforced."""
     end = time.monotonic() + 60
     while playground.reaches("denied", target):
         assert time.monotonic() < end, f"the pod under a deny-all policy still reaches {target}"

@@ -1,4 +1,4 @@
-"""On our own cluster: starting it again changes nothing, and a dead part is brought back."""
+"""Our own cluster: a second start changes nothing, and a dead part is restarted."""
 
 import pytest
 
@@ -43,5 +43,5 @@ def test_every_part_is_well() -> None:
 
 
 def _sick() -> str | None:
-    """Parts that are not well; one that is busy may answer late once."""
+    """Unhealthy parts. A busy part may answer late once."""
     return ", ".join(f"{line}" for line in own.health() if line.problem) or None

@@ -1,4 +1,4 @@
-"""The real collector process, a real cluster and a real object store: see `lab`."""
+"""The real collector process with a real cluster and a real object store; see `lab`."""
 
 from __future__ import annotations
 
@@ -38,14 +38,15 @@ def image(connection: Connection) -> str:
 
 
 @pytest.fixture(scope="session")
-def api(connection: Connection) -> Any:
+def api(connection: Connection) -> Iterator[Any]:
     configuration: Any = kubernetes.config
-    return configuration.new_client_from_config(str(connection.kubeconfig))
+    with configuration.new_client_from_config(str(connection.kubeconfig)) as made:
+        yield made
 
 
 @pytest.fixture
 def reader() -> str:
-    """How logs are read; see `BOTH_WAYS` of `lab`."""
+    """How logs are read; see `BOTH_WAYS` in `lab`."""
     return "api"
 
 
@@ -82,7 +83,7 @@ def lab(connection: Connection, api: Any, image: str, reader: str, tmp_path: Pat
     finally:
         if made.log_server is not None:
             made.log_server.end()
-            print(made.log_server.log())  # noqa: T201 - pytest shows it where a test failed
+            print(made.log_server.log())  # noqa: T201 - pytest shows it if a test failed
         made.front.close()
         made.core.delete_namespace(namespace)
         asyncio.run(made.empty_store())
@@ -92,6 +93,4 @@ def lab(connection: Connection, api: Any, image: str, reader: str, tmp_path: Pat
 def collector(lab: Lab, tmp_path: Path) -> Iterator[Collector]:
     made = Collector(lab, tmp_path / "collector.log")
     yield made
-    if made.process is not None:
-        made.end()
-    print(made.log())  # noqa: T201 - pytest shows it where a test failed
+    made.leave()

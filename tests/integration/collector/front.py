@@ -1,7 +1,7 @@
-"""A small server in front of the API server, for the collector under test.
+"""A small proxy in front of the API server, for the collector under test.
 
-Runs live in its memory, so that no operator or collector that is installed on the cluster works on them; everything
-else (pods, logs, Secrets, Storages) is passed to the real API server. It can cut off what it passes, as a network does.
+It keeps runs in memory, so that an installed operator or collector does not process them. Other requests (pods, logs,
+Secrets, Storages) go to the real API server. It can cut connections like a network fault.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import yaml
 from aiohttp import web
 
 from componentrun.api.common import API_VERSION, GROUP, VERSION
-from componentrun.process import nodelogs
+from componentrun.wire import logserver
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -30,10 +30,10 @@ HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "host"}
 
 
 class Front:
-    """Serves at `url` in a thread of its own, until `close`.
+    """Serves at `url` in its own thread until `close`.
 
     Attributes:
-        refuse: HTTP status that log requests are answered with, while set.
+        refuse: while set, HTTP status of all responses to log requests.
     """
 
     def __init__(self, kubeconfig: Path) -> None:
@@ -73,19 +73,19 @@ class Front:
         self._call(self._delete(name))
 
     def log_server(self, pod: dict[str, Any]) -> None:
-        """The pod that a collector finds when it looks for the log servers of nodes."""
+        """Set the pod that a collector finds when it searches for log servers."""
         self._log_server = pod
 
     def cut_logs(self) -> None:
-        """Break off all open log streams in the middle of what they send."""
+        """Abort all open log streams in the middle of their data."""
         self._call(self._cut())
 
     def mute_logs(self) -> None:
-        """Let nothing more through of the open log streams: so does a kubelet whose file was rotated away."""
+        """Stop forwarding the open log streams, like a kubelet whose file was rotated away."""
         self._call(self._mute())
 
     def forget_versions(self) -> None:
-        """As after a compaction: watches end, and no old version can be watched from."""
+        """Behave as after a compaction: watches end, and old resource versions are too old to watch from."""
         self._call(self._forget())
 
     def _call(self, work: Coroutine[Any, Any, None]) -> None:
@@ -164,7 +164,7 @@ class Front:
         response = web.StreamResponse()
         await response.prepare(request)
         queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-        # What happened since the listing comes first, as from an API server.
+        # Changes since the listing come first, as from an API server.
         since = int(request.query["resourceVersion"])
         for version, event in self._history:
             if version > since:
@@ -185,7 +185,7 @@ class Front:
         return web.json_response(self._runs[name])
 
     async def _pass(self, request: web.Request) -> web.StreamResponse:
-        if request.query.get("labelSelector") == nodelogs.SELECTOR and self._log_server is not None:
+        if request.query.get("labelSelector") == logserver.SELECTOR and self._log_server is not None:
             return await self._log_servers(request, self._log_server)
         is_log = request.path.endswith("/log")
         if is_log and self.refuse:
@@ -214,7 +214,7 @@ class Front:
         await response.prepare(request)
         queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self._idle.append(queue)
-        await queue.get()  # nothing comes, until this server ends
+        await queue.get()  # wait until this server ends
         return response
 
 
@@ -225,7 +225,7 @@ def _pem(section: dict[str, Any], name: str) -> str:
 
 
 def kubeconfig(url: str) -> str:
-    """For the process under test."""
+    """Kubeconfig for the process under test."""
     return yaml.safe_dump(
         {
             "apiVersion": "v1",

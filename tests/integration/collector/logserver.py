@@ -1,7 +1,7 @@
-"""The log server of the node as a process, for the collector under test.
+"""The node's log server as a process, for the collector under test.
 
-It reads the node's own files, so the tests must run on the machine that is the node. The collector finds it as it finds
-one of a DaemonSet: by a pod, which only `front` knows of.
+It reads the node's own files, so the tests must run on the node's machine. The collector finds it by a pod, as it finds
+those of the DaemonSet, but this pod exists only in `front`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from componentrun.process import nodelogs
+from componentrun.wire import logserver
 from e2e.tenant.certificates import make_certificate
 
 if TYPE_CHECKING:
@@ -34,12 +34,12 @@ class LogServer:
         self.port, self.health_port = port, health_port
         self._process: subprocess.Popen[bytes] | None = None
         lab.core.create_namespaced_service_account(lab.namespace, {"metadata": {"name": ACCOUNT}})
-        self._token.write_text(self.token(ACCOUNT, nodelogs.AUDIENCE))
+        self._token.write_text(self.token(ACCOUNT, logserver.AUDIENCE))
         self._tls = make_certificate(folder / "tls")
 
     @property
     def collector_environment(self) -> dict[str, str]:
-        """What a collector is told that reads this way."""
+        """Environment variables for a collector that reads from the log server."""
         return {
             "COMPONENTRUN_COLLECTOR_READER": "node",
             "COMPONENTRUN_COLLECTOR_NODELOGS_NAMESPACE": self._lab.namespace,

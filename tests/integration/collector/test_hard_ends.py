@@ -1,4 +1,4 @@
-"""ReadySegment connections, deleted pods, forgotten versions, a second collector: no line is lost or doubled."""
+"""Broken connections, deleted pods, forgotten versions, a second collector: no line is lost or duplicated."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from componentrun.storage.events.events import Event
     from tests.integration.collector.lab import Lab
 
-pytestmark = [pytest.mark.cluster, pytest.mark.store]
+pytestmark = [pytest.mark.cluster, pytest.mark.store, pytest.mark.long]
 
 CUTS = 30
 UNTIL_SIGTERM = """
@@ -58,7 +58,7 @@ async def test_streams_that_are_cut_again_and_again(lab: Lab, collector: Collect
     found, count = printed(await lab.events("cut"))
     assert found == list(range(1, count + 1))
     assert status["message"] == ""
-    print(f"{count} lines, {CUTS} cuts, {collector.metric('componentrun_collector_reconnects_total'):.0f} reconnects")  # noqa: T201 - a figure for whoever looks
+    print(f"{count} lines, {CUTS} cuts, {collector.metric('componentrun_collector_reconnects_total'):.0f} reconnects")  # noqa: T201 - a figure for the test log
 
 
 async def test_a_stream_that_falls_silent_is_replaced_while_the_container_runs(lab: Lab, collector: Collector) -> None:
@@ -96,9 +96,9 @@ async def test_a_pod_that_is_deleted_is_read_to_its_end(lab: Lab, collector: Col
     assert found == list(range(1, len(found) + 1))
     if unfinished is not None:
         assert status["message"] == ""
-    elif UNFINISHED in written:  # a busy runtime writes it after the kubelet has ended its answer: the run says so
-        assert "lines of container `component` of pod `stopped-1` behind " in status["message"]
-    if lab.connection.own and status["message"] == "":  # also where it was killed before it was through
+    elif UNFINISHED in written:  # a busy runtime writes it after the kubelet's response has ended; the status says so
+        assert "lines of container `component` of pod `stopped-1` after " in status["message"]
+    if lab.connection.own and status["message"] == "":  # even if it was killed before it finished
         assert len(found) == written.count(" F line ")
 
 
@@ -149,7 +149,7 @@ async def test_a_log_that_can_not_be_read_ends_with_an_event_that_says_so(lab: L
 
 @BOTH_WAYS
 async def test_a_sidecar_that_runs_on_does_not_hold_up_the_end(lab: Lab, collector: Collector) -> None:
-    # Longer than is waited below: it is not that its log was given up.
+    # Longer than the waits below, so that the collector does not give up the log.
     collector.environment["COMPONENTRUN_EVENTS_WAIT_SECONDS"] = "700"
     collector.start()
     lab.run("stuck")
@@ -177,6 +177,6 @@ async def test_a_burst_is_read_whole_with_little_memory(lab: Lab, collector: Col
     wait("delivered", lambda: lab.delivered("burst"))
     peak = collector.peak_mib()
     events = await lab.events("burst")
-    print(f"60,000 lines, delivered {time.monotonic() - begun:.1f} s after the end, peak {peak:.0f} MiB")  # noqa: T201 - a figure for whoever looks
+    print(f"60,000 lines, delivered {time.monotonic() - begun:.1f} s after the end, peak {peak:.0f} MiB")  # noqa: T201 - a figure for the test log
     assert sorted(numbers(events)) == list(range(1, 60001))
     assert peak < 300

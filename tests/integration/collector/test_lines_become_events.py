@@ -1,4 +1,4 @@
-"""Lines of real pods become events in a real store, soon, once, and also across the death of the collector."""
+"""Lines of real pods become events in a real store quickly and exactly once, even if the collector is killed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from backports import zstd
 
 from componentrun.storage.events.reader import EventReader
 from tests.integration.collector.lab import BOTH_WAYS, PRINTER, wait
@@ -49,6 +50,7 @@ async def test_a_run_from_its_first_to_its_last_event(lab: Lab, collector: Colle
     assert {event.configuration for event in events} == {"c-1"}
 
 
+@pytest.mark.long
 @BOTH_WAYS
 async def test_a_killed_collector_loses_and_doubles_nothing(lab: Lab, collector: Collector) -> None:
     collector.start()
@@ -72,6 +74,7 @@ async def test_a_killed_collector_loses_and_doubles_nothing(lab: Lab, collector:
     assert events[-1].source == "operator"
 
 
+@pytest.mark.long
 @BOTH_WAYS
 async def test_lines_are_in_the_store_within_two_seconds(lab: Lab, collector: Collector) -> None:
     collector.start()
@@ -87,7 +90,7 @@ async def test_lines_are_in_the_store_within_two_seconds(lab: Lab, collector: Co
         await asyncio.sleep(0.1)
     delays.sort()
     assert len(delays) == 1000
-    print(f"printed to readable: p50 {delays[500]:.2f} s, p99 {delays[990]:.2f} s, max {delays[-1]:.2f} s")  # noqa: T201 - a figure for whoever looks
+    print(f"printed to readable: p50 {delays[500]:.2f} s, p99 {delays[990]:.2f} s, max {delays[-1]:.2f} s")  # noqa: T201 - a figure for the test log
 
 
 @BOTH_WAYS
@@ -117,6 +120,7 @@ print(f"it is {value}", *lines[3:], end, "all", sep="\\n", flush=True)
 """
 
 
+@pytest.mark.long
 @BOTH_WAYS
 async def test_masked_values_and_a_private_key_stay_hidden_across_the_death_of_the_collector(
     lab: Lab, collector: Collector
@@ -146,10 +150,10 @@ async def test_masked_values_and_a_private_key_stay_hidden_across_the_death_of_t
         f"it is {hidden}", *[hidden] * 3, f"ghp_{hidden}", end, "all",
     ]  # fmt: skip
     stored = [
-        (await lab.store.get(info.key)).data
+        zstd.decompress((await lab.store.get(info.key)).data)
         async for info in lab.store.objects(lab.store.layout.events(lab.uid("masks")))
     ]
-    assert len(stored) > 1
+    assert any(b"half way" in data for data in stored)
     assert not any(text.encode() in data for text in (value, token, *key) for data in stored)
 
 

@@ -1,4 +1,4 @@
-"""Runs are divided among collectors, and move from one to another while they print."""
+"""Runs are distributed among collectors, and move between collectors while they print."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.integration.collector.lab import Lab
 
-pytestmark = [pytest.mark.cluster, pytest.mark.store]
+pytestmark = [pytest.mark.cluster, pytest.mark.store, pytest.mark.long]
 
 
 def shard(lab: Lab, folder: Path, number: int, shards: int) -> Collector:
@@ -30,7 +30,7 @@ def shard(lab: Lab, folder: Path, number: int, shards: int) -> Collector:
 
 
 def runs_of_both_shards(lab: Lab) -> list[str]:
-    """Two runs: their uids say which collector of two follows them."""
+    """Two runs whose uids assign them to different collectors."""
     for number in range(2):
         name = f"moves-{number}"
         lab.run(name, uid=uid_of_shard(number))
@@ -58,13 +58,13 @@ async def test_runs_move_between_collectors_without_loss_or_doubles(lab: Lab, tm
         alone = begun(0, 1)
         names = runs_of_both_shards(lab)
         wait("lines flow", lambda: alone.metric("componentrun_collector_lines_total"))
-        # One becomes two. A rolling update takes a while: for some seconds both runs have two owners.
+        # Scale up to two. A rolling update takes a while, so for some seconds both runs have two owners.
         two = [begun(0, 2), begun(1, 2)]
         wait("each has its run", lambda: [one.metric("componentrun_collector_runs") for one in two] == [1, 1])
         await asyncio.sleep(3)
         alone.end(signal.SIGTERM)
         wait("the new ones write", lambda: all(one.metric("componentrun_collector_lines_total") for one in two))
-        # Two become one, and this time nobody says goodbye: for a moment the runs have no owner at all.
+        # Scale down to one without a graceful end: for a moment the runs have no owner.
         for one in two:
             one.end(signal.SIGKILL)
         alone = begun(0, 1)

@@ -1,6 +1,6 @@
-"""A server between an operator and the API server that does to requests what networks and busy API servers do.
+"""A proxy between an operator and the API server that injects faults of networks and busy API servers.
 
-It passes everything on, streams as well, and follows rules that a test adds and takes back.
+It forwards everything, including streams, and applies rules that a test adds and removes.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ LOST = -1
 
 @dataclass(frozen=True)
 class Rule:
-    """What happens to requests whose method is one of `methods` and whose path contains `path`.
+    """A fault for requests whose method is one of `methods` and whose path contains `path`.
 
     Attributes:
-        status: the answer that is given instead of passing it on; 0: none while the rule holds, then 504; `LOST`: it is
-            passed on, and its answer is lost.
-        headers: of that answer.
-        reason: of the Status object in it.
+        status: HTTP status to answer with instead of forwarding the request. 0: no answer while the rule is active,
+            then 504. `LOST`: the request is forwarded, and its response is lost.
+        headers: headers of that response.
+        reason: reason in its Status object.
     """
 
     status: int
@@ -50,12 +50,12 @@ class Rule:
 
 
 class ApiFront:
-    """Serves at `url` in a thread of its own, within `with`.
+    """Serves at `url` in its own thread. Use it as a context manager.
 
     Attributes:
-        late: seconds that each event of a watch is kept back.
-        refused: how often a rule was followed.
-        watches: how often a watch was begun.
+        late: seconds by which each watch event is delayed.
+        refused: number of times that a rule was applied.
+        watches: number of started watches.
     """
 
     def __init__(self, kubeconfig: Path) -> None:
@@ -83,7 +83,7 @@ class ApiFront:
 
     @contextmanager
     def rule(self, rule: Rule) -> Iterator[None]:
-        """Have the rule followed within `with`."""
+        """Apply the rule within the block."""
         self._rules.append(rule)
         self._lifted = asyncio.Event()
         try:
@@ -93,7 +93,7 @@ class ApiFront:
             self._loop.call_soon_threadsafe(self._lifted.set)
 
     def drop_watches(self, *, expired: bool = False) -> None:
-        """Break off all watches that are open; `expired`: the next of each kind is told that its version is too old."""
+        """Abort all open watches. `expired`: the next watch of each kind gets the error that its version is too old."""
         self._call(self._drop(expired))
 
     def _call(self, work: Coroutine[Any, Any, None]) -> None:

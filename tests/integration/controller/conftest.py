@@ -1,7 +1,7 @@
-"""The operator and the loader of the work tree as processes on this machine, on the real cluster with the real agents.
+"""Operator and loader of the work tree as processes on this machine, with the real cluster and the real agents.
 
-The operator has a name of its own and takes only runs that are labelled for it, so an operator that is installed on the
-cluster does not interfere.
+The operator has its own name and processes only runs with its label, so an operator that is installed on the cluster
+does not interfere.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ from dev.cluster.host.ports import free_port
 from dev.images import ensure
 from e2e import tenant as tenants
 from e2e.faults.wire import Wire
+from e2e.tenant.failure_report import add_runs
 from e2e.tenant.tenant import SMALL
-from e2e.tenant.told import add_runs
+from tests.integration import forks
+from tests.integration.forks import Child
 from tests.integration.loader.running import Loader
 
 if TYPE_CHECKING:
@@ -56,30 +58,36 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 UNTIL_TOLD = 'until [ -s /tmp/told-by ] && [ ! -e "/proc/$(cat /tmp/told-by)" ]; do sleep 0.2; done'
-"""What a component does that is to run for as long as a test wants, however slow the machine is; see `let_go`.
+"""Command of a component that runs until the test calls `let_go`, however slow the machine is.
 
-It goes on when whoever told it has ended: when a container's first process ends, all others in it are killed."""
+It waits until the process of `let_go` has ended, because all processes of a container are killed when its first one
+ends."""
 
 
 def let_go(tenant: Tenant, name: str) -> None:
-    """Have the component of a run's first attempt go on behind `UNTIL_TOLD`."""
+    """Let the component of a run's first attempt continue after `UNTIL_TOLD`."""
     tenant.kubectl("exec", f"{name}-1", "--container=component", "--", "sh", "-c", "echo $$ > /tmp/told-by")
 
 
 def has_been(phase: str, run: dict[str, Any]) -> bool:
-    """Whether the run is, or was, in this phase; what was over before anybody looked is told behind it."""
+    """Whether the run is or was in this phase. Phases that ended unobserved are recorded later."""
     return any(item["phase"] == phase for item in run.get("status", {}).get("phases", []))
 
 
 @dataclass
 class OperatorProcess:
-    """`python -m componentrun.controller`, started and ended as often as a test wants."""
+    """`python -m componentrun.controller`, which a test can start and stop repeatedly.
+
+    Attributes:
+        is_forked: whether the process is forked from one that has imported its modules, which saves 2 s of CPU time.
+    """
 
     environment: dict[str, str]
     log: Path
     name: str = field(default_factory=lambda: f"test-{uuid.uuid4().hex[:8]}")
     port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | Child | None = None
+    is_forked: bool = True
 
     def start(self, **settings: str) -> None:
         environment = {
@@ -91,18 +99,22 @@ class OperatorProcess:
             "COMPONENTRUN_EVENTS_WAIT_SECONDS": "3",
             **settings,
         }
+        if self.is_forked:
+            self.process = Child(forks.operator, environment, self.log)
+            return
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "componentrun.controller"], env=environment, stdout=output, stderr=output
             )
 
     def ask(self, path: str) -> tuple[int, str]:
-        """Status and text of /healthz, /readyz or /metrics; status 0 where nobody listens, which is known at once."""
+        """Status and text of /healthz, /readyz or /metrics. The status is 0 if nothing listens on the port."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
                 return int(answer.status), answer.read().decode()
         except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
+            with error:
+                return error.code, error.read().decode()
         except OSError as error:
             return 0, str(error)
 
@@ -113,25 +125,25 @@ class OperatorProcess:
             time.sleep(0.1)
 
     def kill(self) -> None:
-        """As kill -9 or a lost node would."""
+        """Send SIGKILL, like `kill -9` or a lost node."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
 
     def terminate(self) -> tuple[int, float]:
-        """SIGTERM; its exit code and how long it took."""
+        """Send SIGTERM, and return the exit code and the duration in seconds."""
         assert self.process is not None
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=60), time.monotonic() - began
 
     def end(self) -> None:
-        """Whatever state it is in."""
+        """Stop the process in any state."""
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=10)
-            self.process.kill()
+            self.kill()
 
     def resident_mib(self) -> float:
         assert self.process is not None
@@ -140,18 +152,18 @@ class OperatorProcess:
 
 
 @pytest.fixture
-def wire(connection: Connection, operator: OperatorProcess, tmp_path: Path) -> Wire:
-    """The operator's way to the API server, to be cut; to be asked for before the operator is started."""
+def wire(connection: Connection, operator: OperatorProcess, tmp_path: Path) -> Iterator[Wire]:
+    """A connection to the API server that tests can cut. Request this fixture before the operator is started."""
     if not connection.own:
         pytest.skip("a stranger's API server may have no certificate for 127.0.0.1")
     config = yaml.safe_load(connection.kubeconfig.read_text())
     server = urlsplit(config["clusters"][0]["cluster"]["server"])
-    made = Wire(server.hostname or "", server.port or 443)
-    config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{made.port}"
-    path = tmp_path / "through-the-wire"
-    path.write_text(yaml.safe_dump(config))
-    operator.environment["KUBECONFIG"] = str(path)
-    return made
+    with Wire(server.hostname or "", server.port or 443) as made:
+        config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{made.port}"
+        path = tmp_path / "through-the-wire"
+        path.write_text(yaml.safe_dump(config))
+        operator.environment["KUBECONFIG"] = str(path)
+        yield made
 
 
 @pytest.fixture(scope="session")
@@ -166,7 +178,7 @@ def images(connection: Connection) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def loader(connection: Connection, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loader]:
-    """A loader for all operators of these tests."""
+    """The loader for all operators of these tests."""
     made = Loader(connection, tmp_path_factory.mktemp("loader"))
     made.start()
     yield made
@@ -188,6 +200,7 @@ def tenant(connection: Connection) -> Iterator[Tenant]:
     made = tenants.create(connection, "ctl")
     yield made
     made.kubectl("delete", "namespace", made.namespace, "--ignore-not-found", "--wait=false")
+    made.close()
 
 
 @pytest.fixture
@@ -207,21 +220,21 @@ def second(operator: OperatorProcess, tmp_path: Path) -> Iterator[OperatorProces
 
 
 def left(tenant: Tenant, name: str) -> str | None:
-    """Runs, pods and Secrets whose names begin so and that are still there; None where there are none."""
+    """Existing runs, pods and Secrets whose names begin with `name`; None if there are none."""
     found = tenant.kubectl("get", "componentruns,pods,secrets", "-o", "name").stdout.split()
     return ", ".join(item for item in found if item.rpartition("/")[2].startswith(name)) or None
 
 
 @dataclass
 class Place:
-    """A tenant, an operator of its own, and how runs end there: for the tests of a module that share its settings."""
+    """A tenant with its own operator, shared by the tests of a module, which use the same settings."""
 
     tenant: Tenant
     operator: OperatorProcess
     image: str
 
     def run(self, *args: str, **spec: Any) -> str:
-        """Create a run that this operator carries out, in one attempt; `spec` sets fields, or unsets by None."""
+        """Create a run for this operator with one attempt. `spec` sets fields; None unsets a field."""
         name = f"r-{uuid.uuid4().hex[:8]}"
         once = {"limit": 0}
         full: dict[str, Any] = {"image": self.image, "resources": SMALL, "timeout": "2m", "retry": once, **spec}
@@ -239,11 +252,11 @@ class Place:
         return name
 
     def await_phase(self, name: str, phase: str) -> None:
-        """Until the run is in this phase."""
+        """Wait until the run is in this phase."""
         self.tenant.wait(name, lambda run: run.get("status", {}).get("phase") == phase, timeout=120)
 
     def failed(self, name: str, reason: str, *words: str, seconds: float = 120) -> dict[str, Any]:
-        """The status of a run that must end as Failed for this reason, with a message that has these words in it."""
+        """Status of a run, which must be Failed with this reason and a message that contains these words."""
         status = dict(self.tenant.wait(name, timeout=seconds)["status"])
         assert (status["phase"], status["reason"]) == ("Failed", reason), status["message"]
         for word in words:
@@ -273,7 +286,7 @@ def place(
 
 @pytest.fixture
 def submit(tenant: Tenant, operator: OperatorProcess, images: dict[str, str]) -> Any:
-    """Create a run for this operator: `submit("copy", output=...)`; returns its name. None unsets a field."""
+    """Create a run for this operator and return its name: `submit("copy", output=...)`. None unsets a field."""
 
     def create(*args: str, **spec: Any) -> str:
         name = f"r-{uuid.uuid4().hex[:8]}"

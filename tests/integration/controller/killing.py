@@ -1,24 +1,20 @@
-"""An operator of the work tree in a process of its own that can kill itself at the n-th thing it writes.
+"""An operator of the work tree in a separate process that can kill itself at its n-th write.
 
-Writes are what others can see: requests to the API server that are no GET (the Lease left out, which is renewed by the
-clock), objects put into a store or deleted there, and loads that a loader is asked for. The process is forked from one
-that has imported everything, because a run is tried with dozens of them.
+Writes are changes that others can see: requests to the API server other than GET (except those for the Lease, which is
+renewed periodically), stored and deleted objects, and requests to a loader. The process is forked from one that has
+imported everything, because a run is tested with dozens of operators.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sys
-import threading
 import time
 import traceback
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-
-from kubernetes.aio.config import kube_config
 
 from componentrun.controller import app, logs, settings
 from componentrun.controller.storages.loaderclient import LoaderClient
@@ -27,6 +23,7 @@ from componentrun.process.kubernetes.client import Kube
 from componentrun.process.kubernetes.clock import ApiClock
 from componentrun.process.launch import launch
 from componentrun.storage.store.connection import Store
+from tests.integration.forks import FORKS, ONE_AT_A_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -35,21 +32,15 @@ if TYPE_CHECKING:
 
     from componentrun.wire.loader import LoadAnswer, LoadRequest
 
-_ONE_AT_A_TIME = threading.Lock()
-"""A process' exit code can be read once: of two threads that look at the same moment one is told 255. And whoever
-starts a process looks at all others."""
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["componentrun.controller.app", __name__])
-
 
 @dataclass(frozen=True)
 class Death:
     """When an operator kills itself.
 
     Attributes:
-        at: the write, from 1.
-        before: whether the write is not made any more, or was made and its answer not seen.
-        of: count only these writes, as `writes` tells them; empty: all.
+        at: number of the write, from 1.
+        before: True if it dies before the write; False if the write is made and its response is not seen.
+        of: count only these writes, as named by `writes`. Defaults to all.
     """
 
     at: int
@@ -60,24 +51,24 @@ class Death:
 def start(
     environment: dict[str, str], folder: Path, name: str, death: Death | None = None, ahead: timedelta = timedelta()
 ) -> BaseProcess:
-    """An operator that writes its log to `<name>.log` and what it wrote to `<name>.writes`, both below the folder.
+    """Start an operator with its log in `<name>.log` and its writes in `<name>.writes`, both in the folder.
 
-    Its clock is ahead of this machine's by so much.
+    Its clock is ahead of this machine's by `ahead`.
     """
     process = FORKS.Process(target=_work, args=(environment, folder / name, death, ahead), daemon=True)
-    with _ONE_AT_A_TIME:
+    with ONE_AT_A_TIME:
         process.start()
     return process
 
 
 def lives(process: BaseProcess) -> bool:
-    """Whether an operator has not ended; for tests that have several of them in threads."""
-    with _ONE_AT_A_TIME:
+    """Whether an operator is still running. Safe for tests that use several of them in threads."""
+    with ONE_AT_A_TIME:
         return process.is_alive()
 
 
 def end(process: BaseProcess) -> int:
-    """SIGTERM, where it is alive; its exit code."""
+    """Send SIGTERM if the process is running, and return its exit code."""
     if lives(process):
         process.terminate()
     while lives(process):
@@ -86,13 +77,13 @@ def end(process: BaseProcess) -> int:
 
 
 def writes(folder: Path, name: str) -> list[str]:
-    """What an operator wrote, in order."""
+    """Writes of an operator, in order."""
     path = folder / f"{name}.writes"
     return path.read_text().splitlines() if path.exists() else []
 
 
 class _Counter:
-    """Counts writes, notes them, and ends the process at the one that was asked for."""
+    """Counts and records writes, and kills the process at the requested one."""
 
     def __init__(self, notes: Path, death: Death | None) -> None:
         self._notes = notes.open("a", buffering=1)
@@ -147,14 +138,14 @@ def _count(counter: _Counter) -> None:
 
 
 def _kind_of(path: str) -> str:
-    """`pods`, or `componentruns/status`: the path without the names of objects."""
+    """The path without object names, such as `pods` or `componentruns/status`."""
     _, _, rest = path.partition("/namespaces/")
     parts = rest.split("/")[1:]
     return "/".join(parts[::2])
 
 
 def _kind_of_key(store: Store, key: str) -> str:
-    """`runs/journal.json`: the first part of a key and its last."""
+    """First and last part of a key, such as `runs/journal.json`."""
     parts = key.removeprefix(store.settings.prefix).strip("/").split("/")
     return f"{parts[0]}/{parts[-1]}"
 
@@ -164,12 +155,11 @@ def _work(environment: dict[str, str], base: Path, death: Death | None, ahead: t
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
         os.environ.update(environment)
-        kube_config.KUBE_CONFIG_DEFAULT_LOCATION = environment["KUBECONFIG"]  # read when it was imported
         kube.ApiClock = lambda: ApiClock(lambda: datetime.now(UTC) + ahead)  # type: ignore[attr-defined, misc, assignment]  # likewise
         _count(_Counter(base.with_suffix(".writes"), death))
         try:
-            code = launch(settings.from_environment, app.run, set_up_logs=logs.set_up)
-        except BaseException:  # whatever it was, the log is where a test looks
+            code = launch(settings.Settings, app.run, set_up_logs=logs.set_up)
+        except BaseException:  # tests look for any error in the log
             traceback.print_exc()
             raise
         sys.exit(code)

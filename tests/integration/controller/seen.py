@@ -1,4 +1,4 @@
-"""Every pod that there ever was in a namespace."""
+"""All pods that ever existed in a namespace."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ MARK = {
     "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
     "containers": [{"name": "c", "image": "none", "securityContext": _NOTHING}],
 }
-"""A pod that no scheduler and no kubelet looks at. What the watch tells before it, is all that was before it."""
+"""A pod that no scheduler and no kubelet processes. The watch reports all earlier pods before this one."""
 
 
 class PodsSeen:
-    """Watches from `with` on."""
+    """Watches pods within the block."""
 
     def __init__(self, tenant: Tenant) -> None:
         self._tenant = tenant
-        self._notes = tempfile.NamedTemporaryFile("w+")  # noqa: SIM115 - open for as long as it is watched
+        self._notes = tempfile.NamedTemporaryFile("w+")  # noqa: SIM115 - open as long as the watch
 
     def __enter__(self) -> Self:
         connection = self._tenant.connection
@@ -50,15 +50,15 @@ class PodsSeen:
         self._notes.close()
 
     def of(self, run: str) -> set[str]:
-        """Uids of the run's pods, up to now.
+        """Uids of the run's pods until now.
 
         Raises:
-            AssertionError: nobody watched any more.
+            AssertionError: the watch has ended.
         """
         return {item["uid"] for item in self._up_to_now() if (item.get("labels") or {}).get(RUN_LABEL) == run}
 
     def _up_to_now(self) -> list[dict[str, Any]]:
-        """What was told of every pod that was there; of what is made from now on, all will be told."""
+        """All pods that the watch has reported until now."""
         core, namespace, mark = self._tenant.core, self._tenant.namespace, f"mark-{uuid.uuid4().hex[:8]}"
         core.create_namespaced_pod(namespace, {"metadata": {"name": mark}, "spec": MARK})
         try:

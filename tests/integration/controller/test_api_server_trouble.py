@@ -1,4 +1,4 @@
-"""What an API server, and the way to it, can do to an operator: each run ends right all the same."""
+"""Faults of the API server and of the connection to it: each run still ends correctly."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ REFUSALS = {
 
 @pytest.fixture
 def front(connection: Connection, operator: OperatorProcess, tmp_path: Path) -> Iterator[ApiFront]:
-    """The operator's way to the API server; to be asked for before the operator is started."""
+    """A proxy between operator and API server. Request this fixture before the operator is started."""
     with ApiFront(connection.kubeconfig) as made:
         path = tmp_path / "through-the-front"
         path.write_text(kubeconfig(made.url))
@@ -54,7 +54,7 @@ def seen(tenant: Tenant) -> Iterator[PodsSeen]:
 
 
 def ended_right(tenant: Tenant, seen: PodsSeen, *names: str) -> None:
-    """Each run was published once, by one pod."""
+    """Assert that each run was published once, by one pod."""
     for name in names:
         status = tenant.wait(name)["status"]
         assert (status["phase"], len(status["attempts"])) == ("Succeeded", 1), status
@@ -62,6 +62,7 @@ def ended_right(tenant: Tenant, seen: PodsSeen, *names: str) -> None:
     assert len((tenant.table("out.c-main.words") or "").splitlines()) == 1 + 3 * len(names)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rule", REFUSALS.values(), ids=REFUSALS.keys())
 def test_refusals_are_waited_out(
     tenant: Tenant, front: ApiFront, operator: OperatorProcess, submit: Any, seen: PodsSeen, rule: Rule
@@ -80,10 +81,11 @@ def test_refusals_are_waited_out(
     ended_right(tenant, seen, first, second)
 
 
+@pytest.mark.long
 def test_a_status_that_is_written_without_an_answer_is_written_again(
     tenant: Tenant, front: ApiFront, operator: OperatorProcess, submit: Any, seen: PodsSeen
 ) -> None:
-    """The server hangs: nothing is refused, nothing is closed."""
+    """The server hangs: it neither rejects requests nor closes connections."""
     tenant.put_table("in.c-main.words", WORDS)
     operator.start()
     operator.wait_ready()
@@ -93,10 +95,11 @@ def test_a_status_that_is_written_without_an_answer_is_written_again(
     ended_right(tenant, seen, name)
 
 
+@pytest.mark.long
 def test_writes_whose_answers_are_lost_are_known_for_its_own(
     tenant: Tenant, front: ApiFront, operator: OperatorProcess, submit: Any
 ) -> None:
-    """The client repeats them and gets 409: the holder of the Lease goes on, and how a run ends is told and counted."""
+    """The client repeats them and gets 409. The Lease's holder continues, and the run's end is reported and counted."""
     operator.start(COMPONENTRUN_LEASE=f"{tenant.namespace}/operator")
     operator.wait_ready()
     for path in ("/leases/", "/status"):
@@ -113,7 +116,7 @@ def test_writes_whose_answers_are_lost_are_known_for_its_own(
 
 
 def _told(tenant: Tenant, run: str) -> bool:
-    """Whether a Kubernetes Event tells of the run's end."""
+    """Whether a Kubernetes Event reports the run's end."""
     found = tenant.kubectl("get", "events.events.k8s.io", "-o=name").stdout
     return run in found
 
@@ -139,7 +142,7 @@ def test_watches_that_end_are_begun_again(
 def test_events_that_come_late_make_no_second_pod(
     tenant: Tenant, front: ApiFront, operator: OperatorProcess, submit: Any, seen: PodsSeen
 ) -> None:
-    """The cache is seconds behind what the operator itself has written."""
+    """The cache is seconds behind the operator's own writes."""
     tenant.put_table("in.c-main.words", WORDS)
     operator.start()
     operator.wait_ready()

@@ -1,4 +1,4 @@
-"""Hand edits of pods and values of another release, on the real API server: no verdict rests on them."""
+"""Manual edits of pods and values from another release, on the real API server, never cause a wrong verdict."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_pod_whose_labels_are_edited_gets_them_back_and_the_next_of_its_group_
 def test_a_storage_that_this_release_can_not_read_has_its_run_wait_and_say_so(
     tenant: Tenant, operator: OperatorProcess, submit: Any
 ) -> None:
-    """A value that the installed CRD admits and the models don't: a no-break space is a space for one of them only."""
+    """A value that the installed CRD accepts and the models reject: only one of them treats U+00A0 as a space."""
     tenant.apply("Storage", "newer", {"bucket": "newer", "endpoint": "http://store\u00a0.test"})
     operator.start()
     name = submit("true", storage="newer")

@@ -1,4 +1,4 @@
-"""What people do to a run, and to what it refers to, while it is under way."""
+"""Users delete and edit an active run and the objects that it refers to."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def until(tenant: Tenant, name: str, phase: str) -> None:
 
 
 def _no_quota(tenant: Tenant) -> str | None:
-    """None once the quota is in force."""
+    """None when the quota is in effect."""
     counted = tenant.kubectl("get", "resourcequota", "full", "-o", "jsonpath={.status.hard}").stdout
     return None if "pods" in counted else "not counted yet"
 
@@ -78,14 +78,14 @@ class TestDeleted:
     def test_while_something_is_brought(
         self, tenant: Tenant, operator: OperatorProcess, submit: Any, phase: str
     ) -> None:
-        """Or a moment later: the phase is over as soon as that."""
+        """Or a moment later, because the phase is so short."""
         tenant.put_table("in.c-main.words", WORDS)
         operator.start()
         name = submit("copy", **COPY)
         tenant.wait(name, partial(has_been, phase))
         delete(tenant, name)
         nothing_is_left(tenant, name)
-        assert operator.terminate()[0] == 0  # what it has begun to publish, it ends
+        assert operator.terminate()[0] == 0  # it completes a publication that has begun
         first, second = (tenant.table(table) for table in TABLES)
         assert first == second
 
@@ -102,7 +102,7 @@ class TestDeleted:
     def test_while_its_tables_were_published_and_nobody_knew(
         self, tenant: Tenant, operator: OperatorProcess, submit: Any, tmp_path: Path
     ) -> None:
-        """Its operator was killed before the loader's answer came: all tables are there, as after any run."""
+        """The operator was killed before the loader's answer arrived. All tables exist, as after any run."""
         tenant.put_table("in.c-main.words", WORDS)
         environment = {
             **operator.environment,
@@ -185,7 +185,9 @@ class TestWhatItRefersTo:
         self, tenant: Tenant, operator: OperatorProcess, submit: Any
     ) -> None:
         operator.start(COMPONENTRUN_START_RETRY_SECONDS="3", COMPONENTRUN_PUBLISH_RETRY_SECONDS="3")
-        name = submit("sh", "-c", UNTIL_TOLD)
+        table = {"source": "x.csv", "destination": TABLES[0]}
+        command = f"{UNTIL_TOLD}; printf 'a\\n1\\n' > /data/out/tables/x.csv"
+        name = submit("sh", "-c", command, output={"tables": [table]})
         until(tenant, name, "Running")
         tenant.kubectl("delete", "secret", "store-keys")
         let_go(tenant, name)

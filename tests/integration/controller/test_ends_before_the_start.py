@@ -1,4 +1,4 @@
-"""What keeps a pod from being made or started: said with what to do, and not waited for without end."""
+"""Failures to create or start a pod: the message says what to do, and the wait is limited."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ class TestImages:
     def test_a_registry_that_is_away(self, place: Place) -> None:
         name = place.run("true", image="localhost:1/team/component:1")
         place.failed(
-            name, "RegistryUnavailable", "localhost:1/team/component:1", "connection refused", "from the nodes"
+            name,
+            "RegistryUnavailable",
+            "localhost:1/team/component:1",
+            "connection refused",
+            "whether the nodes can reach",
         )
 
     @pytest.fixture
@@ -97,7 +101,7 @@ class TestRulesOfTheNamespace:
 
     @pytest.fixture
     def forbidden(self, place: Place) -> Iterator[str]:
-        """A label that a policy of the cluster forbids to pods of the tests' namespace; its message is what is seen."""
+        """A label that a cluster policy forbids for pods of the tests' namespace. The run must show its message."""
         name = f"test-{place.tenant.namespace}"
         spec = {
             "failurePolicy": "Fail",
@@ -134,7 +138,7 @@ class TestRulesOfTheNamespace:
 
 
 def _await_refusal(place: Place, words: str, container: dict[str, Any], **metadata: Any) -> None:
-    """Until pods like this are refused: the API server has to hear of its new rule first."""
+    """Wait until pods like this are rejected, because the API server applies its new rule with a delay."""
     user = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
     spec = {"securityContext": user, "containers": [container]}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe", **metadata}, "spec": spec}

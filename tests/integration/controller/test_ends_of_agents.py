@@ -1,4 +1,4 @@
-"""Agents that get less memory than they need: the message says that it is not the run's fault, and what to raise."""
+"""Agents with too little memory: the message says that it is not the run's fault, and which limit to raise."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 SETTINGS = {"COMPONENTRUN_AGENT_MEMORY_LIMIT": "26Mi", "COMPONENTRUN_AGENT_MEMORY_REQUEST": "16Mi"}
 ROWS = f"id,text\n1,{'x' * 12 * 2**20}\n2,row 7\n"
-"""A mapping makes stage-in hold a row as a whole, more than once."""
+"""With a mapping, stage-in holds several copies of a whole row in memory."""
 WRITE = """
 import os
 with open("/data/out/tables/t.csv", "w") as table:
@@ -17,7 +17,7 @@ with open("/data/out/tables/t.csv", "w") as table:
     for _ in range(64):
         table.writelines(f"{os.urandom(1024).hex()}\\n" for _ in range(512))
 """
-"""64 MiB that do not compress well: agents hold pieces of it in memory."""
+"""64 MiB that do not compress well, of which agents hold parts in memory."""
 
 
 def test_stage_in(place: Place) -> None:

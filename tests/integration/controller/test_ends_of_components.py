@@ -1,4 +1,4 @@
-"""What a component, or an agent beside it, can die of: each has its reason, its exit code and its last words."""
+"""Failures of a component or of an agent next to it: each has its reason, exit code and last words."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def python(program: str) -> dict[str, Any]:
 
 
 def component(place: Place, name: str, **spec: Any) -> str:
-    """A Component of the tests' image."""
+    """Create a Component of the tests' image."""
     image, _, tag = place.image.rpartition(":")
     place.tenant.apply("Component", name, {"image": image, "tag": tag, **spec})
     return name
@@ -83,7 +83,7 @@ class TestWrongProgram:
 class TestDisk:
     def test_a_component_that_fills_the_shared_volume(self, place: Place) -> None:
         small = component(place, "small-disk", dataSize="96Mi", args=["fill-disk", "2"])
-        # A kubelet may measure a new volume before it is full, and then not for one to two minutes.
+        # A kubelet may measure a new volume before it is full, and then again only after one to two minutes.
         name = place.run(image=None, component=small, timeout="10m")
         place.failed(name, "DiskFull", 'EmptyDir volume "data" exceeds the limit "96Mi"', "`dataSize`", seconds=400)
 
@@ -129,7 +129,7 @@ MUCH = {"limits": {"cpu": "1", "memory": "2Gi"}, "requests": {"cpu": "100m", "me
 class TestForkBomb:
     @pytest.fixture
     def limit(self, place: Place, connection: Connection) -> int:
-        """Processes that the node allows one pod."""
+        """Number of processes that the node allows for one pod."""
         path = f"/api/v1/nodes/{connection.node_name}/proxy/configz"
         config = json.loads(place.tenant.kubectl("get", "--raw", path).stdout)["kubeletconfig"]
         limit = int(config["podPidsLimit"])
@@ -155,13 +155,13 @@ class TestForkBomb:
 
 
 def _said(place: Place, name: str, words: str) -> str | None:
-    """None once the component has said it."""
+    """None when the component has printed the words."""
     said = place.tenant.kubectl("logs", f"{name}-1", "--container=component").stdout
     return None if words in said else f"it said {said!r}"
 
 
 def _runs_again(place: Place, name: str) -> str | None:
-    """None once stage-out runs for the second time."""
+    """None when stage-out runs for the second time."""
     told = place.tenant.pods(name)[0].status.init_container_statuses
     (found,) = [item for item in told if item.name == "stage-out"]
     return None if found.restart_count == 1 and found.state.running is not None else str(found.state)

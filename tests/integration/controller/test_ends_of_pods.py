@@ -1,7 +1,7 @@
-"""What others do to a pod, or to its node: each has its reason, and a run that has nothing to be blamed for says so.
+"""External effects on a pod or its node: each has its reason, and the message says if the run is not at fault.
 
-Some of it happens on the real node; what that can't be made to do while other tests use it happens on a Node without a
-kubelet, where the real scheduler and the real controllers act and the test writes what a kubelet would say.
+Some tests use the real node. Situations that the real node can't simulate while other tests use it happen on a Node
+without a kubelet: the real scheduler and controllers act, and the test writes the status that a kubelet would write.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from kubernetes.aio.config import kube_config
 from kubernetes.utils.quantity import parse_quantity
 
 from componentrun.controller.metrics import Metrics
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from tests.integration.controller.conftest import OperatorProcess, Place
 
 SETTINGS = {"COMPONENTRUN_NODE_LOST_SECONDS": "30", "COMPONENTRUN_UPLOAD_SECONDS": "20"}
-"""A node that works, but slowly, must have answered within them."""
+"""Long enough for a healthy but slow node to answer."""
 
 
 class TestEvicted:
@@ -46,9 +45,9 @@ class TestEvicted:
 
     @pytest.fixture
     def higher(self, place: Place) -> Iterator[str]:
-        """A priority above that of all other pods, which have none.
+        """A priority above that of all other pods, which have the default priority.
 
-        None is below theirs: where the node is full, any other test's pod would put out one of a lower priority.
+        No test uses a lower priority, because on a full node any other test's pod would preempt such a pod.
         """
         name = f"test-higher-{uuid.uuid4().hex[:8]}"
         place.tenant.kubectl("create", "priorityclass", name, "--value=1")
@@ -58,7 +57,7 @@ class TestEvicted:
 
     @pytest.fixture
     def large_disk(self, place: Place, connection: Connection) -> str:
-        """More than half of the node's disk, asked for and not used: two of these do not fit, others ask for little."""
+        """A request for more than half of the node's disk, which is not used. Two such pods do not fit on the node."""
         node = place.tenant.core.read_node(connection.node_name)
         return str(int(parse_quantity(node.status.allocatable["ephemeral-storage"])) * 3 // 5)
 
@@ -67,7 +66,7 @@ class TestEvicted:
     ) -> None:
         if not connection.own:
             pytest.skip("a stranger's nodes may have room for both")
-        # Both ask for the same, so what the one gives up is enough for the other, and nobody else has to go.
+        # Both request the same amount, so one preemption is enough, and no other pod is preempted.
         limits = {"cpu": "100m", "memory": "64Mi", "ephemeral-storage": large_disk}
         name = place.run("sleep-for", "300", resources={"limits": limits})
         place.await_phase(name, "Running")
@@ -78,7 +77,7 @@ class TestEvicted:
 
 
 def _known(place: Place, priority: str) -> str | None:
-    """None once pods may have this priority: admission has to hear of it first."""
+    """None when pods can use this priority. Admission learns of it with a delay."""
     nothing = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     user = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
     containers = [{"name": "c", "image": "none", "securityContext": nothing}]
@@ -92,7 +91,7 @@ class TestNamespace:
     def test_one_that_is_deleted_goes_with_its_runs_and_the_operator_goes_on(
         self, place: Place, operator: OperatorProcess, submit: Any, tenant: Tenant
     ) -> None:
-        # A namespace's end is looked for again after half of the longest grace period of its pods.
+        # The deletion of a namespace is retried after half of the longest grace period of its pods.
         operator.start(COMPONENTRUN_UPLOAD_SECONDS="10")
         names = [submit("sleep-for", "300"), submit("rows")]
         for name in names:
@@ -105,11 +104,11 @@ class TestNamespace:
     def test_what_the_api_server_says_of_one_is_understood(
         self, tenant: Tenant, connection: Connection, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A run that starts just then ends as NamespaceTerminating, see tests/unit/controller/test_reconciler.py."""
+        """A run that starts now ends as NamespaceTerminating; see tests/unit/controller/test_reconciler.py."""
         held: dict[str, Any] = {"metadata": {"name": "held", "finalizers": ["example.com/held"]}}
         tenant.core.create_namespaced_config_map(tenant.namespace, held)
         tenant.delete()
-        monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(connection.kubeconfig))
+        monkeypatch.setenv("KUBECONFIG", str(connection.kubeconfig))
         pod = {"metadata": {"name": "late"}, "spec": {"containers": [{"name": "c", "image": "none"}]}}
 
         async def create() -> None:
@@ -131,7 +130,7 @@ def node(place: Place) -> Iterator[FakeNode]:
 
 @pytest.fixture
 def running(place: Place, node: FakeNode) -> str:
-    """A run whose component runs on the node without a kubelet, as far as anybody knows."""
+    """A run whose component appears to run on the node without a kubelet."""
     name = place.run("sleep-for", "300", podTemplate=node.pod_template)
     place.await_phase(name, "Pending")
     place.tenant.kubectl("wait", "--for=condition=PodScheduled", f"pod/{name}-1", "--timeout=120s")
@@ -153,7 +152,7 @@ ENDS: dict[str, tuple[str, str, int, str, tuple[str, ...]]] = {
     "critical-pod": ("Preempting", "Preempted in order to admit critical pod", 143, "Evicted", ("higher priority",)),
     "backstop": ("DeadlineExceeded", LATE, 137, "Timeout", ("operator",)),
 }
-"""Pod's reason and message, the component's exit code; the run's reason and words of its message."""
+"""Reason and message of the pod, exit code of the component; reason of the run and words of its message."""
 
 
 class TestWhatAKubeletSays:

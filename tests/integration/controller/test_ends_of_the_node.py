@@ -1,4 +1,4 @@
-"""The only node in trouble: kubelet stopped, container runtime restarted, drained. Nobody else may use it meanwhile."""
+"""Faults of the only node: stopped kubelet, restarted container runtime, drain. Other tests can't run meanwhile."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.disruptive
 
-SETTINGS = {"COMPONENTRUN_NODE_LOST_SECONDS": "30", "COMPONENTRUN_UPLOAD_SECONDS": "20"}
-"""A node that works, but slowly, must have answered within them; the one whose kubelet is stopped uses them up."""
+SETTINGS = {"COMPONENTRUN_NODE_LOST_SECONDS": "30", "COMPONENTRUN_UPLOAD_SECONDS": "8"}
+"""Long enough for a healthy but slow node to answer. With a stopped kubelet, and with a component that ignores SIGTERM,
+the whole time passes."""
 GONE_AT_ONCE = [
     {"key": f"node.kubernetes.io/{state}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}
     for state in ("unreachable", "not-ready")
 ]
-"""Given up as soon as the node is (Kubernetes waits five minutes where a pod says nothing)."""
+"""Tolerations that evict the pod as soon as the node is lost (Kubernetes waits five minutes by default)."""
 SLOW = """
 import sys, time
 for left in range(int(sys.argv[1]), 0, -1):
@@ -45,7 +46,7 @@ def slow(place: Place, table: str, seconds: int = 25, **spec: Any) -> str:
 
 
 def test_a_container_runtime_that_is_restarted_is_not_noticed(place: Place) -> None:
-    name = slow(place, "out.c-main.restarted")
+    name = slow(place, "out.c-main.restarted", seconds=15)
     containerd = own.plan().named("containerd")
     try:
         assert containerd.end()
@@ -58,7 +59,7 @@ def test_a_container_runtime_that_is_restarted_is_not_noticed(place: Place) -> N
 
 
 def test_a_node_that_is_drained(place: Place, connection: Connection) -> None:
-    # It does not hear SIGTERM, and must not end by itself within the grace period that it then has.
+    # The component ignores SIGTERM, and must not end by itself within the grace period.
     name = slow(place, "out.c-main.drained", seconds=300)
     selector = f"--pod-selector=componentrun.dev/run={name}"
     others = ("--delete-emptydir-data", "--ignore-daemonsets")
@@ -71,7 +72,7 @@ def test_a_node_that_is_drained(place: Place, connection: Connection) -> None:
 
 
 def _is_told_to_go(place: Place, name: str, other: FakeNode) -> str | None:
-    """None once the pod was told, or is gone; the other node lives on meanwhile."""
+    """None when the pod is being deleted or is deleted. Also sends a heartbeat of the other node."""
     other.live()
     return (
         "nobody told its pod" if any(not pod.metadata.deletion_timestamp for pod in place.tenant.pods(name)) else None
@@ -79,13 +80,13 @@ def _is_told_to_go(place: Place, name: str, other: FakeNode) -> str | None:
 
 
 def test_a_node_whose_kubelet_stopped(place: Place, connection: Connection) -> None:
-    """Found out by Kubernetes itself: no heartbeat, a taint, a deletion that nobody carries out."""
-    # Its timeout must not come first: Kubernetes needs most of a minute, and we wait for another one.
+    """Detected by Kubernetes itself: no heartbeat, a taint, and a deletion that no kubelet completes."""
+    # The run's timeout must not come first: Kubernetes needs most of a minute, and the operator waits another one.
     name = slow(place, "out.c-main.lost", podTemplate={"tolerations": GONE_AT_ONCE}, timeout="10m")
     kubelet = own.plan().named("kubelet")
     try:
         assert kubelet.end()
-        # Where no node is ready any more, Kubernetes takes the fault for its own, and lets all pods be.
+        # If no node is ready, Kubernetes assumes a fault of its own and evicts no pods.
         with FakeNode(place.tenant) as other:
             waiting.until(lambda: _is_told_to_go(place, name, other), what=f"{name}'s end", timeout=180, every=1)
         place.failed(name, "NodeLost", connection.node_name, "Nothing was published", "Run it again", seconds=240)

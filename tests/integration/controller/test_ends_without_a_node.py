@@ -1,4 +1,4 @@
-"""Pods that no node takes: waited for no longer than is borne, and what the scheduler said of them is told."""
+"""Unschedulable pods: the wait is limited, and the message contains the scheduler's reason."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from tests.integration.controller.conftest import Place
 
 SETTINGS = {"COMPONENTRUN_PENDING_SECONDS": "20"}
-"""Within it, the scheduler of a busy machine has looked at a pod."""
+"""Long enough for the scheduler of a busy machine to process a pod."""
 
 
 def test_a_run_that_is_too_large_for_every_node(place: Place) -> None:

@@ -1,7 +1,7 @@
-"""A run that is cancelled, or deleted, in each phase that it can be in: it ends, publishes nothing, and leaves nothing.
+"""A run that is cancelled or deleted in any phase ends, publishes nothing, and leaves nothing behind.
 
-On a Node without a kubelet, where the test holds a pod in any state for as long as it likes. The phase Publishing is in
-test_storage_away.py, as it takes a store that is away to stay in it.
+The tests use a Node without a kubelet, on which they can keep a pod in any state. The phase Publishing is tested in
+test_storage_away.py, because a run stays in it only while the store is unavailable.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def node(place: Place) -> Iterator[FakeNode]:
 
 
 def on(place: Place, node: FakeNode, **spec: Any) -> str:
-    """A run whose pod has come to the node."""
+    """A run whose pod is bound to the node."""
     name = place.run("sleep-for", "300", output=OUTPUT, podTemplate=node.pod_template, **spec)
     place.await_phase(name, "Pending")
     place.tenant.kubectl("wait", "--for=condition=PodScheduled", f"pod/{name}-1", "--timeout=120s")
@@ -95,7 +95,7 @@ PHASES: dict[str, tuple[Callable[[Place, FakeNode], str], str, str]] = {
     "output goes": (staging_out, "StagingOut", "Its component had ended"),
     "between attempts": (retrying, "Queued", "between two attempts"),
 }
-"""How a run comes there; the phase; what is said of a cancel then."""
+"""Function that brings a run into the state; its phase; words of the message about a cancellation."""
 
 
 @pytest.mark.parametrize(("bring", "phase", "words"), PHASES.values(), ids=PHASES)

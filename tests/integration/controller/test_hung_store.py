@@ -1,4 +1,8 @@
-"""A thousand runs of one tenant whose store takes connections and never answers: nobody else notices."""
+"""Many runs of a tenant whose store accepts connections and never answers do not affect other tenants.
+
+There are as many runs for each of the operator's workers as with a thousand runs and the default number of workers. The
+unit test of the same name has a thousand.
+"""
 
 from __future__ import annotations
 
@@ -25,26 +29,28 @@ if TYPE_CHECKING:
     from dev.cluster.connection import Connection
     from e2e.tenant import Tenant
 
-RUNS: Final = 1000
+RUNS: Final = 252
+WORKERS: Final = 16
 NEW: Final = "new"
-"""A second Storage of the tenant, of whose store nothing is known yet."""
+"""A second Storage of the tenant, whose store has not been checked yet."""
 SENDERS: Final = 8
 ON_THE_HOUR: Final = 3600
 
 
 @pytest.fixture
-def store_wire(connection: Connection) -> Wire:
-    """The way to the store of the tenant that is to hang, also of its pods."""
+def store_wire(connection: Connection) -> Iterator[Wire]:
+    """Proxy to the store of the tenant that will hang, also for its pods."""
     if not connection.own:
         pytest.skip("a stranger's pods may not reach this machine")
     there = urlsplit(connection.lake.endpoint)
-    return Wire(there.hostname or "", there.port or 80, here=there.hostname or "")
+    with Wire(there.hostname or "", there.port or 80, here=there.hostname or "") as made:
+        yield made
 
 
 @pytest.fixture
 def hung(connection: Connection, store_wire: Wire) -> Iterator[Tenant]:
     host = urlsplit(connection.lake.endpoint).hostname
-    # A catalog that hangs is in the loader's tests.
+    # Hanging catalogs are covered by the loader's tests.
     chosen: dict[str, Any] = {"endpoint": f"http://{host}:{store_wire.port}", "catalog": None}
     made = tenants.create(connection, "hung", **chosen)
     spec = {**made.storage_spec, **chosen, "default": False}
@@ -57,14 +63,15 @@ def hung(connection: Connection, store_wire: Wire) -> Iterator[Tenant]:
 def operator(settings: dict[str, str], tenant: Tenant, hung: Tenant, tmp_path: Path) -> Iterator[OperatorProcess]:
     """One operator for both namespaces."""
     namespaces = {"COMPONENTRUN_NAMESPACES": f"{tenant.namespace},{hung.namespace}"}
-    environment = settings | namespaces | {"COMPONENTRUN_START_RETRY_SECONDS": str(ON_THE_HOUR)}
+    limits = {"COMPONENTRUN_START_RETRY_SECONDS": str(ON_THE_HOUR), "COMPONENTRUN_WORKERS": str(WORKERS)}
+    environment = settings | namespaces | limits
     made = OperatorProcess(environment, tmp_path / "operator.log")
     yield made
     made.end()
 
 
 def scope_is_known(hung: Tenant) -> None:
-    """The default Storage's status is that of one that was used before its store began to hang."""
+    """Write the default Storage's status as if its store had been checked before it began to hang."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     words = {"Scoped": "SignedForms", "Versioned": "VersionsKept", "Ready": "Scoped"}
     conditions = [
@@ -78,9 +85,9 @@ def scope_is_known(hung: Tenant) -> None:
 
 
 def submit_many(hung: Tenant, operator: OperatorProcess, image: str) -> list[str]:
-    """Runs that start, that publish, and that start on a Storage of which nothing is known; no operator runs yet."""
+    """Create runs that start, that publish, and that start on an unchecked Storage. No operator runs yet."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    client = hung.custom  # made before the threads are
+    client = hung.custom  # created before the threads
 
     def submit(number: int) -> str:
         name = f"hung-{number:04}"
@@ -114,12 +121,13 @@ def is_down(hung: Tenant, storage: str) -> bool:
 
 
 def message_of(run: dict[str, Any]) -> str:
-    """What the run says of itself, or, when it publishes, of that."""
+    """Message of the run's condition `Published`, if it has one, else of the run."""
     status = run.get("status", {})
     published = [item["message"] for item in status.get("conditions", []) if item["type"] == "Published"]
     return str(published[0] if published else status.get("message", ""))
 
 
+@pytest.mark.long
 def test_a_tenant_whose_store_hangs_holds_up_nobody_and_can_stop_its_runs(
     tenant: Tenant, hung: Tenant, store_wire: Wire, operator: OperatorProcess, submit: Any, images: dict[str, str]
 ) -> None:
@@ -129,7 +137,7 @@ def test_a_tenant_whose_store_hangs_holds_up_nobody_and_can_stop_its_runs(
     operator.start()
     operator.wait_ready()
 
-    # Others start, publish, are stopped by hand and by their timeout, while not one of the thousand can end.
+    # Other runs start, publish, are cancelled and time out, while none of the tenant's runs can end.
     runs = submit("sh", "-c", UNTIL_TOLD)
     late = submit("sh", "-c", UNTIL_TOLD, timeout="10s")
     for _ in range(5):
@@ -142,7 +150,7 @@ def test_a_tenant_whose_store_hangs_holds_up_nobody_and_can_stop_its_runs(
     listed = hung.custom.list_namespaced_custom_object(GROUP, VERSION, hung.namespace, "componentruns")["items"]
     assert {phase_of(run) for run in listed} <= {None, "Queued", "Publishing"}
 
-    # What is wrong is told: in the runs, in both Storages, in the metrics.
+    # The problem is reported in the runs, in both Storages, and in the metrics.
     for name in (names[0], names[1], names[2], names[-1]):
         hung.wait(name, lambda run: "has not responded since" in message_of(run))
     for storage in (STORAGE, NEW):
@@ -153,7 +161,7 @@ def test_a_tenant_whose_store_hangs_holds_up_nobody_and_can_stop_its_runs(
         labels = f'namespace="{hung.namespace}",storage="{storage}"'
         assert gauge(operator, f"componentrun_storage_unresponsive{{{labels}}}") == 1.0
 
-    # The tenant's own runs can be stopped, and what is left goes on by itself.
+    # The tenant's own runs can be cancelled, and the remaining runs continue automatically.
     left = [names[0], names[2]]
     hung.patch(names[3], {"cancel": True})
     assert hung.wait(names[3])["status"]["phase"] == "Cancelled"

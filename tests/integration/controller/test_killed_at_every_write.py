@@ -1,7 +1,7 @@
-"""An operator that is killed at any write of a run, and the one that goes on.
+"""An operator is killed at every write of a run, and another one continues.
 
-After each write: it was made, and nobody has learned of it. To be killed before a write leaves the same behind as after
-the one before it, but for the first ones (plans), several of which are under way at the same time.
+It is killed after each write, which was made but whose response was not seen. A kill before a write has the same effect
+as one after the previous write, except for the first writes (plans), which are made concurrently.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from e2e.tenant import Tenant
 
 AT_ONCE = 6
-"""Runs that are tried at the same time; a small machine takes no more pods."""
+"""Number of concurrent runs; a small machine has no room for more pods."""
 PATIENCE = 240
 PLANS = 3
-"""Writes at the start of a run that don't wait for each other."""
+"""Number of concurrent writes at the start of a run."""
 WORDS = "id,text\n1,one\n2,two\n3,three\n"
 EVERY_KIND = {
     "write runs/stage-in.json",
@@ -55,11 +55,11 @@ EVERY_KIND = {
     "create state/state.json",
     "DELETE pods",
 }
-"""What a run that publishes a table writes at least."""
+"""Minimum set of writes of a run that publishes a table."""
 START = "POST secrets"
-"""Up to this write all runs begin in the same way."""
+"""All runs make the same writes up to this one."""
 CLEAN_UP = 2
-"""Writes behind the end of any run: that its events are delivered, or will not be, and its pod."""
+"""Number of writes after the end of any run: the result of the event delivery, and the pod's deletion."""
 FIRST_FAILS = """
 case "$(cat /etc/hostname)" in *-1) exit 2;; esac
 cp /data/in/tables/words.csv /data/out/tables/words.csv
@@ -70,14 +70,14 @@ AGAIN = {"limit": 1, "afterStart": ["ApplicationError"], "backoff": {"initial": 
 
 @dataclass(frozen=True)
 class Life:
-    """What a run does, and what must have become of it.
+    """A scenario of a run and its expected result.
 
     Attributes:
-        spec: of the run, over that of all.
-        end: phase and reason.
-        attempts: so many, each with a pod.
-        loads: rows of each time that something was put into the run's table.
-        cancelled: whether somebody cancels it while it runs.
+        spec: fields that override the common spec.
+        end: expected phase and reason.
+        attempts: expected number of attempts, each with a pod.
+        loads: expected number of rows of each load into the run's table.
+        cancelled: whether the run is cancelled while it runs.
     """
 
     spec: dict[str, Any]
@@ -109,7 +109,7 @@ class Lab:
     seen: PodsSeen
 
     def submit(self, name: str, life: Life) -> str:
-        """A run for the operator of the same name, which appends to a table of that name; its uid."""
+        """Create a run for the operator of the same name, which appends to a table of that name, and return its uid."""
         table = {"destination": f"out.c-main.{name}", "incremental": True, "writeAlways": True}
         fails = life.end[0] == "Failed"
         body = {
@@ -138,25 +138,25 @@ class Lab:
         return killing.start(environment, self.folder, process, death)
 
     def over(self, name: str) -> bool:
-        """Whether the run has ended, and its pod is gone, and behind that the pod's Secret."""
+        """Whether the run has ended, and its pod and the pod's Secret are deleted."""
         if phase_of(self.tenant.get(name)) not in TERMINAL or self.tenant.pods(name):
             return False
         return not self.secrets(name)
 
     def secrets(self, name: str) -> list[str]:
-        """Secrets that exist for the run."""
+        """Existing Secrets of the run."""
         found = self.tenant.kubectl("get", "secrets", "-o", "name").stdout.split()
         return [item for item in found if name in item]
 
     def look(self, name: str, life: Life) -> str | None:
-        """None where the run is over; it is cancelled as soon as it runs, where it is to be."""
+        """Return None if the run is over. If the scenario requires it, cancel the run when it runs."""
         run = self.tenant.get(name)
         if life.cancelled and phase_of(run) == "Running" and not run["spec"].get("cancel"):
             self.tenant.patch(name, {"cancel": True})
         return None if self.over(name) else str(run.get("status"))
 
     def try_one(self, life: Life, death: Death | None, name: str = "") -> tuple[str, list[str]]:
-        """A run whose operator dies so, and another one that ends it; what killed it, and what is wrong then."""
+        """Run with an operator that dies, and another one that continues. Returns the fatal write, and problems."""
         name = name or f"k-{uuid.uuid4().hex[:8]}"
         first = self.operator(name, f"{name}-first", death)
         uid = self.submit(name, life)
@@ -184,14 +184,14 @@ class Lab:
         return last.removesuffix(" +"), self.wrong(name, uid, life)
 
     def whole(self, life: Life) -> list[str]:
-        """All that an operator writes in such a life, in order."""
+        """All writes of an operator in this scenario, in order."""
         name = f"k-{uuid.uuid4().hex[:8]}"
         _, wrong = self.try_one(life, None, name)
         assert not wrong
         return killing.writes(self.folder, f"{name}-first")
 
     def wrong(self, name: str, uid: str, life: Life) -> list[str]:
-        """What is not as it should be after a run; empty where all is well."""
+        """Deviations from the expected result of a run; empty if there are none."""
         status = self.tenant.get(name)["status"]
         found = {
             "end": (status["phase"], status["reason"], len(status["attempts"])),
@@ -210,7 +210,7 @@ class Lab:
         return [f"{what}: {found[what]}, not {right}" for what, right in wanted.items() if found[what] != right]
 
     def _loads(self, name: str) -> list[int]:
-        """Rows of each time that something was put into the run's table."""
+        """Number of rows of each load into the run's table."""
         catalog = Catalog(self.tenant.settings)
         found = catalog.find(to_iceberg(catalog.prefix, TableId.parse(f"out.c-main.{name}")))
         if found is None:
@@ -219,7 +219,7 @@ class Lab:
         return [after - before for before, after in pairwise(totals)]
 
     async def _data(self, uid: str) -> set[str]:
-        """Prefixes of the run's attempts that hold anything."""
+        """Prefixes of the run's attempts that are not empty."""
         store = open_store(self.tenant.settings)
         return {
             folder.rstrip("/").split("/")[-1]
@@ -241,7 +241,7 @@ def lab(settings: dict[str, str], images: dict[str, str], tenant: Tenant, tmp_pa
 
 
 def deaths_behind(writes: list[str], after: str = "") -> list[Death]:
-    """A death behind each of these writes, from the first one of the kind `after` on."""
+    """A death after each of these writes, starting with the first one of the kind `after`."""
     begin = writes.index(after) + 1 if after else 0
     return [
         Death(writes[: index + 1].count(what), before=False, of=what)
@@ -250,6 +250,7 @@ def deaths_behind(writes: list[str], after: str = "") -> list[Death]:
     ]
 
 
+@pytest.mark.long
 def test_whichever_write_it_dies_at_the_run_ends_as_if_it_had_not(lab: Lab) -> None:
     lab.tenant.put_table("in.c-main.words", WORDS)
     whole = lab.whole(SUCCEEDS)
@@ -261,8 +262,9 @@ def test_whichever_write_it_dies_at_the_run_ends_as_if_it_had_not(lab: Lab) -> N
     assert {last for death, (last, _) in tried.items() if not death.before} >= EVERY_KIND, tried
 
 
+@pytest.mark.long
 def test_nor_do_other_ends_differ(lab: Lab) -> None:
-    """From where the pod has its Secret to the end: before that, and after it, they are as any other run."""
+    """Covers the writes from the pod's Secret to the end. All other writes are the same as in any other run."""
     lab.tenant.put_table("in.c-main.words", WORDS)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         writes = dict(zip(OTHERS, pool.map(lab.whole, OTHERS.values()), strict=True))

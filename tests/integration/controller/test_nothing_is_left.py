@@ -1,4 +1,4 @@
-"""What an operator that dies, or a person who deletes, leaves behind goes: by the operator or by garbage collection."""
+"""Leftovers of a killed operator or of a manual deletion are removed by the operator or by garbage collection."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COPY: dict[str, Any] = {
 
 
 def die(operator: OperatorProcess, folder: Path, death: Death) -> Any:
-    """An operator that dies so; what it leaves is for `operator`, which has the same name."""
+    """Start an operator that dies. `operator` has the same name and takes over."""
     environment = {
         **operator.environment,
         "COMPONENTRUN_OPERATOR_NAME": operator.name,
@@ -43,7 +43,7 @@ def gone(tenant: Tenant, name: str) -> None:
 
 
 class TestPodsThatNobodyWroteDown:
-    """Their operator died behind their creation: they wait for a Secret that nobody makes."""
+    """The operator died after it created the pods, so they wait for a Secret that nobody creates."""
 
     @pytest.fixture
     def name(self, tenant: Tenant, operator: OperatorProcess, submit: Any, tmp_path: Path) -> str:
@@ -117,7 +117,7 @@ class TestRunsThatAreDeletedWithoutTheirDependents:
         tenant.wait(name, lambda run: phase_of(run) == "Running")
         operator.kill()
         tenant.kubectl("delete", "componentrun", name, "--cascade=orphan")
-        # Neither does one that is installed for all namespaces delete it: the run was not its own.
+        # An operator that is installed for all namespaces does not delete it either, because the run was not its own.
         assert len(tenant.pods(name)) == 1
         operator.start()
         gone(tenant, name)

@@ -1,4 +1,4 @@
-"""The operator as a process on the real cluster: runs come to their end, whatever happens to it on the way."""
+"""The operator as a process on the real cluster: runs end, whatever happens to the operator meanwhile."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class TestOutages:
     def test_runs_go_on_when_the_api_server_comes_back(
         self, tenant: Tenant, wire: Wire, operator: OperatorProcess, submit: Any
     ) -> None:
-        """What happened meanwhile is seen: pods that ended, a pod that was deleted, a run that was created."""
+        """The operator detects changes made meanwhile: pods that ended, a deleted pod, a new run."""
         operator.start()
         ends_meanwhile, deleted = submit("sh", "-c", UNTIL_TOLD), submit("sleep-for", "300")
         for name in (ends_meanwhile, deleted):
@@ -264,6 +264,7 @@ class TestHealth:
         assert operator.terminate()[0] == 0
 
     def test_at_rest_it_takes_at_most_120_mib(self, tenant: Tenant, operator: OperatorProcess, submit: Any) -> None:
+        operator.is_forked = False
         operator.start()
         for name in [submit("true") for _ in range(3)]:
             tenant.wait(name)

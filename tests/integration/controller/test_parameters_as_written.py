@@ -1,4 +1,4 @@
-"""What a component finds in config.json of parameters that are a text, byte for byte; and in its environment."""
+"""Parameters given as text arrive in config.json byte for byte; also checks the component's environment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FROM = {"parametersFrom": {"configMapKeyRef": {"name": "big", "key": "p"}}}
 
 
 def found(place: Place, folder: Path, configuration: dict[str, Any]) -> Path:
-    """The folder with config.json and the environment of a component that was run with this configuration."""
+    """Run a component with this configuration, and return the folder with its config.json and environment."""
     name = place.run("sh", "-c", LOOK, configuration=configuration)
     status = place.tenant.wait(name)["status"]
     assert status["phase"] == "Succeeded", status
@@ -30,7 +30,7 @@ def found(place: Place, folder: Path, configuration: dict[str, Any]) -> Path:
 
 
 def parameters(path: Path) -> str:
-    """The text of `parameters` in config.json, which is the first of its keys."""
+    """Text of `parameters` in config.json, which must be its first key."""
     text = (path / "config.json").read_text(encoding="utf-8")
     assert list(json.loads(text)) == ["parameters", "storage", "image_parameters", "authorization", "action"]
     head, tail = '{\n  "parameters": ', ',\n  "storage": '
@@ -71,7 +71,7 @@ def test_a_config_map_of_text_is_read_as_it_is(place: Place, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("content", "reason", "told"),
     [
-        (None, "ConfigMapNotFound", "there is no such ConfigMap; create it, or name another"),
+        (None, "ConfigMapNotFound", "there is no such ConfigMap. Create it, or name another one."),
         ({"q": "{}"}, "ConfigMapNotFound", "there is no such key (it has: `q`)"),
         ({"p": "[]"}, "InvalidSpec", "it holds a list; expected a JSON object"),
     ],

@@ -1,4 +1,4 @@
-"""Labels that change while a ResourceQuota holds runs back."""
+"""Label changes while a ResourceQuota holds runs back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def waits_for_quota(run: dict[str, Any]) -> bool:
 
 
 def no_quota(tenant: Tenant) -> str | None:
-    """None once the quota is in force."""
+    """None when the quota is in effect."""
     counted = tenant.kubectl("get", "resourcequota", "full", "-o", "jsonpath={.status.hard}").stdout
     return None if "pods" in counted else "not counted yet"
 

@@ -1,4 +1,4 @@
-"""A store that is away for a while at each step of a run, for the operator and for the agents alike."""
+"""A store that is temporarily unavailable at each step of a run, for the operator and for the agents."""
 
 from __future__ import annotations
 
@@ -30,13 +30,14 @@ OUTPUT = {"tables": [{"source": "words.csv", "destination": "out.c-main.words", 
 
 
 @pytest.fixture
-def store_wire(connection: Connection) -> Wire:
-    """The way to the store, also of pods."""
+def store_wire(connection: Connection) -> Iterator[Wire]:
+    """Proxy to the store, also for pods."""
     if not connection.own:
         pytest.skip("a stranger's pods may not reach this machine")
     there = urlsplit(connection.lake.endpoint)
     host = there.hostname or ""
-    return Wire(host, there.port or 80, here=host)
+    with Wire(host, there.port or 80, here=host) as made:
+        yield made
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_while_the_component_runs_and_its_output_is_to_be_uploaded(
     tenant.wait(name, lambda run: phase_of(run) == "Running")
     store_wire.cut()
     let_go(tenant, name)
-    # stage-out can't end while the store is away, so the pod is there for as long as that.
+    # stage-out can't end while the store is unavailable, so the pod exists until then.
     waiting.until(lambda: None if _has_ended(tenant, name, "component") else "runs", what="the component", timeout=120)
     assert not _has_ended(tenant, name, "stage-out")
     store_wire.mend()
@@ -102,7 +103,7 @@ def test_while_the_component_runs_and_its_output_is_to_be_uploaded(
 
 @pytest.fixture
 def publishing(tenant: Tenant, store_wire: Wire, operator: OperatorProcess, submit: Any, tmp_path: Path) -> str:
-    """A run that is to be published when the store comes back: its operator died before it wrote anything of that."""
+    """A run to publish when the store is available again. Its operator died before the first write of publishing."""
     environment = {
         **operator.environment,
         "COMPONENTRUN_OPERATOR_NAME": operator.name,

@@ -1,4 +1,4 @@
-"""Temporary keys, which each attempt needs on a store that takes no signed forms, and a service that gives none."""
+"""Temporary keys, which attempts need on a store without signed forms, and a token service that fails."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 
 class Service:
-    """A token service that passes on what it is asked, until it refuses.
+    """A token service that forwards requests until it is switched to reject them.
 
     Attributes:
-        url: where it is asked.
-        refuses: whether it does.
+        url: URL of the service.
+        refuses: whether requests are rejected.
     """
 
     def __init__(self, behind: str) -> None:
@@ -56,10 +56,10 @@ class Service:
                     return answer.status, answer.read()
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is http.server's
-                """Say nothing."""
+                """Log nothing."""
 
         self.refuses = False
-        # When it has ended, nobody else may answer at its port: the system would soon give one that it found again.
+        # After it has ended, no other process may answer on its port. The system would soon reuse an ephemeral port.
         self.server = ThreadingHTTPServer(("127.0.0.1", free_port()), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -71,7 +71,7 @@ class Service:
 
 @pytest.fixture(scope="module")
 def minio() -> Store:
-    """A store that gives temporary keys."""
+    """A store that issues temporary keys."""
     return local_store.up()
 
 
@@ -92,7 +92,7 @@ def tenant(connection: Connection, minio: Store, service: Service) -> Iterator[T
 
 
 def use(tenant: Tenant, operator: OperatorProcess, submit: Any) -> None:
-    """Have a run end well, by temporary keys."""
+    """Let a run succeed with temporary keys."""
     operator.start(COMPONENTRUN_START_RETRY_SECONDS="5")
     status = tenant.wait(submit("true"))["status"]
     assert status["phase"] == "Succeeded", status
@@ -108,14 +108,14 @@ def failed(tenant: Tenant, name: str, reason: str, *words: str) -> None:
 def test_that_are_refused_from_now_on(tenant: Tenant, service: Service, operator: OperatorProcess, submit: Any) -> None:
     use(tenant, operator, submit)
     service.refuses = True
-    failed(tenant, submit("true"), "StorageAccessDenied", service.url, "HTTP 403", "Check its `sts`")
+    failed(tenant, submit("true"), "StorageAccessDenied", service.url, "HTTP 403", "Check `sts`")
 
 
 def test_that_were_never_given(tenant: Tenant, service: Service, operator: OperatorProcess, submit: Any) -> None:
-    """Then the store can't be used at all, as it takes no signed forms either."""
+    """The store can't be used at all, because it does not accept signed forms either."""
     service.refuses = True
     operator.start()
-    failed(tenant, submit("true"), "StorageUnscoped", service.url, "HTTP 403", "no POST policies")
+    failed(tenant, submit("true"), "StorageUnscoped", service.url, "HTTP 403", "does not support POST policies")
 
 
 def test_whose_service_is_away(tenant: Tenant, service: Service, operator: OperatorProcess, submit: Any) -> None:
@@ -124,5 +124,5 @@ def test_whose_service_is_away(tenant: Tenant, service: Service, operator: Opera
     name = submit("true")
     run = tenant.wait(name, lambda run: phase_of(run) == "Queued")
     assert "will be tried again" in run["status"]["message"], run["status"]
-    # Told by the request that failed, or once there were several of them by the circuit breaker.
+    # Reported by the failed request, or by the circuit breaker after several failures.
     failed(tenant, name, "StorageUnavailable", f"the token service {service.url}")

@@ -1,4 +1,4 @@
-"""SeaweedFS as the cluster brings it: a store with versions, and a catalog that commits several tables at once."""
+"""The cluster's SeaweedFS: a store with versioning, and a catalog that commits several tables at once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SCHEMA = {"type": "struct", "fields": [{"id": 1, "name": "id", "type": "string",
 
 @dataclass(frozen=True)
 class Tables:
-    """The tables of one namespace."""
+    """Tables of one namespace."""
 
     client: Client
     namespace: str
@@ -47,7 +47,7 @@ class Tables:
         return metadata
 
     def change(self, name: str, uuid: str | None = None) -> dict[str, Any]:
-        """What marks a table, if it is the one with this uuid."""
+        """A change that sets a mark on a table, if the table has this uuid."""
         expected = {"type": "assert-table-uuid", "uuid": uuid or self.metadata(name)["table-uuid"]}
         mark = {"action": "set-properties", "updates": {"run": "r"}}
         return {

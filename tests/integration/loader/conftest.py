@@ -1,4 +1,4 @@
-"""A Storage with a catalog, with and without something between it and the loader."""
+"""A Storage with a catalog, with and without gateways between it and the loader."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def bench(lake_space: LakeSpace, tmp_path: Path) -> Bench:
-    """Straight to store and catalog."""
+    """Direct connection to store and catalog."""
     return Bench(lake_space, tmp_path)
 
 
 @pytest.fixture
 def catalog_gateway(lake_space: LakeSpace) -> Iterator[Gateway]:
-    """In front of the catalog."""
+    """Gateway in front of the catalog."""
     with Gateway(lake_space.catalog.uri) as gateway:
         yield gateway
 
 
 @pytest.fixture
 def store_gateway(lake_space: LakeSpace) -> Iterator[Gateway]:
-    """In front of the store."""
+    """Gateway in front of the store."""
     with Gateway(lake_space.settings.endpoint) as gateway:
         yield gateway
 
 
 @pytest.fixture
 def far(lake_space: LakeSpace, tmp_path: Path, catalog_gateway: Gateway, store_gateway: Gateway) -> Bench:
-    """The same Storage as `bench`, behind both gateways."""
+    """The same Storage as `bench`, reached through both gateways."""
     return Bench(lake_space, tmp_path, catalog_gateway.url, store_gateway.url)

@@ -1,4 +1,4 @@
-"""Tables as others see them: DuckDB with its own Iceberg extension, which knows no more than the specification."""
+"""Tables from another engine's view: DuckDB with its own Iceberg extension, which knows only the specification."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Foreign:
         )
 
     def name(self, table: str) -> str:
-        """What to call a table in SQL."""
+        """Name of a table in SQL."""
         return f"lake.{to_iceberg(self._space.namespace_prefix, TableId.parse(table))}"
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
@@ -50,5 +50,5 @@ class Foreign:
         return self._connection.execute(statement).fetchall()
 
     def rows(self, table: str, columns: str = "* EXCLUDE (_timestamp)") -> list[tuple[Any, ...]]:
-        """All rows in no order."""
+        """All rows, in no particular order."""
         return self.execute(f"SELECT {columns} FROM {self.name(table)}")  # noqa: S608 - made here

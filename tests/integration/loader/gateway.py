@@ -1,4 +1,4 @@
-"""An HTTP proxy in front of the catalog or the store that a test decides about, request by request."""
+"""An HTTP proxy in front of the catalog or the store. The test decides about each request."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Seen:
 
     @property
     def is_commit(self) -> bool:
-        """Whether it commits changes of tables."""
+        """Whether the request commits table changes."""
         return self.method == "POST" and (
             self.path.endswith("/transactions/commit") or "/tables/" in self.path
         )  # fmt: skip
@@ -41,7 +41,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Answer:
-    """What comes back."""
+    """A response."""
 
     status: int
     body: bytes = b"{}"
@@ -58,13 +58,13 @@ def _keep(_: Seen, answer: Answer) -> Answer:
 
 @dataclass
 class Gateway:
-    """Listens on a port of its own, as a context manager.
+    """A context manager that listens on its own port.
 
     Attributes:
-        target: base URL of the server behind it.
-        before: is asked before a request is passed on; it may wait, answer in the server's place, or raise `CutError`.
-        after: is asked before an answer is passed back; likewise.
-        seen: all requests so far.
+        target: base URL of the server.
+        before: called before a request is forwarded. It may wait, answer in place of the server, or raise `CutError`.
+        after: called before a response is returned, with the same options.
+        seen: all requests until now.
     """
 
     target: str
@@ -101,7 +101,7 @@ class Gateway:
                 if self.command != "HEAD":
                     self.wfile.write(answer.body)
 
-            do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _any  # noqa: N815 - as the server calls them
+            do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _any  # noqa: N815 - names required by http.server
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -120,16 +120,16 @@ class Gateway:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def forget(self) -> None:
-        """Pass everything on again."""
+        """Forward everything again."""
         self.before, self.after = _pass, _keep
         self.seen.clear()
 
     def forwarded(self, seen: Seen) -> dict[str, str]:
-        """The headers that are passed on."""
+        """Headers of the forwarded request."""
         return seen.headers
 
     def _ask(self, seen: Seen, headers: dict[str, str]) -> Answer:
-        # The headers as they came, `Host` included: requests to the store are signed for it.
+        # Headers are forwarded unchanged, including `Host`, because requests to the store are signed for it.
         connection = http.client.HTTPConnection(urlsplit(self.target).netloc, timeout=120)
         try:
             connection.putrequest(seen.method, seen.path, skip_host=True, skip_accept_encoding=True)

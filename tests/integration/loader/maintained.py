@@ -1,4 +1,4 @@
-"""A Storage whose table `out.c-main.a` is maintained, through the real store and catalog."""
+"""A Storage whose table `out.c-main.a` is maintained, with the real store and catalog."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ A = "out.c-main.a"
 
 
 class Place(Bench):
-    """Maintained as if some days had passed."""
+    """Runs maintenance as if some days had passed."""
 
     @property
     def name(self) -> Any:
@@ -46,7 +46,7 @@ class Place(Bench):
         return lambda: time.time() + days * 86400
 
     def files(self) -> set[str]:
-        """All that is in the table's folder."""
+        """All files in the table's folder."""
         table = self.catalog.find(self.name)
         assert table is not None
         pages = TableObjects(self.settings).list_below(f"{table.location()}/")

@@ -1,4 +1,4 @@
-"""The loader as a process, with service accounts of a namespace that may ask it and others that may not."""
+"""The loader as a process, and a namespace with authorized and unauthorized service accounts."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class Loader:
 
     def __post_init__(self) -> None:
         configuration: Any = kubernetes.config  # without types in the client
-        api = configuration.new_client_from_config(str(self.connection.kubeconfig))
+        self._api: Any = configuration.new_client_from_config(str(self.connection.kubeconfig))
         client: Any = kubernetes.client
-        self.core: Any = client.CoreV1Api(api)
+        self.core: Any = client.CoreV1Api(self._api)
         self.core.create_namespace({"metadata": {"name": self.namespace}})
         for account in (OPERATOR, OTHER):
             self.core.create_namespaced_service_account(self.namespace, {"metadata": {"name": account}})
@@ -58,7 +58,7 @@ class Loader:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, **more: str) -> None:
-        """Start it; returns when it is ready."""
+        """Start the loader, and wait until it is ready."""
         environment = os.environ | {
             "KUBECONFIG": str(self.connection.kubeconfig),
             "PYTHONPATH": str(ROOT / "operator"),
@@ -77,7 +77,7 @@ class Loader:
         waiting.until(self._unready, what="the loader", timeout=60)
 
     def end(self, number: int = signal.SIGTERM) -> int | None:
-        """End it; returns its exit code."""
+        """Stop the loader, and return its exit code."""
         if self._process is None:
             return None
         self._process.send_signal(number)
@@ -86,18 +86,19 @@ class Loader:
         return code
 
     def delete(self) -> None:
-        """End it, and delete its namespace."""
+        """Stop the loader, delete its namespace, and close the client."""
         self.end(signal.SIGKILL)
         self.core.delete_namespace(self.namespace)
+        self._api.close()
 
     def token(self, account: str, *audiences: str, seconds: int = 3600) -> str:
-        """A token of a service account; without an audience: as every pod of it has one."""
+        """A token of a service account. Without audiences, the token is like those in pods."""
         request: Any = {"spec": {"audiences": list(audiences), "expirationSeconds": seconds}}
         made = self.core.create_namespaced_service_account_token(account, self.namespace, request)
         return str(made.status.token)
 
     def of_an_operator(self) -> dict[str, str]:
-        """Environment of an operator that is to ask it, with a token that is good for a day."""
+        """Environment of an operator that uses this loader, with a token that is valid for a day."""
         file = self.folder / "operator-token"
         file.write_text(self.token(OPERATOR, loaderaccess.AUDIENCE, seconds=86_400))
         return {
@@ -107,7 +108,7 @@ class Loader:
         }
 
     def ask(self, work: Callable[[LoaderClient], Awaitable[Any]], token: str | None = None) -> Any:
-        """Have the operator's client do something."""
+        """Run `work` with the operator's client."""
         file = self.folder / "token"
         file.write_text(token or self.token(OPERATOR, loaderaccess.AUDIENCE))
         chosen = LoaderSettings(f"https://127.0.0.1:{self.port}", str(file), str(self._tls / "ca.crt"))
@@ -119,11 +120,11 @@ class Loader:
         return asyncio.run(asking())
 
     def log(self) -> str:
-        """All that it has written so far."""
+        """The loader's log until now."""
         return self._log.read_text()
 
     def metrics(self) -> str:
-        """What Prometheus gets."""
+        """The loader's Prometheus metrics."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}/metrics", timeout=10) as answer:
             return str(answer.read().decode())
 

@@ -1,4 +1,4 @@
-"""What the component of a run gets: the operator's plan over the real catalog, and the real stage-in."""
+"""Input of a run's component, created with the operator's plan, the real catalog and the real stage-in."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _HOUR = timedelta(hours=1)
 
 
 def planned(bench: Bench, *tables: str) -> AttemptPlan:
-    """The plan of a run that reads tables: it holds signed URLs of exactly the files of now."""
+    """Plan of a run that reads tables. It contains signed URLs of exactly the current files."""
 
     async def scan(names: Sequence[str]) -> PlanAnswer:
         found, missing = await asyncio.to_thread(consistent_cut, bench.catalog, names)
@@ -41,7 +41,7 @@ def planned(bench: Bench, *tables: str) -> AttemptPlan:
 
 
 def staged_in(plan: AttemptPlan, folder: Path, table: str) -> str:
-    """The CSV file of a table, once stage-in has made everything that the plan says."""
+    """Run stage-in with a plan, and return the CSV file of a table."""
     folder.mkdir()
     stage_in(plan.grant_in, str(folder))
     return (folder / f"in/tables/{table.rpartition('.')[2]}.csv").read_bytes().decode()

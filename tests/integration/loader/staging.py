@@ -1,4 +1,4 @@
-"""What stage-out would have uploaded, and what a table holds afterwards: through the real loader, store and catalog."""
+"""Upload like stage-out, load, and read tables, with the real loader, store and catalog."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ Rows = "Sequence[Sequence[str]]"
 
 @dataclass
 class Bench:
-    """One Storage, and runs that load into it."""
+    """A Storage, and runs that load into it."""
 
     space: LakeSpace
     scratch: Path
     catalog_uri: str | None = None
-    """Where something stands in front of the catalog."""
+    """URL of a gateway in front of the catalog."""
     endpoint: str | None = None
-    """Where something stands in front of the store."""
+    """URL of a gateway in front of the store."""
     settings: StoreSettings = field(init=False)
 
     def __post_init__(self) -> None:
@@ -79,7 +79,7 @@ class Bench:
         slices: int = 1,
         **more: Any,
     ) -> TableWritten:
-        """Upload rows as stage-out does."""
+        """Upload rows like stage-out."""
         return asyncio.run(
             self._table(run, destination, columns, rows, key, incremental, delete, attempt, slices, more)
         )
@@ -114,38 +114,38 @@ class Bench:
         )
 
     def request(self, run: str, *tables: TableWritten, attempt: int = 1, **more: Any) -> LoadRequest:
-        """What the operator would ask for."""
+        """The operator's load request."""
         prefix = open_store(self.settings).layout.data(run, attempt)
         more = {"buckets": ("*",), "title": f"team/{run}"} | more
         return LoadRequest(encode(self.settings), run, attempt, tables, prefix, **more)
 
     def load(self, run: str, *tables: TableWritten, **more: Any) -> tuple[int, list[LoadedTable]]:
-        """Have them loaded."""
+        """Load the tables."""
         return load(self.catalog, self.request(run, *tables, **more), str(self.scratch))
 
     def fence_request(self, run: str, *tables: str, attempt: int = 1) -> FenceRequest:
-        """What the operator would ask for to give a run up."""
+        """The operator's request to abandon an attempt."""
         return FenceRequest(encode(self.settings), run, attempt, tables)
 
     def scan(self, table: str) -> TableScan | None:
-        """What a reader would be told."""
+        """The scan of a table that readers get; None if the table does not exist."""
         scans, _ = consistent_cut(self.catalog, [table])
         return scans[0] if scans else None
 
     def rows(self, table: str) -> list[tuple[Any, ...]] | None:
-        """What a reader of the plan gets, in the order of the loads; None: there is no such table."""
+        """Rows that a reader of the plan gets, in load order; None if the table does not exist."""
         scan = self.scan(table)
         if scan is None:
             return None
         return read_plainly(self, scan)
 
     def new_run(self) -> str:
-        """A uid."""
+        """Create a run's uid."""
         return str(uuid.uuid4())
 
 
 def read_plainly(bench: Bench, scan: TableScan) -> list[tuple[Any, ...]]:
-    """The rows of a plan, by its files and their positions that are deleted."""
+    """Rows of a scan, read from its files without the deleted positions."""
     signer = Signer(bench.settings)
 
     def sign(path: str) -> str:

@@ -1,4 +1,4 @@
-"""Whether a catalog is fit for runs: on a real one, also with something in front of it that makes it unfit."""
+"""Catalog checks, on a real catalog, with and without a gateway that makes it unsuitable for runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NAMES = [
 
 
 class Place:
-    """A Storage, straight to its catalog and behind a gateway."""
+    """A Storage with a direct connection to its catalog, and one through a gateway."""
 
     def __init__(self, space: LakeSpace, scratch: Path, gateway: Gateway) -> None:
         self.bench = Bench(space, scratch)
@@ -47,14 +47,14 @@ class Place:
 
     def with_catalog(self, **changed: str) -> StoreSettings:
         assert self.straight.catalog is not None
-        # The token endpoint is that of the catalog.
+        # The token endpoint is the catalog's own.
         return replace(self.straight, catalog=replace(self.straight.catalog, oauth2_server_uri="", **changed))
 
     def namespaces(self) -> list[str]:
         return [name for name in self.bench.catalog.namespaces() if name.startswith(self.bench.catalog.prefix)]
 
     def left(self) -> list[str]:
-        """Namespaces, and files of tables, that are there."""
+        """Existing namespaces and table files."""
 
         async def files() -> list[str]:
             bucket = replace(self.straight, bucket="lake", prefix="")
@@ -74,7 +74,7 @@ def place(lake_space: LakeSpace, tmp_path: Path) -> Iterator[Place]:
 
 
 def failed(checks: tuple[CatalogCheck, ...]) -> CatalogCheck:
-    """The one that failed."""
+    """The only failed check."""
     (found,) = [check for check in checks if not check.ok]
     assert found.hint
     return found
@@ -163,7 +163,7 @@ def test_a_catalog_without_commits_of_several_tables_can_be_used_for_one_at_a_ti
 
 
 def without_requirements(seen: Seen) -> None:
-    """As a catalog sees a commit that looks at nothing. It stays as long as it was: its length was told before."""
+    """Remove the requirements from a commit. The body keeps its length, because Content-Length was already sent."""
     if seen.is_commit:
         document = json.loads(seen.body)
         for change in document.get("table-changes", [document]):
@@ -198,7 +198,7 @@ def test_a_catalog_that_refuses_a_commit_and_applies_half_of_it_is_unfit(place: 
     place.gateway.after = half
     found = failed(check_catalog(place.behind))
     assert (found.name, found.reason) == ("refuse stale commits", CatalogReason.STALE_COMMITS)
-    assert "changed a table all the same" in found.detail
+    assert "changed a table anyway" in found.detail
     assert place.left() == []
 
 

@@ -1,4 +1,4 @@
-"""`componentrun table ...` on a Storage with a catalog: the real store and the real catalog, a cluster in memory."""
+"""`componentrun table ...` on a Storage with a catalog: real store and catalog, in-memory cluster."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ import pytest
 from typer.testing import CliRunner
 
 from componentrun.cli.app import app
-from componentrun.cli.kubernetes.cluster import SECRETS, STORAGES
 from componentrun.cli.session import Makers
 from componentrun.loader.catalog.catalog import Catalog, ConflictError
 from componentrun.loader.catalog.names import to_iceberg
 from componentrun.loader.loading.fencing import fence
 from componentrun.loader.reading.restoring import restore_table
+from componentrun.process.kubernetes.resources import SECRETS, STORAGES
 from componentrun.storage.store.connection import open_store
 from componentrun.storage.store.keys import TableId
 from componentrun.wire.agents import Where
+from tests.integration.loader.eventruns import EventBench
 from tests.integration.loader.staging import Bench
 from tests.unit.cli.world import FakeCluster
 
@@ -44,7 +45,7 @@ def secret(**values: str) -> dict[str, Any]:
 
 
 class Terminal:
-    """A namespace whose default Storage is the bench's."""
+    """A namespace whose default Storage is that of the bench."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
@@ -72,13 +73,13 @@ class Terminal:
         self.cluster.add(SECRETS, "keys", {}, **keys)
         self.cluster.add(SECRETS, "catalog", {}, **secret(clientId=access.client_id, clientSecret=access.client_secret))
 
-    def run(self, *arguments: str, text: str | None = None) -> Result:
-        """Type `componentrun table ...`."""
+    def run(self, *arguments: str, text: str | None = None, command: str = "table") -> Result:
+        """Run `componentrun table ...`, or another command."""
         makers = Makers(cluster=lambda *_: self.cluster)
-        return CliRunner().invoke(app, ["table", *arguments], obj=makers, input=text)
+        return CliRunner().invoke(app, [command, *arguments], obj=makers, input=text)
 
     def done(self, *arguments: str, text: str | None = None) -> Result:
-        """Type what must succeed."""
+        """Run `componentrun table ...`, which must succeed."""
         result = self.run(*arguments, text=text)
         assert result.exit_code == 0, result.output
         return result
@@ -106,12 +107,12 @@ def test_what_was_put_is_got_byte_for_byte_and_nothing_is_left_of_it(terminal: T
         assert f"`{table}` has {rows} rows" in put.stderr
         assert f"b.csv` has {rows} rows" in got.stderr
         assert target.read_bytes() == source.read_bytes()
-    # But for the notes that tell maintenance which tables have changed.
+    # Ignore the notes that tell maintenance which tables have changed.
     assert [key for key in asyncio.run(keys(terminal.bench)) if "/table-notes/changed/" not in key] == []
 
 
 async def keys(bench: Bench) -> list[str]:
-    """What is in the bucket."""
+    """Keys of all objects in the bucket."""
     store = open_store(bench.settings)
     return [item.key async for item in store.objects(f"{bench.settings.prefix}/")]
 
@@ -172,7 +173,7 @@ def test_a_restored_table_has_the_rows_columns_and_key_of_its_version(terminal: 
     assert after.primary_key == ("id",)
     assert after.timestamp > before.timestamp
     assert sorted(bench.rows(TABLE) or []) == [("1", "b"), ("2", ""), ("3", "c")]
-    # To a reader who asks for what came later, all rows are new.
+    # For a reader who queries later changes, all rows are new.
     found = terminal.json("query", f'from "{TABLE}" where _timestamp > make_timestamptz({before.timestamp})')
     assert len(found) == 3
 
@@ -190,7 +191,7 @@ def test_a_dropped_table_is_not_there_until_it_is_restored(terminal: Terminal) -
         assert " UTC by jane. `componentrun table restore in.c-main.foo --version 1` brings it back" in refused.stderr
     assert terminal.run("rm", TABLE, "--yes").exit_code == 1
     assert [item["what"] for item in terminal.json("history", TABLE)] == ["drop", "load"]
-    # The same request again, late: the run is in already, and must not bring the table back.
+    # The same request is repeated late. The run was already loaded, so it must not restore the table.
     bench.load(run, bench.table(run, TABLE, ["id"], [["1"]]))
     assert bench.scan(TABLE) is None
     terminal.done("restore", TABLE, "--version", "1", "--yes")
@@ -239,7 +240,7 @@ def test_compact_says_how_many_files_became_how_many(terminal: Terminal) -> None
     assert "2 files" in terminal.run("compact", TABLE, "--dry-run").stderr
     told = terminal.run("compact", TABLE)
     assert (told.exit_code, "became 1" in told.stderr) == (0, True), told.output
-    assert "reads as fast as it can" in terminal.run("compact", TABLE).stderr
+    assert "needs no rewrite" in terminal.run("compact", TABLE).stderr
 
 
 def test_a_restore_beside_a_load_is_tried_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,3 +266,19 @@ def test_a_restore_beside_a_load_is_tried_again(bench: Bench, monkeypatch: pytes
     table = bench.catalog.find(to_iceberg(bench.catalog.prefix, TableId.parse(TABLE)))
     assert table is not None
     assert [snapshot.sequence_number for snapshot in table.metadata.snapshots] == [1, 2, 3, 4]
+
+
+def test_events_of_past_days_are_asked_in_sql(lake_space: LakeSpace, tmp_path: Path) -> None:
+    bench = EventBench(lake_space, tmp_path)
+    terminal = Terminal(bench)
+    query = "select component, count(*) as events from events group by 1"
+    early = terminal.run("--sql", query, command="events")
+    assert early.exit_code != 0
+    assert "there is no table of events in Storage `main` yet" in early.stderr
+    bench.run(2, "a", "b")
+    bench.turn()
+    done = terminal.run("--sql", query, "-o", "csv", command="events")
+    assert (done.exit_code, done.stdout) == (0, "component,events\ncleaner,2\n")
+    assert "`events` has the runs that ended before" in done.stderr
+    assert terminal.run("--sql", query, "--since", "1h", "-o", "csv", command="events").stdout == "component,events\n"
+    assert terminal.json("ls") == []

@@ -1,4 +1,4 @@
-"""Tables that no reader sees, through the real store and catalog."""
+"""Dropping tables, with the real store and catalog."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def test_a_table_that_was_loaded_is_never_dropped(place: Place) -> None:
 def test_a_load_that_is_faster_keeps_its_table(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     real = dropping.change_of  # type: ignore[attr-defined]
 
-    def changed(*arguments: Any) -> Any:
-        change = real(*arguments)
+    def changed(*arguments: Any, **more: Any) -> Any:
+        change = real(*arguments, **more)
         place.fully("1")
         return change
 
@@ -62,7 +62,7 @@ def test_a_load_that_is_faster_keeps_its_table(place: Place, monkeypatch: pytest
 
 
 class Killed(BaseException):
-    """What nothing catches."""
+    """An exception that no code catches."""
 
 
 def test_a_load_that_has_looked_before_the_mark_meets_a_conflict_and_then_waits(

@@ -1,4 +1,4 @@
-"""Old snapshots, and files that nothing reaches, through the real store and catalog."""
+"""Old snapshots and unreferenced files, with the real store and catalog."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_round_maintains_tables_that_have_changed_and_the_scan_finds_those_wit
 
     for number in range(4):
         place.increment(str(number))
-    assert rounds(0).rewritten == 1  # without a note: the scan
+    assert rounds(0).rewritten == 1  # without a note, the scan finds the table
     for number in range(4):
         place.increment(str(number + 4))
     ChangeNotes(time.monotonic).changed(place.settings, [A])

@@ -1,4 +1,4 @@
-"""Bad input and parts that are away: the right error with a sentence that names the thing, and nothing is changed."""
+"""Invalid input and unavailable parts: the right error with a clear message, and no changes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.store
 
 @pytest.fixture(autouse=True)
 def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same waits and tries as in production, but shorter and fewer."""
+    """Shorter waits and fewer attempts than in production."""
     monkeypatch.setattr(load_module, "_LONGEST_PAUSE", 0.01)
     monkeypatch.setattr(load_module, "_MOST_TRIES", 4)
     monkeypatch.setattr(fileio, "StoreTimeouts", partial(StoreTimeouts, response=1.0))
@@ -51,7 +51,7 @@ A, B = "out.c-main.a", "out.c-main.b"
 
 
 def start(bench: Bench) -> LoadRequest:
-    """Both tables with a row each, and an increment for both."""
+    """Load one row into both tables, and return a request for an increment of both."""
     for rows, more in (([["before", "1"]], {"key": ["k"]}), ([["k", "2"]], {"incremental": True})):
         run = bench.new_run()
         tables = [bench.table(run, name, ["k", "v"], rows, **more) for name in (A, B)]  # type: ignore[arg-type]
@@ -61,7 +61,7 @@ def start(bench: Bench) -> LoadRequest:
 
 
 def refused(bench: Bench, request: LoadRequest, kind: type[ComponentRunError], reason: Reason) -> str:
-    """What a load says that can't be; it has changed nothing."""
+    """Message of a load that must fail without changing anything."""
     with pytest.raises(ComponentRunError) as caught:
         load(bench.catalog, request, str(bench.scratch))
     error = caught.value
@@ -122,6 +122,7 @@ def test_a_catalog_that_answers_nothing_of_use_is_named(
     assert is_untouched(bench)
 
 
+@pytest.mark.long
 def test_a_catalog_that_hangs_is_waited_for_only_so_long(
     bench: Bench, far: Bench, catalog_gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +143,7 @@ def test_a_catalog_that_refuses_connections_is_named(far: Bench, catalog_gateway
         Catalog(far.settings)
 
 
+@pytest.mark.long
 def test_a_store_that_goes_away_at_any_request_leaves_everything_as_it_was(
     bench: Bench, far: Bench, store_gateway: Gateway
 ) -> None:
@@ -220,8 +222,8 @@ def test_too_little_memory_is_told_as_the_loaders(bench: Bench, monkeypatch: pyt
     ("columns", "told"),
     [
         (["id", "ID"], "`id` and `ID`, which differ only in case"),
-        (["id", "_timestamp"], "`_timestamp`, which is Storage's own"),
-        (["id", "_TimeStamp"], "`_TimeStamp`, which is Storage's own"),
+        (["id", "_timestamp"], "`_timestamp`. ComponentRun reserves this name"),
+        (["id", "_TimeStamp"], "`_TimeStamp`. ComponentRun reserves this name"),
     ],
 )
 def test_names_that_engines_mix_up_are_refused_with_all_other_errors(
@@ -244,7 +246,7 @@ def test_files_of_one_table_must_agree_on_its_key(bench: Bench) -> None:
     ]
     told = refused(bench, bench.request(run, *tables), UserError, Reason.OUTPUT_INVALID)
     assert "has the primary key `v`" in told
-    assert "makes it `id`" in told
+    assert "has `id`" in told
 
 
 def test_files_of_one_table_may_give_it_another_key_together(bench: Bench) -> None:

@@ -1,4 +1,4 @@
-"""Loads, fences and readers at the same time, and answers that get lost: once, or not at all, and never by halves."""
+"""Concurrent loads, fences and readers, and lost responses: a run is published once or not at all, never partially."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.errors import ComponentRunError
+from componentrun.errors import ComponentRunError, TransientError
 from componentrun.loader.catalog.catalog import Catalog, CommitUnknownError
 from componentrun.loader.catalog.names import to_iceberg
 from componentrun.loader.catalog.snapshots import NewSnapshot, change_of
@@ -37,12 +37,24 @@ def full(bench: Bench, run: str, mark: str, **more: object) -> LoadRequest:
 
 
 def publish(bench: Bench, request: LoadRequest) -> int:
-    """One load by a loader of its own."""
+    """Execute one load with a separate loader."""
     return load(Catalog(bench.settings), request, str(bench.scratch))[0]
 
 
+def publish_like_the_operator(bench: Bench, request: LoadRequest) -> int:
+    """Execute one load, and again after a response that leads to a later try.
+
+    SeaweedFS makes a namespace in two steps, so a loader that creates a table in a namespace that its twin is making
+    may get the response 500.
+    """
+    try:
+        return publish(bench, request)
+    except TransientError:
+        return publish(bench, request)
+
+
 class Held:
-    """Holds the first commit back until it is let go, or the first request that is asked for."""
+    """Delays the first commit, or the first request selected by `wanted`, until `go` is set."""
 
     def __init__(self, wanted: Callable[[Seen], bool] = lambda seen: seen.is_commit) -> None:
         self.arrived, self.go = threading.Event(), threading.Event()
@@ -58,7 +70,7 @@ def test_of_two_full_loads_at_the_same_time_both_tables_are_of_one(bench: Bench)
     for number in range(4):
         requests = [full(bench, bench.new_run(), f"{number}-{name}") for name in ("x", "y")]
         with ThreadPoolExecutor(2) as pool:
-            for task in [pool.submit(publish, bench, request) for request in requests]:
+            for task in [pool.submit(publish_like_the_operator, bench, request) for request in requests]:
                 assert task.result() == 1
         assert bench.rows(A) == bench.rows(B)
 
@@ -70,7 +82,8 @@ def test_two_loaders_with_the_same_run_publish_it_once(bench: Bench, *, tables_a
     run = bench.new_run()
     tables = [bench.table(run, name, ["mark"], [["m"]], incremental=True) for name in (A, B)]
     with ThreadPoolExecutor(4) as pool:
-        tasks = [pool.submit(publish, bench, bench.request(run, *tables)) for _ in range(4)]
+        request = bench.request(run, *tables)
+        tasks = [pool.submit(publish_like_the_operator, bench, request) for _ in range(4)]
         assert [task.result() for task in tasks] == [1, 1, 1, 1]
     before = [] if tables_are_new else [("before",)]
     assert bench.rows(A) == bench.rows(B) == [*before, ("m",)]
@@ -285,7 +298,7 @@ def test_a_reader_never_sees_one_table_of_a_run_without_the_other(bench: Bench) 
 
 
 def _rewrite(bench: Bench, table: str) -> None:
-    """The same rows in a snapshot that replaces the files, as engines do it."""
+    """Commit a snapshot that replaces the files with the same rows, as engines do."""
     name = to_iceberg(bench.catalog.prefix, TableId.parse(table))
     found = bench.catalog.find(name)
     assert found is not None

@@ -1,4 +1,4 @@
-"""Loads through the real store and catalog."""
+"""Loads with the real store and catalog."""
 
 from __future__ import annotations
 

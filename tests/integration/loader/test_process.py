@@ -1,4 +1,4 @@
-"""The loader as the operator meets it: a real API server says who asks, and nobody else gets in or learns a key."""
+"""The loader as a service: a real API server authenticates callers, others are rejected, and keys never leak."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class TestStrangers:
 
 
 class TestKeys:
-    """Where something fails, its keys are nearest to a log line."""
+    """Keys are most likely to leak into log lines when a request fails."""
 
     @pytest.mark.parametrize("wrong", ["store", "catalog", "store key", "catalog secret", "bucket"])
     def test_what_is_wrong_with_a_storage_is_told_without_its_keys(

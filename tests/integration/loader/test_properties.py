@@ -1,4 +1,4 @@
-"""Any loads through the real loader, store and catalog leave what a model in plain Python says; for everybody."""
+"""Random loads with the real loader, store and catalog match a model in plain Python, for all readers."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ BIG = "é\n" * 2**18 + '"'
 
 @dataclass(frozen=True)
 class Load:
-    """What one load of a run brings."""
+    """Content of one load of a run."""
 
     table: str
     columns: tuple[str, ...]
@@ -66,7 +66,7 @@ class Load:
 
 @dataclass
 class Model:
-    """A table as lists of rows."""
+    """Model of a table: lists of rows."""
 
     columns: list[str] = field(default_factory=list)
     key: tuple[str, ...] = ()
@@ -96,7 +96,7 @@ class Model:
 
 @st.composite
 def loads(draw: st.DrawFn, known: dict[str, Model], done: set[str]) -> Load:
-    """One load that fits its table as it is."""
+    """One load that is valid for the table's current state."""
     table = draw(st.sampled_from(tuple(known)))
     model = known[table]
     names = draw(st.lists(st.sampled_from(NAMES), unique=True, min_size=1))
@@ -121,6 +121,7 @@ def loads(draw: st.DrawFn, known: dict[str, Model], done: set[str]) -> Load:
 @settings(
     max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate],
 )  # fmt: skip
+@pytest.mark.long
 @given(st.data())
 def test_tables_hold_what_the_model_says_for_every_reader(
     lake_space: LakeSpace, tmp_path: Path, data: st.DataObject
@@ -166,7 +167,7 @@ def assert_same(bench: Bench, foreign: Foreign, table: str, model: Model) -> Non
 
 
 def plain(rows: list[tuple[Any, ...]] | None) -> list[tuple[Any, ...]]:
-    """Missing values are those of columns that came later: empty."""
+    """Replace missing values, which belong to columns added later, with empty ones."""
     return [tuple("" if value is None else value for value in row) for row in rows or ()]
 
 

@@ -94,7 +94,7 @@ def test_an_answer_is_saved(bench: Bench, form: str) -> None:
         ),
         ('select nope from "in.c-main.Foo"', 'Referenced column "nope" not found'),
         ("select * from read_csv('/etc/passwd')", "file system operations are disabled"),
-        ("select * from 'https://example.com/a.parquet'", "is no table id"),
+        ("select * from 'https://example.com/a.parquet'", "is not a table id"),
         ("select 1 from read_parquet('https://example.com/a.parquet')", "file system operations are disabled"),
         ("select error('no')", "no"),
     ],

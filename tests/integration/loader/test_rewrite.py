@@ -1,4 +1,4 @@
-"""Rewriting of tables, through the real store and catalog."""
+"""Rewriting tables, with the real store and catalog."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Place(maintained.Place):
         return list(versions_of(found.metadata))
 
     def as_planned_by_pyiceberg(self) -> list[tuple[Any, ...]]:
-        """All columns, `_timestamp` as well, of the files that PyIceberg's own scan names, sorted."""
+        """Sorted rows of the files in PyIceberg's own scan, with all columns including `_timestamp`."""
         table = self.catalog.find(self.name)
         assert table is not None
         tasks = list(table.scan().plan_files())
@@ -161,7 +161,7 @@ def test_a_table_that_reads_well_is_left_alone(place: Place) -> None:
 
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
-    """Have something happen once, when all files of a rewrite are written and nothing is committed."""
+    """Call `act` once, after all files of a rewrite are written and before the commit."""
     real, acts = replacing.replace_files, [act]
 
     def replaced(*arguments: Any) -> Any:
@@ -208,7 +208,7 @@ def test_rows_that_are_deleted_between_look_and_commit_do_not_come_back(
 
 
 class Killed(BaseException):
-    """What nothing catches."""
+    """An exception that no code catches."""
 
 
 @pytest.mark.parametrize("step", ["pack", "store_file", "replace_files", "_commit"])

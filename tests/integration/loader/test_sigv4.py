@@ -1,4 +1,4 @@
-"""Catalogs that want signed requests: a gateway verifies each signature as AWS does, and has the catalog behind it."""
+"""Catalogs that require signed requests: a gateway in front of the catalog verifies each signature like AWS."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ SIGNED = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/([^/]+
 
 @dataclass
 class Verifier(Gateway):
-    """Refuses what is not signed as it should be, in the words of AWS."""
+    """Rejects requests without a valid signature, with the messages of AWS."""
 
     keys: AccessKeys = field(default_factory=lambda: AccessKeys("", ""))
     token: str = ""
-    """What the catalog behind it wants instead."""
+    """Token for the catalog behind the gateway."""
 
     def __post_init__(self) -> None:
         self.before = self.refuse

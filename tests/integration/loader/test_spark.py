@@ -1,4 +1,4 @@
-"""Tables that Spark writes are read by runs, and tables that runs have written are read and changed by Spark."""
+"""Runs read tables written by Spark, and Spark reads and changes tables written by runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.integration.loader.staging import Bench
     from tests.integration.spark_session import SparkSession
 
-pytestmark = pytest.mark.store
+pytestmark = [pytest.mark.store, pytest.mark.long]
 
 A, B = "out.c-main.a", "out.c-main.b"
 AWKWARD = [["1", 'q"\n,'], ["2", ""], ["3", "\r\n"], ["4", "\ufeffž \t"], ["05", "NULL"], ["6", "\\N"]]
@@ -30,7 +30,7 @@ MERGE_ON_READ = (
 
 @dataclass
 class Tables:
-    """One Storage, and Spark at its catalog."""
+    """A Storage, and Spark connected to its catalog."""
 
     bench: Bench
     spark: SparkSession
@@ -42,7 +42,7 @@ class Tables:
         return self.spark.execute(f"SELECT {columns} FROM {self.name(table)} ORDER BY ALL")  # noqa: S608 - made here
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
-        """`{a}` and `{b}` stand for the tables, `{at_a}` for the first one as procedures want it."""
+        """Run a statement. `{a}` and `{b}` stand for the tables, `{at_a}` for the first one in procedure calls."""
         names = {"a": self.name(A), "b": self.name(B), "at_a": self.name(A).partition(".")[2]}
         return self.spark.execute(statement.format(**names))
 

@@ -1,4 +1,4 @@
-"""Maintenance hands a table to Spark, on the real cluster: a restricted pod with a closed network does the work."""
+"""Maintenance with a Spark Job on the real cluster: a restricted pod with a closed network does the work."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import kubernetes
 import pytest
-from kubernetes.aio import client as kubernetes_client
-from kubernetes.aio import config as kubernetes_config
 
 from componentrun.api.names import SPARK_LABEL
 from componentrun.api.storage import Storage
@@ -19,6 +17,8 @@ from componentrun.loader.loading.load import load
 from componentrun.maintenance.catalogs import maintain_catalog
 from componentrun.maintenance.places import CatalogPlace
 from componentrun.maintenance.settings import Settings
+from componentrun.process.kubernetes.access.context import access_of
+from componentrun.process.kubernetes.access.kubeconfig import read_kubeconfig
 from componentrun.process.kubernetes.client import Kube
 from componentrun.storage.store.keys import TableId
 from dev import images
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from dev.cluster.build.spark import Spark
     from e2e.tenant import Tenant
 
-pytestmark = [pytest.mark.cluster, pytest.mark.store]
+pytestmark = [pytest.mark.cluster, pytest.mark.store, pytest.mark.long]
 
 A = "out.c-main.a"
 SPARK = {
-    # Every table is a large one.
+    # Every table counts as large.
     "tableSizeThreshold": "1",
     "resources": {
         "limits": {"cpu": "2", "memory": "1536Mi", "ephemeral-storage": "1Gi"},
@@ -50,15 +50,15 @@ SPARK = {
 
 
 class Quiet:
-    """Nobody counts requests."""
+    """Does not count requests."""
 
     def request_done(self, method: str, code: str, host: str) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
 
 @pytest.fixture
 def team(spark_files: Spark) -> Iterator[Tenant]:
-    """A tenant, on a machine that can fetch what the image of Spark is made of."""
+    """A tenant, on a machine that can download the content of the Spark image."""
     assert spark_files.jars
     made = tenant.create(cluster_connection.load(), "spark")
     yield made
@@ -66,17 +66,15 @@ def team(spark_files: Spark) -> Iterator[Tenant]:
 
 
 def maintained(team: Tenant, image: str) -> int:
-    """One round of maintenance over the tenant's Storage, as if it said `engine: Spark`; how many steps failed."""
+    """Run a maintenance round over the tenant's Storage with `engine: Spark`, and return the number of failed steps."""
     raw = team.custom.get_namespaced_custom_object("componentrun.dev", "v1alpha1", team.namespace, "storages", "main")
     raw = raw | {"spec": raw["spec"] | {"maintenance": {"engine": "Spark", "spark": SPARK}}}
     storage = Storage.model_validate(raw)
     place = CatalogPlace(team.namespace, team.settings, timedelta(days=7), is_maintained=True, spark=storage)
 
     async def maintain() -> int:
-        configuration = kubernetes_client.Configuration()
-        await kubernetes_config.load_kube_config(str(team.connection.kubeconfig), client_configuration=configuration)  # type: ignore[no-untyped-call]  # without types in the client
-        async with Kube(configuration, Quiet()) as kube:
-            return await maintain_catalog(place, Settings(spark_image=image), kube)
+        async with Kube(access_of(read_kubeconfig([team.connection.kubeconfig])), Quiet()) as kube:
+            return await maintain_catalog(place, Settings(maintenance_spark_image=image), kube)
 
     return asyncio.run(maintain())
 
@@ -112,6 +110,6 @@ def test_a_job_of_spark_maintains_a_table(team: Tenant, tmp_path: Path, caplog: 
     found = catalog.find(to_iceberg(team.namespace_prefix, TableId.parse(A)))
     assert found is not None
     assert found.metadata.current_snapshot().summary["componentrun.maintenance"] == "rewrite"  # type: ignore[union-attr,index]
-    # Another round finds the Job, or nothing to do.
+    # Another round finds the existing Job, or has nothing to do.
     assert maintained(team, image) == 0
     assert len(batch.list_namespaced_job(team.namespace, label_selector=SPARK_LABEL).items) == 1

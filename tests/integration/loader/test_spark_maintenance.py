@@ -1,4 +1,4 @@
-"""The program of a Spark Job, on the real catalog: it changes files, never rows, and keeps what waiting runs hold."""
+"""The program of a Spark Job on the real catalog changes files but no rows, and keeps files that waiting runs need."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.integration.loader.stagedin import planned, staged_in
 if TYPE_CHECKING:
     from tests.integration.lake_space import LakeSpace
 
-pytestmark = pytest.mark.store
+pytestmark = [pytest.mark.store, pytest.mark.long]
 
 PROGRAM = """
 import logging, os, sys, time, types
@@ -34,11 +34,11 @@ logging.basicConfig(level=logging.INFO)
 task = read_task(os.environ)
 maintain(task, settings_for(task, sys.argv[1] + "/store", sys.argv[1] + "/catalog"), sys.argv[2])
 """
-"""What `python -m componentrun.spark` does, with folders of the test's own, some days later."""
+"""The program `python -m componentrun.spark`, with the test's own folders, some days later."""
 
 
 class SparkPlace(Place):
-    """A Storage whose large tables are maintained by Spark."""
+    """A Storage whose large tables Spark maintains."""
 
     def task(self, **more: Any) -> SparkTask:
         catalog, store = self.settings.catalog, self.settings
@@ -61,7 +61,7 @@ class SparkPlace(Place):
         return SparkTask(storage=storage, table=A, memory=2**31, **said | more)  # type: ignore[arg-type]
 
     def maintain(self, days: float = 0, **more: Any) -> str:
-        """Run the program as if some days had passed; returns its log."""
+        """Run the program as if some days had passed, and return its log."""
         found, folder = spark.up(), self.scratch / f"secrets-{time.monotonic_ns()}"
         values = {
             "store/accessKeyId": self.settings.access_key,
@@ -116,7 +116,7 @@ def test_small_files_become_one_and_history_shows_no_change(place: SparkPlace, t
     assert table is not None
     assert [(version.number, version.what) for version in versions_of(table.metadata)] == known
     assert table.metadata.current_snapshot().summary["componentrun.maintenance"] == "rewrite"  # type: ignore[union-attr,index]
-    # A run that was planned before holds signed URLs of the files of then.
+    # A run that was planned earlier has signed URLs of the old files.
     assert sorted(staged_in(waiting, tmp_path / "data", A).splitlines()[1:]) == ["0,v5", "1,v6", "2,v7", "3,v3", "4,v4"]
     place.keyed("0", "later")
     assert dict(place.rows(A) or [])["0"] == "later"
@@ -131,11 +131,12 @@ def test_loads_beside_a_rewrite_are_never_undone(place: SparkPlace) -> None:
 
     def load() -> None:
         number = 0
-        while not ended.is_set():
+        # Pause, so that Spark gets CPU time.
+        while not ended.wait(0.3):
             key, value = f"k{number % 9}", f"w{number}"
             try:
                 place.keyed(key, value)
-            except Exception as error:  # noqa: BLE001 - told below
+            except Exception as error:  # noqa: BLE001 - reported below
                 failures.append(error)
                 return
             expected[key] = value

@@ -1,4 +1,4 @@
-"""Typed columns: values become what their column's type says, or the load is refused."""
+"""Typed columns: values are converted to the column's type, or the load is rejected."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Three real stores: MinIO and SeaweedFS, both with versions and started if needed, and versitygw with TLS.
+"""Three real stores: MinIO and SeaweedFS with versioning, started if needed, and versitygw with TLS.
 
-Every test runs against all of them, with a prefix of its own that is emptied afterwards. Nothing is mocked.
+Every test runs against all of them, with its own prefix, which is emptied afterwards. Nothing is mocked.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import urllib3
 
 from componentrun.storage.access.grants import Signer
 from componentrun.storage.store.connection import Store, open_store
-from componentrun.storage.store.objectversions import Versions
 from componentrun.storage.store.settings import StoreSettings
 from dev.cluster.stores import minio as local_store
 from dev.cluster.stores import seaweedfs as local_lake
+from tests.integration.emptying import delete_all_versions
 from tests.integration.storage.second_store import second_store
 
 if TYPE_CHECKING:
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 
 OURS: Final[dict[str, Callable[[], LocalStore | Lake]]] = {"minio": local_store.up, "seaweedfs": local_lake.up}
-"""Stores that this machine shares among all tests."""
+"""Stores on this machine that all tests share."""
 
 
 @pytest.fixture(scope="session", params=["minio", "seaweedfs", "versitygw"])
 def reached(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreSettings]:
-    """How to reach a store that runs."""
+    """Connection settings of a running store."""
     if request.param in OURS:
         found = OURS[request.param]()
         yield StoreSettings(
@@ -68,8 +68,7 @@ def settings(reached: StoreSettings) -> StoreSettings:
 async def store(settings: StoreSettings) -> AsyncIterator[Store]:
     opened = open_store(settings)
     yield opened
-    versions = Versions(settings)
-    await versions.delete(await versions.below(settings.prefix + "/"))
+    await delete_all_versions(settings)
 
 
 @pytest.fixture
@@ -79,13 +78,13 @@ def signer(settings: StoreSettings) -> Signer:
 
 @pytest.fixture
 def kind(request: pytest.FixtureRequest) -> str:
-    """Which store it is."""
+    """Name of the store."""
     callspec = getattr(request.node, "callspec", None)
     return str(callspec.params["reached"]) if callspec else "minio"
 
 
 class Web:
-    """A client without any key: what a pod is."""
+    """A client without keys, like a pod."""
 
     def __init__(self, pool: urllib3.PoolManager) -> None:
         self._pool = pool
@@ -94,7 +93,7 @@ class Web:
         return self._pool.request(method, url, retries=False, **more)
 
     def post(self, url: str, fields: dict[str, str], key: str, data: bytes, name: str = "f") -> int:
-        """HTTP status; 0 where the store hung up before it had read everything, which is a refusal, too."""
+        """Return the HTTP status. 0 means that the store closed the connection early, which counts as rejection."""
         form: dict[str, Any] = {**fields, "key": key, "file": (name, data)}
         with contextlib.suppress(urllib3.exceptions.ProtocolError):
             return int(self.send("POST", url, fields=form).status)

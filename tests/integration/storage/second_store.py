@@ -1,4 +1,4 @@
-"""versitygw on a folder, behind TLS with an authority of its own: proof that nothing assumes MinIO or plain HTTP."""
+"""versitygw on a folder, with TLS and its own CA, to prove that nothing assumes MinIO or plain HTTP."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ BUCKET = "componentrun"
 REGION = "eu-test-1"
 STARTS_WITHIN_SECONDS = 60
 PORTS = 5
-"""Tried one after the other: what was free may be taken before the server listens."""
+"""Number of ports to try, because a free port may be taken before the server listens on it."""
 
 
 @contextlib.contextmanager
 def second_store(folder: Path, host: str = "127.0.0.1") -> Iterator[StoreSettings]:
-    """A store of its own at this address of the machine, which ends with the block."""
+    """Run a private store at this address of the machine within the block."""
     builds.build(["versitygw"])
     certificate, key = write_certificate(folder, host)
     settings = StoreSettings(
@@ -81,13 +81,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
         process.wait(30)
-    except subprocess.TimeoutExpired:  # it waits for connections that are open
+    except subprocess.TimeoutExpired:  # it waits for open connections
         process.kill()
         process.wait()
 
 
 def write_certificate(folder: Path, host: str) -> tuple[Path, Path]:
-    """Files with a certificate for this address that signs itself, and its key."""
+    """Write a self-signed certificate for this address and its key, and return the files."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"store {folder.name}")])
     now = dt.datetime.now(dt.UTC)

@@ -1,4 +1,4 @@
-"""The agents with each of the stores, the one behind TLS among them: ranges of files, forms, certificates."""
+"""The agents with each of the stores, including the one with TLS: ranges of files, forms, certificates."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.storage.store.objectversions import Versions
 from componentrun.wire.agents import CsvRead, OutputTable
 from tests.integration.agent.place import Place, opened
+from tests.integration.emptying import delete_all_versions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,8 +24,7 @@ pytestmark = pytest.mark.store
 async def place(settings: StoreSettings, tmp_path: Path) -> AsyncIterator[Place]:
     async with opened(settings, tmp_path) as found:
         yield found
-        versions = Versions(found.settings)
-        await versions.delete(await versions.below(found.settings.prefix + "/"))
+        await delete_all_versions(found.settings)
 
 
 async def test_stage_in_brings_tables_objects_and_files(place: Place) -> None:

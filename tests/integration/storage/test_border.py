@@ -1,4 +1,4 @@
-"""What the real store refuses, said in words; and what compare-and-swap really does."""
+"""Clear messages for requests that the real store rejects, and the real behaviour of compare-and-swap."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def test_a_missing_bucket_is_named(settings: StoreSettings, operation: str
     [
         ({"secret_key": "wrong-secret"}, "the secret key does not belong to the access key"),
         ({"access_key": "wrong-access"}, "the store does not know the access key"),
-        ({"bucket": "somebody-elses"}, "lack a right"),
+        ({"bucket": "somebody-elses"}, "lack a permission"),
     ],
 )
 async def test_wrong_credentials_are_told_from_missing_rights(
@@ -151,7 +151,7 @@ async def test_no_environment_variable_mixes_in(settings: StoreSettings, monkeyp
 
 
 async def test_many_objects_are_deleted_by_one_request(store: Store) -> None:
-    """Also those that are not there. A store that can't would be noticed: it is not asked for it again."""
+    """Includes missing objects. If a store can't do this, the client notices and does not try again."""
     keys = [store.layout.data("r1", 1) + name for name in ("a", "b c", "ž", "&<>", *map(str, range(1100)))]
     await gather_bounded(lambda key: store.put(key, b"x"), keys)
     await store.delete([*keys, store.layout.data("r1", 1) + "none"])

@@ -1,4 +1,4 @@
-"""What `doctor` says of a good store, of keys that end, and of keys that lack rights."""
+"""Results of `doctor` for a suitable store, temporary keys, and keys without the required permissions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def test_a_good_store_passes_every_check_and_is_left_clean(store: Store, s
     checks = await check_store(store, signer)
     failed = {check.name: check.detail for check in checks if not check.ok}
     if kind == "versitygw":
-        # versitygw 1.8.0 takes `..` in a form's key for a way out of the folder; that is just what doctor is to find.
+        # In versitygw 1.8.0, `..` in a form's key leads out of the folder. `doctor` must detect this.
         assert "by way of `..`" in failed.pop("no POST through `..`")
         assert "keeps no versions" in failed.pop("versions")
         assert [check.name for check in checks if not check.serious] == ["versions"]
@@ -55,14 +55,14 @@ async def test_temporary_keys_with_a_token_are_as_good(settings: StoreSettings, 
         access_key=settings.access_key,
         secret_key=settings.secret_key,
         duration_seconds=3600,
-        role_session_name="componentrun",  # SeaweedFS wants one
+        role_session_name="componentrun",  # required by SeaweedFS
     )
     keys = role.retrieve()
     temporary = dataclasses.replace(
         settings, access_key=keys.access_key, secret_key=keys.secret_key, session_token=keys.session_token
     )
     checks = await check_store(open_store(temporary), Signer(temporary))
-    # SeaweedFS 4.48 refuses forms that are signed with temporary keys.
+    # SeaweedFS 4.48 rejects forms that are signed with temporary keys.
     refused = ["POST into the own prefix"] if kind == "seaweedfs" else []
     assert [check.name for check in checks if not check.ok] == refused
 
@@ -85,7 +85,7 @@ async def test_a_store_that_can_not_be_listed_ends_the_checks(
 
 async def test_a_signer_with_other_keys_is_told_from_a_good_one(store: Store, settings: StoreSettings) -> None:
     checks = await check_store(store, Signer(dataclasses.replace(settings, secret_key="wrong")))
-    # Not all stores keep versions; that does not depend on who signs.
+    # Not all stores support versioning, whichever keys sign the requests.
     failed = {check.name: check.detail for check in checks if not check.ok and check.name != "versions"}
     assert set(failed) == {"presigned GET", "POST into the own prefix"}
     assert "HTTP 403" in failed["presigned GET"]

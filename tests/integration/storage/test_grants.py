@@ -1,4 +1,4 @@
-"""What a pod holds, in the hands of an attacker: every way that is not the run's own must be shut."""
+"""An attacker with everything that a pod holds can do nothing except what the run may do."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from componentrun.storage.access.grants import Signer
     from componentrun.storage.store.connection import Store
-    from componentrun.wire.agents import PostPolicy
+    from componentrun.wire.grants import PostPolicy
     from tests.integration.storage.conftest import Web
 
 pytestmark = pytest.mark.store
@@ -50,7 +50,7 @@ SCAN = TableScan(
 
 @pytest.fixture
 async def own(store: Store) -> str:
-    """An object that a run may read, beside one that it may not."""
+    """An object that a run may read, next to one that it may not read."""
     await store.put(store.layout.object("files/own.csv"), b"a\nown\n")
     await store.put(store.layout.object("files/other.csv"), b"a\nother\n")
     return store.layout.object("files/own.csv")
@@ -227,13 +227,13 @@ async def test_an_attempt_can_do_what_it_needs_with_its_two_grants(store: Store,
 
 @dataclass(frozen=True)
 class Grants:
-    """Both grants of attempt 1 of run u1, which reads one of two objects, has stored a slice, and is not alone."""
+    """Both grants of attempt 1 of run u1, which reads one of two objects and has stored a slice. Other runs exist."""
 
     plan_url: str
     out_plan_url: str
     input_url: str
     own: str
-    """Key of what it has stored."""
+    """Key of the stored slice."""
 
 
 @pytest.fixture
@@ -289,11 +289,11 @@ async def test_both_grants_together_do_no_more_than_they_say(
 
 @dataclass(frozen=True)
 class Loot:
-    """A published file, and the grant that wrote it, which somebody has kept."""
+    """A published file, and a stolen copy of the grant that wrote it."""
 
     post: PostPolicy
     key: str
-    """Of the file's only part."""
+    """Key of the file's only part."""
 
 
 @pytest.fixture
@@ -307,7 +307,7 @@ async def loot(store: Store, post: PostPolicy, web: Web) -> Loot:
 
 
 async def delivered(store: Store, signer: Signer, web: Web) -> tuple[int, bytes]:
-    """What stage-in of a later run gets of the file."""
+    """Status and content that stage-in of a later run gets for the file."""
     files = [FileSource(FileQuery(name="a.bin"), 1, "spec.input.files[0]")]
     done = await prepare_attempt(store, signer, AttemptRequest("u2", "ns/later", 1, HOUR, HOUR, files=files))
     plan = from_json(StageInPlan, web.send("GET", done.grant_in.plan_url).data)

@@ -1,19 +1,27 @@
-"""Events of many runs on real stores: found, and deleted when their time has come."""
+"""Events of many runs on real stores are found, and deleted when they expire."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from componentrun.storage.events.events import About, Event
+from componentrun.storage.events.merging import merge_segments
 from componentrun.storage.events.query import EventQuery, last_events, locate
 from componentrun.storage.events.reader import read_events
 from componentrun.storage.events.retention import Retention
 from componentrun.storage.events.runs import EventRun, ended_runs, enter_ended, enter_open, open_runs
-from componentrun.storage.events.segments import SegmentTakenError, append_segment, last_segment
+from componentrun.storage.events.segments import (
+    SegmentTakenError,
+    append_segment,
+    last_segment,
+    list_events,
+    read_last,
+)
 from componentrun.storage.events.sweep import sweep_events
 from componentrun.storage.store.gather import gather_bounded
 
@@ -68,8 +76,81 @@ async def test_events_of_many_runs_are_found_newest_first(store: Store) -> None:
     assert [found.event.id for found in await last_events(store, EventQuery(before=before), 2)] == ["r04-1", "r04-2"]
 
 
+async def test_segments_are_merged_while_people_read(store: Store) -> None:
+    """On a real store, whose listings and deletions take their time; the collector dies again and again."""
+    about, firsts, count = About(), [], 60
+    for seq in range(1, count + 1):
+        said = [Event(f"r1-{seq}", seq, f"2026-11-24T08:00:{seq % 60:02}Z", "r1", "ex", "12", "info", f"{seq}")]
+        about = about.following("run", said, datetime.now(UTC))
+        await append_segment(store, "r1", seq, said, {"upto": seq}, about)
+        firsts.append(seq)
+    done = asyncio.Event()
+
+    async def merge() -> None:
+        left = firsts
+        while left:
+            some, left = left[:7], left[7:]
+            async for merged in merge_segments(store, "r1", some, {}):
+                # Killed in between: the next one deletes what is left.
+                await store.delete([store.layout.segment("r1", first) for first in merged.segments[::2]])
+            obsolete = (await list_events(store, "r1")).obsolete
+            await store.delete([item.key for item in obsolete])
+        done.set()
+
+    async def read() -> None:
+        while not done.is_set():
+            assert [found.seq async for found in read_events(store, "r1")] == list(range(1, count + 1))
+            assert [found.seq async for found in read_events(store, "r1", 30)] == list(range(31, count + 1))
+            last = await last_segment(store, "r1")
+            assert last is not None
+            assert last.checkpoint == {"upto": count}
+
+    async with asyncio.TaskGroup() as group:
+        for work in (merge(), read(), read(), read()):
+            group.create_task(work)
+    found = await list_events(store, "r1")
+    assert (len(found.merged), found.segments, found.obsolete) == (9, (), ())
+    assert (await locate(store, "r1-33")).event.message == "33"
+
+
+async def test_whoever_dies_while_it_writes_and_merges_loses_and_doubles_nothing(store: Store) -> None:
+    """A request that is given up may still be carried out, like that of a process that is killed."""
+    moments = random.Random(15)  # noqa: S311 - reproducible moments, though they hit different states
+
+    async def collect() -> None:
+        last, found = await read_last(store, "r1")
+        about, seq = (last.about, last.next_seq) if last is not None else (About(), 1)
+        await store.delete([item.key for item in found.obsolete])
+        firsts = [item.first_seq for item in found.segments]
+        while True:
+            said = [Event(f"r1-{seq}", seq, "2026-11-24T08:00:00Z", "r1", "ex", "12", "info", f"{seq}")]
+            about = about.following("run", said, datetime.now(UTC))
+            await append_segment(store, "r1", seq, said, {"upto": seq}, about)
+            firsts.append(seq)
+            seq += 1
+            if len(firsts) >= 4:
+                async for merged in merge_segments(store, "r1", firsts, {}):
+                    await store.delete([store.layout.segment("r1", first) for first in merged.segments])
+                firsts = []
+
+    for _ in range(25):
+        collector = asyncio.create_task(collect())
+        await asyncio.sleep(moments.uniform(0.0, 0.3))
+        collector.cancel()
+        await asyncio.gather(collector, return_exceptions=True)
+        if not collector.cancelled():
+            # Only a segment that the one before had sent may be in the way.
+            assert isinstance(collector.exception(), SegmentTakenError)
+    last = await last_segment(store, "r1")
+    assert last is not None
+    found = [event async for event in read_events(store, "r1")]
+    assert [event.seq for event in found] == list(range(1, last.next_seq))
+    assert [event.message for event in found] == [str(event.seq) for event in found]
+    assert (await list_events(store, "r1")).merged
+
+
 async def write_run(store: Store, number: int, begin: datetime) -> None:
-    """A run with three events, ten seconds apart. Number 1 does not end."""
+    """Write a run with three events, ten seconds apart. Run number 1 does not end."""
     run, about = EventRun(f"r{number:03}", f"c{number % 3}", ""), About()
     await enter_open(store, run)
     for seq in range(1, 4):
@@ -110,6 +191,6 @@ async def test_old_events_go_while_a_collector_writes_and_people_read(store: Sto
     assert {int(run.run[1:]) async for run in ended_runs(store)} == left - {1}
     assert await open_runs(store) == ["r001"]
     root = store.layout.events("r001").removesuffix("r001/")
-    # Not by folders: where a bucket keeps versions, some stores list those of which all is deleted.
+    # Do not list folders: with versioning, some stores also list folders in which everything was deleted.
     assert {int(info.key.removeprefix(root)[1:4]) async for info in store.objects(root)} == left
     assert len(await last_events(store, EventQuery(), 1000)) == 3 * len(left)

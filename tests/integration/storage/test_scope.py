@@ -1,4 +1,4 @@
-"""What is found out about real stores: which of them keeps a run's grant within its prefix."""
+"""Scope check on real stores: which of them restrict a run's grant to its prefix."""
 
 from __future__ import annotations
 

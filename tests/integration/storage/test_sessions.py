@@ -1,4 +1,4 @@
-"""Temporary keys instead of a signed form: what they are good for, and what a thief can do with them. Not versitygw."""
+"""Temporary keys instead of signed forms: what they allow, and what a thief can do with them. Not for versitygw."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from componentrun.storage.store.connection import Store
     from componentrun.storage.store.settings import StoreSettings
-    from componentrun.wire.agents import PostPolicy, SessionKeys
+    from componentrun.wire.grants import PostPolicy, SessionKeys
     from tests.integration.storage.conftest import Web
 
 pytestmark = pytest.mark.store
@@ -57,7 +57,7 @@ def keys(grant: PostPolicy) -> SessionKeys:
 
 @pytest.fixture
 def thief(with_sts: StoreSettings, keys: SessionKeys) -> Minio:
-    """Any client with the stolen keys."""
+    """A client with the stolen keys."""
     host = with_sts.base_url.partition("://")[2]
     return Minio(host, keys.access_key, keys.secret_key, keys.session_token, secure=False, region=with_sts.region)
 
@@ -65,12 +65,12 @@ def thief(with_sts: StoreSettings, keys: SessionKeys) -> Minio:
 async def test_an_agent_stores_with_them(store: Store, grant: PostPolicy) -> None:
     content = b"1,\xc3\xa4\n" * 50
     key = f"{grant.key_prefix}in.c-main/foo bar/0000.csv"
-    client = Client()
-    form = Form(
-        grant, key, lambda length, offset: content[offset : offset + length],
-        offset=0, size=len(content), tail=b"x\n", stop=client.stop, what="foo.csv",
-    )  # fmt: skip
-    etag = client.send(form.request(), form.stored)
+    with Client() as client:
+        form = Form(
+            grant, key, lambda length, offset: content[offset : offset + length],
+            offset=0, size=len(content), tail=b"x\n", stop=client.stop, subject="foo.csv",
+        )  # fmt: skip
+        etag = client.send(form.request(), form.stored)
     stored = await store.get(key)
     assert stored.data == content + b"x\n"
     assert stored.etag.strip('"') == etag.strip('"')
@@ -107,7 +107,7 @@ def _suspended() -> Any:
 
 
 def denied() -> None:
-    """MinIO answers with the buckets that the keys may see: none."""
+    """MinIO returns the buckets that the keys may list, which are none."""
     raise LookupError
 
 
@@ -175,5 +175,5 @@ async def test_keys_that_are_good_for_more_than_their_prefix_are_found_out(
 
 async def test_a_token_service_that_refuses_is_told(store: Store, with_sts: StoreSettings) -> None:
     wrong = dataclasses.replace(with_sts, secret_key="wrong")
-    with pytest.raises(PlatformError, match="gave no keys"):
+    with pytest.raises(PlatformError, match="issued no keys"):
         await Signer(wrong).session(store.layout.data("u1", 1), 1000, HOUR)

@@ -1,4 +1,4 @@
-"""Files on real stores: published with the tables whoever dies when, found by listings that real servers sort."""
+"""Files on real stores: published with the tables despite crashes at any time, and found by sorted listings."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ async def test_a_local_file_makes_the_way_there_and_back(store: Store, tmp_path:
 async def test_writing_over_a_published_file_changes_nothing_for_its_readers(store: Store, kind: str) -> None:
     written = await stored(store, "r1", "a.bin", b"aaaa", permanent=True)
     await published(store, "r1", written)
-    # As whoever still holds the attempt's grant could.
+    # As a holder of the attempt's grant could.
     await store.put(written.parts[0].key, b"evil")
     (record,) = await find_files(store, FileQuery(name="a.bin"))
     if kind == "versitygw":  # without versions

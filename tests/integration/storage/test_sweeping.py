@@ -1,4 +1,4 @@
-"""Sweeping on real stores: what nobody published, what was written over, and uploads that nobody ended."""
+"""Sweeping on real stores: unpublished data, overwritten objects, and incomplete uploads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.store
 
 LATER = timedelta(days=8)
-"""Longer than anything is kept that nothing names."""
+"""Longer than the retention of any unreferenced object."""
 
 
 async def kept(store: Store) -> bytes:
@@ -54,7 +54,7 @@ async def test_an_upload_that_nobody_ended_is_ended(store: Store, settings: Stor
     later = datetime.now(UTC) + timedelta(hours=1)
     assert await end_uploads(settings, datetime.now(UTC) - timedelta(hours=1)) == 0, "it may go on"
     told = await end_uploads(settings, later, dry_run=True)
-    # MinIO lists the uploads of a whole key only, and ends them itself after a day.
+    # MinIO lists uploads only for a complete key, and aborts them itself after a day.
     assert told == (0 if kind == "minio" else 1)
     assert (await sweep(store, now=later + MIN_KEEP, hidden=True)).uploads == told
     assert await end_uploads(settings, later, dry_run=True) == 0

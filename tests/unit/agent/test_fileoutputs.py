@@ -138,7 +138,7 @@ def test_a_manifest_is_read(document: dict[str, Any], wanted: FileManifest) -> N
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("{", "a.manifest: it is no JSON"),
+        ("{", "a.manifest: it is not valid JSON"),
         ('["x"]', "a.manifest: it is a list, expected an object"),
         ('{"tags": "x"}', "a.manifest: `tags` is a text, expected a list of names"),
         ('{"tags": ["a", null]}', "a.manifest: `tags[1]` is null, expected a name"),

@@ -115,8 +115,8 @@ def test_where_the_rows_begin(
             (),
             "x.csv, line 1: its header has 3 columns, `a`, `b`, `c`; its manifest or the output mapping says 2, ",
         ),
-        (b"a,b\n", Manifest(), ("c",), "x.csv, line 1: the primary key column `c` is not there; it has `a`, `b`"),
-        (b"1,2\n", Manifest(columns=AB), ("c",), "x.csv: the primary key column `c` is not there; it has `a`, `b`"),
+        (b"a,b\n", Manifest(), ("c",), "x.csv, line 1: the primary key column `c` is missing; it has `a`, `b`"),
+        (b"1,2\n", Manifest(columns=AB), ("c",), "x.csv: the primary key column `c` is missing; it has `a`, `b`"),
     ],
 )
 def test_what_can_not_be_read(
@@ -155,7 +155,7 @@ def test_a_column_that_looks_like_the_one_that_is_missing_is_pointed_at(
     ("manifest", "key", "problem"),
     [
         (Manifest(), (), "needs `columns` in its manifest"),
-        (Manifest(columns=AB), ("c",), "the primary key column `c` is not there"),
+        (Manifest(columns=AB), ("c",), "the primary key column `c` is missing"),
     ],
 )
 def test_slices_need_columns(manifest: Manifest, key: tuple[str, ...], problem: str) -> None:

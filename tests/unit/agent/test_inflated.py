@@ -23,7 +23,8 @@ from componentrun.agent.stageout.outputs import decide
 from componentrun.agent.stageout.outputsizes import OutputSizes, output_sizes
 from componentrun.agent.transfer import Stop
 from componentrun.errors import Reason, UserError
-from componentrun.wire.agents import OutputTable, PostPolicy, StageOutPlan
+from componentrun.wire.agents import OutputTable, StageOutPlan
+from componentrun.wire.grants import PostPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,7 +144,7 @@ def stored(
         assert decision.errors == ()
         sizes = output_sizes(folder, entries, decision, most)
         with Checkers(folder, 0) as checkers:
-            done = upload.upload(client, folder, POST, sizes.sources, checkers, plan, sizes.held)
+            done = upload.upload(client, folder, POST, sizes.sources, checkers, plan, sizes.unpacked_sizes)
     return done, sizes, client
 
 

@@ -11,7 +11,7 @@ from componentrun.agent.folder import Folder
 from componentrun.agent.stageout.kept import keep
 from componentrun.agent.transfer import Stop
 from componentrun.errors import Reason
-from componentrun.wire.agents import PostPolicy
+from componentrun.wire.grants import PostPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ class Sent:
 
     def send(self, request: Any, _use: object) -> str:
         assert b"".join(request.body())
-        self.objects.append(request.what)
+        self.objects.append(request.subject)
         return '"etag"'
 
 

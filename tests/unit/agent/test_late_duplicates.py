@@ -12,7 +12,7 @@ import pytest
 from componentrun.agent import transfer
 from componentrun.agent.stagein.form import Form
 from componentrun.agent.transfer import Client
-from componentrun.wire.agents import PostPolicy, SessionKeys
+from componentrun.wire.grants import PostPolicy, SessionKeys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,10 +97,11 @@ def test_what_is_written_down_stays_true_when_an_earlier_try_is_carried_out_late
         size=len(CONTENT),
         tail=b"",
         stop=client.stop,
-        what="x",
+        subject="x",
         own_keys=True,
     )
-    etag = client.send(form.request(), form.stored)
+    with client:
+        etag = client.send(form.request(), form.stored)
     assert form.key.startswith(PREFIX)
     assert form.key.endswith(".csv.zst")
     store.carry_out_late()

@@ -12,15 +12,8 @@ from componentrun.agent.outcome import TERMINATION_BYTES, exit_code, failed, ter
 from componentrun.agent.progress import amount
 from componentrun.agent.transfer import Failure, explain
 from componentrun.errors import PlatformError, Reason, TransientError, UserError
-from componentrun.wire.agents import (
-    GRANT_FILE,
-    GrantIn,
-    StageInResult,
-    StageOutResult,
-    TableWritten,
-    from_json,
-    to_json,
-)
+from componentrun.wire.agents import StageInResult, StageOutResult, TableWritten, from_json, to_json
+from componentrun.wire.grants import GRANT_FILE, GrantIn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +63,13 @@ def test_an_error_becomes_a_result_and_an_exit_code(error: Exception, code: int,
     assert (result.message or "").startswith(message)
     assert "X-Amz" not in (result.message or "")
     assert exit_code(result, error) == code
+
+
+@pytest.mark.parametrize("kind", [StageInResult, StageOutResult])
+def test_an_errors_advice_is_a_field_of_the_result_too(kind: type[StageInResult | StageOutResult]) -> None:
+    error = UserError("`bar.csv` is missing", Reason.OUTPUT_MISSING, advice="Write it.")
+    result = from_json(kind, termination_message(failed(kind, error, 1.0)))
+    assert (result.message, result.advice) == ("`bar.csv` is missing. Write it.", "Write it.")
 
 
 def test_a_result_that_is_not_ok_is_the_users_where_its_reason_is() -> None:

@@ -74,9 +74,9 @@ def test_a_name_that_makes_no_table_in_the_default_bucket_says_what_to_do() -> N
     (error,) = decided(files("report.v2.csv"), bucket="out.c-c").errors
     assert error.message.startswith(
         "out/tables/report.v2.csv: no output mapping names it, and its own name makes no table in the default bucket "
-        "`out.c-c`: `out.c-c.report.v2` is no table id"
+        "`out.c-c`: `out.c-c.report.v2` is not a table id"
     )
-    assert error.message.endswith("Give it a destination in the output mapping or in its manifest, or another name")
+    assert error.message.endswith("Give it a destination in the output mapping or in its manifest, or another name.")
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ def test_both_forms_of_a_manifest(raw: dict[str, Any], manifest: Manifest) -> No
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("{", "it is no JSON: line 1, column 2"),
+        ("{", "it is not valid JSON: line 1, column 2"),
         ("[1]", "it is a list, expected an object"),
         ('"x"', "it is a text, expected an object"),
         ("null", "it is null, expected an object"),
@@ -391,5 +391,5 @@ def test_a_manifest_that_says_escaped_by_is_read_with_a_warning() -> None:
     decision = decided(files("a"), OutputTable("a", "out.c-a.a"), manifests={"a": manifest})
     assert [source.dialect.delimiter for source in decision.sources] == ["\t"]
     (warning,) = decision.warnings
-    assert warning.startswith("out/tables/a.manifest: its `escaped_by` was passed over: nothing is escaped here;")
+    assert warning.startswith("out/tables/a.manifest: its `escaped_by` was ignored: nothing is escaped here;")
     assert parse_manifest(b'{"escaped_by": ""}', "a").warning is None

@@ -18,7 +18,7 @@ from componentrun.errors import ComponentRunError, PlatformError, Reason, Transi
 from componentrun.sql import query as tablequery
 from componentrun.wire.agents import TableRead, Where
 from tests.unit.agent.rangeserver import SIGNATURE, RangeServer
-from tests.unit.mapping.icefiles import Files
+from tests.unit.sql.icefiles import Files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -76,7 +76,8 @@ def bring(data: Path, *tables: TableRead, budget: float = 120.0) -> dict[str, in
     with Folder(str(data)) as folder:
         folder.make("in/tables")
         try:
-            return bring_parquet(Client(None, Patience(budget=budget)), folder, str(data), tables)
+            with Client(None, Patience(budget=budget)) as client:
+                return bring_parquet(client, folder, str(data), tables)
         finally:
             assert [item.name for item in data.iterdir()] == ["in"], "nothing else is left"
 
@@ -239,7 +240,7 @@ def test_memory_that_is_short_is_told(
 ) -> None:
     monkeypatch.setattr(tablequery, "memory_for_queries", lambda _: 2**20)
     files.add(COLUMNS, ROWS, group=20_000)
-    with pytest.raises(PlatformError, match="Where memory is short, give stage-in more") as error:
+    with pytest.raises(PlatformError, match="raise the memory limit of stage-in") as error:
         bring(tmp_path / "data", read(signed(files.table(*TEXTS), store)))
     assert error.value.reason is Reason.STAGE_IN_FAILED
 

@@ -75,9 +75,9 @@ def test_any_object_is_what_it_was_and_has_the_secret(
         ('{"db": null}', "db.#p", "`db` is null"),
         ('{"db": true}', "db.#p", "`db` is true or false"),
         ('"text"', "#p", "`parameters` is a text"),
-        ('{"k": [1]}', "k.1", "`k` is a list of 1 items, and `1` is none of their positions (0 to 0)"),
-        ('{"k": [1]}', "k.-1", "`-1` is none of their positions"),
-        ('{"k": [1]}', "k.x.#p", "`x` is none of their positions"),
+        ('{"k": [1]}', "k.1", "`k` is a list of 1 items, and `1` is not one of their positions (0 to 0)"),
+        ('{"k": [1]}', "k.-1", "`-1` is not one of their positions"),
+        ('{"k": [1]}', "k.x.#p", "`x` is not one of their positions"),
         ('{"k": []}', "k.0", "`k` is an empty list"),
     ],
 )

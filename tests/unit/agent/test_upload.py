@@ -16,7 +16,8 @@ from componentrun.agent.transfer import Stop
 from componentrun.csv import text as csvtext
 from componentrun.errors import UserError
 from componentrun.storage.store.keys import TableId
-from componentrun.wire.agents import PostPolicy, StageOutPlan
+from componentrun.wire.agents import StageOutPlan
+from componentrun.wire.grants import PostPolicy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,7 +118,7 @@ def test_hidden_files_are_no_slices(tmp_path: Path) -> None:
         done = upload.upload(client, opened, POST, [SLICED], checkers(opened), PLAN)
     assert (done.errors, [table.rows for table in done.tables]) == ((), [1])
     assert done.warnings == (
-        "out/tables/bar.csv: hidden files are no slices and were not stored: `.ipynb_checkpoints` and 1 more.",
+        "out/tables/bar.csv: hidden files are not slices and were not stored: `.ipynb_checkpoints` and 1 more.",
     )
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from componentrun.cli.kubernetes.cluster import STORAGES
+from componentrun.process.kubernetes.resources import STORAGES
 from tests.unit.cli.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture
-def world() -> World:
+def world() -> Iterator[World]:
     """A namespace with one Storage, the default."""
     made = World()
     made.cluster.add(STORAGES, "main", {"bucket": "tables", "default": True})
-    return made
+    yield made
+    made.store.runner.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,10 +20,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import IO
 
-    from componentrun.cli.storage.tablestore import QueryAnswer, TableDetails, TableVersion
+    from componentrun.cli.storage.tablestore import EventAnswer, QueryAnswer, TableDetails, TableVersion
     from componentrun.cli.terminal.progress import Progress
 
 START = datetime(2026, 11, 24, 8, 0, 0, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class FoundEvents:
+    """A query over events."""
+
+    answer: QueryAnswer
+    until: datetime | None
 
 
 class FakeTables:
@@ -40,6 +49,8 @@ class FakeTables:
         self.versions: dict[str, list[TableVersion]] = {}
         self.known: dict[str, TableDetails] = {}
         self.outcome = "rewritten"
+        self.events_until: datetime | None = START
+        self.asked_times: tuple[datetime | None, datetime | None] = (None, None)
 
     def all(self, bucket: str | None = None) -> list[TableInfo]:
         return [self._info(name) for name in self.content if bucket is None or name.startswith(f"{bucket}.")]
@@ -103,6 +114,17 @@ class FakeTables:
                 Path(folder, "table.csv").write_bytes(content)
                 connection.execute(f"CREATE TABLE \"{name}\" AS FROM read_csv('{folder}/table.csv')")
             yield answer_of(connection, query, folder, self.left_out)
+
+    @contextmanager
+    def query_events(self, query: str, since: datetime | None, until: datetime | None) -> Iterator[EventAnswer]:
+        if self.problem is not None:
+            raise self.problem
+        self.asked_times = (since, until)
+        with TemporaryDirectory() as folder, duckdb.connect() as connection:
+            connection.execute(
+                "CREATE TABLE events AS FROM (VALUES (1, 'info', 'a'), (2, 'error', 'b')) t(seq, type, message)"
+            )
+            yield FoundEvents(answer_of(connection, query, folder), self.events_until)
 
     def compact(self, table: str, *, dry_run: bool) -> FilesRewritten:
         outcome = "wouldRewrite" if dry_run else self.outcome

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun.cli.kubernetes.cluster import RUNS
+from componentrun.process.kubernetes.resources import RUNS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,4 +59,4 @@ def test_a_path_that_leads_out_is_refused(world: World, tmp_path: Path, path: st
 
 def test_nothing_is_nothing(world: World) -> None:
     world.cluster.add(RUNS, "one", {"component": "cleaner"})
-    assert "left nothing beside its tables" in world.run("artifacts", "one").stderr
+    assert "has no artifacts" in world.run("artifacts", "one").stderr

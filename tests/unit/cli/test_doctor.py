@@ -12,9 +12,9 @@ import pytest
 from componentrun import __version__
 from componentrun.api.crd import KINDS, crd
 from componentrun.cli.errors import BadRequestError, EnvironmentFault
-from componentrun.cli.kubernetes.cluster import CRDS, DEPLOYMENTS
 from componentrun.cli.storage.store import Check
 from componentrun.errors import PlatformError, Reason, UserError
+from componentrun.process.kubernetes.resources import CRDS, DEPLOYMENTS
 from componentrun.wire.loader import CatalogCheck
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def healthy(world: World) -> World:
         wanted = crd(kind)
         world.cluster.objects[CRDS.plural][wanted["metadata"]["name"]] = copy.deepcopy(wanted) | {"status": ESTABLISHED}
     for part in ("operator", "collector"):
-        world.cluster.objects[DEPLOYMENTS.plural][part] = deployment(part)
+        world.cluster.objects[DEPLOYMENTS.plural][f"componentrun-{part}"] = deployment(part)
     return world
 
 
@@ -69,31 +69,32 @@ def old_crd(world: World) -> None:
 
 
 def no_operator(world: World) -> None:
-    del world.cluster.objects["deployments"]["operator"]
+    del world.cluster.objects["deployments"]["componentrun-operator"]
 
 
 def operator_not_ready(world: World) -> None:
-    world.cluster.objects["deployments"]["operator"] = deployment("operator", available=0)
+    world.cluster.objects["deployments"]["componentrun-operator"] = deployment("operator", available=0)
 
 
 def other_release(world: World) -> None:
-    world.cluster.objects["deployments"]["collector"] = deployment("collector", version="0.0.9")
+    world.cluster.objects["deployments"]["componentrun-collector"] = deployment("collector", version="0.0.9")
 
 
 def sharded(world: World) -> None:
-    one = world.cluster.objects["deployments"].pop("collector")
-    world.cluster.objects["statefulsets"]["collector"] = one | {"spec": {"replicas": 3}}
+    one = world.cluster.objects["deployments"].pop("componentrun-collector")
+    world.cluster.objects["statefulsets"]["componentrun-collector"] = one | {"spec": {"replicas": 3}}
 
 
 def no_log_server(world: World) -> None:
     status = {"desiredNumberScheduled": 2, "numberAvailable": 0}
-    world.cluster.objects["daemonsets"]["node-logs"] = deployment("node-logs") | {"status": status}
+    world.cluster.objects["daemonsets"]["componentrun-node-logs"] = deployment("node-logs") | {"status": status}
 
 
 def two_defaults(world: World) -> None:
     storages = world.cluster.objects["storages"]
-    storages["second"] = copy.deepcopy(storages["main"])
-    storages["second"]["metadata"]["name"] = "second"
+    second = copy.deepcopy(storages["main"])
+    second["metadata"]["name"] = "second"
+    storages["second"] = second
 
 
 def no_default(world: World) -> None:
@@ -115,7 +116,7 @@ def no_swap(world: World) -> None:
 PROBLEMS: list[tuple[Callable[[World], None], str, int, str]] = [
     (cluster_away, "fail cluster: the cluster does not answer", 1, "check it"),
     (no_crd, "fail CRD storages.componentrun.dev: there is no", 1, ""),
-    (old_crd, "warn CRD storages.componentrun.dev: its schema is not that of release", 0, "`helm upgrade` the chart"),
+    (old_crd, "warn CRD storages.componentrun.dev: its schema is not that of release", 0, "`helm upgrade` the release"),
     (no_operator, "fail operator: there is no Deployment", 1, "helm/componentrun/README.md"),
     (
         operator_not_ready,
@@ -136,9 +137,9 @@ PROBLEMS: list[tuple[Callable[[World], None], str, int, str]] = [
         1,
         "describe daemonset componentrun-node-logs",
     ),
-    (two_defaults, "fail Storage: 2 say `default: true`: main, second", 1, "leave it in one"),
-    (no_default, "warn Storage: none says `default: true`", 0, "set `default: true`"),
-    (no_storage, "fail Storage: there is none in namespace `team`", 1, "create one"),
+    (two_defaults, "fail Storage: 2 say `default: true`: main, second", 1, "Remove it from all but one"),
+    (no_default, "warn Storage: none says `default: true`", 0, "Set `default: true`"),
+    (no_storage, "fail Storage: there is none in namespace `team`", 1, "Create one"),
     (store_away, "fail Storage main: the store did not answer", 1, "--endpoint"),
     (no_swap, "fail Storage main, compare and swap: it ignores `If-Match`", 1, "use another store"),
 ]
@@ -209,9 +210,9 @@ def test_a_catalog_is_tried_as_the_loader_tries_it(lake: World, monkeypatch: pyt
     result = lake.run("doctor")
     assert result.exit_code == 1
     assert "ok   Storage main, catalog, connect: it answers\n" in result.stdout
-    told = "fail Storage main, catalog, refuse stale commits: two runs could mix\n     hint: use another catalog\n"
+    told = "fail Storage main, catalog, refuse stale commits: two runs could mix\n     hint: Use another catalog.\n"
     assert told in result.stdout
-    assert "warn Storage main, catalog, clean up: could not drop `a`\n     hint: let it drop tables\n" in result.stdout
+    assert "warn Storage main, catalog, clean up: could not drop `a`\n     hint: Let it drop tables.\n" in result.stdout
     assert [settings.catalog is not None for settings in asked] == [True]
 
 
@@ -224,7 +225,7 @@ def test_a_catalog_that_commits_one_table_at_a_time_is_a_warning_unless_that_is_
     result = lake.run("doctor")
     assert result.exit_code == 0
     assert f"{state:5}Storage main, catalog, commit several: it can't\n" in result.stdout
-    assert ("hint: set `allowNonAtomic`" in result.stdout) is not allowed
+    assert ("hint: Set `allowNonAtomic`" in result.stdout) is not allowed
 
 
 def test_a_catalog_that_is_away_may_have_another_address_outside_the_cluster(
@@ -234,8 +235,8 @@ def test_a_catalog_that_is_away_may_have_another_address_outside_the_cluster(
     result = lake.run("doctor", "-o", "json")
     (found,) = [check for check in json.loads(result.stdout) if check["what"] == "Storage main, catalog, connect"]
     assert found["state"] == "fail"
-    assert found["hint"].startswith("look at it; ")
-    assert "`COMPONENTRUN_CATALOG_URI`" in found["hint"]
+    assert found["advice"].startswith("Look at it. ")
+    assert "`COMPONENTRUN_CATALOG_URI`" in found["advice"]
 
 
 def test_without_what_reads_catalogs_it_says_how_to_install_it(lake: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +245,7 @@ def test_without_what_reads_catalogs_it_says_how_to_install_it(lake: World, monk
     result = lake.run("doctor")
     assert result.exit_code == 0
     assert "warn Storage main, catalog: it was not tried from here" in result.stdout
-    assert "hint: `pip install 'componentrun[loader]'`" in result.stdout
+    assert "hint: Install it: `pip install 'componentrun[loader]'`" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -264,7 +265,7 @@ def test_what_the_operator_found_out_about_the_catalog_is_told(
 
 
 def test_a_loader_without_a_pod_is_told(healthy: World) -> None:
-    healthy.cluster.objects[DEPLOYMENTS.plural]["loader"] = deployment("loader", available=0)
+    healthy.cluster.objects[DEPLOYMENTS.plural]["componentrun-loader"] = deployment("loader", available=0)
     result = healthy.run("doctor")
     assert result.exit_code == 1
     assert "fail loader: `componentrun-system/componentrun-loader` has 0 of 1" in result.stdout

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.cli.kubernetes.cluster import RUNS, STORAGES
+from componentrun.process.kubernetes.resources import RUNS, STORAGES
 from tests.unit.cli.world import START
 
 if TYPE_CHECKING:
@@ -105,9 +105,12 @@ def test_events_of_a_run_that_was_deleted_are_read_by_its_uid(world: World) -> N
         (["--until", "5"], "--until is `5`"),
         (["--type", "error,warning"], "--type has `warning`; expected info, success, warn, error"),
         (["--type", ""], "--type has ``"),
-        (["--grep", "("], "--grep is `(`, which is no regular expression"),
-        (["--grep", "a{9999999999999999999999}"], "which is no regular expression: the repetition number is too large"),
-        (["--grep", "(" * 5000], "which is no regular expression"),
+        (["--grep", "("], "--grep is `(`, which is not a regular expression"),
+        (
+            ["--grep", "a{9999999999999999999999}"],
+            "which is not a regular expression: the repetition number is too large",
+        ),
+        (["--grep", "(" * 5000], "which is not a regular expression"),
         (["--configuration", "1"], "a configuration is one of a component"),
         (["--follow"], "one run can be followed at a time"),
         (["one", "--component", "cleaner"], "a run has one component"),
@@ -143,8 +146,8 @@ def test_events_of_a_run_or_of_all_are_exported(world: World, tmp_path: Path) ->
     ("arguments", "told"),
     [
         (["one", "--export", "a.csv"], "`a.csv` ends with `.csv`; expected `.parquet`"),
-        (["one", "--export", "a.parquet", "-f"], "leave out `--follow`"),
-        (["--export", "a.parquet", "-o", "json"], "leave out `--follow` and `--output`"),
+        (["one", "--export", "a.parquet", "-f"], "Leave out `--follow`"),
+        (["--export", "a.parquet", "-o", "json"], "Leave out `--follow` and `--output`"),
     ],
 )
 def test_an_export_that_is_none(world: World, arguments: list[str], told: str) -> None:

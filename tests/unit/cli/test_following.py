@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from componentrun.cli.errors import EnvironmentFault
-from componentrun.cli.kubernetes.cluster import RUNS
 from componentrun.contract import EVENTS_WAIT_SECONDS
 from componentrun.errors import PlatformError, Reason, TransientError
+from componentrun.process.kubernetes.resources import RUNS
 from tests.unit.cli.world import START
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def test_waiting_ends_with_124_and_says_where_the_run_is(world: World, command: 
     result = world.run(*command, "--wait-timeout", "5s")
     assert result.exit_code == 124
     assert "ComponentRun `one` is not over yet: it is `Pending` (No node has room)" in result.stderr
-    assert "hint: it goes on; `componentrun wait one` waits again" in result.stderr
+    assert "hint: The run goes on. `componentrun wait one` waits again" in result.stderr
     assert world.now == START + timedelta(seconds=5)
 
 
@@ -312,6 +312,13 @@ def test_the_outcome_shows_warnings_and_last_words(world: World) -> None:
     told = world.run("wait", "one").stderr
     assert "ComponentRun `one` Failed (ApplicationError) after 0s: It broke.\nwarning: odd\n" in told
     assert "last words:\n  | Traceback\n  | boom\n" in told
+
+
+def test_the_advice_of_a_run_stands_on_a_line_of_its_own(world: World) -> None:
+    world.cluster.add(RUNS, "one", {"image": "alpine"})
+    world.ended("one", "Failed", "Timeout", message="It took too long. Raise the timeout.", advice="Raise the timeout.")
+    told = world.run("wait", "one").stderr
+    assert "ComponentRun `one` Failed (Timeout) after 0s: It took too long.\nhint: Raise the timeout.\n" in told
 
 
 def test_last_words_that_the_message_quotes_are_not_told_twice(world: World) -> None:

@@ -10,11 +10,11 @@ from typing import IO, TYPE_CHECKING
 import pytest
 import yaml
 
-from componentrun.cli.kubernetes.cluster import RUNS
 from componentrun.cli.terminal.interrupts import interrupts
 from componentrun.cli.terminal.render import Format, document
 from componentrun.cli.terminal.saving import save
 from componentrun.errors import TransientError
+from componentrun.process.kubernetes.resources import RUNS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun.cli.errors import exit_code_of, hint_of
+from componentrun.cli.errors import advice_of, exit_code_of
 from componentrun.cli.kubernetes.answers import Asked, explain
-from componentrun.cli.kubernetes.cluster import RUNS
+from componentrun.process.kubernetes.errors import error_for
+from componentrun.process.kubernetes.resources import RUNS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -169,7 +170,7 @@ def test_a_run_that_is_larger_than_kubernetes_stores_is_refused_before_it_is_sen
 )
 def test_a_cluster_that_finds_a_run_too_large_is_not_to_be_tried_again(status: int, message: str) -> None:
     answer = json.dumps({"kind": "Status", "message": message}).encode()
-    error = explain(status, answer, Asked("create", RUNS, "one", "team", "https://cluster"))
+    error = explain(error_for(status, answer, "POST"), Asked("create", RUNS, "one", "team", "https://cluster"))
     assert exit_code_of(error) == 1
     assert "it is larger than Kubernetes stores (etcd takes 1.5 MiB)" in error.message
-    assert "keep them in a ConfigMap" in hint_of(error)
+    assert "keep them in a ConfigMap" in advice_of(error)

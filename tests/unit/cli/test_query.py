@@ -10,8 +10,8 @@ import duckdb
 import pytest
 
 from componentrun.cli.errors import EnvironmentFault
-from componentrun.cli.kubernetes.cluster import STORAGES
 from componentrun.cli.storage.objects import open_storage
+from componentrun.process.kubernetes.resources import STORAGES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +72,7 @@ def test_a_file_of_another_ending_needs_a_format(filled: World, tmp_path: Path) 
     target = tmp_path / "a.txt"
     refused = filled.run("table", "query", "select 1", "--file", str(target))
     assert (refused.exit_code, target.exists(), filled.asked) == (1, False, [])
-    assert "choose a format by `-o csv|json|parquet`" in refused.stderr
+    assert "Choose a format by `-o csv|json|parquet`" in refused.stderr
     assert filled.run("table", "query", "select 1", "--file", str(target), "-o", "csv").exit_code == 0
 
 
@@ -107,9 +107,13 @@ def test_sql_setup_names_the_table_and_holds_no_credential(world: World, engine:
         assert name in done.stdout
 
 
+def test_sql_setup_names_the_table_of_events(world: World) -> None:
+    assert "lake.componentrun.events" in world.run("table", "sql-setup", "events").stdout
+
+
 def test_sql_setup_of_what_is_no_table_id_is_refused(world: World) -> None:
     done = world.run("table", "sql-setup", "nonsense")
-    assert (done.exit_code, "`nonsense` is no table id" in done.stderr) == (1, True)
+    assert (done.exit_code, "`nonsense` is not a table id" in done.stderr) == (1, True)
 
 
 def test_the_catalog_can_have_another_address_outside_the_cluster(
@@ -137,4 +141,4 @@ def test_what_is_not_installed_is_named(world: World, monkeypatch: pytest.Monkey
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(EnvironmentFault) as caught:
         _ = store.tables
-    assert caught.value.hint == "`pip install 'componentrun[loader]'`"
+    assert caught.value.advice == "Install it: `pip install 'componentrun[loader]'`."

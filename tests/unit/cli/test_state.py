@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.cli.kubernetes.cluster import STORAGES
+from componentrun.process.kubernetes.resources import STORAGES
 from componentrun.storage.state.state import StateOwner
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ def test_what_was_put_is_got_and_forgotten(world: World, tmp_path: Path) -> None
     file.write_text('{"last": "ž"}')
     done = world.run("state", "put", str(file), *NAMED)
     assert (done.exit_code, world.store.states) == (0, {OWNER: {"last": "ž"}})
-    assert "configuration `12` of `ex`, row `r`, branch `b` remembers" in done.stderr
+    assert "the state of configuration `12` of `ex`, row `r`, branch `b` is now that of" in done.stderr
     assert json.loads(world.run("state", "get", *NAMED).stdout) == {"last": "ž"}
     assert json.loads(world.run("state", "get", "ex", "12").stdout) == {}
-    assert "forgotten" in world.run("state", "rm", *NAMED, "--yes").stderr
+    assert "is deleted" in world.run("state", "rm", *NAMED, "--yes").stderr
     assert "had no state" in world.run("state", "rm", *NAMED, "--yes").stderr
     assert world.store.states == {}
 

@@ -117,7 +117,7 @@ REFUSED = [
     (["--image", "a", "--secret", "x=name"], "found no key in `name`"),
     (["--image", "a", "--input", "foo"], "neither a table (`in.c-main.foo`) nor an object"),
     (["--image", "a", "--output", "bar.csv"], "expected `FILE:TABLE`"),
-    (["--image", "a", "--output", "bar.csv:out.c-main.bar:twice"], "`twice` is none of"),
+    (["--image", "a", "--output", "bar.csv:out.c-main.bar:twice"], "`twice` is not one of"),
     (["--image", "a", "--name", "Wrong Name"], "metadata.name"),
     (["--image", "a", "--name", "x" * 59], "59 characters, expected at most 58"),
     (["--image", "a", "--wait-timeout", "soon"], "`soon` is no duration"),
@@ -263,7 +263,7 @@ def test_numbers_that_kubernetes_would_change_are_refused_in_image_parameters(
 @pytest.mark.parametrize(
     ("parameters", "told"),
     [
-        ("n: .nan", "`spec.configuration.parameters.n`: nan is no number that JSON knows"),
+        ("n: .nan", "`spec.configuration.parameters.n`: nan is not a number in JSON"),
         ('{"n": Infinity}', "`spec.configuration.parametersText`: it holds `Infinity`, which JSON does not know"),
     ],
 )

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from componentrun.cli.errors import EnvironmentFault
-from componentrun.cli.kubernetes.cluster import STORAGES
 from componentrun.cli.storage.objects import open_storage
 from componentrun.cli.storage.tablestore import Preview
 from componentrun.errors import PlatformError, Reason, UserError
+from componentrun.process.kubernetes.resources import STORAGES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -204,8 +204,8 @@ def test_the_storage_is_the_named_one_or_the_default(world: World) -> None:
 
 
 STORAGE_PROBLEMS = [
-    ({}, "there: none"),
-    ({"a": False, "b": False}, "there: `a`, `b`"),
+    ({}, "found: none"),
+    ({"a": False, "b": False}, "found: `a`, `b`"),
     ({"a": True, "b": True}, "several"),
 ]
 
@@ -237,8 +237,8 @@ def test_a_store_that_does_not_answer_is_a_sentence_and_a_hint(world: World, fil
     assert result.exit_code == 2
     assert result.stderr == (
         "error: can't write `s3://tables`: the store did not answer\n\n"
-        "hint: store and catalog may have other addresses outside the cluster: set `--endpoint URL` (or "
-        "COMPONENTRUN_STORE_ENDPOINT) for the store, COMPONENTRUN_CATALOG_URI for the catalog\n"
+        "hint: The store and the catalog may have other addresses outside the cluster: set `--endpoint URL` (or "
+        "COMPONENTRUN_STORE_ENDPOINT) for the store, COMPONENTRUN_CATALOG_URI for the catalog.\n"
     )
 
 

@@ -76,7 +76,7 @@ def test_info_of_what_is_not_there_is_told_with_a_hint(world: World) -> None:
     world.tables.problem = UserError("there is no table `in.c-main.foo`", Reason.INPUT_NOT_FOUND)
     result = world.run("table", "info", FOO)
     assert result.exit_code == 1
-    assert "hint: `componentrun table ls` shows the tables" in result.stderr
+    assert "hint: `componentrun table ls` lists the tables" in result.stderr
 
 
 def test_history_has_a_line_for_each_version(world: World) -> None:

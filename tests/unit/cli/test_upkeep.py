@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.cli.kubernetes.cluster import COMPONENTS, RUNS, STORAGES
+from componentrun.process.kubernetes.resources import COMPONENTS, RUNS, STORAGES
 
 if TYPE_CHECKING:
     from tests.unit.cli.world import World
@@ -18,10 +18,17 @@ def test_a_sweep_says_what_it_deleted(world: World) -> None:
     result = world.run("storage", "sweep")
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr == (
-        "deleted from Storage `main`: 3 objects (2.0 kB) that nothing named, 1 expired file, "
-        "4 documents of runs that are over\n2 prefixes below `data/` wait for their time\n"
+        "deleted from Storage `main`: 3 objects (2.0 kB) without a reference, 1 expired file, "
+        "4 documents of finished runs, the events of 7 runs (4.1 kB)\n2 prefixes below `data/` are not due yet\n"
     )
     assert world.store.swept == [(None, False)]
+    assert world.store.swept_events[0][0].keep == timedelta(days=90)
+
+
+def test_events_may_be_kept_forever(world: World) -> None:
+    result = world.run("storage", "sweep", "--events", "forever")
+    assert result.exit_code == 0
+    assert world.store.swept_events[0][0].endless
 
 
 def test_a_dry_run_says_what_would_be_done(world: World) -> None:
@@ -47,7 +54,29 @@ def test_events_are_kept_as_storage_and_components_say(world: World) -> None:
     ((retention, existing, dry_run),) = world.store.swept_events
     assert (retention.of("audit"), retention.of("other")) == (timedelta(days=90), timedelta(days=30))
     assert (existing, dry_run) == (["uid-one"], True)
-    assert "documents of runs that are over, the events of 7 runs (4.1 kB)" in result.stderr
+    assert "documents of finished runs, the events of 7 runs (4.1 kB)" in result.stderr
+
+
+def test_the_longest_retention_of_storages_with_the_same_bucket_and_prefix_applies(world: World) -> None:
+    world.cluster.add(STORAGES, "main", {"bucket": "tables", "default": True, "events": {"keep": "30d"}})
+    world.cluster.add(STORAGES, "other-prefix", {"bucket": "tables", "prefix": "b", "events": {"keep": "400d"}})
+    world.cluster.add(STORAGES, "same", {"bucket": "tables", "prefix": "", "events": {"keep": "60d"}})
+    world.cluster.add(COMPONENTS, "audit", {"image": "audit", "events": {"keep": "1d"}})
+    world.run("storage", "sweep", "--storage", "main", "--dry-run")
+    world.cluster.add(STORAGES, "same", {"bucket": "tables", "events": {"keep": "forever"}})
+    world.run("storage", "sweep", "--storage", "main", "--dry-run")
+    (first, _, _), (second, _, _) = world.store.swept_events
+    assert (first.of("any"), first.of("audit")) == (timedelta(days=60), timedelta(days=1))
+    assert (second.of("any"), second.of("audit")) == (None, timedelta(days=1))
+
+
+def test_nothing_is_swept_if_a_storage_with_the_same_bucket_can_t_be_read(world: World) -> None:
+    world.cluster.add(STORAGES, "later", {"bucket": "tables", "events": {"keep": "whenever"}})
+    world.cluster.add(STORAGES, "main", {"bucket": "tables", "default": True})
+    result = world.run("storage", "sweep", "--storage", "main")
+    assert result.exit_code != 0
+    assert "Storage `later` has a `spec.events.keep`" in result.stderr
+    assert (world.store.swept, world.store.swept_events) == ([], [])
 
 
 def test_how_long_events_are_kept_can_be_said_for_once(world: World) -> None:
@@ -76,8 +105,8 @@ def test_a_time_that_is_none_is_named(world: World, option: str) -> None:
     ("outcome", "told"),
     [
         ("rewritten", "60 files (9.0 kB) became 1 (8.0 kB)"),
-        ("notNeeded", "reads as fast as it can"),
-        ("changedMeanwhile", "was changed by others meanwhile and is left as it is; try again"),
+        ("notNeeded", "needs no rewrite"),
+        ("changedMeanwhile", "was changed during the rewrite and is left unchanged; try again"),
         ("unsupported", "can't be rewritten here: it is partitioned"),
         ("tooLarge", "`componentrun table sql-setup --engine spark` attaches an engine"),
     ],

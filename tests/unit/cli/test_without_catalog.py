@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from componentrun.cli.app import app
-from componentrun.cli.kubernetes.cluster import STORAGES
 from componentrun.cli.storage.objects import open_storage
 from componentrun.errors import UserError
+from componentrun.process.kubernetes.resources import STORAGES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,8 +38,8 @@ COMMANDS = [
 ]
 TOLD = (
     "error: Storage `main` has no `spec.catalog`, so it keeps no tables\n\n"
-    "hint: name an Iceberg REST catalog there (`kubectl edit storage main`; docs/tables.md says what it must be able "
-    "to do), or choose another Storage with `--storage NAME`\n"
+    "hint: Name an Iceberg REST catalog there (`kubectl edit storage main`; docs/tables.md says what it must be able "
+    "to do), or choose another Storage with `--storage NAME`.\n"
 )
 
 
@@ -70,5 +70,5 @@ def test_files_and_events_need_no_key_of_the_catalog(world: World) -> None:
     world.cluster.add(STORAGES, "main", {"bucket": "tables", "catalog": catalog})
     store = open_storage(world.cluster, world.cluster.get(STORAGES, "main"), None)
     assert store.files is not None
-    with pytest.raises(UserError, match=r"Secret `missing` of the catalog of Storage `main` .* is not there"):
+    with pytest.raises(UserError, match=r"Secret `missing` of the catalog of Storage `main` .* does not exist"):
         _ = store.tables

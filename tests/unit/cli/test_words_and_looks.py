@@ -14,19 +14,18 @@ from typing import get_args
 
 import pytest
 
-from componentrun.api import common
 from componentrun.api.componentrun import Phase
 from componentrun.api.problems import EXPECTED
 from componentrun.cli import eventoptions, follow
 from componentrun.cli.commands import runs, table
 from componentrun.cli.errors import BadRequestError
-from componentrun.cli.kubernetes import cluster
 from componentrun.cli.reference import FILE, render
 from componentrun.cli.request import flags
 from componentrun.cli.terminal.render import Cell, Output, styled
 from componentrun.cli.terminal.words import age, clean, clock, count, duration, size
 from componentrun.core.lifecycle.ending import TERMINAL
 from componentrun.errors import Reason
+from componentrun.process.kubernetes.resources import CRDS, RUNS
 from componentrun.storage.events.events import EventType
 from componentrun.storage.events.index import TYPES
 from tests.unit.cli.world import START, World
@@ -152,7 +151,6 @@ def test_help_loads_nothing_heavy(command: tuple[str, ...]) -> None:
 
 
 def test_what_is_written_down_twice_so_that_commands_start_fast_is_the_same() -> None:
-    assert (cluster.GROUP, cluster.API_VERSION) == (common.GROUP, common.API_VERSION)
     assert get_args(Phase) == runs._PHASES
     assert follow._FINAL == TERMINAL
     assert get_args(EventType) == TYPES == eventoptions._TYPES
@@ -188,5 +186,5 @@ def test_a_full_disk_is_told_in_a_sentence(world: World) -> None:
 
 
 def test_names_can_not_leave_their_place_in_a_path() -> None:
-    assert cluster.RUNS.path("../x", "a/../b").endswith("/namespaces/..%2Fx/componentruns/a%2F..%2Fb")
-    assert cluster.CRDS.path("team", "a").endswith("/v1/customresourcedefinitions/a")
+    assert RUNS.path("../x", "a/../b").endswith("/namespaces/..%2Fx/componentruns/a%2F..%2Fb")
+    assert CRDS.path("team", "a").endswith("/v1/customresourcedefinitions/a")

@@ -1,15 +1,17 @@
 """The command line against a cluster and a store in memory.
 
-Faked: the `Cluster` and `Store` borders and the clock (`sleep` moves it on and lets scripted things happen).
-Real: argument parsing, manifests, following, exit codes, what is printed.
+Faked: the API server (`tests.fakekube`), the `Store` border, and the clock (`sleep` moves it on and lets scripted
+things happen).
+Real: argument parsing, manifests, requests and errors of the API, following, exit codes, what is printed.
 Files: the real code on obstore's store in memory.
-Left out: the clients (tests/integration/cli).
+Left out: HTTP (tests/unit/process/test_blocking.py) and stores (tests/integration/cli).
 """
 
 from __future__ import annotations
 
 import asyncio
-import copy
+from collections.abc import MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,19 +20,8 @@ from obstore.store import MemoryStore
 from typer.testing import CliRunner
 
 from componentrun.cli.app import app
-from componentrun.cli.errors import NotFoundError
-from componentrun.cli.kubernetes.cluster import (
-    COMPONENTS,
-    CRDS,
-    DAEMON_SETS,
-    DEPLOYMENTS,
-    RUNS,
-    SECRETS,
-    STATEFUL_SETS,
-    STORAGES,
-    JsonObject,
-    Resource,
-)
+from componentrun.cli.kubernetes.client import KubeCluster
+from componentrun.cli.kubernetes.cluster import JsonObject
 from componentrun.cli.session import Makers
 from componentrun.cli.storage.fileobjects import ObjectFiles
 from componentrun.cli.storage.store import Check, EventRecord, KeptFile
@@ -41,96 +32,101 @@ from componentrun.storage.events.sweep import SweptEvents
 from componentrun.storage.store.catalog import CatalogSettings
 from componentrun.storage.store.connection import Store
 from componentrun.storage.store.settings import StoreSettings
+from tests.fakekube.inprocess import InProcessBlockingKube
+from tests.fakekube.kinds import KINDS
+from tests.fakekube.server import ApiServer
 from tests.unit.cli.faketables import START, FakeTables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
     from typing import IO
 
     from typer.testing import Result
 
+    from componentrun.process.kubernetes.resources import Resource
     from componentrun.storage.events.retention import Retention
     from componentrun.storage.state.state import StateOwner
+    from tests.fakekube.kinds import Kind
 
 
-class FakeCluster:
-    """Objects in dictionaries; `problems` makes a verb fail."""
+class Objects(MutableMapping[str, JsonObject]):
+    """The objects of a kind by their names, as a test looks at them and changes them."""
 
-    server = "https://cluster.example:6443"
+    def __init__(self, api: ApiServer, plural: str) -> None:
+        self._api, self._plural = api, plural
+
+    def _found(self) -> dict[str, JsonObject]:
+        return {found["metadata"]["name"]: found for found in self._api.of(self._plural)}
+
+    def __getitem__(self, name: str) -> JsonObject:
+        return self._found()[name]
+
+    def __setitem__(self, name: str, found: JsonObject) -> None:
+        assert found["metadata"]["name"] == name
+        self._api.put(self._plural, found)
+
+    def __delitem__(self, name: str) -> None:
+        self._api.remove(self._plural, self[name]["metadata"].get("namespace", ""), name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found())
+
+    def __len__(self) -> int:
+        return len(self._found())
+
+
+class FakeCluster(KubeCluster):
+    """The command line's cluster, of which only the API server is faked; `problems` makes a verb fail."""
 
     def __init__(self) -> None:
-        self.namespace = "team"
-        self.objects: dict[str, dict[str, JsonObject]] = {
-            what.plural: {}
-            for what in (RUNS, COMPONENTS, STORAGES, SECRETS, DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS, CRDS)
-        }
+        self.api = ApiServer("team", "prod", "sales")
+        self.api.writer.on_create.append(self._date)
+        super().__init__(InProcessBlockingKube(self.api, "https://cluster.example:6443"), "team")
         self.problems: dict[str, Exception] = {}
-        self.calls: list[tuple[str, str, str]] = []
-        self.dry_runs: list[JsonObject] = []
 
-    def _called(self, verb: str, what: str, name: str = "") -> None:
-        self.calls.append((verb, what, name))
-        if verb in self.problems:
-            raise self.problems[verb]
+    @property
+    def objects(self) -> dict[str, Objects]:
+        """By the plural of their kind."""
+        return {kind.plural: Objects(self.api, kind.plural) for kind in KINDS}
+
+    @property
+    def dry_runs(self) -> list[JsonObject]:
+        """What the API server was asked to check."""
+        return [request.document() for request in self.api.requests if request.is_dry_run]
+
+    @contextmanager
+    def _explained(
+        self, verb: str, what: Resource | None, name: str = "", namespace: str | None = ""
+    ) -> Iterator[None]:
+        self._fail(verb)
+        with super()._explained(verb, what, name, namespace):
+            yield
+
+    def _fail(self, what: str) -> None:
+        if what in self.problems:
+            raise self.problems[what]
 
     def version(self) -> str:
-        self._called("version", "")
-        return "v1.35.4"
+        self._fail("version")
+        return super().version()
 
     def who(self) -> str:
-        self._called("who", "")
-        return "jane"
+        self._fail("who")
+        return super().who()
 
-    def get(self, what: Resource, name: str) -> JsonObject:
-        self._called("get", what.plural, name)
-        if name not in self.objects[what.plural]:
-            raise NotFoundError(f"there is no {what.kind} `{name}` in namespace `{self.namespace}`", "look elsewhere")
-        return copy.deepcopy(self.objects[what.plural][name])
-
-    def list(
-        self, what: Resource, *, selector: str = "", fields: Mapping[str, str] | None = None, everywhere: bool = False
-    ) -> list[JsonObject]:
-        self._called("list", what.plural, f"{selector}{dict(fields or {})}{'*' if everywhere else ''}")
-        return [copy.deepcopy(found) for found in self.objects[what.plural].values()]
-
-    def create(self, what: Resource, manifest: JsonObject, *, dry_run: bool = False) -> JsonObject:
-        self._called("create", what.plural, manifest["metadata"]["name"])
-        if dry_run:
-            self.dry_runs.append(manifest)
-            return manifest
-        return self.add(what, manifest["metadata"]["name"], manifest["spec"])
-
-    def patch(self, what: Resource, name: str, patch: JsonObject) -> JsonObject:
-        self._called("patch", what.plural, name)
-        for key, value in patch.items():
-            self.objects[what.plural][name].setdefault(key, {}).update(value)
-        return self.get(what, name)
-
-    def delete(self, what: Resource, name: str) -> None:
-        self._called("delete", what.plural, name)
-        del self.objects[what.plural][name]
+    def _date(self, kind: Kind, obj: JsonObject) -> None:
+        """Each object is a minute younger than the one before."""
+        made = START - timedelta(minutes=60 - len(self.api.of(kind.plural)))
+        obj["metadata"] |= {"uid": f"uid-{obj['metadata']['name']}", "creationTimestamp": made.isoformat()[:19] + "Z"}
 
     def add(self, what: Resource, name: str, spec: JsonObject, **more: Any) -> JsonObject:
-        """Put an object there; each is a minute younger than the one before."""
-        made = START - timedelta(minutes=60 - len(self.objects[what.plural]))
-        self.objects[what.plural][name] = {
-            "apiVersion": "componentrun.dev/v1alpha1",
-            "kind": what.kind,
-            "metadata": {
-                "name": name,
-                "namespace": self.namespace,
-                "uid": f"uid-{name}",
-                "creationTimestamp": made.isoformat().replace("+00:00", "Z"),
-            },
-            "spec": spec,
-            **more,
-        }
-        return copy.deepcopy(self.objects[what.plural][name])
+        """Put an object there."""
+        return self.api.put(what.plural, {"metadata": {"name": name}, "spec": spec, **more}, self.namespace)
 
     def status(self, name: str, **status: Any) -> None:
         """Change a run's status."""
-        self.objects["componentruns"][name].setdefault("status", {}).update(status)
+        self.api.change("componentruns", "team", name, {"status": status})
 
 
 def placed(record: EventRecord) -> Placed:
@@ -175,7 +171,8 @@ class FakeStore:
         self.problem: Exception | None = None
         settings = StoreSettings(bucket="tables", endpoint="http://store.test", name="main")
         self.objects = Store(settings, MemoryStore())
-        self.files = ObjectFiles(self.objects, asyncio.Runner(), lambda _: self.objects)
+        self.runner = asyncio.Runner()
+        self.files = ObjectFiles(self.objects, self.runner, lambda _: self.objects)
         self.swept: list[tuple[timedelta | None, bool]] = []
         self.swept_events: list[tuple[Retention, list[str], bool]] = []
         self.questions: list[tuple[EventQuery, int]] = []

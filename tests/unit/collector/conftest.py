@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from componentrun.collector.events import writer
+from componentrun.collector.events import merger, writer
 from componentrun.collector.runs import secret as runsecret
 from componentrun.collector.runs import worker
+
+
+@pytest.fixture(autouse=True)
+def _lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments are deleted at once, and every write is checked, as if every pause were long."""
+    monkeypatch.setattr(merger, "LEASE_SECONDS", 0.0)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from componentrun.collector.readers.grouping import Block, Grouper
 from componentrun.collector.readers.node.lines import CriReader
 from componentrun.collector.readers.node.position import BEGINNING, FilePosition
 from componentrun.collector.runs.facts import pod_facts
-from componentrun.collector.runs.lifecycle import Told
+from componentrun.collector.runs.lifecycle import LifecycleEvent
 from componentrun.core.redact.redactor import MARK, Redactor
 from tests.unit.collector.reading import KEY, sink_of
 from tests.unit.collector.runs import a_run, raw_pod
@@ -91,9 +91,9 @@ def segments(chunks: Sequence[bytes], happen: dict[int, str], limits: Limits, *,
             take(lines)
         match happen.get(at):
             case "cut" if not journal.empty:
-                found.append(journal.cut())
+                found.append(journal.take_segment())
             case "told":
-                journal.told(Told(f"t{at}", BEGIN + at * 1000, "info", SECRET), redactor)
+                journal.add_lifecycle(LifecycleEvent(f"t{at}", BEGIN + at * 1000, "info", SECRET), redactor)
             case "gelf":
                 gelf.take(
                     [
@@ -106,8 +106,8 @@ def segments(chunks: Sequence[bytes], happen: dict[int, str], limits: Limits, *,
                 settle()
     take(reader.rest())
     settle()
-    journal.finish(Told("end", BEGIN, "success", "Succeeded"), redactor)
-    return [*found, journal.cut()]
+    journal.finish(LifecycleEvent("end", BEGIN, "success", "Succeeded"), redactor)
+    return [*found, journal.take_segment()]
 
 
 def singly(journal: Journal, redactor: Redactor) -> tuple[Callable[[list[Line]], None], Callable[[], None]]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from componentrun.collector.readers.api.lines import KEPT_BYTES, PART_BYTES, nanoseconds_of
-from componentrun.collector.readers.line import Line, Place
+from componentrun.collector.readers.line import Cursor, Line
 from componentrun.collector.readers.node.lines import CriReader
 from componentrun.collector.readers.node.position import FilePosition
 
@@ -18,7 +18,7 @@ FILE = "0-2026-11-24T07:46:33.8662Z"
 
 
 def read(data: bytes, *, size: int = 0, end: bool = False) -> list[Line]:
-    reader = CriReader(FilePosition().place)
+    reader = CriReader(FilePosition().cursor)
     reader.begin(FILE, 0)
     size = size or len(data)
     lines = [line for at in range(0, len(data), size) for batch in reader.feed(data[at : at + size]) for line in batch]
@@ -70,17 +70,17 @@ def test_parts_that_nothing_follows_are_lines_at_the_end() -> None:
 
 
 def test_a_new_start_of_the_container_ends_what_was_not_finished() -> None:
-    reader = CriReader(FilePosition().place)
+    reader = CriReader(FilePosition().cursor)
     reader.begin(FILE, 0)
     assert list(reader.feed(b"2026-11-24T07:46:33.1Z stdout P cut off\n")) == []
     (line,) = reader.begin("1-2026-11-24T07:46:35Z", 0)
     assert line.text == b"cut off"
-    assert line.place is not None
-    assert Place(*line.place).start == ("1-2026-11-24T07:46:35Z", 0)
+    assert line.cursor is not None
+    assert Cursor(*line.cursor).start == ("1-2026-11-24T07:46:35Z", 0)
 
 
 def test_a_rotation_does_not() -> None:
-    reader = CriReader(FilePosition().place)
+    reader = CriReader(FilePosition().cursor)
     reader.begin(FILE, 0)
     assert list(reader.feed(b"2026-11-24T07:46:33.1Z stdout P one \n")) == []
     assert reader.begin("0-2026-11-24T07:46:35Z", 0) == []
@@ -105,7 +105,7 @@ def test_of_a_progress_bar_that_goes_on_for_hours_the_last_state_is_kept() -> No
 
 
 def test_what_is_no_line_of_cri_is_counted() -> None:
-    reader = CriReader(FilePosition().place)
+    reader = CriReader(FilePosition().cursor)
     reader.begin(FILE, 0)
     data = (
         b"what?\n2026-11-24T07:46:33.1Z stdin F a\n2026-13-24T07:46:33.1Z stdout F a\n2026-11-24T07:46:33Z stdout F b\n"
@@ -117,8 +117,8 @@ def test_what_is_no_line_of_cri_is_counted() -> None:
 def test_an_unfinished_line_before_the_place_is_not_lost_when_nothing_follows() -> None:
     data = b"2026-11-24T07:46:33.1Z stdout P no newline\n2026-11-24T07:46:33.2Z stderr F taken\n"
     (taken,) = read(data)
-    assert taken.place is not None
-    place = Place(*taken.place)
+    assert taken.cursor is not None
+    place = Cursor(*taken.cursor)
     reader = CriReader(place)
     file, offset = place.start
     assert reader.begin(file, offset) == []
@@ -140,7 +140,7 @@ class ReaderMachine(RuleBasedStateMachine):
         self.taken: list[tuple[str, bytes]] = []
         """Lines that are in events, and how many of them are stored for good."""
         self.safe = 0
-        self.reader = CriReader(self.position.place)
+        self.reader = CriReader(self.position.cursor)
 
     @rule(pieces=st.lists(st.tuples(st.sampled_from(["stdout", "stderr"]), st.booleans()), max_size=10))
     def print(self, pieces: list[tuple[str, bool]]) -> None:
@@ -178,7 +178,7 @@ class ReaderMachine(RuleBasedStateMachine):
     def die(self) -> None:
         del self.taken[self.safe :]
         self.position = FilePosition.from_json(self.stored)
-        self.reader = CriReader(self.position.place)
+        self.reader = CriReader(self.position.cursor)
 
     def _write(self, stream: str, tag: bytes, text: bytes) -> None:
         name, data = self.files[-1]

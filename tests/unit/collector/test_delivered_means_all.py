@@ -20,7 +20,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from componentrun.api import names
-from componentrun.collector.events import writer
+from componentrun.collector.events import merger, writer
 from componentrun.collector.events.budget import MemoryBudget
 from componentrun.collector.events.writer import SupersededError
 from componentrun.collector.metrics import Metrics
@@ -33,7 +33,7 @@ from componentrun.errors import TransientError
 from componentrun.process.kubernetes.errors import UnavailableError
 from componentrun.process.kubernetes.resources import PODS
 from componentrun.storage.events.events import About
-from componentrun.storage.events.segments import SegmentTakenError
+from componentrun.storage.events.segments import RunObjects, SegmentTakenError
 from tests.unit.collector.fakekube import FakeKube
 from tests.unit.collector.runs import a_run, container, ended_run, raw_pod
 from tests.unit.collector.virtualtime import run_in_virtual_time
@@ -41,6 +41,8 @@ from tests.unit.collector.world import ATTEMPT, FakeStores
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+
+    from componentrun.storage.events.events import EventRun
 
 BEGIN = 1_795_506_393
 LONGEST = 3_600
@@ -173,12 +175,15 @@ class ModelStore:
     delay: float = 0.0
     fates: list[str] = field(default_factory=list)
 
-    async def last_segment(self, _store: Any, _uid: str) -> Kept | None:
-        return self.kept if self.events else None
+    async def read_last(self, _store: Any, _uid: str) -> tuple[Kept | None, RunObjects]:
+        return self.kept if self.events else None, RunObjects((), (), ())
+
+    async def list_events(self, _store: Any, _uid: str, _after: int) -> RunObjects:
+        return RunObjects((), (), ())
 
     async def append_lines(
-        self, _store: Any, _uid: str, first: int, lines: tuple[int, bytes], checkpoint: Any, about: About
-    ) -> None:
+        self, _store: Any, _run: EventRun, first: int, lines: tuple[int, bytes], checkpoint: Any, about: About
+    ) -> bytes:
         await asyncio.sleep(self.delay)
         fate = self.fates.pop() if self.fates else ""
         if fate == "away":
@@ -189,6 +194,12 @@ class ModelStore:
         self.kept = Kept(first + lines[0], json.loads(json.dumps(checkpoint)), about)
         if fate == "answer lost":
             raise TransientError("the answer was lost")
+        return lines[1]
+
+    async def merge_segments(self, *_: Any) -> AsyncIterator[Any]:
+        """There are no objects to merge."""
+        return
+        yield
 
     async def nothing(self, *_: Any) -> None:
         await asyncio.sleep(0)
@@ -243,15 +254,15 @@ class Model:
     def _end(self) -> None:
         """An operator ends a run when it has seen the component's end."""
         self.over = self.logs[names.COMPONENT].ended = True
-        self.kube.objects[PODS, "clean-1"] = self._raw_pod()
+        self.kube.server.put("pods", self._raw_pod())
         self.logs[names.COMPONENT].tell()
         self.state.run_changed(ended_run(attempts=[ATTEMPT]))
 
     async def run(self, steps: list[Step]) -> None:
         kube: Any = self.kube
         stores: Any = FakeStores()
-        chosen = Settings(segment_seconds=1.0)
-        services = Services(kube, stores, Metrics(), chosen, shares=MemoryBudget(total=64 * 1024))
+        chosen = Settings(collector_segment_seconds=1.0)
+        services = Services(kube, stores, Metrics(), chosen, memory=MemoryBudget(total=64 * 1024))
         working = asyncio.create_task(self._work(services))
         for step in steps:
             await asyncio.sleep(step.after)
@@ -282,7 +293,9 @@ END = st.tuples(st.sampled_from([0.0, 0.1, 5.0]), st.lists(STEP, max_size=6), st
 
 
 def replaced_store(monkeypatch: pytest.MonkeyPatch, store: ModelStore) -> None:
-    monkeypatch.setattr(writer, "last_segment", store.last_segment)
+    monkeypatch.setattr(writer, "read_last", store.read_last)
+    monkeypatch.setattr(writer, "list_events", store.list_events)
+    monkeypatch.setattr(merger, "merge_segments", store.merge_segments)
     monkeypatch.setattr(writer, "append_lines", store.append_lines)
     monkeypatch.setattr(writer, "enter_open", store.nothing)
     monkeypatch.setattr(writer, "enter_ended", store.nothing)

@@ -250,7 +250,7 @@ async def test_files_that_are_gone_are_an_event_with_what_is_known(scene: Scene)
     sink = await scene.run()
     assert sink.texts == ["a", "2", "3", "4", "5", "6"]
     (problem,) = sink.problems
-    assert "behind 2026-11-24T07:46:33.001000001Z before 2026-11-24T07:46:33.004000004Z may be missing" in problem
+    assert "after 2026-11-24T07:46:33.001000001Z before 2026-11-24T07:46:33.004000004Z may be missing" in problem
     assert "how much is not known" in problem
 
 

@@ -73,7 +73,7 @@ class Scene:
     metrics: Metrics = field(default_factory=Metrics)
 
     def __post_init__(self) -> None:
-        self.kube.plays["component"] = self.plays
+        self.kube.logs.plays["component"] = self.plays
         kube: Any = self.kube
         self.follower = Follower(kube, ("team", "clean-1", "component"), lambda: self.view, self.sink, self.metrics)
 
@@ -104,8 +104,8 @@ async def test_an_ended_container_is_read_until_nothing_new_comes() -> None:
     scene = Scene([Play(log("a", "b")), Play(log("a", "b"))], replace(RUNS, ended=True))
     sink = await scene.run()
     assert (sink.texts, sink.problems) == (["a", "b"], [])
-    assert [ask["since"] for ask in scene.kube.asked] == [None, "2026-11-24T07:46:32Z"]
-    assert not any(ask["follow"] for ask in scene.kube.asked)
+    assert [ask["since"] for ask in scene.kube.logs.asked] == [None, "2026-11-24T07:46:32Z"]
+    assert not any(ask["follow"] for ask in scene.kube.logs.asked)
 
 
 async def test_the_end_of_an_answer_is_not_the_end_of_the_container() -> None:
@@ -194,7 +194,7 @@ async def test_a_clean_end_does_not_prove_that_there_was_no_unfinished_line() ->
     sink = await scene.run()
     assert sink.texts == ["a"]
     (problem,) = sink.problems
-    assert "behind 2026-11-24T07:46:33.000000000Z may be missing" in problem
+    assert "after 2026-11-24T07:46:33.000000000Z may be missing" in problem
     assert "a last line without a newline" in problem
 
 
@@ -225,7 +225,7 @@ async def test_a_pod_that_goes_away_while_the_connection_is_broken_is_said() -> 
     scene = Scene([])
     scene.plays += [Play(log("a"), cut=True, then=scene.sets(gone=True))]
     (problem,) = (await scene.run()).problems
-    assert "behind 2026-11-24T07:46:33.000000000Z may be missing" in problem
+    assert "after 2026-11-24T07:46:33.000000000Z may be missing" in problem
     assert "(cut off)" in problem
 
 
@@ -242,7 +242,7 @@ async def test_logs_that_are_not_there_any_more_are_given_up_with_the_kubelets_w
     scene = Scene([Play(words)], replace(RUNS, ended=True))
     (problem,) = (await scene.run()).problems
     assert problem.endswith("the log is not there any more (unable to retrieve container logs for containerd://1)")
-    assert len(scene.kube.asked) == module._UNREADABLE_TRIES
+    assert len(scene.kube.logs.asked) == module._UNREADABLE_TRIES
 
 
 async def test_a_container_that_never_ran_has_no_log_and_nothing_is_missing() -> None:
@@ -262,7 +262,7 @@ async def test_without_a_watcher_on_the_node_the_log_is_read_in_steps() -> None:
     ]
     sink = await scene.run()
     assert (sink.texts, sink.problems) == (["a", "b"], [])
-    assert [ask["follow"] for ask in scene.kube.asked] == [True, False, False, False]
+    assert [ask["follow"] for ask in scene.kube.logs.asked] == [True, False, False, False]
 
 
 async def test_a_log_that_stays_unreadable_is_given_up_when_it_is_overdue() -> None:
@@ -320,7 +320,7 @@ async def test_a_clock_that_was_set_back_loses_nothing() -> None:
     ]
     sink = await scene.run()
     assert (sink.texts, sink.problems) == (["ahead", "back"], [])
-    assert scene.kube.asked[1]["since"] == "2026-11-24T07:46:32Z"
+    assert scene.kube.logs.asked[1]["since"] == "2026-11-24T07:46:32Z"
 
 
 async def test_a_silent_stream_of_an_ended_container_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,7 +360,7 @@ async def test_a_late_follower_reads_what_is_there_before_it_follows(monkeypatch
     ]
     scene.follower._late = True
     assert (await scene.run()).texts == ["a", "b", "c", "d"]
-    assert [ask["follow"] for ask in scene.kube.asked] == [False, False, True, False]
+    assert [ask["follow"] for ask in scene.kube.logs.asked] == [False, False, True, False]
 
 
 async def test_a_full_journal_makes_the_stream_wait() -> None:
@@ -372,7 +372,7 @@ async def test_lines_that_are_held_are_behind_the_position_before_anything_is_as
     scene = Scene([])
     scene.plays += [Play(log("a"), cut=True), Play(log("a", "b"), then=scene.sets(ended=True)), Play(log("a", "b"))]
     sink = await scene.run()
-    assert sink.settled == len(scene.kube.asked) == 3
+    assert sink.settled == len(scene.kube.logs.asked) == 3
 
 
 async def test_a_restarted_sidecar_begins_a_new_log_without_a_gap() -> None:
@@ -399,7 +399,7 @@ class TestSilence:
 
     async def looked(self, scene: Scene, times: int) -> None:
         async with asyncio.timeout(5):
-            while scene.kube.looks < times:  # noqa: ASYNC110 - what is waited for has no event
+            while scene.kube.logs.looks < times:  # noqa: ASYNC110 - what is waited for has no event
                 await asyncio.sleep(0.005)
 
     async def test_a_stream_that_lacks_lines_of_the_log_is_opened_anew(self) -> None:
@@ -410,27 +410,27 @@ class TestSilence:
             Play(log("a", "b"), then=scene.sets(ended=True)),
             Play(log("a", "b")),
         ]
-        scene.kube.last_lines["component"] = Play(log("b", begin=1))
+        scene.kube.logs.last_lines["component"] = Play(log("b", begin=1))
         sink = await scene.run()
         assert (sink.texts, sink.problems) == (["a", "b"], [])
         assert self.reconnects(scene) == 1
 
     async def test_a_stream_is_left_open_where_the_container_says_nothing(self) -> None:
         scene = Scene([Play(log("a"), hang=True)])
-        scene.kube.last_lines["component"] = Play(log("a"))
+        scene.kube.logs.last_lines["component"] = Play(log("a"))
         running = asyncio.create_task(scene.run())
         await self.looked(scene, 3)
-        assert len(scene.kube.asked) == 1
+        assert len(scene.kube.logs.asked) == 1
         running.cancel()
 
     @pytest.mark.parametrize("answer", [Play(b""), Play(log("not ended", end=b"")), Play(b"unable to retrieve\n")])
     async def test_what_says_nothing_about_the_last_line_leaves_it_open(self, answer: Play) -> None:
         """The file is new, the line is not finished, or the kubelet has a problem."""
         scene = Scene([Play(hang=True)])
-        scene.kube.last_lines["component"] = answer
+        scene.kube.logs.last_lines["component"] = answer
         running = asyncio.create_task(scene.run())
         await self.looked(scene, 3)
-        assert len(scene.kube.asked) == 1
+        assert len(scene.kube.logs.asked) == 1
         running.cancel()
 
     async def test_a_stream_whose_lines_wait_for_room_is_not_looked_at(self) -> None:
@@ -442,11 +442,11 @@ class TestSilence:
             await room.wait()
 
         scene.sink.room_at, scene.sink.room = 2, full  # type: ignore[method-assign]  # the fault of this test
-        scene.kube.last_lines["component"] = Play(log("c", begin=2))
+        scene.kube.logs.last_lines["component"] = Play(log("c", begin=2))
         running = asyncio.create_task(scene.run())
         await waits.wait()
         await asyncio.sleep(0.1)
-        assert (scene.kube.looks, scene.follower.open) == (0, False)
+        assert (scene.kube.logs.looks, scene.follower.open) == (0, False)
         room.set()
         await self.looked(scene, 1)
         running.cancel()
@@ -454,10 +454,10 @@ class TestSilence:
     async def test_the_last_part_of_a_long_line_is_known(self) -> None:
         """The last line of a log in parts is its last part, with the time of that."""
         scene = Scene([Play(log("x" * 40_000), hang=True)])
-        scene.kube.last_lines["component"] = Play(log("x" * (40_000 - 2 * 16_384), begin=5))
+        scene.kube.logs.last_lines["component"] = Play(log("x" * (40_000 - 2 * 16_384), begin=5))
         running = asyncio.create_task(scene.run())
         await self.looked(scene, 2)
-        assert len(scene.kube.asked) == 1
+        assert len(scene.kube.logs.asked) == 1
         running.cancel()
 
     async def test_all_silent_containers_together_are_looked_at_ten_times_a_second(

@@ -23,9 +23,9 @@ pytestmark = pytest.mark.usefixtures("quick")
 async def test_a_pod_that_could_not_be_looked_for_is_looked_for_again() -> None:
     """The API server is away for a moment when an ended run's pod, of which no watch told, is looked for."""
     world = World()
-    world.kube.plays[names.COMPONENT] = [Play(log("one"))]
+    world.kube.logs.plays[names.COMPONENT] = [Play(log("one"))]
     world.kube.add_secret("clean-1", [])
-    world.kube.objects[PODS, "clean-1"] = raw_pod(COMPONENT_RAN, phase="Succeeded")
+    world.kube.server.put("pods", raw_pod(COMPONENT_RAN, phase="Succeeded"))
     get, fails = world.kube.get, [UnavailableError("no answer")]
 
     async def sometimes(resource: Any, namespace: str, name: str) -> Any:
@@ -41,9 +41,9 @@ async def test_a_pod_that_could_not_be_looked_for_is_looked_for_again() -> None:
 async def test_a_pod_that_was_heard_of_before_its_component_started_is_read_all_the_same() -> None:
     """The watch of pods is behind that of runs: the run is over, the pod still seems to wait."""
     world = World()
-    world.kube.plays[names.COMPONENT] = [Play(log("one"))]
+    world.kube.logs.plays[names.COMPONENT] = [Play(log("one"))]
     world.kube.add_secret("clean-1", [])
-    world.kube.objects[PODS, "clean-1"] = raw_pod(COMPONENT_RAN, phase="Succeeded")
+    world.kube.server.put("pods", raw_pod(COMPONENT_RAN, phase="Succeeded"))
     state = RunState(ended_run(attempts=[ATTEMPT]))
     state.pod_changed(pod_facts(raw_pod(container(names.COMPONENT, "waiting"), phase="Pending")))
     await world.work(state)
@@ -53,9 +53,9 @@ async def test_a_pod_that_was_heard_of_before_its_component_started_is_read_all_
 async def test_an_attempt_is_not_reported_by_what_its_pod_was_before_it_started() -> None:
     """The same between two attempts: the operator deletes the pod as soon as it is reported."""
     world = World()
-    world.kube.plays[names.COMPONENT] = [Play(log("one"))]
+    world.kube.logs.plays[names.COMPONENT] = [Play(log("one"))]
     world.kube.add_secret("clean-1", [])
-    world.kube.objects[PODS, "clean-1"] = raw_pod(COMPONENT_RAN, phase="Failed")
+    world.kube.server.put("pods", raw_pod(COMPONENT_RAN, phase="Failed"))
     first = {**ATTEMPT, "completionTime": "2026-11-24T07:00:05Z", "reason": "PodDeleted"}
     state = RunState(a_run(phase="Queued", attempts=[first], nextAttemptTime="2026-11-24T07:01:00Z", phases=[]))
     state.pod_changed(pod_facts(raw_pod(container(names.COMPONENT, "waiting"), phase="Pending")))

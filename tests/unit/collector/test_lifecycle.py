@@ -8,7 +8,7 @@ from componentrun.collector.events.journal import Journal
 from componentrun.collector.readers.line import Line
 from componentrun.collector.runs import lifecycle
 from componentrun.collector.runs.facts import run_facts
-from componentrun.collector.runs.lifecycle import Told
+from componentrun.collector.runs.lifecycle import LifecycleEvent
 from componentrun.core.redact.redactor import Redactor
 from tests.unit.collector.reading import sink_of
 from tests.unit.collector.runs import ENDED, UID, a_run, ended_run, raw_run
@@ -120,15 +120,15 @@ def test_each_is_told_once_also_after_a_restart() -> None:
     journal = Journal(run)
     for _ in range(2):
         for told in lifecycle.progress(run):
-            journal.told(told, redactor)
-    cut = journal.cut()
-    assert [event.id for event in cut.events] == [f"{UID}-1", f"{UID}-2"]
-    again = Journal.resume(run, 3, cut.checkpoint)
+            journal.add_lifecycle(told, redactor)
+    segment = journal.take_segment()
+    assert [event.id for event in segment.events] == [f"{UID}-1", f"{UID}-2"]
+    again = Journal.resume(run, 3, segment.checkpoint)
     for told in lifecycle.progress(run):
-        assert not again.told(told, redactor)
+        assert not again.add_lifecycle(told, redactor)
     again.finish(lifecycle.result(run), redactor)
     assert again.finished
-    (last,) = again.cut().events
+    (last,) = again.take_segment().events
     assert (last.seq, last.source, last.time) == (3, "operator", "2026-11-24T07:00:12.500001000Z")
 
 
@@ -140,7 +140,7 @@ def test_a_checkpoint_of_a_later_release_is_refused() -> None:
 def test_texts_of_the_status_are_redacted_too() -> None:
     journal = Journal(a_run())
     journal.finish(lifecycle.result(ended_run(message="it is hunter2")), Redactor(["hunter2"]))
-    assert "hunter2" not in repr(journal.cut())
+    assert "hunter2" not in repr(journal.take_segment())
 
 
 def test_in_a_segment_events_stand_in_the_order_of_time_and_those_of_one_source_as_they_came() -> None:
@@ -153,10 +153,10 @@ def test_in_a_segment_events_stand_in_the_order_of_time_and_those_of_one_source_
 
     for source, time in [("stage-out", 900), ("component", 300), ("component", 500), ("component", 400)]:
         line(source, time)
-    journal.told(Told("Running", 200, "info", "running"), redactor)
-    journal.finish(Told("result", 600, "info", "over"), redactor)
-    events = journal.cut().events
+    journal.add_lifecycle(LifecycleEvent("Running", 200, "info", "running"), redactor)
+    journal.finish(LifecycleEvent("result", 600, "info", "over"), redactor)
+    events = journal.take_segment().events
     assert [event.message for event in events] == ["running", "300", "500", "400", "900", "over"]
     assert [(event.seq, event.id) for event in events] == [(n, f"{UID}-{n}") for n in range(1, 7)]
     line("component", 100)
-    assert [(event.seq, event.message) for event in journal.cut().events] == [(7, "100")]
+    assert [(event.seq, event.message) for event in journal.take_segment().events] == [(7, "100")]

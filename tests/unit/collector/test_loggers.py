@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from componentrun.collector.readers.structure import said
+from componentrun.collector.readers.structure import parse_text
 from componentrun.core.podstatus.printed import readable
 from componentrun.core.redact.redactor import Redactor
 
@@ -130,7 +130,7 @@ LINES: dict[str, tuple[str, str, str, dict[str, Any]]] = {
 @pytest.mark.parametrize("logger", LINES)
 def test_a_line(logger: str) -> None:
     line, kind, message, params = LINES[logger]
-    found = said(readable(line.encode()), NOTHING)
+    found = parse_text(readable(line.encode()), NOTHING)
     assert (found.type, found.message, found.params) == (kind, message, params)
 
 
@@ -139,7 +139,7 @@ def test_nothing_of_a_line_is_dropped(logger: str) -> None:
     """Only a level that the event's type says already, and the message, are not among the params."""
     line = LINES[logger][0]
     document = json.loads(line)
-    params = said(line, NOTHING).params
+    params = parse_text(line, NOTHING).params
     left = {key for key in document if key not in params}
     assert len(left) <= 2
     for name in {"fields", "record"} & document.keys():

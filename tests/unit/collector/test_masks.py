@@ -14,7 +14,6 @@ from componentrun.collector.runs.facts import pod_facts
 from componentrun.collector.runs.state import RunState
 from componentrun.collector.runs.worker import Worker
 from componentrun.core.redact.redactor import MARK
-from componentrun.process.kubernetes.resources import PODS, SECRETS
 from componentrun.storage.events.segments import last_segment
 from tests.unit.collector.fakekube import Play
 from tests.unit.collector.runs import UID, a_run, container, ended_run, raw_pod
@@ -62,7 +61,7 @@ async def test_a_structured_line_may_ask_as_well() -> None:
 async def interrupted(world: World, *lines: str) -> RunState:
     """A collector has written these lines, and was killed then."""
     world.kube.add_secret("clean-1", [])
-    world.kube.plays[names.COMPONENT] = [Play(log(*lines), hang=True)]
+    world.kube.logs.plays[names.COMPONENT] = [Play(log(*lines), hang=True)]
     state = RunState(a_run(phase="Running", attempts=[ATTEMPT]))
     state.pod_changed(pod_facts(raw_pod(container(names.COMPONENT, "running"))))
     task = asyncio.create_task(world.work(state))
@@ -78,7 +77,7 @@ async def test_the_next_collector_hides_the_value_though_it_never_read_the_line_
     world = World()
     await interrupted(world, "before", f"::add-mask::{VALUE}", "quiet")
     later = Play(log(f"it is {VALUE}", "after", begin=1_000_000_000))
-    world.kube.plays[names.COMPONENT] = [later]
+    world.kube.logs.plays[names.COMPONENT] = [later]
     state = RunState(ended_run(attempts=[ATTEMPT]))
     state.pod_changed(pod_facts(raw_pod(COMPONENT_RAN, phase="Succeeded")))
     await world.work(state)
@@ -94,7 +93,7 @@ async def test_a_later_attempt_waits_for_the_secret_of_the_one_that_asked() -> N
     first = ATTEMPT | {"completionTime": "2026-11-24T07:00:09Z", "reason": "Evicted", "message": "The node ran short."}
     second = ATTEMPT | {"number": 2, "pod": "clean-2", "podUID": "pod-2"}
     world.kube.add_secret("clean-2", ["another"])
-    world.kube.plays[names.COMPONENT] = [Play(log(f"it is {VALUE}", begin=1_000_000_000))]
+    world.kube.logs.plays[names.COMPONENT] = [Play(log(f"it is {VALUE}", begin=1_000_000_000))]
     state = RunState(ended_run(attempts=[first, second]))
     late = raw_pod(COMPONENT_RAN, phase="Succeeded", uid="pod-2")
     late["metadata"]["name"] = "clean-2"
@@ -108,23 +107,23 @@ async def test_a_later_attempt_waits_for_the_secret_of_the_one_that_asked() -> N
 async def test_lines_are_withheld_where_the_values_to_hide_cannot_be_known_any_more() -> None:
     world = World()
     await interrupted(world, "before", f"::add-mask::{VALUE}", "quiet")
-    del world.kube.objects[SECRETS, "clean-1"]
+    world.kube.server.remove("secrets", "team", "clean-1")
     second = ATTEMPT | {"number": 2, "pod": "clean-2", "podUID": "pod-2"}
     world.kube.add_secret("clean-2", ["another"])
-    world.kube.plays[names.COMPONENT] = [Play(log(f"it is {VALUE}", begin=1_000_000_000))]
+    world.kube.logs.plays[names.COMPONENT] = [Play(log(f"it is {VALUE}", begin=1_000_000_000))]
     state = RunState(ended_run(attempts=[second]))
     raw = raw_pod(COMPONENT_RAN, phase="Succeeded", uid="pod-2")
     raw["metadata"]["name"] = "clean-2"
     state.pod_changed(pod_facts(raw))
     await world.work(state)
     assert not any(VALUE in message for message in await world.messages())
-    assert "asked to hide values before this collector was started" in world.reported()["message"]
+    assert "asked to redact values before this collector was started" in world.reported()["message"]
 
 
 async def ended_and_interrupted(world: World, *lines: str) -> None:
     """A collector has read a component to its end and was killed before the run ended."""
     world.kube.add_secret("clean-1", [])
-    world.kube.plays[names.COMPONENT] = [Play(log(*lines))]
+    world.kube.logs.plays[names.COMPONENT] = [Play(log(*lines))]
     state = RunState(a_run(phase="Running", attempts=[ATTEMPT]))
     state.pod_changed(pod_facts(raw_pod(COMPONENT_RAN)))
     task = asyncio.create_task(world.work(state))
@@ -155,7 +154,7 @@ async def test_the_result_hides_the_value_though_the_log_was_read_before_the_col
     await ended_and_interrupted(world, f"::add-mask::{VALUE}", "quiet")
     state = RunState(ended_run(attempts=[ATTEMPT], **FAILED))
     pod = raw_pod(COMPONENT_RAN, phase="Succeeded")
-    world.kube.objects[PODS, "clean-1"] = pod
+    world.kube.server.put("pods", pod)
     if is_pod_known:
         state.pod_changed(pod_facts(pod))
     await world.work(state)
@@ -167,7 +166,7 @@ async def test_the_result_hides_the_value_though_the_log_was_read_before_the_col
 async def test_the_result_shows_no_words_of_the_component_where_the_values_to_hide_are_not_known_any_more() -> None:
     world = World()
     await ended_and_interrupted(world, f"::add-mask::{VALUE}", "quiet")
-    del world.kube.objects[SECRETS, "clean-1"]
+    world.kube.server.remove("secrets", "team", "clean-1")
     first = ATTEMPT | {"completionTime": "2026-11-24T07:00:09Z", "reason": "Evicted", "message": f"it was {VALUE}"}
     second = ATTEMPT | {"number": 2, "pod": "clean-2", "podUID": "pod-2"}
     await world.work(RunState(ended_run(attempts=[first, second], **FAILED)))
@@ -180,7 +179,7 @@ async def test_the_result_shows_no_words_of_the_component_where_the_values_to_hi
 async def test_a_collector_that_ends_before_it_knows_the_values_leaves_the_result_to_the_next_one() -> None:
     world = World()
     await ended_and_interrupted(world, f"::add-mask::{VALUE}", "quiet")
-    secret = world.kube.objects.pop((SECRETS, "clean-1"))
+    secret = world.kube.server.remove("secrets", "team", "clean-1")
     before = await world.messages()
     state = RunState(ended_run(attempts=[ATTEMPT], **FAILED))
     state.pod_changed(pod_facts(raw_pod(COMPONENT_RAN, phase="Succeeded")))
@@ -189,7 +188,7 @@ async def test_a_collector_that_ends_before_it_knows_the_values_leaves_the_resul
     async with asyncio.timeout(5):
         await worker.work()
     assert await world.messages() == before
-    world.kube.objects[SECRETS, "clean-1"] = secret
+    world.kube.server.put("secrets", secret)
     await world.work(state)
     assert f"exit code 1: it is {MARK}" in (await world.messages())[-1]
 
@@ -197,7 +196,7 @@ async def test_a_collector_that_ends_before_it_knows_the_values_leaves_the_resul
 async def test_the_next_collector_goes_on_within_a_private_key() -> None:
     world = World()
     await interrupted(world, "before", begin(), PEM_LINES[0], "in between")
-    world.kube.plays[names.COMPONENT] = [Play(log(*PEM_LINES[1:4], end(), "after", begin=1_000_000_000))]
+    world.kube.logs.plays[names.COMPONENT] = [Play(log(*PEM_LINES[1:4], end(), "after", begin=1_000_000_000))]
     state = RunState(ended_run(attempts=[ATTEMPT]))
     state.pod_changed(pod_facts(raw_pod(COMPONENT_RAN, phase="Succeeded")))
     await world.work(state)

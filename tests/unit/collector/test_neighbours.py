@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
 from componentrun.api import names
 from componentrun.collector.events.budget import MemoryBudget
-from componentrun.collector.events.journal import Journal, Limits
+from componentrun.collector.events.journal import Journal
 from componentrun.collector.readers.api.lines import SECOND
 from componentrun.collector.readers.sink import Inbox
 from componentrun.collector.runs import secret as runsecret
@@ -83,10 +84,12 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runsecret, "_FIRST_PAUSE", 0.001)
 
 
-@pytest.mark.parametrize("limits", [Limits(), Limits(bytes=3 * 10**6)], ids=["within its limits", "beyond them"])
-async def test_quiet_runs_are_delivered_while_another_prints_without_end(limits: Limits) -> None:
+@pytest.mark.parametrize("run_mib", [1024, 3], ids=["within its limits", "beyond them"])
+async def test_quiet_runs_are_delivered_while_another_prints_without_end(run_mib: int) -> None:
     """Nothing is timed: the noise ends only when all others are delivered, so that a test without fairness hangs."""
-    world = World(settings=Settings(segment_seconds=0.05, events_wait=0.25, limits=limits))
+    world = World(
+        settings=Settings(collector_segment_seconds=0.05, events_wait_seconds=0.25, collector_run_mib=run_mib)
+    )
     noise, kube = Endless(), world.kube
 
     def log(_namespace: str, pod: str, _name: str, **_: Any) -> Any:
@@ -114,14 +117,12 @@ async def test_quiet_runs_are_delivered_while_another_prints_without_end(limits:
         ]
     printed = [event async for event in read_events(world.stores.store, noisy.run.uid)]
     kept = [event for event in printed if event.source == names.COMPONENT]
-    if limits.bytes > 10**8:
+    if run_mib == 1024:
         assert len(kept) == noise.lines
     else:
-        assert len(kept) == 3_000
-        assert (
-            f"{noise.lines - 3_000} lines of {(noise.lines - 3_000) * 1000:,} bytes were left out"
-            in printed[-2].message
-        )
+        assert len(kept) == math.ceil(3 * 2**20 / len(NOISE))
+        skipped = noise.lines - len(kept)
+        assert f"{skipped} lines of {skipped * len(NOISE):,} bytes were left out" in printed[-2].message
 
 
 async def until(check: Callable[[], bool]) -> None:

@@ -100,9 +100,9 @@ def collect(data: bytes, borders: Sequence[tuple[int, str]]) -> tuple[list[Any],
         if what in {"settle", "end", "write and stop"}:
             sink.settle()
         if what not in {"settle", "stop"} and not journal.empty:
-            cut = journal.cut()
-            events += cut.events
-            checkpoints.append(json.dumps(cut.checkpoint))
+            segment = journal.take_segment()
+            events += segment.events
+            checkpoints.append(json.dumps(segment.checkpoint))
         if what in {"stop", "write and stop"}:
             # What was read and not written is read again, from the second before on: all of it, here.
             known = json.loads(checkpoints[-1]) if checkpoints else None

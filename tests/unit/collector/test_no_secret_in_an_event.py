@@ -64,7 +64,7 @@ def events_of(chunks: Sequence[bytes], values: Sequence[str]) -> list[str]:
         for lines in answer.feed(chunk):
             sink.take(lines)
     sink.settle()
-    told = [event for event in journal.cut().events if event.source == names.COMPONENT]
+    told = [event for event in journal.take_segment().events if event.source == names.COMPONENT]
     assert journal.position(KEY).lines
     assert "\n" not in MARK
     return [text for event in told for text in texts(asdict(event)["message"], event.params)]
@@ -169,4 +169,4 @@ def test_what_the_kubelet_says_instead_of_a_line_is_redacted_where_it_is_told() 
     journal = Journal(a_run())
     sink_of(journal, redactor=Redactor(["hunter2"])).lost("gap", "lines may be missing (hunter2 is no timestamp)")
     assert journal.problems == [f"lines may be missing ({MARK} is no timestamp)"]
-    assert "hunter2" not in repr(journal.cut())
+    assert "hunter2" not in repr(journal.take_segment())

@@ -14,7 +14,6 @@ from componentrun.collector.runs import followers
 from componentrun.collector.runs.facts import pod_facts
 from componentrun.collector.runs.state import RunState
 from componentrun.collector.settings import Settings
-from componentrun.process.kubernetes.resources import PODS
 from tests.unit.collector.fakekube import Play
 from tests.unit.collector.runs import container, ended_run, raw_pod
 from tests.unit.collector.world import ATTEMPT, COMPONENT_RAN, World, has, log, until, with_pod
@@ -38,11 +37,11 @@ async def test_a_follower_that_waits_for_room_is_not_quiet(monkeypatch: pytest.M
     """The run is over, the watch of pods is behind, and a segment takes long to be written."""
     monkeypatch.setattr(followers, "_QUIET", 0.05)
     slow_writes(monkeypatch, 0.2)
-    world = World(settings=Settings(segment_seconds=0.05, events_wait=40.0))
+    world = World(settings=Settings(collector_segment_seconds=0.05, events_wait_seconds=40.0))
     world.kube.add_secret("clean-1", [])
     texts = [f"line {number}" for number in range(12_000)]
-    world.kube.plays[names.COMPONENT] = [Play(log(*texts), hang=True)]
-    world.kube.objects[PODS, "clean-1"] = RUNNING
+    world.kube.logs.plays[names.COMPONENT] = [Play(log(*texts), hang=True)]
+    world.kube.server.put("pods", RUNNING)
     state = RunState(ended_run(attempts=[ATTEMPT]))
     state.pod_changed(pod_facts(RUNNING))
     working = asyncio.create_task(world.work(state))
@@ -51,7 +50,7 @@ async def test_a_follower_that_waits_for_room_is_not_quiet(monkeypatch: pytest.M
         return working.done() or await has(world, texts[-1])
 
     await until(stored_or_done)
-    world.kube.plays[names.COMPONENT] = [Play(log(*texts))]
+    world.kube.logs.plays[names.COMPONENT] = [Play(log(*texts))]
     state.pod_changed(pod_facts(raw_pod(COMPONENT_RAN, phase="Succeeded")))
     world.kube.end_well()
     await working
@@ -63,12 +62,12 @@ async def test_a_sidecar_is_quiet_when_the_last_line_of_its_log_was_read(monkeyp
     """The kubelet is slow, or follows a file that was rotated away: that a stream is silent proves nothing."""
     monkeypatch.setattr(followers, "_QUIET", 0.05)
     monkeypatch.setattr(logend, "_GRACE", 0.05)
-    world = World(settings=Settings(segment_seconds=0.05, events_wait=40.0))
+    world = World(settings=Settings(collector_segment_seconds=0.05, events_wait_seconds=40.0))
     world.kube.add_secret("clean-1", [])
-    world.kube.plays[names.STAGE_OUT] = [Play(hang=True), Play(log("late"), hang=True)]
-    world.kube.last_lines[names.STAGE_OUT] = Play(log("late"))
+    world.kube.logs.plays[names.STAGE_OUT] = [Play(hang=True), Play(log("late"), hang=True)]
+    world.kube.logs.last_lines[names.STAGE_OUT] = Play(log("late"))
     pod = raw_pod(container(names.STAGE_OUT, "running"), COMPONENT_RAN)
-    world.kube.objects[PODS, "clean-1"] = pod
+    world.kube.server.put("pods", pod)
     state = RunState(ended_run(attempts=[ATTEMPT]))
     state.pod_changed(pod_facts(pod))
     await world.work(state)
@@ -78,11 +77,11 @@ async def test_a_sidecar_is_quiet_when_the_last_line_of_its_log_was_read(monkeyp
 
 async def test_a_component_that_may_still_start_is_waited_for() -> None:
     """The run has ended before its component was started; the operator deletes the pod, and the kubelet is faster."""
-    world = World(settings=Settings(segment_seconds=0.05, events_wait=40.0))
+    world = World(settings=Settings(collector_segment_seconds=0.05, events_wait_seconds=40.0))
     world.kube.add_secret("clean-1", [])
-    world.kube.plays[names.COMPONENT] = [Play(log("started all the same"))]
+    world.kube.logs.plays[names.COMPONENT] = [Play(log("started all the same"))]
     waits = raw_pod(container(names.COMPONENT, "waiting"), phase="Pending")
-    world.kube.objects[PODS, "clean-1"] = waits
+    world.kube.server.put("pods", waits)
     state = RunState(ended_run(attempts=[ATTEMPT], phase="Failed", result="Error", reason="StartFailed"))
     state.pod_changed(pod_facts(waits))
     working = asyncio.create_task(world.work(state))
@@ -97,7 +96,7 @@ async def test_a_container_of_which_a_watch_tells_behind_the_end_is_read_before_
 ) -> None:
     """It tells while the last segment is being written: then the run's result is in it already."""
     world = World()
-    world.kube.plays[names.STAGE_OUT] = [Play(log("late"))]
+    world.kube.logs.plays[names.STAGE_OUT] = [Play(log("late"))]
     state = with_pod(world, Play(log("one")))
     append = writer.append_lines
 
@@ -116,8 +115,8 @@ async def test_a_component_that_never_ends_is_given_up_aloud(monkeypatch: pytest
     monkeypatch.setattr(followers, "_QUIET", 0.05)
     world = World()
     world.kube.add_secret("clean-1", [])
-    world.kube.plays[names.COMPONENT] = [Play(log("one"), hang=True)]
-    world.kube.objects[PODS, "clean-1"] = RUNNING
+    world.kube.logs.plays[names.COMPONENT] = [Play(log("one"), hang=True)]
+    world.kube.server.put("pods", RUNNING)
     state = RunState(ended_run(attempts=[ATTEMPT]))
     state.pod_changed(pod_facts(RUNNING))
     await world.work(state)
@@ -129,7 +128,7 @@ async def test_a_component_that_neither_starts_nor_ends_is_given_up_aloud_and_co
     world = World()
     world.kube.add_secret("clean-1", [])
     waits = raw_pod(container(names.COMPONENT, "waiting"), phase="Pending")
-    world.kube.objects[PODS, "clean-1"] = waits
+    world.kube.server.put("pods", waits)
     state = RunState(ended_run(attempts=[ATTEMPT], phase="Failed", result="Error", reason="StartFailed"))
     state.pod_changed(pod_facts(waits))
     await world.work(state)

@@ -14,8 +14,8 @@ from componentrun.collector.readers.api import position
 from componentrun.collector.readers.api.lines import SECOND
 from componentrun.collector.readers.api.response import Answer
 from componentrun.core.podstatus.printed import readable
+from componentrun.storage.events.blocks import Block
 from componentrun.storage.events.events import Event, Segment
-from componentrun.storage.events.segments import decode_segment, encode_segment
 from tests.unit.collector.node import NodeLog
 from tests.unit.collector.reading import KEY, read, sink_of
 from tests.unit.collector.runs import a_run
@@ -26,6 +26,10 @@ OVERTAKING = 6_200_000
 TRACEBACK = [b"Traceback (most recent call last):", b'  File "x", line 1', b"    x()", b"ValueError: no", b""]
 TO_NEXT_SECOND = -1
 """Overtaking matters most where the second changes, as requests resume at a second."""
+
+
+def decoded(data: bytes) -> Segment:
+    return Block.decode(data, "here").segment("here")
 
 
 class ReaderMachine(RuleBasedStateMachine):
@@ -118,15 +122,15 @@ class ReaderMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.journal.empty)
     @rule()
     def write_segment(self) -> None:
-        cut = self.journal.cut()
-        self.store.append(encode_segment(Segment("uid", cut.first_seq, cut.checkpoint, cut.events)))
+        segment = self.journal.take_segment()
+        self.store.append(Block.of(Segment("uid", segment.first_seq, segment.checkpoint, segment.events)).encode())
 
     @rule()
     def die(self) -> None:
         self.answer = None
         self.journal = Journal(a_run())
         if self.store:
-            last = decode_segment(self.store[-1], "here")
+            last = decoded(self.store[-1])
             self.journal = Journal.resume(a_run(), last.next_seq, last.checkpoint)
         self.sink = sink_of(self.journal)
 
@@ -140,7 +144,7 @@ class ReaderMachine(RuleBasedStateMachine):
         assert self.answer.jumped is None
 
     def stored(self) -> list[Event]:
-        return [event for data in self.store for event in decode_segment(data, "here").events]
+        return [event for data in self.store for event in decoded(data).events]
 
     def printed(self) -> list[str]:
         """As events show it: what is no text is gone, and messages of JSON are taken out."""
@@ -275,7 +279,12 @@ class TestRotation:
             node.write(BEGIN + (11 + number) * SECOND, b"after %d" % number)
         answer = read(node, journal)
         assert answer.fresh == 4
-        assert [event.message for event in journal.cut().events][-4:] == ["set back", "after 0", "after 1", "after 2"]
+        assert [event.message for event in journal.take_segment().events][-4:] == [
+            "set back",
+            "after 0",
+            "after 1",
+            "after 2",
+        ]
 
 
 class TestLongLines:
@@ -329,11 +338,11 @@ def test_folding_machine_loses_nothing_without_overtaking(monkeypatch: pytest.Mo
             node.write(BEGIN + round_number * 300_000_000 + number * 1_000, b"%d" % number)
         read(node, journal)
         if round_number % 3 == 0:
-            store.append(journal.cut())
+            store.append(journal.take_segment())
         if round_number % 4 == 3:
             last: Any = store[-1]
             journal = Journal.resume(a_run(), last.events[-1].seq + 1, last.checkpoint)
     read(node, journal)
-    store.append(journal.cut())
-    events = [event for cut in store for event in cut.events]
+    store.append(journal.take_segment())
+    events = [event for segment in store for event in segment.events]
     assert [event.message for event in events] == [text.decode() for text in node.printed]

@@ -13,7 +13,6 @@ import pytest
 from componentrun.collector.events import stores as module
 from componentrun.collector.events.stores import Stores
 from componentrun.errors import Reason, UserError
-from componentrun.process.kubernetes.resources import SECRETS
 from tests.unit.collector.fakekube import FakeKube
 
 
@@ -23,7 +22,7 @@ def stores(kube: Any) -> Stores:
 
 def keys(kube: FakeKube, **values: str) -> None:
     data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
-    kube.objects[SECRETS, "keys"] = {"metadata": {"name": "keys"}, "data": data}
+    kube.server.put("secrets", {"metadata": {"name": "keys"}, "data": data})
 
 
 async def test_the_named_one_with_its_keys() -> None:
@@ -58,7 +57,7 @@ async def test_none(name: str | None) -> None:
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [(None, "Secret `keys` .* is not there"), ({"accessKeyId": "id"}, "lacks the key `secretAccessKey`")],
+    [(None, "Secret `keys` .* does not exist"), ({"accessKeyId": "id"}, "lacks the key `secretAccessKey`")],
 )
 async def test_bad_keys(values: dict[str, str] | None, message: str) -> None:
     kube = FakeKube()
@@ -98,6 +97,7 @@ async def test_an_open_store_is_kept_until_it_fails(monkeypatch: pytest.MonkeyPa
 async def test_a_store_that_nobody_uses_any_more_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     kube = FakeKube()
     kube.add_storage("main")
+    kube.server.put("storages", {"metadata": {"name": "main", "namespace": "gone"}, "spec": {"bucket": "a-bucket"}})
     kept = stores(kube)
     used_once = weakref.ref(await kept.get("gone", "main"))
     assert used_once() is not None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from componentrun import contract
 from componentrun.collector.readers.api.lines import Splitter, parse
 from componentrun.collector.readers.grouping import Group
-from componentrun.collector.readers.structure import Said, said, said_by_all
+from componentrun.collector.readers.structure import EventContent, parse_groups, parse_text
 from componentrun.core.podstatus.printed import readable
 from componentrun.core.redact.redactor import MARK, Redactor
 
@@ -79,18 +79,18 @@ NOTHING = Redactor()
     ],
 )
 def test_lines(line: str, kind: str, message: str, params: dict[str, Any]) -> None:
-    found = said(line, NOTHING)
+    found = parse_text(line, NOTHING)
     assert (found.type, found.message, found.params) == (kind, message, params)
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_become_an_event(text: bytes) -> None:
-    assert len(said(readable(text), NOTHING).message) <= contract.EVENT_MESSAGE_LIMIT
+    assert len(parse_text(readable(text), NOTHING).message) <= contract.EVENT_MESSAGE_LIMIT
 
 
 def test_a_long_message_is_cut_with_a_mark() -> None:
-    assert said("x" * 4_000, NOTHING).message == "x" * 4_000
-    found = said("x" * 10_000, NOTHING).message
+    assert parse_text("x" * 4_000, NOTHING).message == "x" * 4_000
+    found = parse_text("x" * 10_000, NOTHING).message
     assert len(found) <= 4_000
     assert found.endswith("more characters]")
     assert int(found.split("cut: ")[1].split()[0]) + found.index(" [cut") == 10_000
@@ -101,8 +101,8 @@ def test_the_mark_says_also_what_was_not_kept_of_a_very_long_line(letter: str) -
     printed = f"2026-11-24T07:46:33.866288610Z {letter * 1_000_000}\n".encode()
     line = parse(Splitter().feed(printed)[0])
     assert line is not None
-    (found,) = said_by_all([Group(line, readable(line.text))], NOTHING)
-    assert isinstance(found, Said)
+    (found,) = parse_groups([Group(line, readable(line.text))], NOTHING)
+    assert isinstance(found, EventContent)
     shown, _, mark = found.message.partition(" [cut: ")
     assert len(shown) + int(mark.removesuffix(" more characters]")) == pytest.approx(1_000_000, abs=2)
 
@@ -114,22 +114,24 @@ def test_a_progress_bar_that_was_too_long_to_keep_has_no_mark() -> None:
         splitter.feed(b"working\r" * 1000)
     line = parse(splitter.feed(b"done\n")[0])
     assert line is not None
-    assert said_by_all([Group(line, readable(line.text))], NOTHING) == [Said("info", "done")]
+    assert parse_groups([Group(line, readable(line.text))], NOTHING) == [EventContent("info", "done")]
 
 
 def test_a_secret_at_the_cut_is_redacted_first() -> None:
     line = "x" * (contract.EVENT_MESSAGE_LIMIT - 40) + "hunter2hunter2hunter2" + "y" * 100
-    assert "hunt" not in said(line, Redactor(["hunter2hunter2hunter2"])).message
+    assert "hunt" not in parse_text(line, Redactor(["hunter2hunter2hunter2"])).message
 
 
 def test_secrets_in_structured_lines_are_redacted_after_decoding() -> None:
     line = '{"message": "h\\u0075nter2", "a": {"b": ["hunter2"]}}'
-    found = said(line, Redactor(["hunter2"]))
+    found = parse_text(line, Redactor(["hunter2"]))
     assert (found.message, found.params) == (MARK, {"a": {"b": [MARK]}})
 
 
 def test_secrets_in_a_message_that_is_an_object_are_redacted() -> None:
-    found = said('{"level":"error","message":{"key":"hunter2\\n","hunter2":[1,"x hunter2"]}}', Redactor(["hunter2"]))
+    found = parse_text(
+        '{"level":"error","message":{"key":"hunter2\\n","hunter2":[1,"x hunter2"]}}', Redactor(["hunter2"])
+    )
     assert found.type == "error"
     assert "hunter2" not in repr(found)
     assert MARK in found.message
@@ -138,7 +140,7 @@ def test_secrets_in_a_message_that_is_an_object_are_redacted() -> None:
 @pytest.mark.parametrize("fill", ["x", "\\", "ž", "\U0001f600"])
 def test_an_event_is_never_larger_than_its_limit(fill: str) -> None:
     line = json.dumps({"message": fill * 5_000, "data": fill * 190_000})
-    found = said(line, NOTHING)
+    found = parse_text(line, NOTHING)
     size = len(json.dumps({"message": found.message, "params": found.params}, ensure_ascii=False).encode())
     assert size < 200_000
     assert "left_out" in found.params
@@ -146,16 +148,16 @@ def test_an_event_is_never_larger_than_its_limit(fill: str) -> None:
 
 def test_of_params_that_are_too_large_the_small_ones_are_kept() -> None:
     line = json.dumps({"message": "m", "rows": 5, "data": "x" * 190_000, "table": "a"})
-    found = said(line, NOTHING)
+    found = parse_text(line, NOTHING)
     assert found.params == {"rows": 5, "table": "a", "left_out": "data: 190012 bytes"}
 
 
 def test_bytes_that_are_not_utf_8_do_not_make_a_line_unstructured() -> None:
-    assert said(readable(b'{"message": "caf\xe9", "a": "\\\\x"}'), NOTHING) == ("info", "caf\\xe9", {"a": "\\x"})
+    assert parse_text(readable(b'{"message": "caf\xe9", "a": "\\\\x"}'), NOTHING) == ("info", "caf\\xe9", {"a": "\\x"})
 
 
 def test_absurdly_nested_json_is_no_danger() -> None:
     line = '{"message": "m", "a": ' + "[" * 400 + "]" * 400 + "}"
-    assert len(json.dumps(said(line, NOTHING).params)) < 200
-    assert said("{" * 100_000 + "}", NOTHING).type == "info"
-    assert said('{"message":"m","a":' + "[" * 50_000 + "]" * 50_000 + "}", NOTHING).type == "info"
+    assert len(json.dumps(parse_text(line, NOTHING).params)) < 200
+    assert parse_text("{" * 100_000 + "}", NOTHING).type == "info"
+    assert parse_text('{"message":"m","a":' + "[" * 50_000 + "]" * 50_000 + "}", NOTHING).type == "info"

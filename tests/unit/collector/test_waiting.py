@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from componentrun.collector.events.pending import Entry, Plain, Waiting
-from componentrun.collector.readers.structure import Said
+from componentrun.collector.events.pending import Entry, PendingEvents, PlainEvents
+from componentrun.collector.readers.structure import EventContent
 
 portions = st.lists(
     st.tuples(
@@ -19,15 +19,15 @@ portions = st.lists(
 )
 
 
-def added(waiting: Waiting, portion: tuple[str, list[int], str, int | None], number: int) -> list[Entry]:
+def added(waiting: PendingEvents, portion: tuple[str, list[int], str, int | None], number: int) -> list[Entry]:
     """Hand it in; the events that it is."""
     how, times, source, attempt = portion
     if how == "block":
         messages = [f"{number}.{at}" for at in range(len(times))]
-        waiting.add(Plain(list(times), list(messages), source, attempt))
+        waiting.add(PlainEvents(list(times), list(messages), source, attempt))
         said = zip(times, messages, strict=True)
-        return [Entry(time, Said("info", message), source, attempt) for time, message in said]
-    entry = Entry(times[0], Said("info", str(number)), source, attempt)
+        return [Entry(time, EventContent("info", message), source, attempt) for time, message in said]
+    entry = Entry(times[0], EventContent("info", str(number)), source, attempt)
     if how == "one":
         waiting.add_plain(entry.time, entry.what.message, source, attempt)
     else:
@@ -40,7 +40,7 @@ def added(waiting: Waiting, portion: tuple[str, list[int], str, int | None], num
 def test_each_source_keeps_its_order_and_all_stand_by_their_times(
     portions: list[tuple[str, list[int], str, int | None]],
 ) -> None:
-    waiting = Waiting()
+    waiting = PendingEvents()
     expected: list[tuple[int, Entry]] = []
     latest: dict[str, int] = {}
     for number, portion in enumerate(portions):
@@ -55,7 +55,7 @@ def test_each_source_keeps_its_order_and_all_stand_by_their_times(
 
 
 def test_events_that_say_nothing_but_their_message_are_kept_together() -> None:
-    waiting = Waiting()
+    waiting = PendingEvents()
     for time in (1, 3, 2):
         waiting.add_plain(time, str(time), "component", 1)
-    assert waiting.take() == (Plain([1, 3, 2], ["1", "3", "2"], "component", 1),)
+    assert waiting.take() == (PlainEvents([1, 3, 2], ["1", "3", "2"], "component", 1),)

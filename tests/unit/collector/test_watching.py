@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
-from kubernetes.aio import client as kubernetes_client
 
 from componentrun.collector.metrics import Metrics
 from componentrun.process.kubernetes import watch as watch_module
+from componentrun.process.kubernetes.access.access import Access
 from componentrun.process.kubernetes.client import Kube
 from componentrun.process.kubernetes.errors import UnavailableError
 from componentrun.process.kubernetes.resources import PODS
@@ -58,8 +58,7 @@ async def server() -> AsyncIterator[Server]:
 async def kube(server: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kube]:
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    configuration = kubernetes_client.Configuration(host=server.url)
-    async with Kube(configuration, Metrics()) as made:
+    async with Kube(Access(server.url), Metrics()) as made:
         yield made
 
 

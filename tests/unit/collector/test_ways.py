@@ -14,7 +14,7 @@ from componentrun.collector.readers.api.follower import Follower, View
 from componentrun.collector.readers.api.lines import SECOND
 from componentrun.collector.readers.api.position import Position
 from componentrun.collector.readers.choice import LogFollower, ReaderChoice
-from componentrun.collector.readers.line import Place
+from componentrun.collector.readers.line import Cursor
 from componentrun.collector.readers.node.follower import FileFollower
 from componentrun.collector.readers.node.position import FilePosition
 from componentrun.collector.readers.node.servers import NodeLogs
@@ -28,7 +28,7 @@ from tests.unit.collector.runs import a_run, container, raw_pod
 BEGIN = 1_795_506_393 * SECOND
 ENDED = View(ended=True, gone=False, never_ran=False, restarts=0, overdue=False)
 POD = pod_facts(raw_pod(container(names.COMPONENT, "running")))
-FILES = FilePosition(Place("0-2026-11-24T07:46:33Z", 4711), BEGIN, 12)
+FILES = FilePosition(Cursor("0-2026-11-24T07:46:33Z", 4711), BEGIN, 12)
 
 
 def follower(journal: Journal, *, node: bool) -> LogFollower:
@@ -42,17 +42,17 @@ def test_what_nobody_has_read_is_read_as_the_chart_says() -> None:
     assert isinstance(follower(Journal(a_run()), node=False), Follower)
     journal = Journal(a_run())
     assert isinstance(follower(journal, node=True), FileFollower)
-    assert isinstance(journal.place(KEY), FilePosition)
+    assert isinstance(journal.known_position(KEY), FilePosition)
 
 
-def test_a_place_in_a_file_is_in_the_checkpoint() -> None:
+def test_a_position_in_a_file_is_in_the_checkpoint() -> None:
     journal = Journal(a_run())
-    place = Place("0-2026-11-24T07:46:33Z", 4711, ("0-2026-11-24T07:46:30Z", 12))
-    journal.begin(KEY, FilePosition(place, BEGIN, 12))
-    resumed = Journal.resume(a_run(), 1, journal.checkpoint()).place(KEY)
+    cursor = Cursor("0-2026-11-24T07:46:33Z", 4711, ("0-2026-11-24T07:46:30Z", 12))
+    journal.begin(KEY, FilePosition(cursor, BEGIN, 12))
+    resumed = Journal.resume(a_run(), 1, journal.checkpoint()).known_position(KEY)
     assert isinstance(resumed, FilePosition)
-    assert (resumed.place, resumed.newest, resumed.lines) == (place, BEGIN, 12)
-    assert resumed.place.start == ("0-2026-11-24T07:46:30Z", 12)
+    assert (resumed.cursor, resumed.newest, resumed.lines) == (cursor, BEGIN, 12)
+    assert resumed.cursor.start == ("0-2026-11-24T07:46:30Z", 12)
 
 
 def test_what_was_begun_over_the_api_is_read_to_its_end_that_way() -> None:
@@ -67,7 +67,7 @@ def test_what_was_begun_on_the_node_goes_on_there() -> None:
     journal = Journal(a_run())
     journal.begin(KEY, FILES)
     assert isinstance(follower(journal, node=True), FileFollower)
-    assert journal.place(KEY) is FILES
+    assert journal.known_position(KEY) is FILES
     with pytest.raises(TypeError, match="is read from the files of its node"):
         journal.position(KEY)
 
@@ -92,4 +92,4 @@ def test_a_change_before_the_first_line_is_nothing_to_speak_of() -> None:
     journal.begin(KEY, FilePosition())
     assert isinstance(follower(journal, node=False), Follower)
     assert not journal.problems
-    assert isinstance(journal.place(container_key("pod-uid", names.COMPONENT)), Position)
+    assert isinstance(journal.known_position(container_key("pod-uid", names.COMPONENT)), Position)

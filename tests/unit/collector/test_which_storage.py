@@ -14,12 +14,11 @@ from componentrun.collector.events.journal import Limits
 from componentrun.collector.events.stores import Stores
 from componentrun.collector.events.writer import EventWriter, SupersededError
 from componentrun.collector.metrics import Metrics
-from componentrun.collector.runs.lifecycle import Told
+from componentrun.collector.runs.lifecycle import LifecycleEvent
 from componentrun.collector.runs.state import RunState
 from componentrun.core.redact.redactor import Redactor
-from componentrun.process.kubernetes.resources import STORAGES
 from componentrun.process.logs import RunLogger
-from componentrun.storage.events.segments import segment_keys
+from componentrun.storage.events.segments import list_events
 from componentrun.storage.store.connection import Store
 from componentrun.storage.store.settings import StoreSettings
 from tests.unit.collector.fakekube import FakeKube
@@ -51,7 +50,7 @@ class World:
             self.kube.add_storage(name, default=name == wanted)
 
     async def segments(self, name: str) -> int:
-        return len(await segment_keys(await self.stores.get("team", name), UID))
+        return len((await list_events(await self.stores.get("team", name), UID)).segments)
 
 
 @pytest.fixture
@@ -62,8 +61,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 async def test_another_default_storage_does_not_split_the_events_of_a_run_that_goes_on(world: World) -> None:
     journal = await world.writer.journal()
     for number in range(3):
-        journal.told(Told(str(number), 1, "info", "a"), Redactor())
-        await world.writer.write(journal.cut())
+        journal.add_lifecycle(LifecycleEvent(str(number), 1, "info", "a"), Redactor())
+        await world.writer.write(journal.take_segment())
         world.default("new")
     assert (await world.segments("old"), await world.segments("new")) == (3, 0)
     assert await world.writer.close() == ""
@@ -84,13 +83,13 @@ async def test_what_did_not_work_is_read_again_also_for_those_who_ask_for_the_de
 
 async def test_a_run_that_waited_while_the_default_changed_has_all_of_its_events_where_it_began(world: World) -> None:
     journal = await world.writer.journal()
-    journal.told(Told("accepted", 1, "info", "the run was accepted"), Redactor())
-    await world.writer.write(journal.cut())
+    journal.add_lifecycle(LifecycleEvent("accepted", 1, "info", "the run was accepted"), Redactor())
+    await world.writer.write(journal.take_segment())
     world.default("new")
     world.state.run_changed(a_run(storage="new"))
-    journal.told(Told("began", 2, "info", "the component is running"), Redactor())
-    with pytest.raises(SupersededError, match="began in Storage `new`, and waited in `old`"):
-        await world.writer.write(journal.cut())
+    journal.add_lifecycle(LifecycleEvent("began", 2, "info", "the component is running"), Redactor())
+    with pytest.raises(SupersededError, match="the run uses Storage `new`, and its first events are in `old`"):
+        await world.writer.write(journal.take_segment())
     again = world.begin()
     assert (await again.journal()).next_seq == 1
 
@@ -102,14 +101,13 @@ async def test_what_was_changed_before_a_run_holds_for_its_events(
     monkeypatch.setattr(stores_module, "_KEPT_SECONDS", 300.0)
     await world.writer.journal()
     old, _ = world.memory["old"], world.memory.update(old=MemoryStore())
-    raw = world.kube.objects[STORAGES, "old"]
-    raw["metadata"] |= {"uid": "another"}
+    world.kube.server.change("storages", "team", "old", {"metadata": {"uid": "another"}})
     assert (await world.stores.get("team", None))._backend is old, "who goes on is not split from what was said"
     writer = world.begin()
     journal = await writer.journal()
-    journal.told(Told("accepted", 1, "info", "the run was accepted"), Redactor())
-    await writer.write(journal.cut())
-    assert await segment_keys(Store(StoreSettings("a-bucket"), old), UID) == []
+    journal.add_lifecycle(LifecycleEvent("accepted", 1, "info", "the run was accepted"), Redactor())
+    await writer.write(journal.take_segment())
+    assert (await list_events(Store(StoreSettings("a-bucket"), old), UID)).segments == ()
     assert await world.segments("old") == 1
 
 

@@ -20,10 +20,9 @@ from componentrun.collector.runs.state import RunState
 from componentrun.errors import PlatformError, Reason, TransientError, UserError
 from componentrun.process.kubernetes.errors import NotFoundError, UnavailableError
 from componentrun.process.kubernetes.eventerrors import EventErrors
-from componentrun.process.kubernetes.resources import PODS
 from componentrun.storage.events.events import Event
 from componentrun.storage.events.runs import ended_runs, open_runs
-from componentrun.storage.events.segments import append_segment, last_segment
+from componentrun.storage.events.segments import append_segment, last_segment, list_events
 from tests.unit.collector.fakekube import Play
 from tests.unit.collector.runs import ENDED, UID, a_run, container, ended_run, raw_pod, raw_run
 from tests.unit.collector.world import ATTEMPT, COMPONENT_RAN, FakeStores, World, has, log, until, with_pod
@@ -78,7 +77,7 @@ async def test_a_run_that_never_had_a_pod() -> None:
 async def test_events_come_while_the_run_goes_on() -> None:
     world = World()
     world.kube.add_secret("clean-1", [])
-    world.kube.plays[names.COMPONENT] = [Play(log("early"), hang=True)]
+    world.kube.logs.plays[names.COMPONENT] = [Play(log("early"), hang=True)]
     state = RunState(a_run(phase="Running", attempts=[ATTEMPT]))
     state.pod_changed(pod_facts(raw_pod(container(names.COMPONENT, "running"))))
     task = asyncio.create_task(world.work(state))
@@ -92,7 +91,7 @@ async def test_events_come_while_the_run_goes_on() -> None:
 async def test_an_attempt_that_another_follows_is_reported_while_the_run_goes_on() -> None:
     world = World()
     world.kube.add_secret("clean-1", [])
-    world.kube.plays[names.COMPONENT] = [Play(log("first"))]
+    world.kube.logs.plays[names.COMPONENT] = [Play(log("first"))]
     first = ATTEMPT | {"completionTime": "2026-11-24T07:00:09Z", "reason": "Evicted", "message": "The node ran short."}
     state = RunState(a_run(phase="Queued", attempts=[first], nextAttemptTime="2026-11-24T07:00:19Z"))
     raw = raw_pod(COMPONENT_RAN, phase="Failed")
@@ -125,10 +124,10 @@ async def test_lines_wait_for_the_secret_and_are_withheld_without_it(monkeypatch
     monkeypatch.setattr(followers, "_SECRET_PATIENCE", 0.05)
     world = World()
     state = with_pod(world, Play(log("it is hunter2")))
-    world.kube.objects.clear()
+    world.kube.server.remove("secrets", "team", "clean-1")
     await world.work(state)
     assert "hunter2" not in repr(await world.events())
-    assert not world.kube.asked
+    assert not world.kube.logs.asked
     assert "are withheld" in world.reported()["message"]
     assert (await world.events())[-1].type == "success"
 
@@ -137,8 +136,7 @@ async def test_a_secret_without_the_list_is_as_good_as_none(monkeypatch: pytest.
     monkeypatch.setattr(followers, "_SECRET_PATIENCE", 0.0)
     world = World()
     state = with_pod(world, Play(log("it is hunter2")))
-    for raw in world.kube.objects.values():
-        raw["data"] = {}
+    world.kube.server.change("secrets", "team", "clean-1", {"data": None})
     await world.work(state)
     assert "has no key `redact`" in world.reported()["message"]
 
@@ -148,8 +146,8 @@ async def test_the_secret_of_a_later_pod_of_the_name_is_as_good_as_none(monkeypa
     monkeypatch.setattr(followers, "_SECRET_PATIENCE", 0.0)
     world = World()
     state = with_pod(world, Play(log("it is hunter2")), secrets=["changed since"])
-    for raw in world.kube.objects.values():
-        raw["metadata"]["ownerReferences"] = [{"kind": "Pod", "name": "clean-1", "uid": "a later one"}]
+    owners = [{"kind": "Pod", "name": "clean-1", "uid": "a later one"}]
+    world.kube.server.change("secrets", "team", "clean-1", {"metadata": {"ownerReferences": owners}})
     await world.work(state)
     assert "hunter2" not in repr(await world.events())
     assert "that of another pod of this name" in world.reported()["message"]
@@ -197,6 +195,7 @@ async def test_a_delivered_run_is_only_reported_again() -> None:
     await world.work(with_pod(world, Play(log("one"))))
     before = await world.events()
     world.kube.patched.clear()
+    world.kube.add_run(raw_run())  # the version at which another collector hears of it
     await world.work(with_pod(world, Play(log("one"))))
     assert await world.events() == before
     assert world.reported()["count"] == len(before)
@@ -221,12 +220,12 @@ async def test_a_run_that_was_deleted_while_it_ran() -> None:
     world.kube.add_secret("clean-1", [])
     state = RunState(a_run(phase="Running", attempts=[ATTEMPT]))
     state.pod_changed(pod_facts(raw_pod(container(names.COMPONENT, "running"))))
-    world.kube.plays[names.COMPONENT] = [Play(log("last words"), then=lambda: state.pod_deleted("pod-uid"))]
+    world.kube.logs.plays[names.COMPONENT] = [Play(log("last words"), then=lambda: state.pod_deleted("pod-uid"))]
     state.run_deleted()
     await world.work(state)
     said, missing, end = await world.messages()
     assert (said, end) == ("last words", "the run was deleted before its end was known")
-    assert "behind 2026-11-24T07:46:33.000000000Z may be missing" in missing
+    assert "after 2026-11-24T07:46:33.000000000Z may be missing" in missing
     assert not world.kube.patched
 
 
@@ -239,9 +238,9 @@ async def test_a_pod_that_was_deleted_while_no_collector_ran_is_said() -> None:
 
 async def test_a_pod_that_no_watch_has_told_of_yet_is_looked_for() -> None:
     world = World()
-    world.kube.plays[names.COMPONENT] = [Play(log("one"))]
+    world.kube.logs.plays[names.COMPONENT] = [Play(log("one"))]
     world.kube.add_secret("clean-1", [])
-    world.kube.objects[PODS, "clean-1"] = raw_pod(COMPONENT_RAN, phase="Succeeded")
+    world.kube.server.put("pods", raw_pod(COMPONENT_RAN, phase="Succeeded"))
     await world.work(RunState(ended_run(attempts=[ATTEMPT])))
     assert "one" in await world.messages()
     assert world.reported()["message"] == ""
@@ -251,13 +250,13 @@ async def test_a_sidecar_that_goes_on_does_not_hold_the_end_up(monkeypatch: pyte
     monkeypatch.setattr(followers, "_QUIET", 0.05)
     world = World()
     world.kube.add_secret("clean-1", [])
-    world.kube.plays[names.STAGE_OUT] = [Play(log("waiting"), hang=True)]
+    world.kube.logs.plays[names.STAGE_OUT] = [Play(log("waiting"), hang=True)]
     state = RunState(ended_run(attempts=[ATTEMPT], phase="Failed", result="Error", reason="StageInFailed"))
     failed = container(names.STAGE_IN, "terminated", exitCode=1)
     waits = container(names.COMPONENT, "waiting")
     pod = raw_pod(container(names.STAGE_OUT, "running"), failed, waits, phase="Pending")
-    world.kube.last_lines[names.STAGE_OUT] = Play(log("waiting"))
-    world.kube.objects[PODS, "clean-1"] = pod
+    world.kube.logs.last_lines[names.STAGE_OUT] = Play(log("waiting"))
+    world.kube.server.put("pods", pod)
     state.pod_changed(pod_facts(pod))
     await world.work(state)
     assert "waiting" in await world.messages()
@@ -293,9 +292,9 @@ async def test_another_collector_is_noticed_and_not_mixed_in() -> None:
 async def test_many_lines_are_cut_into_segments_of_bounded_size() -> None:
     world = World()
     await world.work(with_pod(world, Play(log(*("x" * 500 for _ in range(8_000))))))
-    sizes = [info.size async for info in world.stores.store.objects(f"events/{UID}/")]
-    assert len(sizes) >= 4
-    assert max(sizes) < 2_000_000
+    assert world.metrics.segments._value.get() >= 4
+    found = await list_events(world.stores.store, UID)
+    assert (len(found.merged), found.segments, found.obsolete) == (1, (), ())
     last = await last_segment(world.stores.store, UID)
     assert last is not None
     assert last.checkpoint["finished"]
@@ -309,7 +308,7 @@ class TestRegistry:
     def world(self) -> World:
         world = World()
         world.kube.add_secret("clean-1", [])
-        world.kube.plays[names.COMPONENT] = [Play(log("one"))]
+        world.kube.logs.plays[names.COMPONENT] = [Play(log("one"))]
         return world
 
     async def settle(self, world: World) -> None:
@@ -340,8 +339,12 @@ class TestRegistry:
         assert not world.stores.asked
 
     async def test_a_run_of_another_shard_is_left_alone(self, world: World) -> None:
-        world.services = replace(world.services, settings=replace(world.settings, shards=2, shard=0))
-        other = replace(world.services, settings=replace(world.settings, shards=2, shard=1))
+        world.services = replace(
+            world.services, settings=world.settings.model_copy(update={"collector_shards": 2, "collector_shard": 0})
+        )
+        other = replace(
+            world.services, settings=world.settings.model_copy(update={"collector_shards": 2, "collector_shard": 1})
+        )
         for services in (world.services, other):
             RunTarget(Registry(services)).changed(raw_run(**ENDED))
         await self.settle(world)
@@ -354,8 +357,10 @@ class TestRegistry:
         await self.settle(world)
 
     async def test_a_stop_writes_what_is_held(self, world: World) -> None:
-        world.kube.plays[names.COMPONENT] = [Play(log("one", "two"), hang=True)]
-        world.services = replace(world.services, settings=replace(world.settings, segment_seconds=60))
+        world.kube.logs.plays[names.COMPONENT] = [Play(log("one", "two"), hang=True)]
+        world.services = replace(
+            world.services, settings=world.settings.model_copy(update={"collector_segment_seconds": 60})
+        )
         registry = Registry(world.services)
         PodTarget(registry).changed(raw_pod(container(names.COMPONENT, "running")))
         RunTarget(registry).changed(raw_run(phase="Running", attempts=[ATTEMPT]))
@@ -377,7 +382,7 @@ async def entries(world: World) -> list[EndedRun]:
 async def test_a_run_is_in_the_index_from_its_first_event_to_its_end() -> None:
     world = World()
     world.kube.add_secret("clean-1", [])
-    world.kube.plays[names.COMPONENT] = [Play(log("early"), hang=True)]
+    world.kube.logs.plays[names.COMPONENT] = [Play(log("early"), hang=True)]
     state = RunState(a_run(phase="Running", attempts=[ATTEMPT]))
     state.pod_changed(pod_facts(raw_pod(container(names.COMPONENT, "running"))))
     work = asyncio.create_task(world.work(state))

@@ -69,7 +69,9 @@ class World:
 
     kube: FakeKube = field(default_factory=FakeKube)
     stores: FakeStores = field(default_factory=FakeStores)
-    settings: Settings = field(default_factory=lambda: Settings(segment_seconds=0.05, events_wait=0.25))
+    settings: Settings = field(
+        default_factory=lambda: Settings(collector_segment_seconds=0.05, events_wait_seconds=0.25)
+    )
     metrics: Metrics = field(default_factory=Metrics)
 
     def __post_init__(self) -> None:
@@ -94,7 +96,7 @@ class World:
 
 def with_pod(world: World, *plays: Play, secrets: list[str] | None = None, **status: Any) -> RunState:
     """A run that has ended, and its pod with a component that has ended."""
-    world.kube.plays[names.COMPONENT] = list(plays)
+    world.kube.logs.plays[names.COMPONENT] = list(plays)
     world.kube.add_secret("clean-1", secrets or [])
     state = RunState(ended_run(attempts=[ATTEMPT], **status))
     state.pod_changed(pod_facts(raw_pod(COMPONENT_RAN, phase="Succeeded")))

@@ -1,22 +1,16 @@
 """A cluster and a store in memory, for the reconciler.
 
-An API server with versions, preconditions and garbage collection, a kubelet that takes a pod one step further when told
-to, and a Storage on obstore's MemoryStore.
+A fake API server (`fakekube`), a kubelet that takes a pod one step further each time it is called, and a Storage on
+obstore's MemoryStore.
 
 Real: everything of the controller, core and storage. Left out: HTTP, kopf, time (a clock that is set), and what the
-agents do (the kubelet writes the objects that they would). `crash_at` ends the operator right after its nth write has
-been done, `lose_at` does the write and then says that there was no answer, `repeat_at` does it and then answers as to
-the repetition of a request whose answer was lost.
+agents do (the kubelet writes the objects that they would).
 """
 
 from __future__ import annotations
 
-import base64
-import copy
-import itertools
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -30,7 +24,8 @@ from componentrun.controller.metrics import Metrics
 from componentrun.controller.reconcile.policies import Policies, Resolver
 from componentrun.controller.reconcile.publish import Publisher
 from componentrun.controller.reconcile.queues import Queues
-from componentrun.controller.reconcile.reconciler import Reconciler, RetryError
+from componentrun.controller.reconcile.reconciler import Reconciler
+from componentrun.controller.reconcile.resultwriter import RetryError
 from componentrun.controller.reconcile.start import Starter, StartSettings
 from componentrun.controller.reconcile.statuswriter import StatusWriter
 from componentrun.controller.reconcile.unreadpods import DEFAULT_MOST, UnreadPods
@@ -41,68 +36,33 @@ from componentrun.controller.storages.references import References
 from componentrun.controller.storages.scopes import Scopes
 from componentrun.controller.storages.stores import OpenStorage, Stores
 from componentrun.controller.watching.caches import Caches, Key
-from componentrun.controller.watching.handlers import take_in
+from componentrun.controller.watching.events import take_in
 from componentrun.controller.watching.resync import Resync
 from componentrun.controller.work.flows import Flows
 from componentrun.controller.work.queue import WorkQueue
-from componentrun.core.lifecycle.observed import Limits
+from componentrun.core.limits import Limits
 from componentrun.core.pod.settings import PodSettings
 from componentrun.core.storages.scope import Scope, ScopeMethod, status_of
 from componentrun.errors import TransientError
 from componentrun.process.fairqueue import Flow
-from componentrun.process.kubernetes.client import Kube, Page
-from componentrun.process.kubernetes.clock import ApiClock
-from componentrun.process.kubernetes.errors import (
-    AlreadyExistsError,
-    ConflictError,
-    KubeError,
-    NotFoundError,
-    UnavailableError,
-)
+from componentrun.process.kubernetes.errors import ConflictError
 from componentrun.storage.access.grants import Signer
 from componentrun.storage.store.catalog import CatalogSettings
 from componentrun.storage.store.connection import Store
 from componentrun.storage.store.settings import StoreSettings
 from componentrun.wire.agents import FileWritten, SliceWritten, StageInResult, StageOutResult, TableWritten, to_json
+from tests.unit.controller.fakekube import NAMESPACE, FakeKube, Writes
 from tests.unit.controller.fakeloader import FakeLoader
 
 if TYPE_CHECKING:
-    from componentrun.controller.storages.loaderclient import LoaderClient
-    from componentrun.process.kubernetes.resources import Resource
+    from collections.abc import Callable, Iterator
 
-NAMESPACE = "team"
+    from componentrun.controller.storages.loaderclient import LoaderClient
+    from componentrun.process.kubernetes.client import Kube
+
 ROWS = b"1,one\n2,two\n"
 TABLE = "out.c-main.result"
 CATALOG = {"uri": "http://catalog.test", "warehouse": "lake"}
-
-
-class Crash(BaseException):
-    """The operator's process is gone."""
-
-
-@dataclass
-class Writes:
-    """Counts what is written, by whomever of the operator, and ends it when its time has come."""
-
-    count: int = 0
-    crash_at: int | None = None
-    lose_at: int | None = None
-    repeat_at: int | None = None
-    log: list[str] = field(default_factory=list)
-
-    def done(self, what: str) -> None:
-        self.count += 1
-        self.log.append(what)
-        if self.count == self.crash_at:
-            raise Crash(what)
-
-    @property
-    def answer_is_lost(self) -> bool:
-        return self.count == self.lose_at
-
-    @property
-    def is_repeated(self) -> bool:
-        return self.count == self.repeat_at
 
 
 class FakeStore(Store):
@@ -164,193 +124,19 @@ class FakeStores:
         """Which one was asked for each time."""
         self.anew: list[bool] = []
         """Whether it was to be read anew."""
+        self.as_of: list[datetime | None] = []
+        """Since when a read is new enough."""
 
         self.others: dict[tuple[str, str], OpenStorage] = {}
         """Further Storages, by namespace and name."""
 
-    async def open(self, namespace: str, wanted: str | None, *, anew: bool = False) -> OpenStorage:
+    async def open(
+        self, namespace: str, wanted: str | None, *, anew: bool = False, as_of: datetime | None = None
+    ) -> OpenStorage:
         self.wanted.append(wanted)
         self.anew.append(anew)
+        self.as_of.append(as_of)
         return self.others.get((namespace, wanted or ""), self.opened)
-
-
-class FakeKube:
-    """An API server that keeps JSON objects."""
-
-    def __init__(self, writes: Writes) -> None:
-        self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
-        self.writes = writes
-        self.listener: Callable[[str, str, dict[str, Any]], None] | None = None
-        self.refusals: dict[tuple[str, str], list[KubeError]] = {}
-        self.unread: tuple[KubeError, ...] = ()
-        """What reading runs is refused with behind a lost answer."""
-        self.created: list[str] = []
-        self.asked: list[str] = []
-        """Every request, as `get pods`."""
-        self.gates: list[dict[str, str]] = []
-        """Put on every new pod, as a webhook would."""
-        self.clock = ApiClock()
-        self._numbers = itertools.count(100)
-
-    # What the operator calls
-
-    async def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any]:
-        self._refuse("get", resource.plural)
-        return copy.deepcopy(self._find(resource.plural, namespace or "", name))
-
-    async def pages(
-        self,
-        resource: Resource,
-        namespace: str | None,  # noqa: ARG002 - there is one
-        labels: str = "",
-    ) -> AsyncIterator[Page]:
-        found = [
-            copy.deepcopy(obj)
-            for (plural, _, _), obj in self.objects.items()
-            if plural == resource.plural and _is_selected(obj["metadata"].get("labels") or {}, labels)
-        ]
-        yield Page(tuple(found), str(next(self._numbers)))
-
-    async def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        self._refuse("create", resource.plural)
-        obj = copy.deepcopy(dict(body))
-        key = (resource.plural, namespace, obj["metadata"]["name"])
-        if key in self.objects:
-            raise AlreadyExistsError(f"{key} exists", 409)
-        if resource.plural == "pods" and self.gates:
-            obj["spec"]["schedulingGates"] = copy.deepcopy(self.gates)
-        self.put(resource.plural, obj)
-        self._written(f"create {resource.plural}", AlreadyExistsError(f"{key} exists", 409))
-        return copy.deepcopy(self.objects[key])
-
-    async def patch(
-        self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any], subresource: str = ""
-    ) -> dict[str, Any]:
-        self._refuse("patch", resource.plural)
-        obj = self._find(resource.plural, namespace, name)
-        version = body.get("metadata", {}).get("resourceVersion")
-        if version is not None and version != obj["metadata"]["resourceVersion"]:
-            raise ConflictError(f"{name} has changed", 409)
-        change = {"status": body["status"]} if subresource else body
-        merged = merge(obj, change)
-        if merged != obj:
-            self._store(resource.plural, merged, "MODIFIED")
-        repeated = None if version is None or merged == obj else ConflictError(f"{name} has changed", 409)
-        self._written(f"patch {resource.plural}/{subresource}", repeated)
-        return copy.deepcopy(merged)
-
-    async def delete(
-        self,
-        resource: Resource,
-        namespace: str,
-        name: str,
-        uid: str,
-        grace_seconds: int | None = None,  # noqa: ARG002 - pods die at once here
-        *,
-        version: str = "",
-    ) -> dict[str, Any]:
-        self._refuse("delete", resource.plural)
-        metadata = self._find(resource.plural, namespace, name)["metadata"]
-        if metadata["uid"] != uid or version not in {"", metadata["resourceVersion"]}:
-            raise ConflictError(f"{name} has another uid, or has changed", 409)
-        self.remove(resource.plural, namespace, name)
-        self._written(f"delete {resource.plural}", NotFoundError(f"no {resource.plural} {name}", 404))
-        return {"kind": "Status"}
-
-    # What others do
-
-    def put(self, plural: str, obj: dict[str, Any]) -> None:
-        """Create an object as somebody else would."""
-        number = next(self._numbers)
-        metadata = obj["metadata"]
-        metadata |= {"uid": f"uid-{number}", "namespace": metadata.get("namespace", NAMESPACE)}
-        metadata.setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
-        metadata.setdefault("generation", 1)
-        if "stringData" in obj:
-            obj["data"] = {
-                name: base64.b64encode(text.encode()).decode() for name, text in obj.pop("stringData").items()
-            }
-        self.created.append(f"{plural}/{metadata['name']}")
-        self._store(plural, obj, "ADDED")
-
-    def change(self, plural: str, name: str, change: Mapping[str, Any]) -> None:
-        """Change an object as somebody else would."""
-        self._store(plural, merge(self._find(plural, NAMESPACE, name), change), "MODIFIED")
-
-    def remove(self, plural: str, namespace: str, name: str) -> None:
-        """Delete an object and all that it owns."""
-        obj = self.objects.pop((plural, namespace, name))
-        obj["metadata"]["resourceVersion"] = str(next(self._numbers))
-        if plural != "pods" or is_ours(obj):
-            self._tell("DELETED", plural, obj)
-        for key, other in list(self.objects.items()):
-            owners = [owner["uid"] for owner in other["metadata"].get("ownerReferences", [])]
-            if obj["metadata"]["uid"] in owners and key in self.objects:
-                self.remove(*key)
-
-    def of(self, plural: str) -> list[dict[str, Any]]:
-        """All objects of a kind."""
-        return [obj for (kind, _, _), obj in self.objects.items() if kind == plural]
-
-    def _find(self, plural: str, namespace: str, name: str) -> dict[str, Any]:
-        try:
-            return self.objects[plural, namespace, name]
-        except KeyError:
-            raise NotFoundError(f"no {plural} {name}", 404) from None
-
-    def _store(self, plural: str, obj: dict[str, Any], kind: str) -> None:
-        obj["metadata"]["resourceVersion"] = str(next(self._numbers))
-        key = plural, obj["metadata"]["namespace"], obj["metadata"]["name"]
-        before = self.objects.get(key)
-        self.objects[key] = obj
-        if plural == "pods":
-            self._tell_those_who_select(before, obj, kind)
-        else:
-            self._tell(kind, plural, obj)
-
-    def _tell_those_who_select(self, before: dict[str, Any] | None, pod: dict[str, Any], kind: str) -> None:
-        """As the API server does: a pod that loses a label is deleted for a watch that selects by it."""
-        was, now = (item is not None and is_ours(item) for item in (before, pod))
-        if now:
-            self._tell(kind if was else "ADDED", "pods", pod)
-        elif was and before is not None:
-            metadata = {**before["metadata"], "resourceVersion": pod["metadata"]["resourceVersion"]}
-            self._tell("DELETED", "pods", {**before, "metadata": metadata})
-
-    def _tell(self, kind: str, plural: str, obj: dict[str, Any]) -> None:
-        if self.listener is not None:
-            self.listener(kind, plural, copy.deepcopy(obj))
-
-    def _written(self, what: str, repeated: KubeError | None) -> None:
-        """A write was done; `repeated` is the answer to the same request once more."""
-        self.writes.done(what)
-        if self.writes.answer_is_lost or self.writes.is_repeated:
-            self.refusals.setdefault(("get", "componentruns"), []).extend(self.unread)
-        if self.writes.answer_is_lost:
-            raise UnavailableError(f"{what}: no answer")
-        if self.writes.is_repeated and repeated is not None:
-            repeated.may_be_done = True
-            raise repeated
-
-    def _refuse(self, verb: str, plural: str) -> None:
-        self.asked.append(f"{verb} {plural}")
-        waiting = self.refusals.get((verb, plural))
-        if waiting:
-            raise waiting.pop(0)
-
-
-def merge(obj: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """RFC 7386."""
-    result = dict(copy.deepcopy(dict(obj)))
-    for name, value in change.items():
-        if value is None:
-            result.pop(name, None)
-        elif isinstance(value, Mapping):
-            before = result.get(name)
-            result[name] = merge(before if isinstance(before, Mapping) else {}, value)
-        else:
-            result[name] = copy.deepcopy(value)
-    return result
 
 
 def _attempt_of(pod: dict[str, Any]) -> int:
@@ -430,20 +216,20 @@ class World:
             if step == 0 and 0 < _attempt_of(pod) <= self.failing_inputs:
                 self._input_failed(name)
             elif step == 0 and ("secrets", NAMESPACE, name) in self.kube.objects:
-                self._pod(name, "Running", step, component={"running": {"startedAt": self._text()}})
+                self._pod(name, "Running", step, component={"running": {"startedAt": self.text()}})
             elif step == 1:
-                self._pod(name, "Running", step, component=self._ended(self.exit_code, "last words"))
+                self._pod(name, "Running", step, component=self.ended(self.exit_code, "last words"))
             elif step == 2:
-                result = await self._uploaded(pod)
+                result = await self.uploaded(pod)
                 self._pod(
                     name,
                     "Succeeded" if self.exit_code == 0 else "Failed",
                     step,
-                    component=self._ended(self.exit_code, "last words"),
-                    stage_out=self._ended(0, to_json(result)),
+                    component=self.ended(self.exit_code, "last words"),
+                    stage_out=self.ended(0, to_json(result)),
                 )
 
-    async def _uploaded(self, pod: dict[str, Any]) -> StageOutResult:
+    async def uploaded(self, pod: dict[str, Any]) -> StageOutResult:
         """What stage-out leaves: a slice and its result."""
         uid = self.run(pod["metadata"]["name"].rpartition("-")[0])["metadata"]["uid"]
         layout = self.store.layout
@@ -467,18 +253,16 @@ class World:
         return StageOutResult(ok=True, rows=2, size=len(ROWS), always=int(self.write_always))
 
     def _input_failed(self, name: str) -> None:
-        self._pod(
-            name, "Failed", 10, component={"waiting": {"reason": "PodInitializing"}}, stage_out=self._ended(0, "")
-        )
-        failed = {"name": "stage-in", "state": self._ended(1, "")}
+        self._pod(name, "Failed", 10, component={"waiting": {"reason": "PodInitializing"}}, stage_out=self.ended(0, ""))
+        failed = {"name": "stage-in", "state": self.ended(1, "")}
         others = self.kube.objects["pods", NAMESPACE, name]["status"]["initContainerStatuses"][:1]
         self.kube.change("pods", name, {"status": {"initContainerStatuses": [*others, failed]}})
 
     def _pod(
         self, name: str, phase: str, step: int, *, component: dict[str, Any], stage_out: dict[str, Any] | None = None
     ) -> None:
-        stage_in = self._ended(0, to_json(StageInResult(ok=True)))
-        running = {"running": {"startedAt": self._text()}}
+        stage_in = self.ended(0, to_json(StageInResult(ok=True)))
+        running = {"running": {"startedAt": self.text()}}
         status = {
             "phase": phase,
             "steps": "x" * (step + 1),
@@ -490,18 +274,18 @@ class World:
         }
         self.kube.change("pods", name, {"spec": {"nodeName": "node1"}, "status": status})
 
-    def _ended(self, code: int, message: str) -> dict[str, Any]:
+    def ended(self, code: int, message: str, started: str = "") -> dict[str, Any]:
         return {
             "terminated": {
                 "exitCode": code,
                 "reason": "Completed" if code == 0 else "Error",
                 "message": message,
-                "startedAt": self._text(),
-                "finishedAt": self._text(),
+                "startedAt": started or self.text(),
+                "finishedAt": self.text(),
             }
         }
 
-    def _text(self) -> str:
+    def text(self) -> str:
         return self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     async def rows(self, table: str) -> int | None:
@@ -621,7 +405,7 @@ class FakeOperator:
 
     def _wake_up(self) -> bool:
         """Have those looked at whose time has come; whether there are any."""
-        soon = self.world.now + timedelta(milliseconds=100)
+        soon = self.world.now + timedelta(milliseconds=60)
         due = [key for key, at in self._wakes.items() if at <= soon]
         for key in due:
             del self._wakes[key]
@@ -636,14 +420,3 @@ class FakeOperator:
             self.world.now += timedelta(seconds=1)
             await self.world.kubelet()
             await self.work()
-
-
-def is_ours(pod: Mapping[str, Any]) -> bool:
-    """Whether the operator's watch of pods tells of it."""
-    return _is_selected(pod["metadata"].get("labels") or {}, names.OUR_PODS)
-
-
-def _is_selected(labels: Mapping[str, str], selector: str) -> bool:
-    """As the API server selects: `a` (there is such a label) and `a=b`, all of them."""
-    parts = [part.partition("=") for part in selector.split(",") if part]
-    return all(name in labels and (not equals or labels[name] == value) for name, equals, value in parts)

@@ -1,4 +1,4 @@
-"""An API server that keeps one Storage, and a store that counts how often it is asked what it holds."""
+"""A fake API server with one Storage, and a store that counts how often it is asked what it holds."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from componentrun.api.storage import Storage
 from componentrun.controller.metrics import Metrics
+from componentrun.controller.storages.checks import StorageChecks
 from componentrun.controller.storages.gate import StoreGate
 from componentrun.controller.storages.references import References
-from componentrun.controller.storages.scopes import Scopes, StorageWatch
+from componentrun.controller.storages.scopes import Scopes
 from componentrun.controller.storages.stores import OpenStorage
 from componentrun.controller.watching.caches import Caches, Key, ObjectCache
 from componentrun.controller.work.queue import WorkQueue
@@ -18,33 +19,32 @@ from componentrun.core.storages.scope import Scope, ScopeMethod
 from componentrun.errors import ComponentRunError, PlatformError
 from componentrun.storage.store.errors import NoAnswerError
 from componentrun.wire.loader import CatalogCheck
+from tests.unit.controller.fakekube import NAMESPACE, FakeKube, Writes
 
 if TYPE_CHECKING:
     from componentrun.controller.storages.catalogtables import CatalogTables
     from componentrun.controller.storages.stores import Stores
-    from componentrun.process.kubernetes.client import Kube
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SEEN = Scope(ScopeMethod.FORM, "seen", versioned=True)
 
 
 class World:
-    """An API server that keeps one Storage, and a store that counts how often it is asked."""
+    """A fake API server with one Storage, and a store that counts how often it is asked."""
 
     def __init__(self) -> None:
         self.asked = 0
         self.answer: Scope | PlatformError = SEEN
-        self.patches: list[dict[str, Any]] = []
-        self.object: dict[str, Any] = {
+        self.kube = FakeKube(Writes())
+        self.kube.server.storage.version = 5
+        self.storage = {
             "metadata": {"name": "main", "namespace": "team", "uid": "u", "generation": 1, "resourceVersion": "5"},
             "spec": {"bucket": "bucket"},
         }
-        self.queue: WorkQueue[Key] = WorkQueue()
         self.storages = ObjectCache()
-        self.storages.listen(self.queue.add)
         self.scopes = Scopes(lambda: self.now, cast("Any", self.find))
         caches, self.runs, self.metrics = Caches(), WorkQueue[Key](), Metrics()
-        references = References(cast("Kube", self), caches)
+        references = References(self.kube, caches)
         self.gate = StoreGate(self.runs, caches, references, self.metrics, lambda: NOW)
         self.tried = 0
         self.catalog: tuple[CatalogCheck, ...] | ComponentRunError = (CatalogCheck("connect", True, "it answers"),)
@@ -53,11 +53,16 @@ class World:
         self.hangs: asyncio.Event | None = None
         """Set while the loader has no answer."""
         self.now = NOW
-        self.watch = StorageWatch(
-            cast("Kube", self), self.storages, cast("Stores", self), self.scopes, self.queue, lambda: self.now,
+        self.checks = StorageChecks(
+            self.kube, self.storages, cast("Stores", self), self.scopes, lambda: self.now,
             self.gate, cast("CatalogTables", self),
         )  # fmt: skip
-        self.watch.active = True
+        self.checks.activate(True)
+        self.changed: list[Key] = []
+        """Storages whose task was woken since the last check."""
+        self.storages.listen(self.changed.append)
+        on_change = self.gate.on_change
+        self.gate.on_change = lambda key: (on_change(key), self.changed.append(key))
 
     async def find(self, *_: Any) -> Scope:
         self.asked += 1
@@ -70,7 +75,7 @@ class World:
         return self.answer
 
     async def open(self, *_: Any) -> OpenStorage:
-        return OpenStorage(Storage.model_validate(self.object), cast("Any", None), cast("Any", None))
+        return OpenStorage(Storage.model_validate(self.storage), cast("Any", None), cast("Any", None))
 
     async def check(self, _opened: OpenStorage) -> tuple[CatalogCheck, ...]:
         self.tried += 1
@@ -80,23 +85,36 @@ class World:
             raise self.catalog
         return self.catalog
 
-    async def patch(self, _resource: Any, _namespace: str, _name: str, body: dict[str, Any], _sub: str) -> Any:
-        self.patches.append(body)
-        version = str(int(self.object["metadata"]["resourceVersion"]) + 1)
-        metadata = {**self.object["metadata"], "resourceVersion": version}
-        self.object = {**self.object, **body, "metadata": metadata}
-        return self.object
+    @property
+    def storage(self) -> dict[str, Any]:
+        """The Storage, as the API server has it; its spec may be changed in place."""
+        return self.kube.objects["storages", NAMESPACE, self._name]
+
+    @storage.setter
+    def storage(self, raw: dict[str, Any]) -> None:
+        metadata, kept = raw["metadata"], self.kube.server.storage
+        self._name = metadata["name"]
+        self.kube.objects["storages", NAMESPACE, self._name] = raw
+        kept.version = max(kept.version, int(metadata["resourceVersion"]))
+
+    def edit(self, **metadata: Any) -> None:
+        """Change it as somebody else would; no watch tells."""
+        self.kube.change("storages", self._name, {"metadata": metadata})
+
+    @property
+    def patches(self) -> list[dict[str, Any]]:
+        """What was sent to change it."""
+        return [request.document() for request in self.kube.server.requests if request.method == "PATCH"]
 
     def condition(self, kind: str) -> tuple[str, str, str]:
         """Status, reason and message."""
-        (found,) = [item for item in self.object["status"]["conditions"] if item["type"] == kind]
+        (found,) = [item for item in self.storage["status"]["conditions"] if item["type"] == kind]
         return found["status"], found["reason"], found["message"]
 
     def conditions(self) -> dict[str, str]:
-        return {item["type"]: item["reason"] for item in self.object["status"]["conditions"]}
+        return {item["type"]: item["reason"] for item in self.storage["status"]["conditions"]}
 
     async def settle(self) -> None:
-        working = asyncio.create_task(self.watch.work())
-        while not self.queue.idle:  # noqa: ASYNC110 - the queue tells no event
-            await asyncio.sleep(0)
-        working.cancel()
+        """Check each Storage as often as its task is woken."""
+        while self.changed:
+            await self.checks.check(self.changed.pop())

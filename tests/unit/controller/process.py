@@ -5,37 +5,37 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from kopf._cogs.structs.references import Resource as KopfResource
+
+from componentrun.api.common import API_VERSION
 from componentrun.process.kubernetes.errors import NotFoundError, UnavailableError
-from tests.unit.controller.fakes import FakeKube, Writes
+from componentrun.process.kubernetes.resources import COMPONENTS, RUNS, STORAGES
+from tests.unit.controller.fakekube import FakeKube, Writes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
+
+    from kopf._cogs.structs.references import Insights
 
 RESOURCES = ["componentruns", "componentruns/status", "components", "storages"]
 
 
 class Api(FakeKube):
-    """A cluster that answers as it is told."""
+    """A cluster whose API server may be away, or lack custom resources."""
 
     def __init__(self) -> None:
         super().__init__(Writes())
-        self.host = "https://api.test"
         self.away = False
         self.resources: list[str] | None = RESOURCES
 
-    async def request(self, method: str, path: str, **_: Any) -> dict[str, Any]:
-        assert method == "GET"
+    async def request(self, method: str, path: str, **rest: Any) -> dict[str, Any]:
         if self.away:
             raise UnavailableError("no answer")
-        if path == "/version":
-            return {"gitVersion": "v1.35.4"}
+        if path != f"/apis/{API_VERSION}":
+            return await super().request(method, path, **rest)
         if self.resources is None:
             raise NotFoundError("no such group", 404)
         return {"resources": [{"name": name} for name in self.resources]}
-
-    async def watch(self, *_: Any) -> AsyncIterator[dict[str, Any]]:
-        await asyncio.Event().wait()
-        yield {}
 
 
 class Watches:
@@ -44,11 +44,15 @@ class Watches:
     def __init__(self) -> None:
         self.starts = 0
         self.ending: asyncio.Future[None] | None = None
+        self.found = [RUNS, COMPONENTS, STORAGES]
 
-    async def spawn_tasks(self, *, ready_flag: asyncio.Event, **_: Any) -> list[asyncio.Task[None]]:
+    async def spawn_tasks(self, *, insights: Insights, **_: Any) -> list[asyncio.Task[None]]:
         self.starts += 1
         self.ending = asyncio.get_running_loop().create_future()
-        ready_flag.set()
+        insights.watched_resources.update(
+            KopfResource(one.group, one.version, one.plural, namespaced=True) for one in self.found
+        )
+        insights.ready_resources.set()
 
         async def watch(ending: asyncio.Future[None]) -> None:
             await ending

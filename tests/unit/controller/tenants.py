@@ -17,11 +17,12 @@ from componentrun.api.storage import Storage
 from componentrun.controller.storages.stores import OpenStorage
 from componentrun.controller.watching.caches import Key
 from componentrun.controller.work.workers import Workers
-from componentrun.core.lifecycle.observed import Limits
+from componentrun.core.limits import Limits
 from componentrun.core.storages.scope import status_of
 from componentrun.storage.store.connection import ObjectInfo, Stored
 from componentrun.storage.store.errors import ExistsError, MissingError, NoAnswerError, StaleError
-from tests.unit.controller.fakes import CATALOG, NAMESPACE, FakeKube, FakeOperator, FakeStore, World
+from tests.unit.controller.fakekube import NAMESPACE, FakeKube
+from tests.unit.controller.fakes import CATALOG, FakeOperator, FakeStore, World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -162,7 +163,7 @@ class Tenants(World):
         body = {
             "apiVersion": API_VERSION,
             "kind": "ComponentRun",
-            "metadata": {"name": name, "namespace": namespace, "creationTimestamp": self._text()},
+            "metadata": {"name": name, "namespace": namespace, "creationTimestamp": self.text()},
             "spec": {"image": "cleaner:1", "output": output, "concurrency": {"policy": "Allow"}, **spec},
         }
         self.kube.put("componentruns", body | ({"status": status} if status else {}))
@@ -170,7 +171,7 @@ class Tenants(World):
 
     def put_publishing(self, namespace: str, name: str, **spec: Any) -> Key:
         """A run whose output is complete, as an operator before has left it."""
-        text = self._text()
+        text = self.text()
         attempt = {"number": 1, "pod": f"{name}-1", "podUid": "gone", "startTime": text, "reason": "Succeeded"}
         phases = [{"phase": phase, "startTime": text} for phase in ("Queued", "Pending", "Publishing")]
         status = {
@@ -219,8 +220,7 @@ class Tenants(World):
         return asyncio.get_running_loop().time() - began
 
     def cancel(self, key: Key) -> None:
-        raw = self.kube.objects["componentruns", key.namespace, key.name]
-        self.kube._store("componentruns", {**raw, "spec": {**raw["spec"], "cancel": True}}, "MODIFIED")
+        self.kube.server.change("componentruns", key.namespace, key.name, {"spec": {"cancel": True}})
 
 
 def two_tenants() -> Tenants:

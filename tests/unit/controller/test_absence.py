@@ -10,7 +10,8 @@ import pytest
 from componentrun.api import names
 from componentrun.api.names import ATTEMPT_LABEL, MANAGED_BY_LABEL, RUN_LABEL, RUN_UID_LABEL
 from componentrun.process.kubernetes.errors import ForbiddenError, UnavailableError
-from tests.unit.controller.fakes import NAMESPACE, FakeOperator, World, is_ours
+from tests.unit.controller.fakekube import NAMESPACE, is_ours
+from tests.unit.controller.fakes import FakeOperator, World
 from tests.unit.controller.watched import CONFIGURATION, Watched
 
 EDITS: dict[str, dict[str, Any]] = {

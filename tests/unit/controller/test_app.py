@@ -10,14 +10,13 @@ import kopf
 import pytest
 
 from componentrun.controller import app as app_module
+from componentrun.controller import kopfrunner
 from componentrun.controller.app import Operator
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.settings import Settings
 from componentrun.controller.storages.loaderclient import LoaderClient
-from componentrun.controller.watching import kopfwatch
-from componentrun.controller.watching.kopfwatch import make_settings
 from componentrun.process.kubernetes.errors import ForbiddenError
-from componentrun.process.settings import ProcessSettings
+from componentrun.process.kubernetes.resources import COMPONENTS, RUNS, STORAGES
 from tests.unit.controller.process import RESOURCES, Api, Watches, until
 
 if TYPE_CHECKING:
@@ -36,14 +35,14 @@ def watches(monkeypatch: pytest.MonkeyPatch) -> Watches:
     made = Watches()
     monkeypatch.setattr(kopf, "spawn_tasks", made.spawn_tasks)
     monkeypatch.setattr(app_module, "_ASK_AGAIN_SECONDS", 0.01)
-    monkeypatch.setattr(kopfwatch, "_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(kopfrunner, "_FIRST_PAUSE", 0.01)
     return made
 
 
 @pytest.fixture
 async def operator(api: Api, watches: Watches) -> AsyncIterator[Operator]:
     assert watches.starts == 0
-    settings = Settings(agent_image="agent:1", process=ProcessSettings(host="127.0.0.1", port=0), workers=2)
+    settings = Settings(agent_image="agent:1", host="127.0.0.1", port=0, workers=2)
     made = Operator(settings, cast("Kube", api), Metrics(), LoaderClient(None))
     running = asyncio.create_task(made.run())
     yield made
@@ -104,10 +103,8 @@ async def test_a_namespace_that_is_refused_at_first_is_listed_once_that_is_allow
             yield page
 
     monkeypatch.setattr(api, "pages", listed)
-    process = ProcessSettings(namespaces=("late", "team"), host="127.0.0.1", port=0)
-    operator = Operator(
-        Settings(agent_image="agent:1", process=process, workers=2), cast("Kube", api), Metrics(), LoaderClient(None)
-    )
+    settings = Settings(agent_image="agent:1", namespaces=("late", "team"), host="127.0.0.1", port=0, workers=2)
+    operator = Operator(settings, cast("Kube", api), Metrics(), LoaderClient(None))
     running = asyncio.create_task(operator.run())
     await until(lambda: operator._workers.running and watches.starts == 1)
     assert operator._caches.unlisted == {"late"}
@@ -124,6 +121,17 @@ async def test_watches_that_fail_are_started_again(operator: Operator, watches: 
     await until(lambda: operator._unready() == "")
 
 
+async def test_kopf_is_started_again_if_it_has_not_found_all_crds(
+    operator: Operator, watches: Watches, caplog: pytest.LogCaptureFixture
+) -> None:
+    watches.found = [COMPONENTS]
+    await until(lambda: watches.starts >= 2)
+    assert operator._unready() == "waiting for the watches"
+    assert "the API server does not list componentruns, storages yet" in caplog.text
+    watches.found = [RUNS, COMPONENTS, STORAGES]
+    await until(lambda: operator._unready() == "")
+
+
 async def test_other_tasks_of_the_loop_are_left_alone_when_watches_end(operator: Operator, watches: Watches) -> None:
     await until(lambda: operator._unready() == "")
     bystander = asyncio.create_task(asyncio.sleep(60))
@@ -135,7 +143,7 @@ async def test_other_tasks_of_the_loop_are_left_alone_when_watches_end(operator:
 
 
 async def test_a_worker_that_ends_ends_the_operator(api: Api, watches: Watches) -> None:
-    settings = Settings(agent_image="agent:1", process=ProcessSettings(host="127.0.0.1", port=0), workers=2)
+    settings = Settings(agent_image="agent:1", host="127.0.0.1", port=0, workers=2)
     operator = Operator(settings, cast("Kube", api), Metrics(), LoaderClient(None))
     running = asyncio.create_task(operator.run())
     await until(lambda: operator._unready() == "")
@@ -144,12 +152,3 @@ async def test_a_worker_that_ends_ends_the_operator(api: Api, watches: Watches) 
     operator._workers._dispatcher.cancel()
     with pytest.raises(RuntimeError, match="a worker ended"):
         await asyncio.wait_for(running, 10)
-
-
-def test_kopf_writes_nothing_and_never_kills_us() -> None:
-    settings = make_settings()
-    assert settings.posting.enabled is False
-    assert settings.scanning.disabled is True
-    assert settings.peering.standalone is True
-    assert settings.process.ultimate_exiting_timeout is None
-    assert settings.persistence.diffbase_storage.fetch(body=cast("Any", {})) is None

@@ -10,7 +10,7 @@ import pytest
 from componentrun.api import names
 from componentrun.controller.watching.caches import Key, ObjectCache, PodCache, RunCache
 from componentrun.core.pod.identity import PodIdentity
-from componentrun.core.podstatus.stuck import occupies
+from componentrun.wire.documents import is_too_deep
 
 KEY = Key("team", "load")
 
@@ -56,6 +56,58 @@ class TestObjects:
         found = cache.get(KEY)
         assert found is not None
         assert (found.metadata.resource_version, found.status.phase) == ("2", "Pending")
+
+    def test_a_run_that_kopf_delivers_with_too_deep_parameters_can_be_read(self) -> None:
+        parameters: dict[str, Any] = {}
+        for _ in range(200):
+            parameters = {"deeper": parameters}
+        deep = run(1)
+        deep["spec"]["configuration"] = {"parameters": parameters}
+        cache = RunCache()
+        cache.seen(deep)
+        found = cache.get(KEY)
+        assert found is not None
+        assert is_too_deep(found.spec.configuration.parameters)
+
+    def test_a_run_is_parsed_once_for_each_version(self) -> None:
+        cache = RunCache()
+        cache.seen(run(1))
+        first = cache.get(KEY)
+        assert cache.get(KEY) is first
+        cache.seen(run(2, phase="Running"))
+        assert cache.get(KEY) is not first
+
+    def test_the_response_to_a_write_is_parsed_once(self) -> None:
+        cache = RunCache()
+        cache.seen(run(1))
+        written = cache.answered(run(2, phase="Running"))
+        assert written.status.phase == "Running"
+        assert cache.get(KEY) is written
+
+    def test_a_response_that_is_older_than_an_event_is_returned_and_not_kept(self) -> None:
+        cache = RunCache()
+        cache.seen(run(3, phase="Running"))
+        assert cache.answered(run(2, phase="Pending")).status.phase == "Pending"
+        found = cache.get(KEY)
+        assert found is not None
+        assert found.status.phase == "Running"
+
+    def test_a_run_that_has_ended_is_not_kept_parsed(self) -> None:
+        cache = RunCache()
+        cache.seen(run(1, phase="Succeeded"))
+        assert cache.get(KEY) is not cache.get(KEY)
+
+    def test_a_limited_number_of_runs_is_kept_parsed(self) -> None:
+        cache = RunCache()
+        first = run(1)
+        cache.seen(first)
+        parsed = cache.get(KEY)
+        for number in range(1000):
+            other = run(number + 2)
+            other["metadata"]["name"] = name = f"other-{number}"
+            cache.seen(other)
+            cache.get(Key("team", name))
+        assert cache.get(KEY) is not parsed
 
     @pytest.mark.parametrize("version", [5, 4])
     def test_what_is_known_or_older_changes_nothing(self, version: int) -> None:
@@ -164,6 +216,7 @@ class TestPhases:
         assert cache.by_phase["Queued"] == 1
         cache.seen(run(2, phase="Running"))
         assert (cache.by_phase["Queued"], cache.by_phase["Running"]) == (0, 1)
+        assert cache.in_progress == 1
         assert cache.in_phases(frozenset({"Running"})) == [KEY]
         cache.gone(KEY, "run-1")
         assert cache.by_phase["Running"] == 0
@@ -221,7 +274,7 @@ class TestPods:
     def test_a_pod_that_may_still_run_keeps_a_place_until_it_is_known_to_be_gone(self) -> None:
         cache = PodCache()
         told: list[bool] = []
-        cache.on_pod = lambda _run, _run_uid, _uid, view: told.append(occupies(view))
+        cache.on_pod = lambda _run, _run_uid, _uid, view: told.append(view.can_run_component)
         cache.deleted(pod(5))
         assert cache.absent(KEY, "pod-1")
         assert not cache.absent(KEY, "pod-1")
@@ -230,7 +283,7 @@ class TestPods:
     def test_a_pod_that_is_forgotten_keeps_no_place(self) -> None:
         cache = PodCache()
         told: list[bool] = []
-        cache.on_pod = lambda _run, _run_uid, _uid, view: told.append(occupies(view))
+        cache.on_pod = lambda _run, _run_uid, _uid, view: told.append(view.can_run_component)
         cache.deleted(pod(5))
         cache.forget(KEY, only_gone=True)
         assert told == [True, False]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 
 import pytest
@@ -11,7 +10,7 @@ from componentrun.controller.watching.caches import Key
 from componentrun.errors import PlatformError, Reason, TransientError
 from componentrun.storage.store.errors import NoAnswerError
 from componentrun.wire.loader import CatalogCheck, CatalogReason
-from tests.unit.controller.onestorage import NOW, World
+from tests.unit.controller.onestorage import World
 
 KEY = Key("team", "main")
 NON_ATOMIC = CatalogCheck(
@@ -30,18 +29,18 @@ AWAY = CatalogCheck("connect", False, "the catalog does not answer", "look at it
 @pytest.fixture
 async def world() -> World:
     world = World()
-    world.object["spec"]["catalog"] = {"uri": "https://catalog.test", "warehouse": "lake"}
+    world.storage["spec"]["catalog"] = {"uri": "https://catalog.test", "warehouse": "lake"}
     return world
 
 
 async def asked(world: World) -> None:
-    world.storages.seen(world.object)
+    world.storages.seen(world.storage)
     await world.settle()
 
 
 async def asked_later(world: World, seconds: float) -> None:
     world.now += timedelta(seconds=seconds)
-    world.queue.add(KEY)
+    world.changed.append(KEY)
     await world.settle()
 
 
@@ -54,8 +53,8 @@ async def test_a_catalog_that_is_fit_is_told_together_with_the_store(world: Worl
 
 async def test_a_storage_without_a_catalog_says_so_and_is_as_ready_as_its_bucket(world: World) -> None:
     await asked(world)
-    del world.object["spec"]["catalog"]
-    world.object["metadata"] |= {"generation": 2, "resourceVersion": "99"}
+    del world.storage["spec"]["catalog"]
+    world.edit(generation=2)
     await asked(world)
     assert world.tried == 1
     status, reason, message = world.condition("Catalog")
@@ -67,7 +66,7 @@ async def test_a_storage_without_a_catalog_says_so_and_is_as_ready_as_its_bucket
 
 
 async def test_that_a_storage_has_no_catalog_is_told_also_while_its_store_is_away(world: World) -> None:
-    del world.object["spec"]["catalog"]
+    del world.storage["spec"]["catalog"]
     world.answer = NoAnswerError("can't list: the store did not answer", "operation timed out")
     await asked(world)
     assert world.condition("Catalog")[:2] == ("False", "NoCatalog")
@@ -106,7 +105,7 @@ async def test_a_catalog_that_can_not_commit_several_tables_at_once_is_told_and_
 
 async def test_where_the_storage_accepts_it_the_catalog_is_fit(world: World) -> None:
     world.catalog = (NON_ATOMIC,)
-    world.object["spec"]["allowNonAtomic"] = True
+    world.storage["spec"]["allowNonAtomic"] = True
     await asked(world)
     assert world.condition("Catalog")[:2] == ("True", "NonAtomic")
     assert world.condition("Ready")[0] == "True"
@@ -134,7 +133,7 @@ async def test_while_the_loader_is_away_what_was_found_out_stays_and_it_is_asked
 async def test_what_an_older_spec_was_told_is_not_taken_for_this_one(world: World) -> None:
     await asked(world)
     world.catalog = TransientError("the loader did not answer", Reason.LOADER_UNAVAILABLE)
-    world.object["metadata"] |= {"generation": 2, "resourceVersion": "99"}
+    world.edit(generation=2)
     await asked(world)
     assert world.condition("Catalog")[:2] == ("Unknown", "LoaderUnavailable")
 
@@ -142,7 +141,7 @@ async def test_what_an_older_spec_was_told_is_not_taken_for_this_one(world: Worl
 async def test_a_catalog_that_is_away_is_asked_again_soon_without_asking_the_store(world: World) -> None:
     world.catalog = (AWAY,)
     await asked(world)
-    (since,) = [item["lastTransitionTime"] for item in world.object["status"]["conditions"] if item["type"] == "Ready"]
+    (since,) = [item["lastTransitionTime"] for item in world.storage["status"]["conditions"] if item["type"] == "Ready"]
     await asked_later(world, 1)
     assert world.tried == 1
     await asked_later(world, 2)
@@ -151,7 +150,7 @@ async def test_a_catalog_that_is_away_is_asked_again_soon_without_asking_the_sto
     await asked_later(world, 5)
     assert (world.tried, world.asked) == (3, 1)
     assert (world.condition("Ready")[0], world.condition("Catalog")[0]) == ("True", "True")
-    assert world.object["status"]["checked"] == since == "2026-03-01T12:00:00Z"
+    assert world.storage["status"]["checked"] == since == "2026-03-01T12:00:00Z"
 
 
 async def test_with_a_store_that_is_away_the_catalog_is_not_asked(world: World) -> None:
@@ -165,28 +164,6 @@ async def test_with_a_store_that_is_away_the_catalog_is_not_asked(world: World) 
 async def test_an_operator_that_starts_anew_reads_in_the_status_that_the_catalog_is_fit(world: World) -> None:
     await asked(world)
     other = World()
-    other.object = world.object
+    other.storage = world.storage
     await asked(other)
     assert (other.asked, other.tried) == (0, 0)
-
-
-async def test_a_catalog_that_hangs_holds_no_other_storage_up(world: World) -> None:
-    world.hangs = asyncio.Event()
-    others = {}
-    for number in range(3):
-        metadata = {**world.object["metadata"], "name": f"other{number}", "uid": f"u{number}"}
-        others[f"other{number}"] = {"metadata": metadata, "spec": {"bucket": "bucket"}}
-    working = [asyncio.create_task(world.watch.work()) for _ in range(2)]
-    world.storages.seen(world.object)
-    async with asyncio.timeout(5):
-        while not world.tried:  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0)
-        for other in others.values():
-            world.object = other
-            world.storages.seen(other)
-            while "status" not in world.object:  # noqa: ASYNC110 - nobody tells
-                await asyncio.sleep(0)
-            assert world.conditions()["Ready"] == "Scoped"
-    assert world.now == NOW
-    for worker in working:
-        worker.cancel()

@@ -9,7 +9,8 @@ import pytest
 
 from componentrun.api.names import MANAGED_BY, MANAGED_BY_LABEL, OPERATOR_LABEL
 from componentrun.controller.watching.caches import Key
-from tests.unit.controller.fakes import NAMESPACE, FakeKube, FakeOperator, World, Writes
+from tests.unit.controller.fakekube import NAMESPACE, FakeKube, Writes
+from tests.unit.controller.fakes import FakeOperator, World
 from tests.unit.controller.watched import CONFIGURATION, Watched
 
 

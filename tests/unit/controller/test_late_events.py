@@ -9,14 +9,12 @@ import kopf
 import pytest
 
 from componentrun.controller.app import Operator
-from componentrun.controller.lease import LeaseSettings
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.settings import Settings
 from componentrun.controller.storages.loaderclient import LoaderClient
 from componentrun.controller.watching.caches import Key
-from componentrun.process.kubernetes.errors import ConflictError
-from componentrun.process.settings import ProcessSettings
-from tests.unit.controller.fakes import NAMESPACE, Crash, FakeOperator
+from tests.unit.controller.fakekube import NAMESPACE, Crash
+from tests.unit.controller.fakes import FakeOperator
 from tests.unit.controller.onestorage import World as StorageWorld
 from tests.unit.controller.process import Api, Watches, until
 from tests.unit.controller.watched import CONFIGURATION, Watched
@@ -109,6 +107,7 @@ def watches(monkeypatch: pytest.MonkeyPatch) -> Watches:
 @pytest.mark.parametrize("standby", [False, True])
 async def test_a_new_leader_ends_pods_whose_run_was_deleted_before(*, standby: bool) -> None:
     api = Api()
+    api.server.add_namespace("system")
     api.put(
         "pods",
         {
@@ -125,10 +124,8 @@ async def test_a_new_leader_ends_pods_whose_run_was_deleted_before(*, standby: b
             "status": {"phase": "Running"},
         },
     )
-    lease = LeaseSettings("system", "operator", seconds=6.0) if standby else None
-    settings = Settings(
-        agent_image="agent:1", process=ProcessSettings(host="127.0.0.1", port=0), workers=2, lease=lease
-    )
+    lease = "system/operator" if standby else None
+    settings = Settings(agent_image="agent:1", host="127.0.0.1", port=0, workers=2, lease=lease, lease_seconds=6)
     operator = Operator(settings, cast("Any", api), Metrics(), LoaderClient(None))
     running = asyncio.create_task(operator.run())
     try:
@@ -146,24 +143,15 @@ async def test_what_was_found_of_a_storage_is_not_said_of_another_of_its_name() 
     async def replaced_meanwhile(*arguments: Any) -> Any:
         found = await find(*arguments)
         if world.asked == 1:
-            world.object = {
-                "metadata": {**world.object["metadata"], "uid": "another", "resourceVersion": "50"},
+            world.storage = {
+                "metadata": {**world.storage["metadata"], "uid": "another", "resourceVersion": "50"},
                 "spec": {"bucket": "another"},
             }
-            world.storages.seen(world.object)
+            world.storages.seen(world.storage)
         return found
 
     world.scopes._find = cast("Any", replaced_meanwhile)
-    patch = world.patch
-
-    async def with_precondition(resource: Any, namespace: str, name: str, body: dict[str, Any], sub: str) -> Any:
-        version = body.get("metadata", {}).get("resourceVersion")
-        if version is not None and version != world.object["metadata"]["resourceVersion"]:
-            raise ConflictError("has changed", 409)
-        return await patch(resource, namespace, name, {"status": body["status"]}, sub)
-
-    world.patch = with_precondition
-    world.storages.seen(world.object)
+    world.storages.seen(world.storage)
     await world.settle()
     assert world.asked == 2
 
@@ -306,7 +294,7 @@ async def test_a_later_run_of_the_same_name_gets_no_pod_while_the_earlier_ones_s
     world.add_run("a")
     await operator.work()
     assert kube.of("pods") == []
-    assert "left from an earlier run of the same name" in world.status("a")["message"]
+    assert "belongs to an earlier run of the same name" in world.status("a")["message"]
     kube.remove("secrets", NAMESPACE, "a-1")
     await operator.live(10)
     assert world.phase("a") == "Succeeded"

@@ -11,7 +11,7 @@ from componentrun.controller import lease as lease_module
 from componentrun.controller.lease import Lease, LeaseSettings, LostError
 from componentrun.core.lease.holder import CONTAINER, HolderPod
 from componentrun.process.kubernetes.errors import ConflictError, ForbiddenError, KubeError, UnavailableError
-from tests.unit.controller.fakes import NAMESPACE, FakeKube, Writes
+from tests.unit.controller.fakekube import NAMESPACE, FakeKube, Writes
 
 if TYPE_CHECKING:
     from componentrun.process.kubernetes.client import Kube
@@ -125,6 +125,36 @@ async def test_a_write_whose_answer_was_lost_and_that_was_repeated_is_its_own(
     await a.try_once()
     await a.release()
     assert kube.of("leases")[0]["spec"]["holderIdentity"] == ""
+
+
+async def test_a_holder_none_of_whose_answers_arrive_reads_that_its_renewals_did(
+    kube: FakeKube, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a = candidate(kube, "a", clock)
+    await a.try_once()
+    patch = kube.patch
+
+    async def without_answer(*arguments: Any) -> dict[str, Any]:
+        await patch(*arguments)
+        lost = UnavailableError("no answer")
+        lost.may_be_done = True
+        raise lost
+
+    monkeypatch.setattr(kube, "patch", without_answer)
+    before = kube.of("leases")[0]["spec"]["renewTime"]
+    assert await a.try_once() == "a"
+    assert kube.of("leases")[0]["spec"]["renewTime"] > before
+    assert kube.asked.count("patch leases") == 1
+
+
+async def test_a_renewal_that_certainly_was_not_sent_has_failed(kube: FakeKube, clock: Clock) -> None:
+    a = candidate(kube, "a", clock)
+    await a.try_once()
+    away = UnavailableError("away")
+    away.may_be_done = False
+    kube.refusals["patch", "leases"] = [away]
+    with pytest.raises(UnavailableError, match="away"):
+        await a.try_once()
 
 
 async def test_a_lease_whose_labels_somebody_edits_stays_its_holders(kube: FakeKube, clock: Clock) -> None:

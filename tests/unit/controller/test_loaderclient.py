@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +19,7 @@ from componentrun.errors import (
     UnknownOutcomeError,
     UserError,
 )
+from componentrun.loader.service.carrying import _failure_of
 from componentrun.process.serving.certificate import Certificate
 from componentrun.wire import loaderaccess
 from componentrun.wire.loader import Failure, FenceAnswer, LoadAnswer, PlanAnswer
@@ -28,6 +29,10 @@ from tests.unit.loader.serving import STORAGE, TOKEN, a_certificate, a_fence, a_
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
     from pathlib import Path
+
+    from aiohttp.web_protocol import RequestHandler
+
+    from tests.unit.loader.serving import Served
 
 SENT = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -99,6 +104,15 @@ async def test_a_commit_that_may_have_landed_is_unknown_whatever_else_was_wrong(
         error = await failure(client.load(a_load(), STORAGE))
     assert type(error) is UnknownOutcomeError
     assert (error.unknown, error.reason) == (True, Reason.PUBLISH_FAILED)
+
+
+async def test_a_failures_advice_stays_apart_from_its_summary(tmp_path: Path) -> None:
+    error = UserError("`t` has no column `a`", Reason.OUTPUT_INVALID, advice="Add the column.")
+    async with serving(tmp_path) as served, served.client() as client:
+        served.engine.load_answer = LoadAnswer(failure=_failure_of(error))
+        found = await failure(client.load(a_load(), STORAGE))
+    assert (found.message, found.advice) == ("`t` has no column `a`. Add the column.", "Add the column.")
+    assert found.summary == "`t` has no column `a`."
 
 
 async def test_words_of_a_later_release_are_the_platforms(tmp_path: Path) -> None:
@@ -196,11 +210,30 @@ async def test_a_token_that_is_renewed_is_read_again(tmp_path: Path) -> None:
         await client.load(a_load(), STORAGE)
 
 
-async def test_each_request_has_a_connection_of_its_own(tmp_path: Path) -> None:
+def connections_of(served: Served) -> list[RequestHandler[Any]]:
+    server = served.server._server._runner.server
+    assert server is not None
+    return server.connections
+
+
+async def test_each_load_and_fence_has_a_connection_of_its_own(tmp_path: Path) -> None:
     """The loader's Service spreads connections over its pods, not requests."""
     async with serving(tmp_path) as served, served.client() as client:
         await client.load(a_load(), STORAGE)
-        await until(lambda: not served.server._server._runner.server.connections)  # type: ignore[union-attr]
+        await until(lambda: not connections_of(served))
+        await client.fence(a_fence(), STORAGE)
+        await until(lambda: not connections_of(served))
+
+
+async def test_plans_share_a_connection_until_the_loader_closes_it(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served, served.client() as client:
+        await client.plan(a_plan(), STORAGE)
+        (first,) = connections_of(served)
+        await client.plan(a_plan(), STORAGE)
+        assert connections_of(served) == [first]
+        first.close()
+        await until(lambda: not connections_of(served))
+        await client.plan(a_plan(), STORAGE)
 
 
 def test_no_other_protocol_is_spoken() -> None:

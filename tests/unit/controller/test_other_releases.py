@@ -11,7 +11,8 @@ from componentrun.api.common import API_VERSION
 from componentrun.controller.watching.caches import Key
 from componentrun.errors import UnsupportedError
 from componentrun.process.kubernetes.errors import InvalidError
-from tests.unit.controller.fakes import NAMESPACE, FakeOperator, World
+from tests.unit.controller.fakekube import NAMESPACE
+from tests.unit.controller.fakes import FakeOperator, World
 from tests.unit.controller.watched import CONFIGURATION, Watched
 
 NEWER: dict[str, dict[str, Any]] = {

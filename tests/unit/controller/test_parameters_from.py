@@ -45,9 +45,9 @@ BOMB = gzip.compress(b" " * (MAX_PARAMETERS_BYTES + 1))
 @pytest.mark.parametrize(
     ("content", "reason", "told"),
     [
-        ({}, Reason.CONFIG_MAP_NOT_FOUND, "here: there is no such key (it has: none); add it, or name another"),
+        ({}, Reason.CONFIG_MAP_NOT_FOUND, "here: there is no such key (it has: none). Add it, or name another one."),
         ({"data": {"q": ""}, "binaryData": {"r": ""}}, Reason.CONFIG_MAP_NOT_FOUND, "(it has: `q`, `r`)"),
-        ({"binaryData": {"p": encoded(b"\xff\xfe")}}, Reason.INVALID_SPEC, "found bytes that are no UTF-8 text"),
+        ({"binaryData": {"p": encoded(b"\xff\xfe")}}, Reason.INVALID_SPEC, "found bytes that are not UTF-8 text"),
         ({"binaryData": {"p": encoded(BOMB)}}, Reason.INVALID_SPEC, "more than 4 MiB when decompressed"),
         (
             {"binaryData": {"p": encoded(gzip.compress(TEXT.encode())[:-9])}},
@@ -90,7 +90,10 @@ async def test_the_text_of_the_run_itself_is_in_the_plan_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("there", "told"),
     [
-        (None, "key `parameters.json` of ConfigMap `team/big`: there is no such ConfigMap; create it, or name another"),
+        (
+            None,
+            "key `parameters.json` of ConfigMap `team/big`: there is no such ConfigMap. Create it, or name another",
+        ),
         ({"data": {"other": "{}"}}, "there is no such key (it has: `other`)"),
     ],
 )

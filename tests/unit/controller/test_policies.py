@@ -13,7 +13,7 @@ from componentrun.controller.reconcile import policies as policies_module
 from componentrun.controller.reconcile.policies import Policies, Resolver, endpoint_of
 from componentrun.errors import TransientError
 from componentrun.process.kubernetes.errors import AlreadyExistsError
-from tests.unit.controller.fakes import NAMESPACE, FakeKube, Writes
+from tests.unit.controller.fakekube import NAMESPACE, FakeKube, Writes
 
 if TYPE_CHECKING:
     from componentrun.process.kubernetes.client import Kube

@@ -91,7 +91,8 @@ class Events:
         """A Component or a Storage says something else, or is deleted."""
         cache = self.caches.components if kind == "component" else self.caches.storages
         if spec is None:
-            cache.drop(Key("team", name))
+            key = Key("team", name)
+            cache.gone(key, cache.uid(key))
             return
         cache.seen({"metadata": self.metadata(name, f"{name}-{self.version}"), "spec": spec})
 
@@ -256,5 +257,5 @@ def test_a_namespace_without_runs_is_forgotten() -> None:
 def test_a_component_that_is_deleted_is_forgotten() -> None:
     world = Events()
     world.say("component", COMPONENT, {"concurrency": {"parallelism": 2}})
-    world.caches.components.drop(Key("team", COMPONENT))
+    world.say("component", COMPONENT, None)
     assert world.queues._namespaces == {}

@@ -9,7 +9,8 @@ import pytest
 
 from componentrun.api.names import KUEUE_QUEUE_LABEL
 from componentrun.process.kubernetes.errors import QuotaExceededError
-from tests.unit.controller.fakes import NAMESPACE, TABLE, Crash, FakeOperator, World
+from tests.unit.controller.fakekube import NAMESPACE, Crash
+from tests.unit.controller.fakes import TABLE, FakeOperator, World
 from tests.unit.controller.watched import CONFIGURATION, Watched
 
 
@@ -30,8 +31,10 @@ class TestGroups:
 
     async def test_those_that_wait_say_for_whom_and_their_place(self) -> None:
         world = Watched()
+        operator = FakeOperator(world)
+        await operator.start()
         three(world)
-        await FakeOperator(world).live(1)
+        await operator.work()
         queue = world.status("b")["queue"]
         assert (queue["waitingFor"], queue["position"], queue["group"]) == ("ConcurrencyGroup", 2, "cleaner/42")
         assert world.phase("b") == "Queued"
@@ -99,7 +102,7 @@ class TestGroups:
         three(world, component="loader", image=None)
         await FakeOperator(world).live(60)
         assert world.most == 2
-        assert world.pods_made()[:2] == ["c-1", "a-1"]
+        assert set(world.pods_made()[:2]) == {"c-1", "a-1"}
 
 
 class TestPolicies:

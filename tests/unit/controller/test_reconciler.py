@@ -26,7 +26,8 @@ from componentrun.process.kubernetes.errors import (
     error_for,
 )
 from componentrun.wire.agents import StageOutPlan, from_json
-from tests.unit.controller.fakes import NAMESPACE, TABLE, Crash, FakeOperator, World
+from tests.unit.controller.fakekube import NAMESPACE, Crash
+from tests.unit.controller.fakes import TABLE, FakeOperator, World
 
 SECRET = "hunter22-very-secret"
 
@@ -159,7 +160,7 @@ class TestGrants:
         for _ in range(5):
             await world.kubelet()
         (pod,) = world.kube.of("pods")
-        assert "status" not in pod
+        assert pod["status"] == {"phase": "Pending"}
         world.kube.remove("pods", NAMESPACE, "load-1")
         await FakeOperator(world).live()
         assert world.run()["status"]["phase"] == "Succeeded"
@@ -544,7 +545,7 @@ class TestStarting:
         said = 'pods is forbidden: User "op" cannot create resource "pods" in API group "" in the namespace "team"'
         world.kube.refusals["create", "pods"] = [ForbiddenError(said, 403)]
         await FakeOperator(world).live(2)
-        assert "The operator lacks that right" in world.run()["status"]["message"]
+        assert "The operator lacks this permission" in world.run()["status"]["message"]
 
     @pytest.mark.parametrize("status", [404, 418, 451])
     async def test_a_webhook_chooses_the_status_of_its_refusal(self, status: int) -> None:
@@ -564,7 +565,7 @@ class TestStarting:
         await FakeOperator(world).live()
         told = world.run()["status"]
         assert (told["phase"], told["reason"]) == ("Failed", "PodRejected"), told
-        assert "failed calling webhook. Where that stays so, have the API server and its" in told["message"]
+        assert "failed calling webhook. If this persists, check the API server and its" in told["message"]
 
     @pytest.mark.parametrize("error", [ConflictError("has changed", 409), NotFoundError("is gone", 404)])
     async def test_a_network_policy_that_others_change_too_is_looked_at_again(self, error: KubeError) -> None:
@@ -708,7 +709,7 @@ class TestSecrets:
             said = f"can't log in with {SECRET}" if message == "last words" else message
             return {"terminated": {"exitCode": code, "reason": "Error" if code else "Completed", "message": said}}
 
-        monkeypatch.setattr(world, "_ended", ended)
+        monkeypatch.setattr(world, "ended", ended)
         await FakeOperator(world).live()
         status = world.run()["status"]
         assert (status["phase"], status["reason"]) == ("Failed", "UserError")

@@ -15,7 +15,8 @@ from componentrun.process.kubernetes.client import Page
 from componentrun.process.kubernetes.errors import ForbiddenError
 from componentrun.process.kubernetes.resources import PODS, RUNS
 from componentrun.process.kubernetes.watch import Watch
-from tests.unit.controller.fakes import NAMESPACE, FakeOperator, World
+from tests.unit.controller.fakekube import NAMESPACE
+from tests.unit.controller.fakes import FakeOperator, World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

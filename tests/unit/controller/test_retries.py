@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 
 from componentrun.controller.metrics import Metrics
-from tests.unit.controller.fakes import TABLE, Crash, FakeOperator, World
+from tests.unit.controller.fakekube import Crash
+from tests.unit.controller.fakes import TABLE, FakeOperator, World
 
 RETRY = {"limit": 2, "backoff": {"initial": "1s", "max": "2s"}}
 WRITES = 26

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from componentrun.controller.watching.caches import Key
-from componentrun.core.lifecycle.observed import Limits
-from tests.unit.controller.fakes import NAMESPACE, FakeOperator, World
+from componentrun.core.limits import Limits
+from tests.unit.controller.fakekube import NAMESPACE
+from tests.unit.controller.fakes import FakeOperator, World
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -17,9 +17,11 @@ from componentrun.errors import PlatformError, Reason
 from componentrun.storage.store.connection import open_store
 from componentrun.storage.store.errors import NoAnswerError
 from componentrun.storage.store.settings import StoreSettings
+from componentrun.wire.agents import StageOutResult
 from tests.unit.controller import virtualtime
 from tests.unit.controller.fakes import FakeOperator
 from tests.unit.controller.fakes import World as Cluster
+from tests.unit.controller.kubelet import Node
 from tests.unit.controller.onestorage import NOW, SEEN, World
 
 KEY = Key("team", "main")
@@ -31,7 +33,7 @@ async def world() -> World:
 
 
 async def test_a_new_storage_is_asked_about_once_and_its_status_says_so(world: World) -> None:
-    world.storages.seen(world.object)
+    world.storages.seen(world.storage)
     await world.settle()
     assert world.asked == 1
     assert len(world.patches) == 1
@@ -87,12 +89,12 @@ async def goes_down(world: World) -> None:
 
 
 async def test_a_store_that_stops_to_respond_is_told_in_the_status_at_once_and_so_is_its_return(world: World) -> None:
-    world.storages.seen(world.object)
+    world.storages.seen(world.storage)
     await world.settle()
     assert (world.asked, world.conditions()["Ready"]) == (1, "Scoped")
     await goes_down(world)
     await world.settle()
-    (ready,) = [item for item in world.object["status"]["conditions"] if item["type"] == "Ready"]
+    (ready,) = [item for item in world.storage["status"]["conditions"] if item["type"] == "Ready"]
     assert (ready["status"], ready["reason"]) == ("False", "StorageUnavailable")
     assert ready["message"].startswith("Storage `main` has not responded since 2026-03-01T12:00:00Z")
     assert world.conditions()["Scoped"] == "SignedForms", "what was found out holds all the same"
@@ -104,15 +106,15 @@ async def test_a_store_that_stops_to_respond_is_told_in_the_status_at_once_and_s
 
 
 async def test_a_storage_that_is_edited_or_deleted_is_not_taken_for_one_that_does_not_respond(world: World) -> None:
-    world.storages.seen(world.object)
+    world.storages.seen(world.storage)
     await world.settle()
     await goes_down(world)
-    world.object["metadata"] |= {"generation": 2, "resourceVersion": "99"}
-    world.storages.seen(world.object)
+    world.edit(generation=2)
+    world.storages.seen(world.storage)
     await world.settle()
     assert world.conditions()["Ready"] == "Scoped"
     await goes_down(world)
-    world.storages.drop(KEY)
+    world.storages.gone(KEY, world.storages.uid(KEY))
     await world.settle()
     assert world.gate._states == {}
     assert "unresponsive{" not in world.metrics.render().decode()
@@ -120,13 +122,13 @@ async def test_a_storage_that_is_edited_or_deleted_is_not_taken_for_one_that_doe
 
 async def test_what_a_run_has_brought_is_written_down_without_asking_again(world: World) -> None:
     await world.scopes.of(await world.open())
-    world.storages.seen(world.object)
+    world.storages.seen(world.storage)
     await world.settle()
     assert (world.asked, len(world.patches)) == (1, 1)
 
 
 async def test_an_operator_that_starts_anew_reads_the_answer_in_the_status(world: World) -> None:
-    world.storages.seen(world.object)
+    world.storages.seen(world.storage)
     await world.settle()
     later = Scopes(lambda: NOW, cast("Any", world.find))
     assert await later.of(await world.open()) == SEEN
@@ -134,12 +136,12 @@ async def test_an_operator_that_starts_anew_reads_the_answer_in_the_status(world
 
 
 async def test_a_changed_spec_is_asked_about_anew(world: World) -> None:
-    world.storages.seen(world.object)
+    world.storages.seen(world.storage)
     await world.settle()
     world.answer = Scope(ScopeMethod.NONE, "leaks", versioned=False)
-    metadata = {**world.object["metadata"], "generation": 2, "resourceVersion": "9"}
-    world.object = {**world.object, "metadata": metadata}
-    world.storages.seen(world.object)
+    metadata = {**world.storage["metadata"], "generation": 2, "resourceVersion": "9"}
+    world.storage = {**world.storage, "metadata": metadata}
+    world.storages.seen(world.storage)
     await world.settle()
     assert world.asked == 2
     assert world.conditions()["Ready"] == "StorageUnscoped"
@@ -148,7 +150,7 @@ async def test_a_changed_spec_is_asked_about_anew(world: World) -> None:
 
 async def test_a_store_that_refuses_is_told_in_the_status_and_not_asked_again_at_once(world: World) -> None:
     world.answer = PlatformError("wrong keys", Reason.STORAGE_ACCESS_DENIED)
-    world.storages.seen(world.object)
+    world.storages.seen(world.storage)
     async with asyncio.timeout(5):
         await world.settle()
     assert world.conditions() == {
@@ -161,12 +163,12 @@ async def test_a_store_that_refuses_is_told_in_the_status_and_not_asked_again_at
 
 async def test_an_edited_storage_is_asked_about_at_once_though_the_store_had_just_refused(world: World) -> None:
     world.answer = PlatformError("wrong keys", Reason.STORAGE_ACCESS_DENIED)
-    world.storages.seen(world.object)
+    world.storages.seen(world.storage)
     async with asyncio.timeout(5):
         await world.settle()
     world.answer = SEEN
-    world.object["metadata"] |= {"generation": 2, "resourceVersion": "9"}
-    world.storages.seen(world.object)
+    world.edit(generation=2)
+    world.storages.seen(world.storage)
     await world.settle()
     assert (world.asked, world.conditions()["Ready"]) == (2, "Scoped")
 
@@ -174,8 +176,8 @@ async def test_an_edited_storage_is_asked_about_at_once_though_the_store_had_jus
 async def test_one_that_can_not_be_read_is_told_once_and_without_a_trace(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    world.object["spec"]["endpoint"] = "http://minio\u00a0.test"
-    world.storages.seen(world.object)
+    world.storage["spec"]["endpoint"] = "http://minio\u00a0.test"
+    world.storages.seen(world.storage)
     await world.settle()
     (told,) = caplog.records
     assert "Storage team/main can't be read by this release of the operator: `spec.endpoint`: " in told.message
@@ -183,8 +185,8 @@ async def test_one_that_can_not_be_read_is_told_once_and_without_a_trace(
 
 
 async def test_an_operator_that_stands_by_asks_nobody(world: World) -> None:
-    world.watch.active = False
-    world.storages.seen(world.object)
+    world.checks.activate(False)
+    world.storages.seen(world.storage)
     await world.settle()
     assert (world.asked, world.patches) == (0, [])
 
@@ -210,6 +212,19 @@ async def test_where_the_storage_allows_it_the_run_succeeds_with_a_warning() -> 
     world.scope, world.storage = LEAKS, {"allowUnscoped": True}
     world.add_run()
     await FakeOperator(world).live()
+    status = world.run()["status"]
+    assert (status["phase"], status["result"]) == ("Succeeded", "Warning")
+    assert "allowUnscoped" in status["warnings"][0]
+    assert len(status["warnings"]) == 1
+
+
+async def test_so_does_one_that_has_nothing_to_publish() -> None:
+    world = Cluster()
+    world.scope, world.storage, world.writes_table = LEAKS, {"allowUnscoped": True}, False
+    world.add_run()
+    operator = FakeOperator(world)
+    await operator.start()
+    await Node(world, said=StageOutResult(ok=True, empty=True)).live(operator, 8)
     status = world.run()["status"]
     assert (status["phase"], status["result"]) == ("Succeeded", "Warning")
     assert "allowUnscoped" in status["warnings"][0]

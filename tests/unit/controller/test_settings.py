@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 
 import pytest
 
 from componentrun.controller.lease import LeaseSettings
-from componentrun.controller.settings import Settings, from_environment
+from componentrun.controller.settings import Settings
 from componentrun.core.lease.holder import HolderPod
-from componentrun.core.lifecycle.observed import Limits
+from componentrun.core.lease.shard import WHOLE, Shard
+from componentrun.core.limits import Limits
 from componentrun.process.settings import SettingsError
 from componentrun.storage.store.settings import StoreTimeouts
+from tests.environment import settings_from
 
 IMAGE = {"COMPONENTRUN_AGENT_IMAGE": "registry.example.com/agent:1"}
 
 
 def test_only_the_image_is_required() -> None:
-    assert from_environment(IMAGE) == Settings(agent_image="registry.example.com/agent:1")
+    assert settings_from(Settings, IMAGE) == Settings(agent_image="registry.example.com/agent:1")
 
 
 def test_everything_can_be_set() -> None:
-    found = from_environment(
+    found = settings_from(
+        Settings,
         IMAGE
         | {
             "COMPONENTRUN_NAMESPACES": "team-a, team-b",
@@ -41,12 +45,13 @@ def test_everything_can_be_set() -> None:
             "COMPONENTRUN_OPERATOR_NAME": "canary",
             "COMPONENTRUN_AGENT_MEMORY_LIMIT": "1Gi",
             "COMPONENTRUN_AGENT_PULL_SECRETS": "one,two",
-        }
+        },
     )
-    assert found.process.namespaces == ("team-a", "team-b")
-    assert (found.process.host, found.process.port, found.workers) == ("127.0.0.1", 9090, 4)
-    assert found.lease == LeaseSettings("system", "operator", 30)
-    assert found.name == "canary"
+    assert found.namespaces == ("team-a", "team-b")
+    assert (found.host, found.port, found.workers) == ("127.0.0.1", 9090, 4)
+    assert found.leader_election == LeaseSettings("system", "operator", 30)
+    assert found.shard == WHOLE
+    assert found.operator_name == "canary"
     assert found.max_running == 20
     assert found.limits.pending == 900
     assert found.pod.upload_seconds == 90
@@ -54,17 +59,17 @@ def test_everything_can_be_set() -> None:
     assert found.pod.agent_pull_secrets == ("one", "two")
     assert found.store_timeouts == StoreTimeouts(connect=2, response=20, request=120)
     assert found.dns_cidrs == ("169.254.20.10/32", "fd00::/8")
-    assert (found.process.log_level, found.process.log_format) == ("DEBUG", "text")
+    assert (found.log_level, found.log_format) == ("DEBUG", "text")
 
 
 @pytest.mark.parametrize("name", [item.name for item in fields(Limits)])
 def test_every_limit_has_a_variable(name: str) -> None:
-    found = from_environment(IMAGE | {f"COMPONENTRUN_{name.upper()}_SECONDS": "7"})
+    found = settings_from(Settings, IMAGE | {f"COMPONENTRUN_{name.upper()}_SECONDS": "7"})
     assert getattr(found.limits, name) == 7
 
 
 def test_an_empty_variable_is_an_unset_one() -> None:
-    assert from_environment(IMAGE | {"COMPONENTRUN_PORT": " "}).process.port == 8080
+    assert settings_from(Settings, IMAGE | {"COMPONENTRUN_PORT": ""}).port == 8080
 
 
 @pytest.mark.parametrize(
@@ -77,42 +82,77 @@ def test_an_empty_variable_is_an_unset_one() -> None:
 )
 def test_the_lease_knows_the_own_pod_only_by_name_and_uid(pod: dict[str, str], expected: HolderPod | None) -> None:
     given = {"COMPONENTRUN_LEASE": "system/operator", **{f"COMPONENTRUN_{name}": value for name, value in pod.items()}}
-    lease = from_environment(IMAGE | given).lease
+    lease = settings_from(Settings, IMAGE | given).leader_election
     assert lease is not None
     assert lease.pod == expected
+
+
+SHARD = {
+    "COMPONENTRUN_LEASE": "system/operator",
+    "COMPONENTRUN_OPERATOR_SHARDS": "3",
+    "COMPONENTRUN_OPERATOR_SHARD": "1",
+}
+
+
+def test_several_shards_need_a_lease() -> None:
+    """Without one, operators of another number of shards would not be noticed."""
+    with pytest.raises(SettingsError, match=r"LEASE is not set: .*as COMPONENTRUN_OPERATOR_SHARDS is more than 1"):
+        settings_from(Settings, IMAGE | {"COMPONENTRUN_OPERATOR_SHARDS": "2"})
+
+
+def test_a_shard_has_a_lease_of_its_own() -> None:
+    found = settings_from(Settings, IMAGE | SHARD)
+    assert found.shard == Shard(1, 3)
+    assert found.leader_election is not None
+    assert found.leader_election.name == "operator-1-of-3"
+
+
+@pytest.mark.parametrize(
+    ("given", "watched"),
+    [
+        ("", ()),
+        ("team-2,team-b,team-1", ("team-b",)),
+        ("team-1,team-2", ("team-1", "team-2")),  # it owns neither, and drops what it sees
+    ],
+)
+def test_of_listed_namespaces_a_shard_watches_its_own(given: str, watched: tuple[str, ...]) -> None:
+    found = settings_from(Settings, IMAGE | SHARD | {"COMPONENTRUN_NAMESPACES": given})
+    assert found.watched_namespaces == watched
 
 
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("PORT", "0", "a whole number from 1 to 65535"),
-        ("PORT", "eight", "a whole number from 1 to 65535"),
+        ("PORT", "-1", "a whole number from 0 to 65535"),
+        ("PORT", "eight", "a whole number from 0 to 65535"),
         ("HOST", "localhost", "an IP address"),
-        ("NAMESPACES", "Team", "`Team` can't be one"),
-        ("PENDING_SECONDS", "soon", "seconds from 0"),
-        ("PENDING_SECONDS", "-1", "seconds from 0"),
-        ("UPLOAD_SECONDS", "1", "seconds from 2"),
+        ("NAMESPACES", "Team", "names of namespaces"),
+        ("PENDING_SECONDS", "soon", "or a number of seconds, from 0 to 604800"),
+        ("PENDING_SECONDS", "-1", "or a number of seconds, from 0 to 604800"),
+        ("UPLOAD_SECONDS", "1", "seconds, from 2"),
         ("DNS_CIDRS", "10.0.0.1/8", "address blocks"),
         ("LEASE", "operator", "the Lease as `namespace/name`"),
-        ("LEASE_SECONDS", "1", "seconds from 6"),
+        ("LEASE_SECONDS", "1", "seconds, from 6"),
+        ("OPERATOR_SHARDS", "0", "a whole number from 1 to 64"),
+        ("OPERATOR_SHARD", "1", "less than COMPONENTRUN_OPERATOR_SHARDS (1)"),
         ("POD_NAME", "a_b", "the name or the uid of the process's own pod"),
         ("OPERATOR_NAME", "A b", "a label value"),
-        ("LOG_LEVEL", "LOUD", "one of DEBUG, INFO, WARNING, ERROR"),
-        ("LOG_FORMAT", "xml", "one of json, text"),
+        ("LOG_LEVEL", "LOUD", "`DEBUG`, `INFO`, `WARNING` or `ERROR`"),
+        ("LOG_FORMAT", "xml", "`json` or `text`"),
         ("AGENT_CPU_REQUEST", "much", "a number with a unit"),
         ("WORKERS", "10000", "a whole number from 1 to 512"),
-        ("STORE_RESPONSE_SECONDS", "0", "seconds from 1"),
+        ("STORE_RESPONSE_SECONDS", "0", "seconds, from 1"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_was_expected(name: str, value: str, expected: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        from_environment(IMAGE | {f"COMPONENTRUN_{name}": value})
-    assert f"COMPONENTRUN_{name} is `{value}`: expected" in caught.value.message
+        settings_from(Settings, IMAGE | {f"COMPONENTRUN_{name}": value})
+    assert re.search(rf"COMPONENTRUN_{name}( \(chart value `[\w.]+`\))? is `{value}`: expected", caught.value.message)
     assert expected in caught.value.message
 
 
 def test_all_problems_are_told_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
-        from_environment({"COMPONENTRUN_PORT": "x", "COMPONENTRUN_WORKERS": "y"})
-    assert "COMPONENTRUN_AGENT_IMAGE is not set" in caught.value.message
+        settings_from(Settings, {"COMPONENTRUN_PORT": "x", "COMPONENTRUN_WORKERS": "y"})
+    assert "COMPONENTRUN_AGENT_IMAGE (chart value `image`) is not set" in caught.value.message
     assert len(caught.value.message.splitlines()) == 4

@@ -16,7 +16,8 @@ from componentrun.storage.state import state
 from componentrun.storage.state.state import StateOwner, read_state
 from componentrun.storage.store.connection import Store
 from componentrun.wire.agents import TableWritten
-from tests.unit.controller.fakes import NAMESPACE, TABLE, Crash, FakeOperator, FakeStores, World
+from tests.unit.controller.fakekube import NAMESPACE, Crash
+from tests.unit.controller.fakes import TABLE, FakeOperator, FakeStores, World
 
 if TYPE_CHECKING:
     from componentrun.controller.storages.stores import Stores

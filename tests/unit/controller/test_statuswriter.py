@@ -13,7 +13,9 @@ from componentrun.core.lifecycle import status as core_status
 from componentrun.core.lifecycle.actions import KubernetesEvent
 from componentrun.errors import PlatformError, Reason
 from componentrun.process.kubernetes.errors import ConflictError, KubeError, UnavailableError
-from tests.unit.controller.fakes import NAMESPACE, FakeOperator, World, merge
+from tests.fakekube.patches import merge
+from tests.unit.controller.fakekube import NAMESPACE
+from tests.unit.controller.fakes import FakeOperator, World
 from tests.unit.core.make import make_run
 
 VALUES = st.recursive(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,35 +13,40 @@ from componentrun.controller.storages.references import References
 from componentrun.controller.storages.stores import OpenStorage, Stores
 from componentrun.controller.watching.caches import Caches
 from componentrun.errors import UnsupportedError, UserError
-from componentrun.process.kubernetes.client import Page
 from componentrun.process.kubernetes.errors import UnavailableError
+from tests.unit.controller.fakekube import NAMESPACE, FakeKube, Writes
 from tests.unit.core.make import make_run
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from componentrun.process.kubernetes.client import Kube
+    from componentrun.process.kubernetes.resources import Resource
 
 
-class Secrets:
-    """An API server that has one Secret, and counts how often it is read."""
+class Secrets(FakeKube):
+    """A cluster that has one Secret, and counts how often it is read."""
 
     def __init__(self) -> None:
+        super().__init__(Writes())
         self.reads = 0
         self.key = "first"
         self.away = False
-        self.storages: list[dict[str, Any]] = []
 
-    async def pages(self, *_: Any) -> AsyncIterator[Page]:
-        yield Page(tuple(self.storages), "9")
+    @property
+    def storages(self) -> list[dict[str, Any]]:
+        """The Storages that a listing finds."""
+        return self.of("storages")
 
-    async def get(self, *_: Any) -> dict[str, Any]:
+    @storages.setter
+    def storages(self, found: list[dict[str, Any]]) -> None:
+        for storage in found:
+            self.objects["storages", NAMESPACE, storage["metadata"]["name"]] = storage
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any]:
         self.reads += 1
-        await asyncio.sleep(0)
         if self.away:
             raise UnavailableError("away")
         keys = {"accessKeyId": "user", "secretAccessKey": self.key}
-        return {"data": {name: base64.b64encode(value.encode()).decode() for name, value in keys.items()}}
+        self.put("secrets", {"metadata": {"name": name}, "stringData": keys})
+        return await super().get(resource, namespace, name)
 
 
 def a_storage(generation: int = 1) -> dict[str, Any]:
@@ -54,8 +58,7 @@ def a_storage(generation: int = 1) -> dict[str, Any]:
 
 
 def stores_of(api: Secrets, caches: Caches) -> Stores:
-    kube = cast("Kube", api)
-    return Stores(kube, References(kube, caches))
+    return Stores(api, References(api, caches))
 
 
 @pytest.fixture
@@ -161,6 +164,6 @@ async def test_a_storage_that_can_not_be_read_may_use_any_secret(names_one: bool
     caches = Caches()
     caches.storages.seen(a_storage() | {"spec": {"bucket": "bucket", "endpoint": "http://minio\u00a0.test"}})
     secrets = [{"path": "#key", "secretKeyRef": {"name": "keys", "key": "secretAccessKey"}}] if names_one else []
-    references = References(cast("Kube", Secrets()), caches)
+    references = References(Secrets(), caches)
     with pytest.raises(UnsupportedError, match="Storage `main` can't be read") if names_one else nullcontext():
         references.check_keys(make_run(configuration={"secrets": secrets}))

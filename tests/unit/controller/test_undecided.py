@@ -11,7 +11,8 @@ from typing import Any
 from componentrun.api.componentrun import ComponentRun
 from componentrun.controller.watching.caches import Key
 from componentrun.storage.store.errors import NoAnswerError
-from tests.unit.controller.fakes import NAMESPACE, TABLE, FakeOperator, World
+from tests.unit.controller.fakekube import NAMESPACE
+from tests.unit.controller.fakes import TABLE, FakeOperator, World
 
 
 async def world_whose_store_is_away_at_the_publish() -> tuple[World, FakeOperator]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from componentrun.controller.metrics import Metrics
-from componentrun.controller.reconcile.reconciler import RetryError
+from componentrun.controller.reconcile.resultwriter import RetryError
 from componentrun.controller.storages.gate import StoreGate
 from componentrun.controller.storages.references import References
 from componentrun.controller.watching.caches import Caches, Key

@@ -11,9 +11,11 @@ from componentrun.api.component import Component
 from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
 from componentrun.api.storage import Storage
 from componentrun.core.lifecycle.actions import Plan, WriteStatus
-from componentrun.core.lifecycle.observed import Limits, Observed
+from componentrun.core.lifecycle.observed import Observed
+from componentrun.core.limits import Limits
 from componentrun.core.pod.metadata import identity_labels
-from componentrun.core.podstatus.view import read_pod
+from componentrun.core.podstatus.facts import PodFacts, pod_facts
+from componentrun.core.podstatus.reading import read_pod
 from componentrun.core.queue.admission import START, Turn
 from componentrun.wire.agents import StageInResult, StageOutResult, to_json
 
@@ -165,6 +167,14 @@ def observe(
     """Without `pod_was_read`, what is missing, or late, may be what a watch does not tell."""
     view = read_pod(pod, gone=gone) if pod is not None else None
     return Observed(run=run, pod=view, now=at(seconds), limits=Limits(**limits), turn=turn, pod_was_read=pod_was_read)
+
+
+def facts(
+    pod: dict[str, Any], status: dict[str, Any] | None = None, *, seconds: float = 10, gone: bool = False
+) -> PodFacts:
+    """A pod as the rules of a plan see it; without a status, of a run of which nothing is recorded."""
+    run_status = ComponentRunStatus.model_validate(status or {})
+    return pod_facts(read_pod(pod, gone=gone), run_status, LIMITS, at(seconds))
 
 
 def written(found: Plan) -> ComponentRunStatus:

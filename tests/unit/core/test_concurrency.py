@@ -11,7 +11,7 @@ from componentrun.core.lifecycle.plan import plan
 from componentrun.core.queue.admission import START, Turn
 from componentrun.core.queue.concurrency import DEFAULTS, Defaults, defaults_of, entry_of, facts_of, limit_of
 from componentrun.core.queue.quota import read_quota
-from componentrun.core.queue.texts import TOLD_EVERY_SECONDS, look_again, queued
+from componentrun.core.queue.texts import UPDATED_EVERY_SECONDS, look_again, queued
 from tests.unit.core.make import NOW, at, done_in, make_pod, make_run, observe, running, started_status, written
 
 
@@ -111,8 +111,8 @@ class TestTelling:
     @pytest.mark.parametrize(
         ("before", "now", "after", "is_told"),
         [
-            (4, 3, TOLD_EVERY_SECONDS, True),
-            (4, 3, TOLD_EVERY_SECONDS - 1, False),
+            (4, 3, UPDATED_EVERY_SECONDS, True),
+            (4, 3, UPDATED_EVERY_SECONDS - 1, False),
             (3, 3, 1000, False),
             (100, 99, 1000, False),
             (100, 51, 1000, False),
@@ -132,7 +132,7 @@ class TestTelling:
 
     def test_who_was_told_a_moment_ago_is_told_a_little_later(self) -> None:
         run = make_run(status=told(3))
-        assert look_again(run, turn(2), at(4)) == at(TOLD_EVERY_SECONDS)
+        assert look_again(run, turn(2), at(4)) == at(UPDATED_EVERY_SECONDS)
         assert look_again(run, turn(3), at(4)) is None
         assert look_again(run, turn(50), at(4)) is None
 

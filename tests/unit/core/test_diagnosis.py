@@ -8,10 +8,9 @@ import pytest
 
 from componentrun.api.componentrun import Termination
 from componentrun.core.podstatus.diagnosis import diagnose
-from componentrun.core.podstatus.view import read_pod
 from componentrun.errors import Reason
 from componentrun.wire.agents import StageInResult, StageOutResult, to_json
-from tests.unit.core.make import NOW, done_in, done_out, ended, make_pod, running, stamp, waiting
+from tests.unit.core.make import NOW, done_in, done_out, ended, facts, make_pod, running, stamp, waiting
 
 REFUSED_IN = to_json(StageInResult(ok=False, reason="InputNotFound", message="table `in.c-main.foo` is not in Storage"))
 REFUSED_OUT = to_json(StageOutResult(ok=False, reason="OutputInvalid", message="bar.csv, line 3: 4 fields, expected 5"))
@@ -253,7 +252,7 @@ ROWS: list[tuple[str, dict[str, Any], Reason, str]] = [
         "the sidecar died and was never started again; the pod's phase says Succeeded",
         make_pod(stage_in=done_in(), component=ended(0), stage_out=waiting("CrashLoopBackOff"), phase="Succeeded"),
         Reason.STAGE_OUT_FAILED,
-        "was still not through",
+        "was still not finished",
     ),
     (
         "the data folder grew too large",
@@ -441,13 +440,13 @@ ROWS: list[tuple[str, dict[str, Any], Reason, str]] = [
             conditions=disruption("DeletionByTaintManager", 25),
         ),
         Reason.NODE_LOST,
-        "has a taint that the pod does not bear",
+        "has a taint that the pod does not tolerate",
     ),
     (
         "the kubelet came back and did not find the container",
         make_pod(stage_in=done_in(), component=ended(137, "ContainerStatusUnknown"), phase="Failed"),
         Reason.NODE_LOST,
-        "stopped answering",
+        "stopped responding",
     ),
     (
         "the node was shut down, and the component ended as it was told",
@@ -687,39 +686,39 @@ ROWS: list[tuple[str, dict[str, Any], Reason, str]] = [
 
 @pytest.mark.parametrize(("pod", "reason", "words"), [pytest.param(*row[1:], id=row[0]) for row in ROWS])
 def test_a_pod_that_ended_has_this_reason(pod: dict[str, Any], reason: Reason, words: str) -> None:
-    found = diagnose(read_pod(pod))
+    found = diagnose(facts(pod))
     assert found.reason is reason
     assert words in found.message
 
 
 def test_a_pod_that_vanished_while_its_component_ran_was_deleted() -> None:
     pod = make_pod(stage_in=done_in(), component=running(2), stage_out=running())
-    assert diagnose(read_pod(pod, gone=True)).reason is Reason.POD_DELETED
+    assert diagnose(facts(pod, gone=True)).reason is Reason.POD_DELETED
 
 
 def test_a_pod_that_vanished_during_its_upload_was_deleted() -> None:
     pod = make_pod(stage_in=done_in(), component=ended(0), stage_out=running())
-    assert diagnose(read_pod(pod, gone=True)).reason is Reason.POD_DELETED
+    assert diagnose(facts(pod, gone=True)).reason is Reason.POD_DELETED
 
 
 def test_an_unknown_end_tells_what_is_known() -> None:
     pod = make_pod(phase="Failed", reason="New", stage_in=done_in(), component=running(2), stage_out=running())
-    assert "component running, stage-in terminated Completed, stage-out running" in diagnose(read_pod(pod)).message
+    assert "component running, stage-in terminated Completed, stage-out running" in diagnose(facts(pod)).message
 
 
 def test_an_unknown_end_quotes_what_was_said() -> None:
     pod = make_pod(phase="Failed", message="something new", component=running(2))
-    assert "(phase Failed, no reason, component running; it said: something new)" in diagnose(read_pod(pod)).message
+    assert "(phase Failed, no reason, component running; it said: something new)" in diagnose(facts(pod)).message
 
 
 def test_a_start_that_failed_without_a_word_says_its_reason_once() -> None:
     pod = make_pod(component=ended(128, "StartError"), stage_out=done_out(), phase="Failed")
-    assert "could not be started (StartError): no more was said." in diagnose(read_pod(pod)).message
+    assert "could not be started (StartError): no details were given." in diagnose(facts(pod)).message
 
 
 def test_a_decided_termination_goes_before_what_the_stopping_caused() -> None:
     pod = make_pod(stage_in=done_in(), component=ended(137, end=50), stage_out=ended(137), deleted=(40, 1))
-    found = diagnose(read_pod(pod), termination=Termination(reason="Timeout", message="Longer than 40s.", time=NOW))
+    found = diagnose(facts(pod), termination=Termination(reason="Timeout", message="Longer than 40s.", time=NOW))
     assert found.reason is Reason.TIMEOUT
     assert found.message == "Longer than 40s. It ended with exit code 137 (killed by SIGKILL)."
     assert found.exit_code == 137
@@ -727,7 +726,7 @@ def test_a_decided_termination_goes_before_what_the_stopping_caused() -> None:
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row[2] is not Reason.SUCCEEDED], ids=lambda row: row[0])
 def test_every_failure_is_one_or_more_whole_sentences(row: tuple[str, dict[str, Any], Reason, str]) -> None:
-    message = diagnose(read_pod(row[1])).message
+    message = diagnose(facts(row[1])).message
     assert message[0].isupper()
     if row[2] is not Reason.USER_ERROR:  # which ends with the component's own words
         assert message.endswith(".")
@@ -739,30 +738,30 @@ class TestLastWords:
         pod = make_pod(
             stage_in=done_in(), component=ended(3, message="Traceback\nKeyError: 'x'\n"), stage_out=done_out()
         )
-        assert diagnose(read_pod(pod)).last_words == "Traceback\nKeyError: 'x'"
+        assert diagnose(facts(pod)).last_words == "Traceback\nKeyError: 'x'"
 
     def test_are_not_what_a_kubelet_says_that_finds_no_log(self) -> None:
         said = "Error on reading termination message from logs: failed to try resolving symlinks in path /var/log/0.log"
         pod = make_pod(stage_in=done_in(), component=ended(1, message=said), stage_out=done_out())
-        found = diagnose(read_pod(pod))
+        found = diagnose(facts(pod))
         assert found.last_words is None
         assert "resolving" not in found.message
 
     def test_are_none_where_it_succeeded(self) -> None:
         pod = make_pod(stage_in=done_in(), component=ended(0, message="bye"), stage_out=done_out())
-        assert diagnose(read_pod(pod)).last_words is None
+        assert diagnose(facts(pod)).last_words is None
 
     def test_are_cut_at_a_line(self) -> None:
         lines = "\n".join(f"line {i:04}" for i in range(400))
         pod = make_pod(stage_in=done_in(), component=ended(3, message=lines), stage_out=done_out())
-        words = diagnose(read_pod(pod)).last_words
+        words = diagnose(facts(pod)).last_words
         assert words is not None
         assert words.endswith("line 0399")
         assert words.startswith("…\nline "), "the kubelet has cut what was before"
 
     def test_of_one_endless_line_are_marked_as_cut(self) -> None:
         pod = make_pod(stage_in=done_in(), component=ended(1, message="x" * 2048), stage_out=done_out())
-        found = diagnose(read_pod(pod))
+        found = diagnose(facts(pod))
         assert found.last_words is not None
         assert found.last_words.startswith("…x")
         assert found.last_words in found.message
@@ -774,6 +773,6 @@ def test_all_that_is_wrong_with_the_output_is_told() -> None:
     )
     refused = to_json(StageOutResult(ok=False, reason="OutputInvalid", message=wrong))
     pod = make_pod(stage_in=done_in(), component=ended(0), stage_out=ended(1, message=refused))
-    found = diagnose(read_pod(pod))
+    found = diagnose(facts(pod))
     assert found.reason is Reason.OUTPUT_INVALID
     assert found.message == f"The output was refused: {wrong}."

@@ -39,8 +39,8 @@ def test_what_is_left_open_is_decided(asked: dict[str, Any], limit: int, optiona
     ("asked", "told"),
     [
         ({}, "spec.input.files[0]: say which files by id, name, glob or tags"),
-        ({"id": FILE, "tags": ("x",)}, "spec.input.files[0]: `id` says which file; leave tags out"),
-        ({"id": FILE, "limit": 1}, "spec.input.files[0]: `id` says which file; leave limit out"),
+        ({"id": FILE, "tags": ("x",)}, "spec.input.files[0]: `id` already names one file. Remove tags."),
+        ({"id": FILE, "limit": 1}, "spec.input.files[0]: `id` already names one file. Remove limit."),
         ({"name": "a", "glob": "a*"}, "spec.input.files[0]: give either name or glob, and not both"),
         ({"tags": (" ",)}, "spec.input.files[0]: it has the tag ' ', which is empty"),
         ({"tags": ("é" * 91,)}, "which has 182 bytes"),

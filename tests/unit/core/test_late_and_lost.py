@@ -10,12 +10,12 @@ import pytest
 from componentrun.api import names
 from componentrun.core.lifecycle.plan import plan
 from componentrun.core.podstatus.diagnosis import diagnose
-from componentrun.core.podstatus.view import read_pod
 from componentrun.core.request.network import FORBIDDEN_BLOCKS, inside
 from tests.unit.core.make import (
     at,
     done_in,
     ended,
+    facts,
     make_pod,
     make_run,
     observe,
@@ -112,14 +112,14 @@ class TestASidecarThatIsLost:
     def test_does_not_hide_that_the_component_had_failed(self, how: str) -> None:
         failed = ended(1, message="column `price` is missing\n")
         pod = make_pod(stage_in=done_in(), component=failed, stage_out=ended(137, how, end=9), phase="Failed")
-        found = diagnose(read_pod(pod))
+        found = diagnose(facts(pod))
         assert (found.reason, found.exit_code) == ("UserError", 1)
         assert "column `price` is missing" in found.message
 
     @pytest.mark.parametrize(("how", "reason"), [("ContainerStatusUnknown", "NodeLost"), ("OOMKilled", "OutOfMemory")])
     def test_is_what_is_told_where_the_component_was_well(self, how: str, reason: str) -> None:
         pod = make_pod(stage_in=done_in(), component=ended(0), stage_out=ended(137, how, end=9), phase="Failed")
-        assert diagnose(read_pod(pod)).reason == reason
+        assert diagnose(facts(pod)).reason == reason
 
 
 @pytest.mark.parametrize("address", ["168.63.129.16", "fd20:ce::254", "169.254.169.254", "fd00:ec2::254"])

@@ -21,10 +21,10 @@ from componentrun.core.lifecycle.actions import (
 from componentrun.core.lifecycle.cleanup import KILL_GRACE_SECONDS
 from componentrun.core.lifecycle.plan import plan
 from componentrun.core.lifecycle.status import held_up
-from componentrun.core.podstatus.stuck import occupies
-from componentrun.core.podstatus.view import read_pod
+from componentrun.core.podstatus.reading import read_pod
 from componentrun.core.redact.status import needs_redaction
 from componentrun.errors import TransientError
+from componentrun.wire.agents import StageOutResult, to_json
 from tests.unit.core.make import (
     LIMITS,
     at,
@@ -46,6 +46,9 @@ from tests.unit.core.make import (
 WRITE_ALWAYS = {"tables": [{"source": "log.csv", "destination": "out.c-main.log", "writeAlways": True}]}
 KILL = DeletePod("daily-1", "pod-uid", KILL_GRACE_SECONDS)
 ASK = DeletePod("daily-1", "pod-uid", 30)
+
+
+NOTHING_OUT = ended(message=to_json(StageOutResult(ok=True, empty=True)), end=20)
 
 
 def others(found: Plan) -> list[Any]:
@@ -147,7 +150,7 @@ class TestGrants:
         run = make_run(status=started_status())
         told = held_up(run, TransientError("quota `small` is used up."), at(5))
         assert (told.phase, told.reason) == ("Pending", "Pending")
-        assert told.message == "The pod waits for its Secret, which can't be made yet: quota `small` is used up."
+        assert told.message == "The pod waits for its Secret, which can't be created yet: quota `small` is used up."
 
 
 class TestOnTheWay:
@@ -283,7 +286,7 @@ class TestProblemsBeforeTheStart:
     )
     def test_are_looked_at_again_when_their_chance_is_over(self, reason: str, message: str, seconds: float) -> None:
         run, pod = make_run(status=started_status()), pulling(reason, message)
-        assert plan(observe(run, pod, seconds=3)).wake_at == at(seconds)
+        assert plan(observe(run, pod, seconds=5)).wake_at == at(seconds)
 
     @pytest.mark.parametrize(("who", "whose"), [("component", "of the component"), ("stage-out", "the platform's own")])
     def test_say_whose_image_it_is(self, who: str, whose: str) -> None:
@@ -293,12 +296,12 @@ class TestProblemsBeforeTheStart:
     @pytest.mark.parametrize(
         ("reason", "message", "who", "advice"),
         [
-            ("ErrImagePull", "x509: unknown authority", "component", "at the nodes' container runtime"),
+            ("ErrImagePull", "x509: unknown authority", "component", "of the nodes' container runtime"),
             (
                 "ErrImagePull",
                 "server gave HTTP response to HTTPS client",
                 "component",
-                "at the nodes' container runtime",
+                "of the nodes' container runtime",
             ),
             ("ErrImagePull", "no space left on device", "component", "look at the node's disk"),
             ("ImageInspectError", "Failed to inspect image", "component", "and at its container runtime"),
@@ -496,6 +499,27 @@ class TestTheEndOfThePod:
         assert after.actions == (Publish(1, write_always_only=False),)
         assert after.wake_at is not None
 
+    def test_a_success_that_left_nothing_is_written_as_the_end_at_once(self) -> None:
+        pod = make_pod(stage_in=done_in(), component=ended(0), stage_out=NOTHING_OUT, phase="Succeeded")
+        found = plan(observe(make_run(status=started_status()), pod, seconds=30))
+        assert others(found) == []
+        status = written(found)
+        assert (status.phase, status.result, status.exit_code) == ("Succeeded", "Success", 0)
+        assert condition(status, "Published") == ("True", "Published")
+        assert condition(status, "Succeeded") == ("True", "Succeeded")
+        assert "Publishing" not in [item.phase for item in status.phases]
+
+    def test_one_that_left_nothing_but_was_cancelled_is_cancelled(self) -> None:
+        pod = make_pod(stage_in=done_in(), component=ended(0), stage_out=NOTHING_OUT, phase="Succeeded")
+        run = make_run(status=started_status(), cancel=True)
+        assert written(plan(observe(run, pod, seconds=30))).reason == "Cancelled"
+
+    def test_one_that_left_nothing_but_has_to_save_how_far_it_has_read_publishes_that(self) -> None:
+        pod = make_pod(stage_in=done_in(), component=ended(0), stage_out=NOTHING_OUT, phase="Succeeded")
+        tables = [{"source": "in.c-main.a", "destination": "a.csv", "changedSince": "adaptive"}]
+        run = make_run(status=started_status(), configuration={"id": "1"}, input={"tables": tables})
+        assert written(plan(observe(run, pod, seconds=30))).phase == "Publishing"
+
     def test_publishing_goes_on_without_the_pod_and_in_spite_of_a_cancel(self) -> None:
         pod = make_pod(stage_in=done_in(), component=ended(0), stage_out=done_out(), phase="Succeeded")
         status = written(plan(observe(make_run(status=started_status()), pod, seconds=30)))
@@ -589,7 +613,7 @@ class TestAfterTheEnd:
         assert (others(found), found.wake_at, found.unread_pods) == ([], at(930), ())
 
     def test_an_ended_pod_keeps_no_place_in_the_queue(self) -> None:
-        assert not occupies(read_pod(self.pod()))
+        assert not read_pod(self.pod()).can_run_component
 
     def test_then_it_goes(self) -> None:
         status = self.final(events={"count": 3, "delivered": True})

@@ -22,8 +22,9 @@ from componentrun.core.pod.containers import KUBERNETES_VARIABLES
 from componentrun.core.pod.metadata import hostname, label_value
 from componentrun.core.request.resolve import resolve
 from componentrun.errors import UserError
-from componentrun.wire import agents as exchange
-from componentrun.wire.agents import GrantIn, GrantOut, PostPolicy, from_json
+from componentrun.wire import grants
+from componentrun.wire.agents import from_json
+from componentrun.wire.grants import GrantIn, GrantOut, PostPolicy
 from tests.unit.core.make import make_component, make_run
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ class TestWhatHoldsForEveryPod:
             for mount in container["volumeMounts"]:
                 if "secret" in volumes[mount["name"]]:
                     assert mount["readOnly"] is True
-                    assert mount["mountPath"] == exchange.GRANT_MOUNT
+                    assert mount["mountPath"] == grants.GRANT_MOUNT
                     keys = [i["key"] for i in volumes[mount["name"]]["secret"]["items"]]
                     seen.setdefault(container["name"], []).extend(keys)
         assert seen == {"stage-out": ["grant-out"], "stage-in": ["grant-in"]}

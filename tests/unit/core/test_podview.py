@@ -9,14 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from componentrun.api import names
-from componentrun.core.lifecycle.observed import Limits
 from componentrun.core.pod.build import build_pod
 from componentrun.core.pod.settings import PodSettings
 from componentrun.core.podstatus.diagnosis import diagnose
-from componentrun.core.podstatus.stuck import has_ended, next_look, stuck
-from componentrun.core.podstatus.view import read_pod
+from componentrun.core.podstatus.reading import read_pod
+from componentrun.core.podstatus.stuck import next_look, stuck
 from componentrun.core.request.resolve import resolve
-from tests.unit.core.make import NOW, at, done_in, ended, make_pod, make_run, running, waiting
+from tests.unit.core.make import NOW, at, done_in, ended, facts, make_pod, make_run, running, started_status, waiting
 
 
 def test_all_that_is_there_is_read() -> None:
@@ -37,10 +36,8 @@ def test_all_that_is_there_is_read() -> None:
     assert (view.reason, view.message, view.disruption) == ("Evicted", "why", "EvictionByEvictionAPI")
     assert (view.deleted_at, view.deletion_grace_seconds) == (at(700), 600)
     assert (view.timeout_seconds, view.upload_seconds, view.scheduled) == (3600, 600, True)
-    assert view.component is not None
     assert (view.component.exit_code, view.component.signal, view.component.message) == (137, 9, "last words")
     assert view.component.image_id == "registry.example.com/x@sha256:abc"
-    assert view.stage_out is not None
     assert view.stage_out.state == "running"
 
 
@@ -62,6 +59,13 @@ def test_what_the_scheduler_says(condition: dict[str, Any], scheduled: bool, wor
     assert (view.scheduled, view.unschedulable) == (scheduled, words)
 
 
+def test_the_message_of_an_agent_is_parsed_once_for_all_later_changes_of_its_pod() -> None:
+    earlier = read_pod(make_pod(stage_in=done_in(), component=running(1)))
+    later = read_pod(make_pod(stage_in=done_in(), component=ended(0)))
+    assert earlier.stage_in_result is not None
+    assert later.stage_in_result is earlier.stage_in_result
+
+
 def test_a_disruption_that_was_averted_is_none() -> None:
     condition = {"type": "DisruptionTarget", "status": "False", "reason": "PreemptionByScheduler"}
     assert read_pod(make_pod(conditions=[condition])).disruption == ""
@@ -69,7 +73,6 @@ def test_a_disruption_that_was_averted_is_none() -> None:
 
 def test_a_container_without_a_state_waits() -> None:
     view = read_pod(make_pod(component={}))
-    assert view.component is not None
     assert view.component.state == "waiting"
 
 
@@ -79,13 +82,13 @@ def test_a_span_that_nobody_means_is_not_there(grace: object) -> None:
     pod["metadata"]["deletionGracePeriodSeconds"] = grace
     view = read_pod(pod)
     assert view.deletion_grace_seconds is None
-    assert diagnose(view).message
+    assert diagnose(facts(pod)).message
 
 
 def test_a_time_so_far_away_that_nothing_can_be_added_is_not_there() -> None:
     pod = make_pod(component=running(1))
     pod["metadata"]["deletionTimestamp"] = "9999-12-31T23:59:59Z"
-    assert not has_ended(read_pod(pod), Limits(), NOW)
+    assert not facts(pod, seconds=0).has_finished
 
 
 def test_times_that_are_none_are_none() -> None:
@@ -95,7 +98,6 @@ def test_times_that_are_none_are_none() -> None:
         "finishedAt": "0001-01-01T00:00:00Z",
     }
     view = read_pod(pod)
-    assert view.component is not None
     assert (view.component.started_at, view.component.finished_at) == (None, None)
 
 
@@ -131,11 +133,11 @@ def test_anything_at_all_can_be_read_and_judged(changes: list[tuple[str, Any]], 
     pod = make_pod(stage_in=done_in(), component=component, stage_out=running(), deleted=(3, 4), conditions=[{}])
     for path, value in changes:
         put(pod, path, value)
-    view = read_pod(pod, gone=gone)
-    assert diagnose(view).message
-    next_look(view, Limits())
-    has_ended(view, Limits(), at(5))
-    stuck(view, Limits(), at(5))
+    seen = facts(pod, started_status(), seconds=5, gone=gone)
+    assert diagnose(seen).message
+    next_look(seen)
+    stuck(seen)
+    assert isinstance(seen.has_finished, bool)
 
 
 class TestWhatIsFixedWhenThePodIsMade:

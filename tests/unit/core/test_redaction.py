@@ -13,11 +13,10 @@ from componentrun.api.componentrun import ComponentRunStatus
 from componentrun.core.lifecycle import status
 from componentrun.core.lifecycle.actions import KubernetesEvent, StartAttempt, WriteStatus
 from componentrun.core.podstatus.diagnosis import diagnose
-from componentrun.core.podstatus.view import read_pod
 from componentrun.core.redact.redactor import MARK
 from componentrun.core.redact.status import needs_redaction, redact_action, redact_status, redact_text
 from componentrun.wire.agents import StageOutResult, to_json
-from tests.unit.core.make import at, done_in, done_out, ended, make_pod, make_run, started_status
+from tests.unit.core.make import at, done_in, done_out, ended, facts, make_pod, make_run, started_status
 
 SECRET = 'hu"sh-1234567890'
 
@@ -90,9 +89,7 @@ def test_a_value_is_never_left(secret: str, before: str, after: str) -> None:
 
 def failed_run() -> tuple[ComponentRunStatus, ComponentRunStatus]:
     run = make_run(status=started_status())
-    pod = read_pod(
-        make_pod(stage_in=done_in(), component=ended(1, message=f"bad login {SECRET}"), stage_out=done_out())
-    )
+    pod = facts(make_pod(stage_in=done_in(), component=ended(1, message=f"bad login {SECRET}"), stage_out=done_out()))
     return run.status, status.finished(run, diagnose(pod), now=at(30))
 
 
@@ -144,7 +141,7 @@ def test_what_the_component_says_of_its_result_is_hidden_too() -> None:
 def test_a_secret_that_is_coloured_in_the_middle_is_hidden_in_all_that_the_status_says() -> None:
     words = "\x1b[31mlogin with correct-\x1b[1mhorse\x1b[0m failed\x00"
     result = to_json(StageOutResult(ok=True, said="result: correct-\x1b[1mhorse"))
-    pod = read_pod(make_pod(stage_in=done_in(), component=ended(1, message=words), stage_out=ended(message=result)))
+    pod = facts(make_pod(stage_in=done_in(), component=ended(1, message=words), stage_out=ended(message=result)))
     after = redact_status(
         status.finished(make_run(status=started_status()), diagnose(pod), now=at(30)), ["correct-horse"]
     )

@@ -13,15 +13,20 @@ from componentrun.api.componentrun import Phase
 from componentrun.api.retry import AfterStart, Backoff
 from componentrun.core.lifecycle import retry, status
 from componentrun.core.lifecycle.actions import DeletePod, KubernetesEvent, Plan, StartAttempt, WriteStatus
-from componentrun.core.lifecycle.observed import Limits, Observed
+from componentrun.core.lifecycle.observed import Observed
 from componentrun.core.lifecycle.plan import plan
+from componentrun.core.limits import Limits
 from componentrun.core.pod.metadata import identity_labels
-from componentrun.core.podstatus.view import read_pod
+from componentrun.core.podstatus.facts import pod_facts
+from componentrun.core.podstatus.reading import read_pod
 from componentrun.core.redact.status import redact_action
 from componentrun.core.request.resolve import resolve
-from componentrun.errors import RETRIED_BEFORE_START, RETRIED_IF_NAMED, Reason, TransientError
+from componentrun.errors import TransientError
+from componentrun.reasons import RETRIED_BEFORE_START, RETRIED_IF_NAMED, Reason
 from componentrun.storage.cleanup.sweep import MIN_KEEP
 from tests.unit.core.make import (
+    LIMITS,
+    NOW,
     RUN_UID,
     at,
     done_in,
@@ -170,7 +175,7 @@ class TestWhetherItStarted:
         """`gone` is None where nobody saw it go: what was seen last is not how it ended."""
         del name
         view = replace(read_pod(pod, gone=gone is not False), missed=gone is None)
-        assert retry.may_have_started(view) is not certain
+        assert pod_facts(view, make_run().status, LIMITS, NOW).may_have_run_component is not certain
 
     def test_a_pod_that_went_unseen_may_have_run(self) -> None:
         assert retry.may_have_started(None)

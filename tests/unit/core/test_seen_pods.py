@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from componentrun.core.lifecycle.observed import Limits
+from componentrun.api.componentrun import ComponentRunStatus
+from componentrun.core.limits import Limits
 from componentrun.core.podstatus.diagnosis import Diagnosis, diagnose
-from componentrun.core.podstatus.stuck import has_ended, stuck
-from componentrun.core.podstatus.view import read_pod
+from componentrun.core.podstatus.facts import PodFacts, pod_facts
+from componentrun.core.podstatus.reading import read_pod
+from componentrun.core.podstatus.stuck import stuck
+from componentrun.core.podstatus.view import ContainerView
 
 if TYPE_CHECKING:
-    from componentrun.core.lifecycle.observed import PodView
+    from componentrun.core.podstatus.view import PodView
 
 SEEN = Path(__file__).parents[2] / "golden" / "seen"
 ENDED = {
@@ -37,6 +40,7 @@ ENDED = {
     "evicted-by-api": ("Evicted", "drained"),
     "backstop": ("Timeout", "backstop"),
 }
+UNKNOWN = ContainerView("any", is_reported=False)
 STUCK = {
     "image-not-found": ("ImagePullFailed", "not found"),
     "image-invalid": ("ImagePullFailed", "must be lowercase"),
@@ -51,6 +55,11 @@ def seen(name: str) -> PodView:
     return read_pod(yaml.safe_load((SEEN / f"{name}.yaml").read_text()))
 
 
+def at(pod: PodView, seconds: float) -> PodFacts:
+    """The pod so many seconds after it was created."""
+    return pod_facts(pod, ComponentRunStatus(), Limits(), pod.created + timedelta(seconds=seconds))
+
+
 def agrees(found: Diagnosis | None, wanted: tuple[str, str]) -> None:
     assert found is not None
     assert found.reason == wanted[0]
@@ -60,15 +69,15 @@ def agrees(found: Diagnosis | None, wanted: tuple[str, str]) -> None:
 @pytest.mark.parametrize("name", ENDED)
 def test_a_pod_that_ended(name: str) -> None:
     pod = seen(name)
-    assert has_ended(pod, Limits(), pod.created)
-    agrees(diagnose(pod), ENDED[name])
+    assert at(pod, 0).has_finished
+    agrees(diagnose(at(pod, 0)), ENDED[name])
 
 
 @pytest.mark.parametrize("name", STUCK)
 def test_a_pod_that_will_not_start(name: str) -> None:
     pod = seen(name)
-    assert not has_ended(pod, Limits(), pod.created)
-    agrees(stuck(pod, Limits(), pod.created + timedelta(seconds=601)), STUCK[name])
+    assert not at(pod, 0).has_finished
+    agrees(stuck(at(pod, 601)), STUCK[name])
 
 
 def test_every_recorded_pod_is_a_row() -> None:
@@ -76,7 +85,7 @@ def test_every_recorded_pod_is_a_row() -> None:
 
 
 def test_the_last_words_of_a_component_that_never_ran_are_none() -> None:
-    assert diagnose(seen("no-entrypoint")).last_words is None
+    assert diagnose(at(seen("no-entrypoint"), 0)).last_words is None
 
 
 def test_a_pod_that_was_deleted_while_it_ran_may_call_itself_succeeded() -> None:
@@ -84,6 +93,6 @@ def test_a_pod_that_was_deleted_while_it_ran_may_call_itself_succeeded() -> None
 
 
 def test_a_pod_is_not_lost_while_its_deletion_is_under_way() -> None:
-    pod = replace(seen("ok"), deleted_at=seen("ok").created, component=None, stage_out=None)
-    assert not has_ended(pod, Limits(), pod.created + timedelta(seconds=59))
-    assert has_ended(pod, Limits(), pod.created + timedelta(seconds=60))
+    pod = replace(seen("ok"), deleted_at=seen("ok").created, component=UNKNOWN, stage_out=UNKNOWN)
+    assert not at(pod, 59).has_finished
+    assert at(pod, 60).has_finished

@@ -11,10 +11,9 @@ from componentrun.api.componentrun import ComponentRunStatus, TableStatus
 from componentrun.core.lifecycle import status
 from componentrun.core.lifecycle.actions import KubernetesEvent
 from componentrun.core.podstatus.diagnosis import Diagnosis
-from componentrun.core.podstatus.view import read_pod
 from componentrun.core.request.resolve import resolve
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError, UserError
-from tests.unit.core.make import LIMITS, at, condition, ended, make_pod, make_run, running, stamp, started_status
+from tests.unit.core.make import LIMITS, at, condition, ended, facts, make_pod, make_run, running, stamp, started_status
 
 
 def publishing_status(reason: str = "Succeeded", **more: Any) -> dict[str, Any]:
@@ -156,7 +155,7 @@ class TestPublished:
 class TestTheTimesOfPhases:
     def seen(self, begun: float, *, known: str = "Pending", brought: float = 1) -> list[tuple[str, object]]:
         """Phases behind the ones that are known, of a pod whose component has ended when it is looked at."""
-        pod = read_pod(
+        pod = facts(
             make_pod(
                 stage_in=ended(start=brought, end=brought + 1),
                 component=ended(0, start=begun, end=4),
@@ -168,30 +167,30 @@ class TestTheTimesOfPhases:
         return [(item.phase, item.start_time) for item in found.phases[len(run.status.phases) :]]
 
     def test_a_component_that_ended_before_anybody_looked_was_running_all_the_same(self) -> None:
-        assert self.seen(3, known="StagingIn") == [("Running", at(3)), ("StagingOut", at(5))]
+        assert self.seen(3, known="StagingIn") == [("Running", at(3)), ("StagingOut", at(4))]
 
     def test_input_that_was_in_before_anybody_looked_was_brought_all_the_same(self) -> None:
-        assert self.seen(3) == [("StagingIn", at(1)), ("Running", at(3)), ("StagingOut", at(5))]
+        assert self.seen(3) == [("StagingIn", at(1)), ("Running", at(3)), ("StagingOut", at(4))]
 
     def test_nor_is_it_forgotten_where_the_component_still_runs(self) -> None:
-        pod = read_pod(make_pod(stage_in=ended(start=1, end=2), component=running(3), stage_out=running()))
+        pod = facts(make_pod(stage_in=ended(start=1, end=2), component=running(3), stage_out=running()))
         found = status.observed_phase(make_run(status=started_status()), pod, at(5))
         assert [(item.phase, item.start_time) for item in found.phases[-2:]] == [
             ("StagingIn", at(1)),
-            ("Running", at(5)),
+            ("Running", at(3)),
         ]
         again = status.observed_phase(make_run(status=found.to_dict()), pod, at(6))
         assert again.phases == found.phases
 
     def test_what_was_seen_later_has_no_phase_put_behind_it(self) -> None:
-        assert self.seen(3, known="Running") == [("StagingOut", at(5))]
+        assert self.seen(3, known="Running") == [("StagingOut", at(4))]
         assert self.seen(3, known="StagingOut") == []
 
     def test_of_an_earlier_attempt_they_are_no_reason_to_leave_out_those_of_the_next(self) -> None:
         document = started_status(phase="StagingOut")
         document["phases"] += [{"phase": name, "startTime": stamp(0)} for name in ("Queued", "Pending")]
         document["phase"] = "Pending"
-        pod = read_pod(make_pod(stage_in=ended(start=1, end=2), component=ended(0, start=3, end=4)))
+        pod = facts(make_pod(stage_in=ended(start=1, end=2), component=ended(0, start=3, end=4)))
         found = status.observed_phase(make_run(status=document), pod, at(5))
         assert [item.phase for item in found.phases[-4:]] == ["Pending", "StagingIn", "Running", "StagingOut"]
 
@@ -214,7 +213,7 @@ class TestEvents:
             "False",
             (
                 "The collector did not deliver the last events in time; the end of the log may be missing. "
-                "It said: the store refused"
+                "The collector reports: the store refused"
             ),
         )
 
@@ -257,7 +256,7 @@ class TestWhatCanNotBe:
         run = make_run(status=publishing_status())
         found = status.start_failed(run, PlatformError("A defect."), limits=LIMITS, now=at(40))
         published = next(c for c in found.conditions if c.type == "Published")
-        assert published.message == "Publishing was not brought to its end."
+        assert published.message == "Publishing was not finished."
 
 
 class TestPublishFailed:
@@ -343,16 +342,16 @@ class TestKubernetesEvents:
 class TestWorthAWrite:
     def test_the_node_alone_is_not(self) -> None:
         before = status.observed_phase(
-            make_run(status=started_status()), read_pod(make_pod(phase="Pending", node="")), at(4)
+            make_run(status=started_status()), facts(make_pod(phase="Pending", node="")), at(4)
         )
         run = make_run(status=before.to_dict())
-        found = status.observed_phase(run, read_pod(make_pod(phase="Pending", node="node-a")), at(5))
+        found = status.observed_phase(run, facts(make_pod(phase="Pending", node="node-a")), at(5))
         assert found.attempts[-1].node == "node-a"
         assert not status.worth_a_write(run.status, found)
 
     def test_it_goes_with_the_next_change(self) -> None:
         run = make_run(status=started_status())
-        found = status.observed_phase(run, read_pod(make_pod(stage_in=running(), node="node-a")), at(5))
+        found = status.observed_phase(run, facts(make_pod(stage_in=running(), node="node-a")), at(5))
         assert (found.phase, found.attempts[-1].node) == ("StagingIn", "node-a")
         assert status.worth_a_write(run.status, found)
 

@@ -31,11 +31,13 @@ from componentrun.core.lifecycle.actions import (
     StartAttempt,
     WriteStatus,
 )
-from componentrun.core.lifecycle.observed import Limits, Observed
+from componentrun.core.lifecycle.observed import Observed
 from componentrun.core.lifecycle.plan import plan
-from componentrun.core.podstatus.view import read_pod
+from componentrun.core.limits import Limits
+from componentrun.core.podstatus.reading import read_pod
 from componentrun.core.request.resolve import resolve
-from componentrun.errors import RETRIED_IF_NAMED, PlatformError, Reason, TransientError, UserError
+from componentrun.errors import PlatformError, Reason, TransientError, UserError
+from componentrun.reasons import RETRIED_IF_NAMED
 from tests.unit.core.make import NOW, SAVED_OUT, STAGED_IN, STAGED_OUT, make_pod, make_run
 
 STEPS = [

@@ -70,7 +70,7 @@ def test_a_refusal_names_the_table_what_may_be_written_and_what_to_do() -> None:
     assert refusal.value.message == (
         "the run may not write table `out.c-other.b`: it may write to `out.c-main`, `out.x-*`. Name the table in "
         "spec.output.tables, set spec.output.defaultBucket to `out.c-other`, or allow the bucket in "
-        "spec.output.buckets of Component `cleaner`"
+        "spec.output.buckets of Component `cleaner`."
     )
 
 

@@ -39,8 +39,10 @@ LOCATION = "s3://lake/out_c_main/a"
 class MemoryLake(FileIO):
     """The store is `self.objects`, by location; the catalog is `find` and `commit`."""
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, *, keeps_parents: bool = True) -> None:
+        """`keeps_parents`: whether a snapshot names its parent after that was removed, as most catalogs have it."""
         super().__init__({})
+        self._keeps_parents = keeps_parents
         self.now = now
         self.objects: dict[str, tuple[bytes, float]] = {}
         self.settings: Any = None
@@ -74,6 +76,14 @@ class MemoryLake(FileIO):
             found.model_copy(update={"timestamp_ms": moment}) if found.snapshot_id in added else found
             for found in updated.snapshots
         ]
+        if self._keeps_parents:
+            parents = {found.snapshot_id: found.parent_snapshot_id for found in self._table.snapshots}
+            snapshots = [
+                found.model_copy(
+                    update={"parent_snapshot_id": parents.get(found.snapshot_id, found.parent_snapshot_id)}
+                )
+                for found in snapshots
+            ]
         log = [
             entry.model_copy(update={"timestamp_ms": moment}) if entry.snapshot_id in added else entry
             for entry in updated.snapshot_log
@@ -88,6 +98,9 @@ class MemoryLake(FileIO):
 
     def fetch(self, *_: Any) -> list[str]:
         raise AssertionError("no file is read here")
+
+    def heads(self, locations: Sequence[str], size: int) -> list[bytes]:
+        return [self.objects[location][0][:size] for location in locations]
 
     def list_below(self, location: str) -> Iterator[list[Listed]]:
         yield [

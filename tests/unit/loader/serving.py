@@ -17,7 +17,6 @@ from componentrun.loader.service.server import LoaderServer
 from componentrun.loader.settings import Settings
 from componentrun.process.guard import Guard
 from componentrun.process.serving.certificate import Certificate
-from componentrun.process.settings import ProcessSettings
 from componentrun.wire import loaderaccess
 from componentrun.wire.agents import TableWritten
 from componentrun.wire.loader import (
@@ -33,11 +32,10 @@ from componentrun.wire.loader import (
     PlanRequest,
 )
 from e2e.tenant.certificates import make_certificate
+from tests.unit.process.reviewer import Reviewer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-
-    from componentrun.process.kubernetes.errors import KubeError
 
 OPERATOR = "system:serviceaccount:componentrun-system:operator"
 MAINTENANCE = "system:serviceaccount:componentrun-system:maintenance"
@@ -132,25 +130,6 @@ class FakeEngine:
 
 
 @dataclass
-class Reviewer:
-    """The API server, as far as it is asked whose token something is."""
-
-    users: dict[str, str] = field(default_factory=lambda: {TOKEN: OPERATOR, "m": MAINTENANCE, "other": f"{OPERATOR}2"})
-    audiences: tuple[str, ...] = (loaderaccess.AUDIENCE,)
-    error: KubeError | None = None
-
-    async def request(self, _method: str, path: str, *, body: dict[str, Any]) -> dict[str, Any]:
-        assert path == "/apis/authentication.k8s.io/v1/tokenreviews"
-        assert body["spec"]["audiences"] == [loaderaccess.AUDIENCE]
-        if self.error is not None:
-            raise self.error
-        user = self.users.get(body["spec"]["token"])
-        if user is None:
-            return {"status": {"authenticated": False}}
-        return {"status": {"authenticated": True, "audiences": list(self.audiences), "user": {"username": user}}}
-
-
-@dataclass
 class Served:
     """A running loader."""
 
@@ -185,12 +164,12 @@ class Served:
 @asynccontextmanager
 async def serving(folder: Path, **chosen: Any) -> AsyncIterator[Served]:
     """A loader; `chosen` are settings."""
-    engine, reviewer, metrics = FakeEngine(), Reviewer(), Metrics()
-    kube: Any = reviewer
-    process = ProcessSettings(host="127.0.0.1")
-    default: dict[str, Any] = {"callers": (OPERATOR, MAINTENANCE), "process": process, "port": 0, "stop_seconds": 5}
-    settings = Settings(**default | chosen)
-    guard = Guard(kube, settings.callers, loaderaccess.AUDIENCE)
+    engine, metrics = FakeEngine(), Metrics()
+    reviewer = Reviewer(loaderaccess.AUDIENCE, {TOKEN: OPERATOR, "m": MAINTENANCE, "other": f"{OPERATOR}2"})
+    default: dict[str, Any] = {"callers": (OPERATOR, MAINTENANCE), "port": 0, "stop_seconds": 5}
+    named = {f"loader_{name}": value for name, value in (default | chosen).items()}
+    settings = Settings(host="127.0.0.1", **named)
+    guard = Guard(reviewer, settings.loader_callers, loaderaccess.AUDIENCE)
     certificate = Certificate(str(a_certificate()), "loader", "loader.tls")
     server = LoaderServer(settings, engine, guard, metrics, certificate)
     await server.start()

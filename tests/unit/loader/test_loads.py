@@ -101,9 +101,9 @@ class TestWhatStageOutSays:
     @pytest.mark.parametrize(
         ("change", "told"),
         [
-            ({"destination": "nowhere"}, "`t.csv`: `nowhere` is no table id"),
+            ({"destination": "nowhere"}, "`t.csv`: `nowhere` is not a table id"),
             ({"delete_where": Where("a", "gt", ("1",))}, "deletes rows with the operator `gt`; expected eq or ne"),
-            ({"schema": (ColumnFacts("a", "INT"),)}, "says of a column what this release does not know"),
+            ({"schema": (ColumnFacts("a", "INT"),)}, "has a column with a type that this release does not know"),
         ],
     )
     def test_is_refused_where_it_can_not_be(self, change: dict[str, Any], told: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun.loader.catalog.names import MAX_NAME, bucket_of, from_iceberg, namespace_of, to_iceberg
+from componentrun.loader.catalog.names import MAX_NAME, bucket_of, events_table, from_iceberg, namespace_of, to_iceberg
 from componentrun.storage.store.catalog import CatalogSettings
 from componentrun.storage.store.keys import TableId
 
@@ -144,3 +144,18 @@ def test_the_longest_names_fit_into_catalogs_and_come_back(part: str) -> None:
 def test_settings_accept_the_prefixes_that_keep_storages_apart(prefix: str) -> None:
     if len(prefix) <= 32:
         assert CatalogSettings(uri="http://c", warehouse="w", namespace_prefix=prefix).namespace_prefix == prefix
+
+
+@given(PREFIXES, PREFIXES, IDS)
+def test_no_table_id_is_called_like_the_table_of_events(prefix: str, other: str, table: TableId) -> None:
+    events = events_table(prefix)
+    assert to_iceberg(other, table) != events
+    assert from_iceberg(other, *events) is None
+    assert bucket_of(other, events.namespace) is None
+    assert prefix == other or events_table(other) != events
+
+
+def test_the_table_of_events_has_a_name_that_needs_no_quotes() -> None:
+    assert str(events_table("")) == "componentrun.events"
+    assert str(events_table("team_")) == "team_componentrun.events"
+    assert PLAIN.fullmatch(events_table("team_").namespace)

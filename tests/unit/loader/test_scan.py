@@ -46,7 +46,12 @@ class Catalog:
         self.requests["load"] += 1
         summary = {"total-data-files": "1", "total-delete-files": "0"}
         metadata = SimpleNamespace(
-            current_snapshot=lambda: SimpleNamespace(summary=summary), snapshots=[], snapshot_log=[], refs={}
+            current_snapshot=lambda: SimpleNamespace(summary=summary),
+            current_snapshot_id=None,
+            properties={},
+            snapshots=[],
+            snapshot_log=[],
+            refs={},
         )
         return SimpleNamespace(properties={"gc.enabled": "false"}, metadata=metadata)
 

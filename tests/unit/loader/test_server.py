@@ -16,7 +16,8 @@ from componentrun.process.kubernetes.errors import UnavailableError
 from componentrun.wire import loaderaccess
 from componentrun.wire.documents import to_json
 from componentrun.wire.loader import FENCE_PATH, LOAD_PATH, PLAN_PATH
-from tests.unit.loader.serving import STORAGE, TOKEN, a_fence, a_load, a_plan, serving, until
+from tests.unit.loader.serving import OPERATOR, STORAGE, TOKEN, a_fence, a_load, a_plan, serving, until
+from tests.unit.process.reviewer import granted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -98,7 +99,7 @@ async def test_nobody_else_is_served(served: Served, path: str, token: str) -> N
 
 
 async def test_a_token_for_another_purpose_is_refused(served: Served) -> None:
-    served.reviewer.audiences = ("https://kubernetes.default.svc",)
+    served.reviewer.tokens[TOKEN] = granted(OPERATOR, "https://kubernetes.default.svc")
     assert (await post(served))[0] == 401
     assert served.engine.begun == []
 

@@ -143,7 +143,7 @@ async def test_at_the_end_what_is_in_progress_is_answered_and_what_waits_is_sent
 
 
 async def test_what_takes_longer_than_the_grace_period_is_cancelled_and_its_outcome_unknown(tmp_path: Path) -> None:
-    async with serving(tmp_path, stop_seconds=0.2) as served, served.client() as client:
+    async with serving(tmp_path, stop_seconds=1) as served, served.client() as client:
         served.engine.held("first")
         first = asyncio.create_task(client.load(a_load("first"), STORAGE))
         await until(lambda: served.engine.begun)

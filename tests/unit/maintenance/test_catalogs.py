@@ -9,12 +9,13 @@ import pytest
 
 from componentrun.errors import PlatformError
 from componentrun.maintenance import app
+from componentrun.maintenance.eventtables import append_seconds
 from componentrun.maintenance.settings import Settings
 from componentrun.process.kubernetes.resources import STORAGES
 from tests.unit.maintenance.world import World
 
 if TYPE_CHECKING:
-    from componentrun.maintenance.places import CatalogPlace
+    from componentrun.maintenance.places import CatalogPlace, EventTablePlace
 
 LAKE = {"uri": "https://catalog.example.com", "warehouse": "lake"}
 
@@ -33,6 +34,18 @@ def maintained(monkeypatch: pytest.MonkeyPatch) -> list[CatalogPlace]:
         return 0
 
     monkeypatch.setattr(app, "maintain_catalog", maintain)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def event_tables(monkeypatch: pytest.MonkeyPatch) -> list[EventTablePlace]:
+    found: list[EventTablePlace] = []
+
+    async def maintain(table: EventTablePlace, *_: object) -> int:
+        found.append(table)
+        return 0
+
+    monkeypatch.setattr(app, "maintain_events", maintain)
     return found
 
 
@@ -76,4 +89,49 @@ async def test_a_storage_that_may_keep_more_of_the_same_tables_and_can_not_be_re
     with pytest.raises(PlatformError, match="1 steps of maintenance failed"):
         await app.maintain(Settings())
     assert [place.title for place in maintained] == ["team/another", "team/neighbour"]
-    assert "another one of the same tables could not be opened" in caplog.text
+    assert "may have the same tables could not be opened" in caplog.text
+
+
+async def test_each_bucket_has_its_events_in_the_tables_of_its_catalogs(
+    world: World, maintained: list[CatalogPlace], event_tables: list[EventTablePlace]
+) -> None:
+    storage(world, "plain")
+    storage(world, "one", catalog=LAKE, events={"keep": "30d"})
+    storage(world, "same-bucket", catalog=LAKE, bucket="bucket-one", events={"keep": "60d"})
+    storage(world, "same-tables", catalog=LAKE)
+    storage(world, "own", catalog=LAKE | {"namespacePrefix": "own_"}, maintenance={"engine": "None"})
+    storage(world, "no-table", catalog=LAKE, events={"table": False})
+    await app.maintain(Settings())
+    assert len(maintained) == 1
+    assert [table.place.title for table in event_tables if not table.is_appended] == ["team/no-table"]
+    found = {
+        table.place.title: (table.place.store.settings.bucket, table.is_maintained)
+        for table in event_tables
+        if table.is_appended
+    }
+    assert found == {
+        "team/one": ("bucket-one", True),
+        "team/same-tables": ("bucket-same-tables", True),
+        "team/own": ("bucket-own", False),
+    }
+    one = next(table for table in event_tables if table.place.title == "team/one")
+    assert one.place.retention is not None
+    assert (one.place.retention.keep, one.place.namespaces) == (timedelta(days=60), {"team"})
+
+
+async def test_the_events_of_many_storages_leave_time_for_their_tables(
+    world: World, maintained: list[CatalogPlace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds: list[float] = []
+
+    async def maintain(_table: EventTablePlace, _settings: Settings, most: float) -> int:
+        seconds.append(most)
+        return 0
+
+    monkeypatch.setattr(app, "maintain_events", maintain)
+    for number in range(16):
+        storage(world, f"s{number}", catalog=LAKE)
+    await app.maintain(Settings())
+    assert len(maintained) == 1
+    assert seconds == [900.0] * 16
+    assert append_seconds(1) == append_seconds(0) == 3600

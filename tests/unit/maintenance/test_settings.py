@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 
-from componentrun.maintenance.settings import Settings, TableSettings, from_environment
+from componentrun.maintenance.settings import Settings
 from componentrun.process.settings import SettingsError
 from componentrun.storage.cleanup.sweep import MIN_KEEP
+from tests.environment import settings_from
 
 
 def test_nothing_told_means_the_defaults() -> None:
-    assert from_environment({}) == Settings()
-    assert Settings().keep == MIN_KEEP
+    assert settings_from(Settings, {}) == Settings()
+    assert Settings().maintenance_keep_seconds == MIN_KEEP.total_seconds()
 
 
 def test_what_is_told_is_taken() -> None:
-    told = from_environment(
+    told = settings_from(
+        Settings,
         {
             "COMPONENTRUN_MAINTENANCE_KEEP_SECONDS": "72h",
             "COMPONENTRUN_MAINTENANCE_SCRATCH_MIB": "64",
@@ -27,17 +27,27 @@ def test_what_is_told_is_taken() -> None:
             "COMPONENTRUN_MAINTENANCE_TABLES_TABLE_MIB": "1024",
             "COMPONENTRUN_MAINTENANCE_TABLES_ROUND_MIB": "2048",
             "COMPONENTRUN_NAMESPACES": "a,b",
-        }
+        },
     )
-    assert told.keep == timedelta(hours=72)
-    assert told.tables == TableSettings(512 * 2**20, 20, 50, 1024 * 2**20, 2048 * 2**20)
-    assert (told.scratch, told.process.namespaces) == (64 * 2**20, ("a", "b"))
+    assert told == Settings(
+        maintenance_keep_seconds=72 * 3600,
+        maintenance_scratch_mib=64,
+        maintenance_tables_file_mib=512,
+        maintenance_tables_files=20,
+        maintenance_tables_deleted_percent=50,
+        maintenance_tables_table_mib=1024,
+        maintenance_tables_round_mib=2048,
+        namespaces=("a", "b"),
+    )
 
 
 def test_everything_wrong_is_told_at_once() -> None:
     with pytest.raises(SettingsError) as refusal:
-        from_environment(
-            {"COMPONENTRUN_MAINTENANCE_KEEP_SECONDS": "1h", "COMPONENTRUN_MAINTENANCE_TABLES_FILES": "many"}
+        settings_from(
+            Settings, {"COMPONENTRUN_MAINTENANCE_KEEP_SECONDS": "1h", "COMPONENTRUN_MAINTENANCE_TABLES_FILES": "many"}
         )
-    assert "COMPONENTRUN_MAINTENANCE_KEEP_SECONDS is `1h`" in refusal.value.message
-    assert "COMPONENTRUN_MAINTENANCE_TABLES_FILES is `many`" in refusal.value.message
+    assert "COMPONENTRUN_MAINTENANCE_KEEP_SECONDS (chart value `maintenance.keep`) is `1h`" in refusal.value.message
+    assert (
+        "COMPONENTRUN_MAINTENANCE_TABLES_FILES (chart value `maintenance.tables.files`) is `many`"
+        in refusal.value.message
+    )

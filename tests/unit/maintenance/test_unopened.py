@@ -10,8 +10,6 @@ from componentrun.errors import PlatformError
 from componentrun.maintenance import app, places
 from componentrun.maintenance.settings import Settings
 from componentrun.process.kubernetes.errors import ForbiddenError
-from componentrun.process.kubernetes.resources import STORAGES
-from componentrun.process.settings import ProcessSettings
 from tests.unit.maintenance.world import World
 
 if TYPE_CHECKING:
@@ -49,7 +47,7 @@ async def left_behind(world: World, bucket: str, broken: Callable[[dict[str, Any
     """Runs whose events a round left in bucket-a, where a Storage of `bucket` keeps longer and can't be opened."""
     world.storage("short", "bucket-a", "10d")
     world.storage("long", bucket, "365d")
-    broken(world.kube.objects[STORAGES, "long"]["spec"])
+    broken(world.kube.server.get("storages", "team", "long")["spec"])
     await world.said("bucket-a", "r20", "x", 20)
     with pytest.raises(PlatformError, match="1 steps"):
         await app.maintain(Settings())
@@ -98,7 +96,7 @@ async def test_a_namespace_that_is_gone_keeps_nobody_from_the_others(
     monkeypatch.setattr(world.kube, "pages", pages)
     monkeypatch.setattr(app, "sweep_store", sweep_store)
     with pytest.raises(PlatformError, match="1 steps"):
-        await app.maintain(Settings(ProcessSettings(namespaces=("gone", "team"))))
+        await app.maintain(Settings(namespaces=("gone", "team")))
     assert maintained == ["team/short"]
     assert await world.left("bucket-a") == {"r20"}  # a Storage over there may have kept them for longer
 

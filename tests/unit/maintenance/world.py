@@ -17,7 +17,8 @@ from componentrun.storage.events.runs import EventRun, ended_runs, enter_ended, 
 from componentrun.storage.events.segments import append_segment
 from componentrun.storage.store.connection import Store
 from componentrun.storage.store.settings import StoreSettings
-from tests.unit.collector.fakekube import FakeKube
+from tests.fakekube.inprocess import InProcessKube
+from tests.fakekube.server import ApiServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -33,7 +34,7 @@ class World:
     """Namespaces, and a store in memory for each bucket."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.kube = FakeKube()
+        self.kube = InProcessKube(ApiServer("team"))
         self.backends: dict[str, MemoryStore] = {}
         self.away: dict[str, Exception] = {}
 
@@ -44,7 +45,7 @@ class World:
             return store
 
         @asynccontextmanager
-        async def connected() -> AsyncIterator[FakeKube]:
+        async def connected() -> AsyncIterator[InProcessKube]:
             yield self.kube
 
         async def connect(_observer: object) -> Any:
@@ -71,8 +72,8 @@ class World:
         self._add(COMPONENTS, name, {"image": "i", "events": {"keep": keep}})
 
     def _add(self, what: Any, name: str, spec: dict[str, Any]) -> None:
-        metadata = {"name": name, "namespace": "team", "uid": f"uid-{name}"}
-        self.kube.objects[what, name] = {"metadata": metadata, "spec": spec}
+        metadata = {"name": name, "uid": f"uid-{name}"}
+        self.kube.server.put(what.plural, {"metadata": metadata, "spec": spec})
 
     def run(self, name: str) -> None:
         self._add(RUNS, name, {})

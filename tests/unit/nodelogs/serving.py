@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import tempfile
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,16 +18,14 @@ from componentrun.nodelogs.folders import Folders
 from componentrun.nodelogs.metrics import Metrics
 from componentrun.nodelogs.settings import Settings
 from componentrun.process.guard import Guard
-from componentrun.process.nodelogs import AUDIENCE
 from componentrun.process.serving.certificate import Certificate
-from componentrun.process.settings import ProcessSettings
+from componentrun.wire.logserver import AUDIENCE
 from e2e.tenant.certificates import make_certificate
 from tests.unit.nodelogs.runtime import Runtime
+from tests.unit.process.reviewer import Reviewer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from componentrun.process.kubernetes.errors import KubeError
 
 READER = "system:serviceaccount:componentrun-system:collector"
 WHERE = ("team", "clean-1", "0a1b2c3d-0000-4000-8000-000000000001", "component")
@@ -41,28 +39,9 @@ def a_certificate() -> Path:
     return make_certificate(Path(tempfile.mkdtemp()))
 
 
-def granted(user: str, *audiences: str) -> dict[str, Any]:
-    return {"authenticated": True, "audiences": list(audiences), "user": {"username": user}}
-
-
-@dataclass
-class Reviewer:
-    """The API server, as far as it is asked whose token something is."""
-
-    tokens: dict[str, dict[str, Any]] = field(default_factory=lambda: {TOKEN: granted(READER, AUDIENCE)})
-    asked: list[str] = field(default_factory=list)
-    error: KubeError | None = None
-    hold: asyncio.Event | None = None
-
-    async def request(self, _method: str, path: str, *, body: dict[str, Any]) -> dict[str, Any]:
-        assert path == "/apis/authentication.k8s.io/v1/tokenreviews"
-        assert body["spec"]["audiences"] == [AUDIENCE]
-        self.asked.append(body["spec"]["token"])
-        if self.hold is not None:
-            await self.hold.wait()
-        if self.error is not None:
-            raise self.error
-        return {"status": self.tokens.get(body["spec"]["token"], {"authenticated": False})}
+def a_reviewer() -> Reviewer:
+    """An API server that knows the collector's token."""
+    return Reviewer(AUDIENCE, {TOKEN: READER})
 
 
 @dataclass
@@ -114,15 +93,19 @@ async def serving(
     namespaces: tuple[str, ...] = (),
     certificates: Path | None = None,
 ) -> AsyncIterator[Served]:
-    reviewer = reviewer or Reviewer()
-    metrics, kube = Metrics(), reviewer
-    process = ProcessSettings(host="127.0.0.1", namespaces=namespaces)
-    chosen = Settings(reader=READER, process=process, folder=str(root), port=0)
+    reviewer = reviewer or a_reviewer()
+    metrics = Metrics()
+    chosen = Settings(
+        nodelogs_reader=READER,
+        host="127.0.0.1",
+        namespaces=namespaces,
+        nodelogs_folder=str(root),
+        nodelogs_port=0,
+    )
     folders = Folders(str(root), metrics)
-    any_kube: Any = kube
     certificates = certificates or a_certificate()
     certificate = Certificate(str(certificates), "log server", "nodeLogs.tls")
-    server = LogServer(chosen, folders, Guard(any_kube, {READER}, AUDIENCE), metrics, certificate)
+    server = LogServer(chosen, folders, Guard(reviewer, {READER}, AUDIENCE), metrics, certificate)
     await server.start()
     tending = asyncio.create_task(folders.tend())
     try:
@@ -152,11 +135,10 @@ class Gate:
     """A guard, the API server behind it, and its clock."""
 
     def __init__(self, **tokens: dict[str, Any]) -> None:
-        self.reviewer = Reviewer()
+        self.reviewer = a_reviewer()
         self.reviewer.tokens |= tokens
         self.now = 1000.0
-        kube: Any = self.reviewer
-        self.guard = Guard(kube, {READER}, AUDIENCE, lambda: self.now)
+        self.guard = Guard(self.reviewer, {READER}, AUDIENCE, lambda: self.now)
 
     async def admits(self, shown: str = SHOWN) -> bool:
         return await self.guard.admits(shown)

@@ -11,9 +11,9 @@ from urllib.parse import quote
 import aiohttp
 import pytest
 
-from componentrun.process import nodelogs
 from componentrun.process.kubernetes.errors import UnavailableError
-from tests.unit.nodelogs.serving import TOKEN, WHERE, Reviewer, serving
+from componentrun.wire import logserver
+from tests.unit.nodelogs.serving import TOKEN, WHERE, a_reviewer, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -63,11 +63,11 @@ async def test_the_collector_gets_the_bytes_and_where_they_are(client: Client) -
     client.served.runtime().print(b"a secret")
     status, data, headers = await client.get()
     assert (status, data) == (200, LINE)
-    assert headers[nodelogs.FILE] == FILE
-    assert (headers[nodelogs.OFFSET], headers[nodelogs.LATER]) == ("0", "0")
-    assert not {nodelogs.MISSING, nodelogs.REMOVED} & set(headers)
+    assert headers[logserver.FILE] == FILE
+    assert (headers[logserver.OFFSET], headers[logserver.LATER]) == ("0", "0")
+    assert not {logserver.MISSING, logserver.REMOVED} & set(headers)
     status, data, headers = await client.get(query=f"?file={FILE}&offset={len(LINE)}")
-    assert (status, data, headers[nodelogs.OFFSET]) == (200, b"", str(len(LINE)))
+    assert (status, data, headers[logserver.OFFSET]) == (200, b"", str(len(LINE)))
 
 
 async def test_an_answer_waits_for_what_is_printed_and_no_longer(client: Client) -> None:
@@ -96,7 +96,8 @@ async def test_a_stranger_does_not_learn_what_is_there(client: Client) -> None:
 
 
 async def test_without_the_api_server_nobody_is_let_in(tmp_path: Path) -> None:
-    reviewer = Reviewer(error=UnavailableError("away"))
+    reviewer = a_reviewer()
+    reviewer.error = UnavailableError("away")
     async with serving(tmp_path, reviewer) as served, aiohttp.ClientSession() as session:
         assert (await Client(served, session).get())[0] == 503
 
@@ -120,7 +121,7 @@ async def test_names_that_lead_elsewhere_are_refused(client: Client, where: tupl
     (client.served.root.parent / "shadow").write_bytes(LINE)
     client.served.runtime().print(b"a secret")
     status, data = await client.as_it_is("/v1/logs/" + "/".join(quote(part, safe=".") for part in where))
-    assert (status, b"none that Kubernetes could have given" in data) == (400, True), data
+    assert (status, b"not one that Kubernetes could have assigned" in data) == (400, True), data
 
 
 @pytest.mark.parametrize(
@@ -190,10 +191,10 @@ async def test_what_nobody_reads_any_more_is_given_back(client: Client, monkeypa
     client.served.runtime().print(b"a secret")
     await client.get()
     await client.get(query=f"?file={FILE}&offset={len(LINE)}")
-    assert len(client.served.folders._tended) == 1
+    assert len(client.served.folders._entries) == 1
     monkeypatch.setattr("componentrun.nodelogs.folders._READ_KEPT", 0.0)
     async with asyncio.timeout(5):
-        while client.served.folders._tended:  # noqa: ASYNC110 - it tells nobody
+        while client.served.folders._entries:  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.01)
 
 
@@ -203,4 +204,4 @@ async def test_what_is_not_read_yet_is_held_longer(client: Client, monkeypatch: 
     client.served.runtime().print(b"a secret")
     await client.get()
     await asyncio.sleep(0.5)
-    assert len(client.served.folders._tended) == 1
+    assert len(client.served.folders._entries) == 1

@@ -15,8 +15,8 @@ import pytest
 from componentrun.collector.readers.node.servers import NodeLogError, NodeLogs
 from componentrun.collector.settings import NodeLogSettings
 from componentrun.errors import PlatformError
-from componentrun.process import nodelogs
 from componentrun.process.serving.certificate import CERTIFICATE, KEY, Certificate
+from componentrun.wire import logserver
 from e2e.tenant.certificates import make_certificate
 from tests.unit.nodelogs.serving import NODE, TOKEN, WHERE, serving, the_way
 
@@ -76,7 +76,7 @@ async def impostor(certificates: Path | None) -> AsyncIterator[Listener]:
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         listener.heard += await reader.read(65536)
-        head = f"HTTP/1.1 200 OK\r\n{nodelogs.OFFSET}: 0\r\n{nodelogs.LATER}: 0\r\nContent-Length: 6\r\n\r\nforged"
+        head = f"HTTP/1.1 200 OK\r\n{logserver.OFFSET}: 0\r\n{logserver.LATER}: 0\r\nContent-Length: 6\r\n\r\nforged"
         writer.write(head.encode())
         writer.close()
 
@@ -114,8 +114,8 @@ async def test_a_certificate_that_is_not_a_log_servers_is_refused_before_the_tok
 ) -> None:
     made = make_certificate(
         tmp_path / "made",
-        "operator.componentrun.dev" if kind == "another name" else nodelogs.SERVER_NAME,
-        life=dt.timedelta(minutes=-1 if kind == "expired" else 60),
+        "operator.componentrun.dev" if kind == "another name" else logserver.SERVER_NAME,
+        lifetime=dt.timedelta(minutes=-1 if kind == "expired" else 60),
     )
     trusted = None if kind == "another authority" else made
     async with serving(tmp_path / "pods", certificates=trusted) as served, the_way(served, tmp_path) as nodes:

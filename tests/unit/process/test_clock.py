@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from componentrun.core.lease.clock import Readings
 from componentrun.process.kubernetes.clock import ApiClock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from componentrun.core.lease.clock import Agreement
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NEAR = 5.0 + 2.5
@@ -192,3 +195,21 @@ def test_while_most_servers_are_right_no_order_of_answers_ends_runs_early(
         here.hear(servers[place], str(place))
         here.ticks += pause
         assert here.off <= NEAR
+
+
+def test_readings_that_confirm_the_estimate_are_not_weighed_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Here()
+    here.live(30, [0])
+    weighed: list[float] = []
+    agreement = Readings.agreement
+
+    def counted(readings: Readings, now: float, own: float) -> Agreement | None:
+        weighed.append(now)
+        return agreement(readings, now, own)
+
+    monkeypatch.setattr(Readings, "agreement", counted)
+    for number in range(50):
+        here.hear(0, f"connection {number}")
+    assert len(weighed) <= 1
+    here.hear(600, "another server")
+    assert weighed[-1] == here.ticks, "a reading that contradicts is weighed at once"

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from kubernetes.aio import client as kubernetes_client
-from kubernetes.aio.config import kube_config
 
 from componentrun.errors import PlatformError, Reason, TransientError
 from componentrun.process.kubernetes import client as kube_module
+from componentrun.process.kubernetes import exchange
+from componentrun.process.kubernetes.access.access import Access
+from componentrun.process.kubernetes.access.credentials import Credential, FixedCredentials
 from componentrun.process.kubernetes.client import Kube
-from componentrun.process.kubernetes.connections import proxy_for
 from componentrun.process.kubernetes.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -63,6 +63,23 @@ class Observer:
         self.codes.append(code)
 
 
+class Tokens(FixedCredentials):
+    """Tokens, each of which is followed by the next one when it is refused."""
+
+    def __init__(self, *tokens: str) -> None:
+        self.tokens = list(tokens)
+
+    def get(self) -> Credential:
+        return Credential(self.tokens[0])
+
+    def discard(self, refused: Credential) -> bool:
+        assert refused.token == self.tokens[0]
+        if len(self.tokens) > 1:
+            del self.tokens[0]
+            return True
+        return False
+
+
 @pytest.fixture
 def server() -> ApiServer:
     return ApiServer()
@@ -74,14 +91,20 @@ def observer() -> Observer:
 
 
 @pytest.fixture
-async def kube(server: ApiServer, observer: Observer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kube]:
-    monkeypatch.setattr(kube_module, "_FIRST_PAUSE", 0.001)
+def tokens() -> Tokens:
+    return Tokens("sesame")
+
+
+@pytest.fixture
+async def kube(
+    server: ApiServer, observer: Observer, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Kube]:
+    monkeypatch.setattr(exchange, "_FIRST_PAUSE", 0.001)
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", server.answer)
     async with TestServer(application) as running:
-        configuration = kubernetes_client.Configuration(host=str(running.make_url("")))
-        configuration.api_key["BearerToken"] = "Bearer sesame"
-        async with Kube(configuration, observer) as made:
+        access = Access(str(running.make_url("")).rstrip("/"), tokens)
+        async with Kube(access, observer) as made:
             yield made
 
 
@@ -131,17 +154,18 @@ class TestRequests:
 
 
 class TestTokens:
-    async def test_a_token_that_is_refused_is_read_anew_once(self, kube: Kube, server: ApiServer) -> None:
-        def reload() -> None:
-            kube.configuration.api_key["BearerToken"] = "Bearer newer"
-
-        kube._reload = reload
+    async def test_a_token_that_is_refused_is_read_anew_once(
+        self, kube: Kube, server: ApiServer, tokens: Tokens
+    ) -> None:
+        tokens.tokens.append("newer")
         server.answers = [(401, {"message": "Unauthorized"}), (200, {"fine": True})]
         assert await kube.get(PODS, "team", "load-1") == {"fine": True}
         assert server.asked[1][3].get("Authorization") == "Bearer newer"
 
-    async def test_a_newer_one_that_is_refused_too_is_an_error(self, kube: Kube, server: ApiServer) -> None:
-        kube._reload = lambda: None
+    async def test_a_newer_one_that_is_refused_too_is_an_error(
+        self, kube: Kube, server: ApiServer, tokens: Tokens
+    ) -> None:
+        tokens.tokens += ["newer", "newest"]
         server.answers = [(401, {"message": "Unauthorized"}), (401, {"message": "Unauthorized"})]
         with pytest.raises(ForbiddenError):
             await kube.get(PODS, "team", "load-1")
@@ -177,7 +201,7 @@ class TestRetries:
 
     async def test_an_answer_that_is_no_json_is_unavailable(self, kube: Kube, server: ApiServer) -> None:
         server.answers = [(200, "<html>a proxy's page</html>")]
-        with pytest.raises(UnavailableError, match="no JSON"):
+        with pytest.raises(UnavailableError, match="not valid JSON"):
             await kube.get(PODS, "team", "load-1")
 
 
@@ -249,45 +273,15 @@ def test_what_may_pass_is_transient(kind: type[KubeError]) -> None:
 
 async def test_no_cluster_at_all_is_said_clearly(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    # The client has read KUBECONFIG when it was imported.
-    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     with pytest.raises(PlatformError, match="no Kubernetes API server is known"):
         await kube_module.connect(Observer())
 
 
-@pytest.mark.parametrize(
-    ("environment", "configured", "proxy"),
-    [
-        ({}, None, None),
-        ({"https_proxy": "http://proxy.test:3128"}, None, "http://proxy.test:3128"),
-        ({"http_proxy": "http://proxy.test:3128"}, None, None),
-        ({"https_proxy": "http://proxy.test:3128", "no_proxy": ".test"}, None, None),
-        ({"https_proxy": "http://proxy.test:3128"}, "http://other.test", "http://other.test"),
-    ],
-    ids=["none", "of the environment", "for another scheme", "not for this host", "of the kubeconfig"],
-)
-def test_the_proxy_is_found_once(
-    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], configured: str | None, proxy: str | None
+async def test_a_token_that_was_replaced_is_read_anew_also_behind_other_failures(
+    kube: Kube, server: ApiServer, tokens: Tokens
 ) -> None:
-    for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert proxy_for("https://api.test:6443", configured) == (proxy, None)
-
-
-def test_keys_of_a_proxy_are_taken_out_of_its_address() -> None:
-    proxy, keys = proxy_for("https://api.test", "http://user:p%40ss@proxy.test:3128")
-    assert proxy == "http://proxy.test:3128"
-    assert keys == {"Proxy-Authorization": "Basic dXNlcjpwQHNz"}
-
-
-async def test_a_token_that_was_replaced_is_read_anew_also_behind_other_failures(kube: Kube, server: ApiServer) -> None:
-    def reload() -> None:
-        kube.configuration.api_key["BearerToken"] = "Bearer newer"
-
-    kube._reload = reload
+    tokens.tokens.append("newer")
     server.answers = [(503, {"message": "starting"}), (401, {"message": "Unauthorized"}), (200, {"fine": True})]
     assert await kube.get(PODS, "team", "load-1") == {"fine": True}
     assert server.asked[2][3].get("Authorization") == "Bearer newer"
@@ -318,7 +312,7 @@ class TestDeepObjects:
 
     async def test_what_is_no_json_stays_none(self, kube: Kube, server: ApiServer) -> None:
         server.answers = [(200, self._nested(300)[:-9])]
-        with pytest.raises(UnavailableError, match="no JSON"):
+        with pytest.raises(UnavailableError, match="not valid JSON"):
             await kube.get(PODS, "team", "load-1")
 
 
@@ -337,9 +331,9 @@ class TestRequestsThatMayBeDone:
 
     @pytest.mark.parametrize("before", [[], [(429, {})], [(401, {})]])
     async def test_a_refusal_of_what_was_sent_once_or_refused_before_does_not(
-        self, kube: Kube, server: ApiServer, before: list[tuple[int, Any]]
+        self, kube: Kube, server: ApiServer, tokens: Tokens, before: list[tuple[int, Any]]
     ) -> None:
-        kube._reload = lambda: None
+        tokens.tokens.append("newer")
         server.answers = [*before, (409, {"reason": "Conflict"})]
         with pytest.raises(ConflictError) as raised:
             await kube.patch(RUNS, "team", "load", {}, "status")
@@ -353,9 +347,8 @@ class TestRequestsThatMayBeDone:
         assert raised.value.may_be_done
 
     async def test_what_was_never_sent_is_not_done(self, observer: Observer, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(kube_module, "_FIRST_PAUSE", 0.001)
-        nobody = kubernetes_client.Configuration(host="http://127.0.0.1:9")
-        async with Kube(nobody, observer) as kube:
+        monkeypatch.setattr(exchange, "_FIRST_PAUSE", 0.001)
+        async with Kube(Access("http://127.0.0.1:9"), observer) as kube:
             with pytest.raises(UnavailableError) as raised:
                 await kube.patch(RUNS, "team", "load", {}, "status")
         assert not raised.value.may_be_done

@@ -5,32 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 import pytest
 
 from componentrun.errors import PlatformError
 from componentrun.process.launch import launch, listen_to_signals
-from componentrun.process.settings import ProcessSettings, Reader, SettingsError, read_process
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+from componentrun.process.settings import ProcessSettings, SettingsError
+from tests.environment import settings_from
 
 pytestmark = pytest.mark.usefixtures("restored_logging")
 
 
-@dataclass(frozen=True)
-class Settings:
-    process: ProcessSettings
-
-
-def read(environment: Mapping[str, str]) -> Settings:
-    reader = Reader(environment, "sweeper")
-    settings = Settings(read_process(reader))
-    reader.check()
-    return settings
+class Settings(ProcessSettings):
+    owner: ClassVar[str] = "the sweeper"
 
 
 @pytest.fixture(autouse=True)
@@ -44,9 +32,9 @@ def test_work_gets_the_settings_and_ends_with_0(monkeypatch: pytest.MonkeyPatch)
     seen: list[int] = []
 
     async def work(settings: Settings) -> None:
-        seen.append(settings.process.port)
+        seen.append(settings.port)
 
-    assert launch(read, work) == 0
+    assert launch(Settings, work) == 0
     assert seen == [9000]
 
 
@@ -59,9 +47,9 @@ def test_settings_that_cannot_be_used_are_all_named_and_end_with_2(
     async def work(_: Settings) -> None:
         raise AssertionError("it must not begin")
 
-    assert launch(read, work) == 2
+    assert launch(Settings, work) == 2
     first, *problems = capsys.readouterr().err.splitlines()
-    assert first == "error: the sweeper's settings can't be used:"
+    assert first == "error: the settings of the sweeper can't be used:"
     assert [problem.split()[0] for problem in problems] == ["COMPONENTRUN_PORT", "COMPONENTRUN_LOG_FORMAT"]
 
 
@@ -73,7 +61,7 @@ def test_what_it_fails_of_is_its_last_log_line_and_ends_with_1(
     async def work(_: Settings) -> None:
         raise PlatformError("no Kubernetes API server is known")
 
-    assert launch(read, work) == 1
+    assert launch(Settings, work) == 1
     assert capsys.readouterr().err.splitlines()[-1].endswith("CRITICAL no Kubernetes API server is known")
 
 
@@ -98,11 +86,10 @@ async def test_a_signal_sets_the_event(number: signal.Signals) -> None:
     ],
 )
 def test_probes_are_answered_where_the_kubelet_asks(given: dict[str, str], host: str) -> None:
-    assert read({f"COMPONENTRUN_{name}": value for name, value in given.items()}).process.host == host
+    environment = {f"COMPONENTRUN_{name}": value for name, value in given.items()}
+    assert settings_from(Settings, environment).listen_address == host
 
 
-@pytest.mark.parametrize("text", ["10.0.0", ","])
-def test_addresses_of_the_pod_that_are_none_are_told_once(text: str) -> None:
-    with pytest.raises(SettingsError) as told:
-        read({"COMPONENTRUN_POD_IPS": text})
-    assert told.value.message.count("COMPONENTRUN_POD_IPS") == 1
+def test_invalid_addresses_of_the_pod_are_reported() -> None:
+    with pytest.raises(SettingsError, match=r"COMPONENTRUN_POD_IPS is `10\.0\.0`: expected addresses"):
+        settings_from(Settings, {"COMPONENTRUN_POD_IPS": "10.0.0,10.0.0.7"})

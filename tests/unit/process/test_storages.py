@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
 from componentrun.errors import Reason, UserError
-from componentrun.process.kubernetes.errors import NotFoundError
 from componentrun.process.kubernetes.storages import read_settings, read_store_settings
+from tests.fakekube.inprocess import InProcessKube
+from tests.fakekube.server import ApiServer
 from tests.unit.core.make import make_storage
 
 if TYPE_CHECKING:
@@ -19,23 +20,22 @@ CATALOG = {"uri": "https://c.test", "warehouse": "lake", "credentials": {"secret
 
 
 class Secrets:
-    """The API server, as far as Secrets go."""
+    """An API server with these Secrets."""
 
     def __init__(self, **secrets: dict[str, str]) -> None:
-        self._secrets = {name.replace("_", "-"): values for name, values in secrets.items()}
-        self.read: list[str] = []
+        self.server = ApiServer("team")
+        for name, values in secrets.items():
+            data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+            self.server.put("secrets", {"metadata": {"name": name.replace("_", "-")}, "data": data})
 
-    async def get(self, _resource: object, namespace: str, name: str) -> dict[str, Any]:
-        assert namespace == "team"
-        self.read.append(name)
-        if name not in self._secrets:
-            raise NotFoundError(f"no Secret {name}")
-        data = {key: base64.b64encode(value.encode()).decode() for key, value in self._secrets[name].items()}
-        return {"metadata": {"name": name}, "data": data}
+    @property
+    def read(self) -> list[str]:
+        """Names of the Secrets that were read."""
+        return [request.path.rpartition("/")[2] for request in self.server.requests]
 
 
 def kube(secrets: Secrets) -> Kube:
-    return cast("Kube", secrets)
+    return InProcessKube(secrets.server)
 
 
 STORE = {"accessKeyId": "AK", "secretAccessKey": "hush"}

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from componentrun.storage.events import query as eventquery
 from componentrun.storage.events import reader as eventreader
 from componentrun.storage.events.events import About, Event
 from componentrun.storage.events.export import export_events
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from componentrun.storage.events.events import Segment
+    from componentrun.storage.events.segments import RunObjects
     from componentrun.storage.store.connection import Store
 
 
@@ -64,14 +63,15 @@ async def test_what_is_written_meanwhile_does_not_come_on_top_of_the_last(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await write(store, run(1, ended=False))
-    read = eventquery.read_segment
+    listed = eventreader.list_events
 
-    async def read_while_more_comes(store: Store, key: str) -> Segment:
+    async def list_while_more_comes(store: Store, run: str, after: int = 0) -> RunObjects:
+        found = await listed(store, run, after)
         more = Event("r1-3", 3, stamp(9), "r1", "a", "1", "info", "z")
         await append_segment(store, "r1", 3, [more], {}, About().following("the run", [more], datetime.now(UTC)))
-        return await read(store, key)
+        return found
 
-    monkeypatch.setattr(eventquery, "read_segment", read_while_more_comes)
+    monkeypatch.setattr(eventreader, "list_events", list_while_more_comes)
     target = tmp_path / "events.parquet"
     assert await export_events(store, EventQuery(), target, run="r1", limit=1) == 1
 
@@ -81,14 +81,15 @@ async def test_a_run_that_is_swept_meanwhile_is_left_out(
 ) -> None:
     for number in range(3):
         await write(store, run(number))
-    read = eventreader.read_segment
+    listed = eventreader.list_events
 
-    async def read_while_one_is_swept(store: Store, key: str) -> Segment:
-        if "/r0/" in key:
-            await store.delete([key])
-        return await read(store, key)
+    async def list_before_one_is_swept(store: Store, run: str, after: int = 0) -> RunObjects:
+        found = await listed(store, run, after)
+        if run == "r0":
+            await store.delete([item.key for item in found.segments])
+        return found
 
-    monkeypatch.setattr(eventreader, "read_segment", read_while_one_is_swept)
+    monkeypatch.setattr(eventreader, "list_events", list_before_one_is_swept)
     target = tmp_path / "events.parquet"
     assert await export_events(store, EventQuery(), target) == 4
     assert {row[0] for row in rows(target, "run")} == {"r1", "r2"}

@@ -12,14 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from componentrun.errors import UserError
+from componentrun.storage.events.blocks import Block, MergedBuilder, read_directory
 from componentrun.storage.events.events import AHEAD, About, Event, Placed, Segment
 from componentrun.storage.events.index import EndedRun
 from componentrun.storage.events.query import EventQuery, first_segment, last_events, last_events_of, locate
 from componentrun.storage.events.runs import EventRun, ended_runs, enter_ended, enter_open, open_runs
-from componentrun.storage.events.segments import append_segment, decode_segment, encode_segment, read_segment
+from componentrun.storage.events.segments import append_segment, read_segment
 from tests.unit.storage.pastruns import (
     EPOCH,
     START,
+    Counting,
     Run,
     events_of,
     in_memory,
@@ -104,6 +106,45 @@ async def test_pages_are_walked_by_ids(store: Store) -> None:
     assert pages == model(made, EventQuery())
 
 
+@pytest.mark.parametrize("long_ones", [0, 5])
+async def test_paging_through_history_costs_the_same_for_each_page_however_much_there_is(long_ones: int) -> None:
+    """Also if some runs go on for days beside the short ones."""
+
+    async def requests(count: int) -> float:
+        store = in_memory()
+        hours = 3600.0
+        for number in range(count):
+            await write(store, Run(f"r{number}", "a", "1", True, (((number * hours, "info", "x"),),), merged=1))
+        for number in range(long_ones):
+            ends = ((number * hours, "info", "x"),), ((number * hours + 48 * hours, "info", "y"),)
+            await write(store, Run(f"long{number}", "a", "1", True, ends, merged=2))
+        counting, pages, query, found = Counting(store), 0, EventQuery("a"), list[str]()
+        while page := await last_events(counting, query, 5):
+            pages += 1
+            found += [item.event.id for item in page]
+            query = EventQuery("a", before=page[0])
+        assert len(found) == len(set(found)) == count + 2 * long_ones
+        listed = counting.requests.pop("listed")
+        return (counting.requests.total() + listed) / pages
+
+    few, many = await requests(150), await requests(600)
+    assert many < 1.1 * few
+
+
+async def test_runs_that_ended_on_a_day_are_listed_without_the_others(store: Store) -> None:
+    day = 86_400.0
+    for number in range(40):
+        await write(store, Run(f"r{number:02}", "a", "1", True, (((number * day / 4, "info", "x"),),)))
+    await write(store, Run("long", "a", "1", True, (((0, "info", "x"),), ((5.1 * day, "info", "x"),))))
+    counting = Counting(store)
+    found = [
+        run async for run in ended_runs(counting, since=START + timedelta(days=5), until=START + timedelta(days=6))
+    ]
+    assert [run.run for run in found] == ["r23", "r22", "r21", "long", "r20"]
+    assert all(run.entered is not None for run in found)
+    assert counting.requests["listed"] <= 7
+
+
 async def test_a_type_that_no_run_has_is_not_looked_for_in_segments(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +218,23 @@ async def test_an_id_that_is_none(store: Store, wrong: str) -> None:
         await locate(store, wrong)
 
 
+def test_no_event_is_placed_before_an_earlier_one_though_the_next_collector_s_clock_is_behind() -> None:
+    first = Event("r-1", 1, stamp(3600), "r", "a", "", "info", "the clock of its node is ahead")
+    second = Event("r-2", 2, stamp(5), "r", "a", "", "info", "later")
+    before = About().following("name", [first], START)
+    after = before.following("name", [second], START - timedelta(seconds=30))
+    assert after.latest == before.latest == (START + AHEAD).isoformat()
+    segment = Segment("r", 2, {}, (second,), after)
+    assert [found.time for found in segment.placed] == [START + AHEAD]
+    merged = MergedBuilder()
+    merged.add(Block.of(Segment("r", 1, {}, (first,), before)))
+    merged.add(Block.of(segment))
+    data = merged.finish({})
+    (entry,) = read_directory(data, "here")
+    placed = Block.decode(data[: entry.length], "here").segment("here").placed
+    assert [found.time for found in placed] == [START + AHEAD] * 2
+
+
 def test_a_time_far_ahead_does_not_hide_what_comes_later() -> None:
     event = Event("r-1", 1, "2099-01-01T00:00:00.000000000Z", "r", "a", "1", "info", "from the future")
     about = About().following("r", [event], START)
@@ -213,4 +271,4 @@ def test_entries_sort_newest_first(one: datetime, other: datetime) -> None:
 def test_an_encoded_segment_says_what_it_is_about() -> None:
     about = About(name="n", counts={"info": 1})
     event = Event("r-1", 1, stamp(0), "r", "a", "1", "info", "x")
-    assert decode_segment(encode_segment(Segment("r", 1, {}, (event,), about)), "here").about == about
+    assert Block.decode(Block.of(Segment("r", 1, {}, (event,), about)).encode(), "here").about == about

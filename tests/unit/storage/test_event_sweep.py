@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from componentrun.api.component import Component
-from componentrun.api.storage import Storage
+from componentrun.api.storage import Storage, StorageEvents
 from componentrun.errors import PlatformError
 from componentrun.storage.events.deadletters import add_dead_letters, read_dead_letters
+from componentrun.storage.events.forwardmarks import marked_runs, write_mark
 from componentrun.storage.events.query import EventQuery, last_events
 from componentrun.storage.events.retention import LEAST_KEEP, Retention, retention_of
 from componentrun.storage.events.runs import EventRun, ended_runs, enter_ended, enter_open, open_runs
 from componentrun.storage.events.sweep import SweptEvents, sweep_events
-from componentrun.storage.events.unsent import marked_runs, write_mark
 from componentrun.storage.store.connection import Store
 from tests.unit.storage.pastruns import START, Run, in_memory, model, runs, write
 
@@ -180,7 +180,7 @@ async def test_an_entry_that_is_none_is_named(store: Store) -> None:
     await write(store, one("r1"))
     (key,) = [key for key in await keys(store) if "/ended/component/" in key]
     await store.put(key, b"[]")
-    with pytest.raises(PlatformError, match="is none"):
+    with pytest.raises(PlatformError, match="is invalid"):
         await sweep_events(store, Retention(LEAST_KEEP), now=LATER)
 
 
@@ -198,8 +198,13 @@ def test_the_component_goes_before_the_storage() -> None:
     assert retention.of("short") == LEAST_KEEP
     assert not retention.endless
     silent = Storage.model_validate({"metadata": {"name": "main"}, "spec": {"bucket": "bucket"}})
-    assert retention_of(silent, [component("none", None)]).endless
-    assert not retention_of(silent, made).endless
+    assert retention_of(silent, [component("none", None)]).of("none") == timedelta(days=90)
+    assert retention_of(silent, [component("all", {"keep": "forever"})]).of("all") is None
+    endless = storage.model_copy(
+        update={"spec": storage.spec.model_copy(update={"events": StorageEvents(keep="forever")})}
+    )
+    assert retention_of(endless, [component("none", None)]).endless
+    assert not retention_of(endless, made).endless
 
 
 @given(

@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from componentrun.storage.events.blocks import Block
 from componentrun.storage.events.events import Event, Segment
 from componentrun.storage.events.lines import LineWriter
-from componentrun.storage.events.segments import decode_segment, encode_segment
 
 texts = st.text(max_size=30)
 params = st.dictionaries(texts, st.recursive(st.none() | st.booleans() | st.integers() | texts, st.lists, max_leaves=5))
@@ -22,15 +22,15 @@ def test_a_line_is_the_same(
 ) -> None:
     time = "2026-11-24T07:46:33.866288610Z"
     event = Event(f"{run}-7", 7, time, run, component, "c-1", kind, message, said, None, source, attempt)
-    line = LineWriter(run, component, "c-1").one(7, time, kind, message, said, source, attempt)
-    whole = encode_segment(Segment(run, 7, {}, (event,)))
-    assert whole.endswith(b"}\n" + line.encode(errors="backslashreplace"))
-    assert decode_segment(whole, "here").events == (event,)
+    line = LineWriter().one(7, time, kind, message, said, source, attempt)
+    block = Block.of(Segment(run, 7, {}, (event,)))
+    assert block.lines == line.encode(errors="backslashreplace")
+    assert Block.decode(block.encode(), "here").segment("here").events == (event,)
 
 
-@given(texts, texts, st.lists(texts), st.none() | st.integers(1, 9))
-def test_many_lines_at_once_are_the_same(run: str, source: str, messages: list[str], attempt: int | None) -> None:
-    writer, times = LineWriter(run, "c", "k"), [f"2026-11-24T07:46:33.{at:09}Z" for at in range(len(messages))]
+@given(texts, st.lists(texts), st.none() | st.integers(1, 9))
+def test_many_lines_at_once_are_the_same(source: str, messages: list[str], attempt: int | None) -> None:
+    writer, times = LineWriter(), [f"2026-11-24T07:46:33.{at:09}Z" for at in range(len(messages))]
     singly = [
         writer.one(at, time, "info", message, {}, source, attempt)
         for at, (time, message) in enumerate(zip(times, messages, strict=True), 998)
@@ -39,5 +39,5 @@ def test_many_lines_at_once_are_the_same(run: str, source: str, messages: list[s
 
 
 def test_half_a_surrogate_pair_is_written_as_an_escape() -> None:
-    line = LineWriter("r", "c", "k").one(1, "t", "info", "\ud83d", {}, "component", None)
+    line = LineWriter().one(1, "t", "info", "\ud83d", {}, "component", None)
     assert b"\\ud83d" in line.encode(errors="backslashreplace")

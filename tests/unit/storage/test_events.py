@@ -6,20 +6,16 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
 from componentrun.errors import PlatformError
 from componentrun.storage.events import reader as eventreader
+from componentrun.storage.events.blocks import Block
 from componentrun.storage.events.events import Event, Segment
 from componentrun.storage.events.reader import EventReader, read_events
-from componentrun.storage.events.segments import (
-    SegmentTakenError,
-    append_segment,
-    decode_segment,
-    encode_segment,
-    last_segment,
-)
+from componentrun.storage.events.segments import SegmentTakenError, append_segment, last_segment
 
 if TYPE_CHECKING:
     from componentrun.storage.store.connection import Store
@@ -120,22 +116,37 @@ TEXT = st.text(st.characters(codec=None, exclude_categories=()))
 def test_any_message_survives(messages: list[str], params: dict[str, int]) -> None:
     written = tuple(event(seq, text, params=params) for seq, text in enumerate(messages, 1))
     segment = Segment(RUN, 1, {"at": [1, None, {"x": "y"}]}, written)
-    data = encode_segment(segment)
-    assert data.count(b"\n") == len(messages) + 1
-    assert decode_segment(data, "here") == segment
+    assert Block.of(segment).lines.count(b"\n") == len(messages)
+    assert decoded(Block.of(segment).encode()) == segment
 
 
-def test_results_are_left_out_where_there_are_none() -> None:
-    plain = encode_segment(Segment(RUN, 1, {}, (event(1),)))
-    full = encode_segment(Segment(RUN, 1, {}, (event(1, results={"rows": 3}),)))
-    assert b"results" not in plain
-    assert b'"results":{"rows":3}' in full
-    assert plain.startswith(b'{"format":1,"run":"r1","firstSeq":1,"count":1,"checkpoint":{}}\n')
+def decoded(data: bytes) -> Segment:
+    return Block.decode(data, "s3://b/k").segment("s3://b/k")
+
+
+def text(data: bytes) -> bytes:
+    return bytes(zstd.decompress(data))
+
+
+def test_a_line_has_only_what_differs_from_event_to_event() -> None:
+    plain = Block.of(Segment(RUN, 1, {}, (event(1, source="component", attempt=1),)))
+    full = Block.of(Segment(RUN, 1, {}, (event(1, results={"rows": 3}, params={"a": 1}),)))
+    assert plain.lines == (
+        b'{"seq":1,"time":"2026-01-01T00:00:00.123456789Z","type":"info","message":"hello",'
+        b'"source":"component","attempt":1}\n'
+    )
+    assert b'"params":{"a":1},"results":{"rows":3}' in full.lines
+    assert text(plain.encode()).startswith(
+        b'{"format":2,"run":"r1","component":"ex","configuration":"12","firstSeq":1,"count":1,"checkpoint":{}}\n'
+    )
 
 
 def test_a_field_of_a_later_release_is_ignored() -> None:
-    data = encode_segment(Segment(RUN, 1, {}, (event(1),))).replace(b'"message"', b'"later":1,"message"')
-    assert decode_segment(data, "here").events == (event(1),)
+    data = text(Block.of(Segment(RUN, 1, {}, (event(1),))).encode()).replace(b'"message"', b'"later":1,"message"')
+    assert decoded(zstd.compress(data)).events == (event(1),)
+
+
+HEAD = b'{"format":2,"run":"r","component":"c","configuration":"","firstSeq":1,"count":%d,"checkpoint":{}}\n'
 
 
 @pytest.mark.parametrize(
@@ -143,15 +154,20 @@ def test_a_field_of_a_later_release_is_ignored() -> None:
     [
         (b"", "is no event segment"),
         (b"nonsense\n", "is no event segment"),
-        (b'{"format":1,"run":"r","firstSeq":1,"count":2,"checkpoint":{}}\n', "holds 0 events, its header says 2"),
-        (b'{"format":2,"run":"r","firstSeq":1,"count":0,"checkpoint":{}}\n', "has format 2"),
-        (b'{"format":1,"run":"r","firstSeq":1,"count":1,"checkpoint":{}}\n{"id":1}\n', "is no event segment"),
+        (HEAD % 2, "holds 0 events, its header says 2"),
+        (HEAD.replace(b":2", b":3", 1) % 0, "has format 3"),
+        (HEAD % 1 + b'{"id":1}\n', "is no event segment"),
     ],
 )
 def test_a_broken_segment_is_refused_with_its_place(data: bytes, told: str) -> None:
     with pytest.raises(PlatformError, match=told) as refusal:
-        decode_segment(data, "s3://b/k")
+        decoded(zstd.compress(data))
     assert "s3://b/k" in refusal.value.message
+
+
+def test_what_is_not_compressed_is_refused_with_its_place() -> None:
+    with pytest.raises(PlatformError, match="s3://b/k is no event segment"):
+        decoded(b"{}\n")
 
 
 def test_an_event_is_frozen() -> None:

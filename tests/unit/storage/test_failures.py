@@ -100,7 +100,7 @@ def test_a_server_that_is_no_s3_store_is_told_from_a_missing_object(operation: s
     meaning = translate(NO_S3, SETTINGS, operation, "k")
     assert type(meaning) is PlatformError
     assert meaning.reason is Reason.STORAGE_UNAVAILABLE
-    assert "no S3 store" in meaning.message
+    assert "not an S3 store" in meaning.message
     assert "Storage `main`" in meaning.message
 
 

@@ -18,7 +18,8 @@ def test_every_kind_of_object_has_its_place() -> None:
     assert Layout("").data(RUN, 2) == f"data/{RUN}-2/"
     assert layout.stage_in_plan(RUN, 1) == f"p/runs/{RUN}/1/stage-in.json"
     assert layout.stage_out_plan(RUN, 1) == f"p/runs/{RUN}/1/stage-out.json"
-    assert layout.segment(RUN, 42) == f"p/events/{RUN}/000000000042.jsonl"
+    assert layout.segment(RUN, 42) == f"p/events/{RUN}/000000000042.jsonl.zst"
+    assert layout.merged_events(RUN, 3, 42) == f"p/events/{RUN}/merged-000000000042-000000000003.jsonl.zst"
     assert layout.state("ex", "12") == "p/state/ex/default/12/state.json"
     assert layout.state("ex", "12", "r", "b") == "p/state/ex/b/12/rows/r.json"
     assert layout.object("files/a.csv") == "p/files/a.csv"
@@ -34,6 +35,14 @@ def test_a_segment_key_tells_its_number() -> None:
     layout = Layout("p")
     assert layout.first_seq_of(layout.segment(RUN, 7)) == 7
     assert layout.first_seq_of(f"p/events/{RUN}/notes.txt") is None
+    assert layout.merged_range_of(layout.merged_events(RUN, 7, 19)) == (7, 19)
+    assert layout.merged_range_of(layout.segment(RUN, 7)) is None
+    assert layout.first_seq_of(layout.merged_events(RUN, 7, 19)) is None
+
+
+def test_segments_are_listed_before_what_they_are_merged_into() -> None:
+    layout = Layout("p")
+    assert layout.segment(RUN, 10**12 - 1) < layout.merged_events(RUN, 1, 2) < layout.merged_events(RUN, 1, 11)
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ async def test_the_same_attempt_may_be_prepared_again(store: Store, signer: Sign
 @pytest.mark.parametrize(
     ("inputs", "told", "reason"),
     [
-        ([InputSource(table="zz")], "no table id", Reason.INVALID_SPEC),
+        ([InputSource(table="zz")], "not a table id", Reason.INVALID_SPEC),
         ([InputSource(object="files/gone.csv")], "no object `files/gone.csv`", Reason.INPUT_NOT_FOUND),
         ([InputSource(object="runs/u2/1/stage-in.json")], "belongs to ComponentRun", Reason.INVALID_SPEC),
         ([InputSource(object="files/../runs/x")], "expected parts", Reason.INVALID_SPEC),
@@ -236,7 +236,7 @@ async def test_the_identity_of_the_machine_is_fetched_and_renewed_before_its_end
 
 async def test_keys_that_end_before_the_run_are_refused_at_its_start(store: Store) -> None:
     signer, _ = ambient(HOUR)
-    with pytest.raises(PlatformError, match="Shorten its `timeout`"):
+    with pytest.raises(PlatformError, match="Shorten the run's `timeout`"):
         await prepare_attempt(store, signer, request())
 
 
@@ -247,7 +247,7 @@ async def test_a_machine_without_identity_is_told_what_to_do() -> None:
         raise ValueError("no way: secret-detail")
 
     source.retrieve = nothing  # type: ignore[method-assign]  # the fault of this test
-    with pytest.raises(PlatformError, match="Give the Storage a Secret") as refusal:
+    with pytest.raises(PlatformError, match="Set a Secret") as refusal:
         await signer.refresh()
     assert "secret-detail" not in refusal.value.message
 

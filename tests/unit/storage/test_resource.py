@@ -30,9 +30,9 @@ def test_the_named_one_is_taken_and_else_the_default() -> None:
 @pytest.mark.parametrize(
     ("storages", "wanted", "reason", "message"),
     [
-        ([], None, Reason.STORAGE_NOT_FOUND, r"\(there: none\)"),
+        ([], None, Reason.STORAGE_NOT_FOUND, r"\(found: none\)"),
         ([storage("a")], None, Reason.STORAGE_NOT_FOUND, r"`a`.*`default: true`"),
-        ([storage("a")], "b", Reason.STORAGE_NOT_FOUND, r"no Storage `b` in namespace `team` \(there: `a`\)"),
+        ([storage("a")], "b", Reason.STORAGE_NOT_FOUND, r"no Storage `b` in namespace `team` \(found: `a`\)"),
         ([storage("a", default=True), storage("b", default=True)], None, Reason.INVALID_SPEC, "`a`, `b`"),
     ],
 )
@@ -74,7 +74,7 @@ def test_the_secret_becomes_keys_that_no_repr_shows() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (None, "`keys` of Storage `main` in namespace `team` is not there; create it"),
+        (None, "`keys` of Storage `main` in namespace `team` does not exist. Create it"),
         (secret(accessKeyId="a"), r"lacks the key `secretAccessKey` \(it has: `accessKeyId`\)"),
         ({"data": {"accessKeyId": "%"}}, "not base64"),
     ],

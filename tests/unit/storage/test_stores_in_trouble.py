@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import traceback
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -30,8 +30,16 @@ class Server:
     answers: list[bytes | None]
     asked: int = 0
     url: str = ""
+    connections: dict[asyncio.Task[Any] | None, asyncio.StreamWriter] = dataclasses.field(default_factory=dict)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for writer in self.connections.values():
+            writer.transport.abort()
+        await asyncio.gather(*(task for task in self.connections if task is not None))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections[asyncio.current_task()] = writer
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 await reader.readuntil(b"\r\n\r\n")
@@ -63,6 +71,7 @@ async def answering(*answers: bytes | None) -> AsyncIterator[Server]:
         yield server
     finally:
         listening.close()
+        await server.close()
 
 
 def reach(server: Server, response: float = 60.0) -> Store:

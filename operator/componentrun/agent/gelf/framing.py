@@ -1,4 +1,4 @@
-"""Where one GELF message ends and the next begins: null bytes in a stream, chunks among datagrams. Pure."""
+"""Splits input into GELF messages: at null bytes in a stream, or by joining the chunks of several datagrams. Pure."""
 
 from __future__ import annotations
 
@@ -13,50 +13,50 @@ if TYPE_CHECKING:
 __all__ = ["CHUNK_SECONDS", "Chunks", "NullSplitter"]
 
 CHUNK_SECONDS: Final = 5.0
-"""All chunks of a message must come within this time (GELF 1.1)."""
+"""All chunks of a message must arrive within this time (GELF 1.1)."""
 _MOST_CHUNKS: Final = 128
 _MAGIC: Final = b"\x1e\x0f"
 _HEADER: Final = 12
-"""Two bytes of magic, eight of the message's id, its number, and how many there are."""
+"""Bytes of a chunk header: two of magic, eight of message id, sequence number, and sequence count."""
 _HELD_LIMIT: Final = 16 * MESSAGE_LIMIT
-"""Bytes of unfinished messages that are held; the oldest one goes first."""
+"""Maximum bytes of unfinished messages in memory; the oldest one is dropped first."""
 
 
 class NullSplitter:
-    """A TCP stream to messages; holds at most one message."""
+    """Splits a TCP stream into messages. Buffers at most one message."""
 
     def __init__(self) -> None:
-        """At the beginning of a message."""
-        self._held = bytearray()
+        """Start with an empty buffer."""
+        self._buffer = bytearray()
         self._skipped = 0
 
     def feed(self, data: bytes) -> Iterator[bytes | BadMessageError]:
-        """The messages that these bytes finish; an error in place of one that is too long."""
-        *finished, rest = data.split(b"\0")
-        for part in finished:
+        """Yield the messages that these bytes complete, with an error in place of each message that is too long."""
+        *parts, tail = data.split(b"\0")
+        for part in parts:
             self._add(part)
             yield from self.rest()
-        self._add(rest)
+        self._add(tail)
 
     def rest(self) -> Iterator[bytes | BadMessageError]:
-        """The message that has come so far: finished, or the last one of a client that closed without a null byte."""
-        held, skipped = bytes(self._held), self._skipped
-        self._held.clear()
+        """Yield the rest of the buffer: the last message of a client that closed without a null byte."""
+        message, skipped = bytes(self._buffer), self._skipped
+        self._buffer.clear()
         self._skipped = 0
         if skipped:
-            yield BadMessageError(f"it has {len(held) + skipped} bytes, more than {MESSAGE_LIMIT}")
-        elif held.strip():
-            yield held
+            yield BadMessageError(f"it has {len(message) + skipped} bytes, more than {MESSAGE_LIMIT}")
+        elif message.strip():
+            yield message
 
     def _add(self, part: bytes) -> None:
-        room = MESSAGE_LIMIT - len(self._held)
-        self._held += part[:room]
+        room = MESSAGE_LIMIT - len(self._buffer)
+        self._buffer += part[:room]
         self._skipped += len(part[room:])
 
 
 @dataclass(slots=True)
 class _Partial:
-    """The chunks of one message that have come."""
+    """The chunks of one message that have arrived."""
 
     count: int
     until: float
@@ -64,20 +64,20 @@ class _Partial:
 
 
 class Chunks:
-    """Datagrams to messages: most are one each, long ones come in chunks, in any order, each perhaps twice."""
+    """Joins datagrams into messages. Long messages come in chunks, in any order and perhaps duplicated."""
 
     def __init__(self) -> None:
-        """Nothing is held."""
+        """Start with an empty buffer."""
         self._partial: dict[Hashable, _Partial] = {}
-        self._held = 0
+        self._size = 0
 
     def feed(self, data: bytes, sender: Hashable, now: float) -> Iterator[bytes | BadMessageError]:
-        """The message that this datagram finishes, and an error for each that won't be finished any more.
+        """Yield the message that this datagram completes, and an error for each message that can't be completed.
 
         Args:
             data: a datagram.
-            sender: whose it is; two senders may use the same id.
-            now: seconds on a clock that never goes back.
+            sender: the sender; two senders may use the same message id.
+            now: monotonic time in seconds.
         """
         yield from self.overdue(now)
         if not data.startswith(_MAGIC):
@@ -93,7 +93,7 @@ class Chunks:
         yield from self._add((sender, data[2:10]), number, count, data[_HEADER:], now)
 
     def overdue(self, now: float) -> Iterator[BadMessageError]:
-        """Errors for the messages whose chunks did not all come in time."""
+        """Yield an error for each message whose chunks did not all arrive in time."""
         for key in [key for key, partial in self._partial.items() if partial.until <= now]:
             yield self._give_up(key, f"came within {CHUNK_SECONDS:g} s")
 
@@ -106,17 +106,17 @@ class Chunks:
             return
         if number not in partial.parts:
             partial.parts[number] = part
-            self._held += len(part)
+            self._size += len(part)
         if len(partial.parts) == count:
             yield b"".join(partial.parts[i] for i in range(count))
             self._forget(key)
-        while self._held > _HELD_LIMIT:
+        while self._size > _HELD_LIMIT:
             yield self._give_up(next(iter(self._partial)), f"came before {_HELD_LIMIT} bytes of others were waiting")
 
-    def _give_up(self, key: Hashable, what: str) -> BadMessageError:
+    def _give_up(self, key: Hashable, problem: str) -> BadMessageError:
         partial = self._partial[key]
         self._forget(key)
-        return BadMessageError(f"only {len(partial.parts)} of its {partial.count} chunks {what}")
+        return BadMessageError(f"only {len(partial.parts)} of its {partial.count} chunks {problem}")
 
     def _forget(self, key: Hashable) -> None:
-        self._held -= sum(map(len, self._partial.pop(key).parts.values()))
+        self._size -= sum(map(len, self._partial.pop(key).parts.values()))

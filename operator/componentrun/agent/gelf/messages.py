@@ -1,7 +1,7 @@
-"""One GELF message: from the bytes that a client sent to the line that is printed. Pure.
+"""Converts a GELF message, as a client sent it, to a printed line. Pure.
 
-GELF 1.1 (https://go2docs.graylog.org/current/getting_in_log_data/gelf.html): a JSON object, perhaps compressed with
-gzip or zlib, with `short_message`, a syslog `level`, and fields of the client's own that begin with `_`.
+GELF 1.1 (https://go2docs.graylog.org/current/getting_in_log_data/gelf.html): a JSON object, optionally compressed with
+gzip or zlib, with `short_message`, a syslog `level`, and additional fields of the client that begin with `_`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["MESSAGE_LIMIT", "BadMessageError", "complaint", "parse_visibility", "printed"]
 
 MESSAGE_LIMIT: Final = 1024 * 1024
-"""Bytes of one message after decompression. An event holds far less; a larger one is a mistake or an attack."""
+"""Maximum bytes of a message after decompression. Events hold far less; a larger one is a mistake or an attack."""
 _LINE_LIMIT: Final = contract.EVENT_SIZE_LIMIT - 8 * contract.EVENT_MESSAGE_LIMIT
-"""Bytes of the printed line; the collector could not keep more of it in one piece."""
+"""Maximum bytes of a printed line; the collector would have to split a longer one."""
 _GZIP: Final = b"\x1f\x8b"
 _ZLIB_METHOD: Final = 8
 _ANY_WINDOW: Final = 47
-"""zlib's `wbits` for gzip and zlib alike."""
+"""zlib's `wbits` that accepts both gzip and zlib."""
 _UNSAID_LEVEL: Final = contract.GELF_LEVELS["info"]
 _CAMOUFLAGE: Final = "Application error"
 _NORMAL_FIELDS: Final = ("short_message", "level", "timestamp")
@@ -32,18 +32,18 @@ _LEVEL_NAMES: Final = {number: name for name, number in contract.GELF_LEVELS.ite
 
 
 class BadMessageError(ValueError):
-    """What was sent is no GELF message; says what it is instead."""
+    """The input is not a GELF message; the text says what it is instead."""
 
 
 def printed(data: bytes, visibility: Mapping[str, str]) -> bytes | None:
-    """The line to print for a message; None where its level is not to be seen.
+    """The line to print for a message; None if messages of its level are hidden.
 
     Args:
         data: the message, compressed or not.
-        visibility: of each level's name: `none`, `camouflage`, `normal` or `verbose`.
+        visibility: level name to `none`, `camouflage`, `normal` or `verbose`.
 
     Raises:
-        BadMessageError: it can't be decompressed, is too long, no JSON object, or has no `short_message`.
+        BadMessageError: it can't be decompressed, is too long, is not a JSON object, or has no `short_message`.
     """
     message = _document(_plain(data))
     level = _level(message.get("level"))
@@ -60,15 +60,15 @@ def printed(data: bytes, visibility: Mapping[str, str]) -> bytes | None:
 
 
 def complaint(problem: str) -> bytes:
-    """The line that says that something could not be read: a warning."""
+    """The line for a message that could not be parsed: a warning."""
     return _line({"short_message": f"a GELF message was not understood: {problem}", "level": 4})
 
 
 def parse_visibility(text: str) -> dict[str, str]:
-    """`debug=none,error=verbose` over the defaults.
+    """Parse `debug=none,error=verbose`; levels that are not mentioned keep their defaults.
 
     Raises:
-        ValueError: a level or a visibility that there is none of.
+        ValueError: unknown level or visibility.
     """
     result = dict(contract.GELF_VISIBILITY)
     for item in filter(None, text.split(",")):
@@ -80,7 +80,7 @@ def parse_visibility(text: str) -> dict[str, str]:
 
 
 def _plain(data: bytes) -> bytes:
-    """The message decompressed, and never more of it than the limit."""
+    """Decompress a message, up to the size limit."""
     if data.startswith(_GZIP) or _is_zlib(data):
         engine = zlib.decompressobj(wbits=_ANY_WINDOW)
         try:
@@ -97,16 +97,16 @@ def _plain(data: bytes) -> bytes:
 
 
 def _is_zlib(data: bytes) -> bool:
-    """RFC 1950: the method in the first byte, and a check over the first two."""
+    """Whether data is zlib (RFC 1950): compression method in the first byte, checksum over the first two."""
     return len(data) > 1 and data[0] & 0x0F == _ZLIB_METHOD and (data[0] << 8 | data[1]) % 31 == 0
 
 
 def _document(plain: bytes) -> dict[str, Any]:
     try:
-        # Some clients end datagrams and requests as they end messages over TCP.
+        # Some clients add the null byte, which ends messages over TCP, to datagrams and HTTP requests as well.
         document = json.loads(plain.rstrip(b"\0"))
     except (ValueError, RecursionError) as error:
-        raise BadMessageError(f"it is no JSON ({len(plain)} bytes that begin with {plain[:20]!r})") from error
+        raise BadMessageError(f"it is not valid JSON ({len(plain)} bytes that begin with {plain[:20]!r})") from error
     if not isinstance(document, dict):
         raise BadMessageError(f"it is a JSON {type(document).__name__}, expected an object")
     text = document.get("short_message")
@@ -116,7 +116,7 @@ def _document(plain: bytes) -> dict[str, Any]:
 
 
 def _level(value: Any) -> int:
-    """A syslog number; clients that send it as text, or its name, are understood, too."""
+    """Parse a syslog level: a number, a number as text, or a name, because clients differ."""
     try:
         number = int(contract.GELF_LEVELS.get(value.strip().lower(), value) if isinstance(value, str) else value)
     except (TypeError, ValueError, OverflowError):
@@ -137,5 +137,5 @@ def _line(message: dict[str, Any]) -> bytes:
 
 
 def _encode(message: dict[str, Any]) -> bytes:
-    """One line: JSON escapes every newline. ASCII, so that half a surrogate pair does no harm."""
+    """Encode as one line: JSON escapes newlines. ASCII, so that unpaired surrogates can be encoded."""
     return json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"

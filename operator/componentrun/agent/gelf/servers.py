@@ -1,6 +1,6 @@
-"""TCP, UDP and HTTP: receive GELF on the pod's loopback address.
+"""GELF servers for TCP, UDP and HTTP on the pod's loopback address.
 
-Told to end, they first take what is on its way.
+On SIGTERM they handle what has already been sent, then exit.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ __all__ = ["SERVERS", "Server", "serve", "start"]
 
 _RECEIVE: Final = 64 * 1024
 _SOCKET_BUFFER: Final = 8 * 1024 * 1024
-"""Asked for where datagrams come in, so that a burst is not dropped; the kernel grants what its own limit allows."""
+"""Receive buffer requested for UDP, so that bursts are not dropped; the kernel caps it at its own limit."""
 _DRAIN_SECONDS: Final = 10.0
-"""For connections that are still open when the component has ended: its own have ended with it."""
+"""Seconds to wait for open connections after the component, and with it its own connections, has ended."""
 _HTTP_SECONDS: Final = 5.0
-"""For a request to come over a connection that is open: others wait."""
+"""Timeout for a request on an open connection, because other connections wait meanwhile."""
 
 
 class _Output:
-    """Prints lines one after another, whichever thread they come from."""
+    """Prints lines one at a time, from several threads."""
 
     def __init__(self, visibility: Mapping[str, str], write: Callable[[bytes], object]) -> None:
         self._visibility, self._write = visibility, write
         self._lock = threading.Lock()
 
     def take(self, message: bytes | BadMessageError) -> BadMessageError | None:
-        """Print a message, or what is wrong with it; returns that."""
+        """Print a message, or the error in its place; returns the error."""
         problem = message if isinstance(message, BadMessageError) else None
         line: bytes | None = None
         if isinstance(message, bytes):
@@ -60,22 +60,22 @@ class _Output:
 
 
 class Server(socketserver.BaseServer):
-    """What the three have in common: an output, and an end at which nothing is dropped that has come in."""
+    """Base of the three servers: an output, and a shutdown that drops nothing already received."""
 
     output: _Output
     drained = False
 
     def handle_timeout(self) -> None:
-        """Nothing more is waiting."""
+        """Called when no more input is waiting."""
         self.drained = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that is gone before it is answered is no error: most don't wait for the answer."""
+        """Ignore clients that disconnect before the response: most do not wait for it."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
     def drain(self) -> None:
-        """Stop, but handle first what was sent before."""
+        """Stop the server after handling everything that was sent before."""
         self.shutdown()
         self.timeout = 0
         while not self.drained:
@@ -103,7 +103,7 @@ class _TcpHandler(socketserver.BaseRequestHandler):
         try:
             return cast("bytes", self.request.recv(_RECEIVE))
         except ConnectionError:
-            return b""  # the component was killed: what it had sent before has been read
+            return b""  # the component was killed; everything it sent before has been read
 
 
 class _UdpServer(Server, socketserver.UDPServer):
@@ -115,7 +115,7 @@ class _UdpServer(Server, socketserver.UDPServer):
         self.chunks = Chunks()
 
     def service_actions(self) -> None:
-        """Between datagrams: say what won't be finished any more."""
+        """Called between datagrams: report messages that can't be completed."""
         for problem in self.chunks.overdue(time.monotonic()):
             self.output.take(problem)
 
@@ -133,28 +133,28 @@ class _UdpHandler(socketserver.BaseRequestHandler):
 
 
 class _HttpServer(Server, http.server.HTTPServer):
-    """One connection after another, one request each.
+    """Handles one connection at a time, with one request each.
 
-    Clients send each message over a connection of its own and don't wait for the answer: side by side, their order
-    would be lost.
+    Clients open a new connection for each message and do not wait for the response, so concurrent handling would
+    lose the order.
     """
 
     request_queue_size = 128
 
     def server_bind(self) -> None:
-        """Without the base class's look-up of the host's name: in a closed network it could take long."""
+        """Skip the base class's reverse DNS lookup, which may hang in a closed network."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = contract.LOGGER_ADDRESS, self.server_address[1]
 
 
 class _HttpHandler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"  # clients that ask whether to go on are answered
+    protocol_version = "HTTP/1.1"  # so that `Expect: 100-continue` is answered
     server_version = "componentrun"
     sys_version = ""
     timeout = _HTTP_SECONDS
 
     def do_POST(self) -> None:
-        """A message; whatever the path: clients differ in it."""
+        """Accept a message on any path, because clients use different ones."""
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal():
             self._refuse(HTTPStatus.LENGTH_REQUIRED, "send a Content-Length")
@@ -167,10 +167,10 @@ class _HttpHandler(http.server.BaseHTTPRequestHandler):
             else:
                 self._answer(HTTPStatus.BAD_REQUEST, f"{problem}\n")
 
-    def _refuse(self, status: HTTPStatus, what: str) -> None:
-        """The body is not read, so nothing more can come over this connection."""
-        cast("Server", self.server).output.take(BadMessageError(f"HTTP status {status.value}: {what}"))
-        self._answer(status, f"{what}\n")
+    def _refuse(self, status: HTTPStatus, problem: str) -> None:
+        """Refuse the request. The body is not read, so the connection can't be reused."""
+        cast("Server", self.server).output.take(BadMessageError(f"HTTP status {status.value}: {problem}"))
+        self._answer(status, f"{problem}\n")
 
     def _answer(self, status: HTTPStatus, text: str) -> None:
         body = text.encode()
@@ -182,7 +182,7 @@ class _HttpHandler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that the base class gives it
-        """Requests are no events."""
+        """Do not log requests."""
 
 
 SERVERS: Final[dict[str, tuple[type[Server], type[socketserver.BaseRequestHandler]]]] = {
@@ -190,14 +190,14 @@ SERVERS: Final[dict[str, tuple[type[Server], type[socketserver.BaseRequestHandle
     "udp": (_UdpServer, _UdpHandler),
     "http": (_HttpServer, _HttpHandler),
 }
-"""By the names that the API gives them."""
+"""Server classes by their names in the API."""
 
 
 def start(kind: str, visibility: Mapping[str, str], write: Callable[[bytes], object], port: int) -> Server:
-    """A server that listens and is served by a thread of its own.
+    """Start a server in a thread of its own.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the port is in use.
     """
     make, handler = SERVERS[kind]
     server = make((contract.LOGGER_ADDRESS, port), handler)
@@ -207,10 +207,10 @@ def start(kind: str, visibility: Mapping[str, str], write: Callable[[bytes], obj
 
 
 def serve(kind: str, visibility: Mapping[str, str]) -> NoReturn:
-    """Serve until SIGTERM, which comes when the component has ended. The caller has blocked that signal.
+    """Serve until SIGTERM, which the kubelet sends when the component has ended. The caller has blocked that signal.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the port is in use.
     """
     server = start(kind, visibility, _print, contract.LOGGER_PORT)
     with open(exchange.GELF_READY, "wb"):  # noqa: PTH123 - pathlib costs ten milliseconds
@@ -220,7 +220,7 @@ def serve(kind: str, visibility: Mapping[str, str]) -> NoReturn:
     last.start()
     last.join(_DRAIN_SECONDS)
     sys.stdout.flush()
-    # Not `sys.exit`: that would wait for the thread of a connection that somebody keeps open.
+    # Not `sys.exit`, which would wait for the threads of connections that are still open.
     os._exit(0)
 
 

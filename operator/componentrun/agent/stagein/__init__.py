@@ -2,12 +2,12 @@
 
 Modules, lowest first:
 
-    download     bytes from the store into files
-    inflated     compressed input
-    form         headers and delivered columns
-    parquet      tables from Parquet files, by DuckDB
-    csvobjects   CSV objects of the store as input
-    scratch      room for DuckDB's temporary files
-    secrets      secrets into config.json
-    main         the whole stage-in
+    download     downloads objects to files
+    inflated     decompresses files
+    form         bodies of uploads
+    scratch      a folder for temporary files
+    parquet      tables from Parquet files, with DuckDB
+    csvobjects   tables from CSV objects, with DuckDB
+    secrets      inserts secrets into config.json
+    main         entry point of stage-in
 """

@@ -1,4 +1,4 @@
-"""Input tables that are plain CSV objects of which only some columns or rows are asked for: DuckDB makes the files."""
+"""Input tables that are plain CSV objects: DuckDB selects columns and rows."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ __all__ = ["bring_csv"]
 
 
 def bring_csv(client: Client, folder: Folder, data: str, objects: Sequence[CsvRead]) -> dict[str, int]:
-    """Bring what is asked for of each object, one after the other, and return the number of its rows by its path.
+    """Write the selected part of each object to the data folder, and return the number of rows of each, by its path.
 
     Args:
-        client: reads the objects.
+        client: downloads the objects.
         folder: the data folder.
-        data: its path.
-        objects: each of which `needs_query`.
+        data: path of the data folder.
+        objects: objects for which `needs_query` is true.
 
     Raises:
-        UserError: (InputInvalid) an object is no well-formed CSV, or lacks a column that is named.
+        UserError: (InputInvalid) an object is not well-formed CSV, or lacks a requested column.
         ComponentRunError: see `download` and `deliver`.
     """
     with scratch_folder(data) as scratch:
@@ -42,28 +42,28 @@ def bring_csv(client: Client, folder: Folder, data: str, objects: Sequence[CsvRe
 
 
 def _bring(client: Client, folder: Folder, scratch: str, item: CsvRead) -> int:
-    brought, made = f"{scratch}/object.csv", f"{scratch}/made.csv"
+    original, selection = f"{scratch}/object.csv", f"{scratch}/made.csv"
     place = os.path.basename(scratch)  # noqa: PTH119 - pathlib costs ten milliseconds
     download(client, folder, [FileRead(item.source, f"{place}/object.csv", (item.object,), None)])
     try:
-        columns = with_header_columns(brought, item.source)
+        columns = with_header_columns(original, item.source)
     except UserError as error:
-        raise UserError(error.message, Reason.INPUT_INVALID) from error
+        raise UserError(error.summary, Reason.INPUT_INVALID, advice=error.advice) from error
     mapping = Mapping(columns, (Step(columns),), _selected(item, columns), where=item.where, limit=item.limit)
-    rows = deliver(mapping, [[brought]], made, scratch)
-    os.unlink(brought)  # noqa: PTH108 - likewise
-    folder.take(made, item.path)
+    rows = deliver(mapping, [[original]], selection, scratch)
+    os.unlink(original)  # noqa: PTH108 - likewise
+    folder.take(selection, item.path)
     return rows
 
 
 def _selected(item: CsvRead, columns: tuple[str, ...]) -> tuple[str, ...] | None:
-    """The columns to deliver by their names; None: all."""
+    """Names of the columns to deliver; None for all of them."""
     select, unknown = (None, None) if item.select is None else chosen(item.select, columns)
     if unknown is None and item.where is not None and item.where.column not in columns:
         unknown = item.where.column
     if unknown is not None:
         raise UserError(
-            f"{item.source}: the input mapping names the column `{unknown}`, which is not there; "
+            f"{item.source}: the input mapping names the column `{unknown}`, which does not exist; "
             f"{missing(unknown, columns)}",
             Reason.INPUT_INVALID,
         )

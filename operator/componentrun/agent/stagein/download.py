@@ -1,6 +1,6 @@
-"""Objects into files: large ones in several ranges at a time, straight from the socket into their place.
+"""Downloads objects to files: large ones in several ranges at a time, written directly from the socket.
 
-Each object is asked for with the ETag that was recorded for it, so what arrives is what was planned, or an error.
+Each object is requested with its recorded ETag, so the content is the planned one, or the download fails.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["download", "file_size"]
 
 _RANGE_BYTES: Final = 32 * 2**20
-"""What one request asks for: enough that a request costs nothing, small enough that the last one ends soon."""
+"""Size of a range: large enough that a request costs little, small enough that the last one ends soon."""
 _BUFFER_BYTES: Final = 2**20
 _PREALLOCATE_BYTES: Final = 4 * 2**20
 
 
 class _Target:
-    """One file. It is open from its first piece to its last, so few are open at a time."""
+    """A file to write. It is open from its first to its last piece, so few files are open at a time."""
 
     def __init__(self, folder: Folder, file: FileRead) -> None:
         self.file = file
@@ -43,7 +43,7 @@ class _Target:
         self._descriptor: int | None = None
 
     def descriptor(self) -> int:
-        """The file, made at the first call."""
+        """Descriptor of the file, which the first call creates."""
         with self._lock:
             if self._descriptor is None:
                 self._descriptor = self._folder.create(self.file.path)
@@ -52,13 +52,13 @@ class _Target:
             return self._descriptor
 
     def write(self, data: memoryview, offset: int, descriptor: int) -> None:
-        """Write all of some bytes to their place."""
+        """Write bytes at an offset."""
         try:
             while data:
-                written = os.pwrite(descriptor, data, offset)
-                data, offset = data[written:], offset + written
+                count = os.pwrite(descriptor, data, offset)
+                data, offset = data[count:], offset + count
         except OSError as error:
-            # Not to be taken for trouble with the network, which would be tried again.
+            # An `OSError` would be retried like a network error.
             raise disk_error(error, shown(self.file.path)) from error
 
     def piece_done(self) -> None:
@@ -72,7 +72,7 @@ class _Target:
             self._folder.write_json(self.file.path + MANIFEST_SUFFIX, self.file.manifest)
 
     def _allocate(self, descriptor: int) -> None:
-        # A disk that is too small is known before gigabytes have travelled.
+        # Detects a disk that is too small before gigabytes are downloaded.
         try:
             os.posix_fallocate(descriptor, 0, self._size)
         except OSError as error:
@@ -80,15 +80,15 @@ class _Target:
 
 
 class _Piece:
-    """A range of one object and its place in a file."""
+    """A range of an object and its offset in a file."""
 
-    def __init__(self, target: _Target, part: ObjectRead, number: int, start: int, size: int, at: int) -> None:
+    def __init__(self, target: _Target, part: ObjectRead, number: int, start: int, size: int, position: int) -> None:
         self.target = target
         self.size = size
         self._part = part
         self._start = start
-        self._at = at
-        self._got = 0
+        self._position = position
+        self._received = 0
         self.request = Request("GET", part.url, self._name(number), headers=self._headers)
 
     def _name(self, number: int) -> str:
@@ -98,60 +98,59 @@ class _Piece:
     def _headers(self) -> dict[str, str]:
         headers = {"If-Match": self._part.etag} if self._part.etag else {}
         if self._partial:
-            # After a broken connection only what is missing is asked for.
-            headers["Range"] = f"bytes={self._start + self._got}-{self._start + self.size - 1}"
+            # After a broken connection, request only the missing bytes.
+            headers["Range"] = f"bytes={self._start + self._received}-{self._start + self.size - 1}"
         return headers
 
     @property
     def _partial(self) -> bool:
-        return self._got > 0 or self.size != self._part.size
+        return self._received > 0 or self.size != self._part.size
 
     def progress(self) -> int:
-        """Bytes of the object that have been taken."""
-        return self._got
+        """Number of bytes received."""
+        return self._received
 
     def receive(self, response: http.client.HTTPResponse, buffer: memoryview, client: Client) -> None:
-        """Write what the answer holds to its place."""
-        left = self.size - self._got
-        wanted = 206 if self._partial else 200
-        if response.status != wanted or response.length != left:
+        """Write the body of a response to the file."""
+        remaining = self.size - self._received
+        expected_status = 206 if self._partial else 200
+        if response.status != expected_status or response.length != remaining:
             raise PlatformError(
-                f"{self.request.what}: the object store answered {response.status} with {response.length} bytes, "
-                f"expected {wanted} with {left}",
+                f"{self.request.subject}: the object store answered {response.status} with {response.length} bytes, "
+                f"expected {expected_status} with {remaining}",
                 Reason.STAGE_IN_FAILED,
             )
         descriptor = self.target.descriptor()
-        while left:
+        while remaining:
             if client.stop.is_set():
                 raise Failure("stopped, because something else failed")
-            count = response.readinto(buffer[:left])
+            count = response.readinto(buffer[:remaining])
             if not count:
-                raise Failure(f"the answer broke off {left} bytes before its end")
-            self.target.write(buffer[:count], self._at + self._got, descriptor)
-            self._got += count
-            left -= count
+                raise Failure(f"the response ended {remaining} bytes before its end")
+            self.target.write(buffer[:count], self._position + self._received, descriptor)
+            self._received += count
+            remaining -= count
 
 
 def file_size(file: FileRead) -> int:
-    """Bytes of a file."""
+    """Size of a file in bytes."""
     return sum(part.size for part in file.parts)
 
 
 def download(client: Client, folder: Folder, files: Iterable[FileRead]) -> None:
-    """Bring all files into the folder.
+    """Download all files to the folder.
 
     Raises:
-        ComponentRunError: the first thing that went wrong (see `Client.send` and `Folder.create`); what is in the
-            folder then is not complete.
+        ComponentRunError: the first error (see `Client.send` and `Folder.create`); the folder is incomplete then.
     """
-    own = threading.local()
+    local = threading.local()
     large = threading.BoundedSemaphore(LARGE_AT_A_TIME)
 
     def bring(piece: _Piece) -> None:
-        if not hasattr(own, "buffer"):
-            own.buffer = memoryview(bytearray(_BUFFER_BYTES))
+        if not hasattr(local, "buffer"):
+            local.buffer = memoryview(bytearray(_BUFFER_BYTES))
         with large if piece.size >= LARGE_BYTES else contextlib.nullcontext():
-            client.send(piece.request, lambda response: piece.receive(response, own.buffer, client), piece.progress)
+            client.send(piece.request, lambda response: piece.receive(response, local.buffer, client), piece.progress)
         piece.target.piece_done()
 
     in_parallel(_pieces(folder, files), bring, CONNECTIONS, client.stop)
@@ -160,17 +159,17 @@ def download(client: Client, folder: Folder, files: Iterable[FileRead]) -> None:
 def _pieces(folder: Folder, files: Iterable[FileRead]) -> Iterator[_Piece]:
     for file in files:
         target = _Target(folder, file)
-        at = 0
+        position = 0
         if not file_size(file):
             target.descriptor()
             target.piece_done()
         for number, part in enumerate(file.parts):
             for start, size in _ranges(part):
-                yield _Piece(target, part, number, start, size, at + start)
-            at += part.size
+                yield _Piece(target, part, number, start, size, position + start)
+            position += part.size
 
 
 def _ranges(part: ObjectRead) -> Iterator[tuple[int, int]]:
-    """Offset and size of each request for an object; none for an empty object, which there is no range of."""
+    """Offset and size of each request for an object; none for an empty object, which has no ranges."""
     for start in range(0, part.size, _RANGE_BYTES):
         yield start, min(_RANGE_BYTES, part.size - start)

@@ -1,11 +1,11 @@
 """The body of a POST that stores an object: the signed fields, then the file's bytes, read while they are sent.
 
-What the store keeps is what was read: the MD5 of what was sent is compared with the ETag of what was stored. (A CRC-32
-that the store verifies costs a sixth of the time, but S3 lets no policy leave the value of such a field open.)
+To verify that the store received what was read, the MD5 of the bytes sent is compared with the object's ETag. (A CRC-32
+that the store verifies would take a sixth of the time, but S3 policies can't leave the value of such a field open.)
 
-A try without an answer may still be carried out later, when what it stored is written down already. Where a key service
-encrypts objects, the ETag is another one then, and whoever reads by the ETag that was written down is refused for good.
-So each try of what is read by its ETag has a key of its own; what the others leave is swept with the attempt's prefix.
+The store may still carry out a try whose response was lost, after a later try was recorded. If a key service encrypts
+objects, that changes the object's ETag, and every read by the recorded ETag fails from then on.
+So objects that are read by ETag get another key for each try. Leftovers are swept with the attempt's prefix.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from componentrun.agent.transfer import Stop
     from componentrun.csv.text import Read
-    from componentrun.wire.agents import PostPolicy
+    from componentrun.wire.grants import PostPolicy
 
 __all__ = ["Form", "read_block"]
 
@@ -34,18 +34,18 @@ _MD5_DIGITS: Final = 32
 
 
 class Form:
-    """One object on its way. The body is made anew for each try.
+    """An upload of one object. The body is built again for each try.
 
     Args:
         policy: the signed form.
         key: full object key.
-        read: the file.
-        offset: where the object's bytes begin in it.
-        size: how many there are.
-        tail: bytes that the object gets after them (a missing final newline).
+        read: reads the file.
+        offset: offset of the object's bytes in the file.
+        size: number of bytes.
+        tail: bytes to append (a missing final newline).
         stop: checked between blocks.
         what: the object, as messages call it.
-        own_keys: whether each try stores it under a key of its own; `key` is the one of the last try.
+        own_keys: whether each try has a key of its own; `key` is then that of the last try.
     """
 
     def __init__(
@@ -58,17 +58,17 @@ class Form:
         size: int,
         tail: bytes,
         stop: Stop,
-        what: str,
+        subject: str,
         own_keys: bool = False,
     ) -> None:
-        """Nothing is read yet."""
+        """Read nothing yet."""
         self.size = size + len(tail)
         self._read = read
         self._offset = offset
         self._file_size = size
         self._tail = tail
         self._stop = stop
-        self._what = what
+        self._subject = subject
         self._digest = ""
         self.key = self._first_key = key
         self._own_keys = own_keys
@@ -76,20 +76,20 @@ class Form:
         self._policy = policy
         self._session = policy.session
         self._boundary = os.urandom(16).hex()
-        # With keys of its own the agent PUTs the bare bytes.
+        # With temporary keys, the agent PUTs the bare bytes, without form fields.
         self._before = b""
         self._after = f"\r\n--{self._boundary}--\r\n".encode() if policy.session is None else b""
 
     def request(self) -> Request:
-        """The request that stores the object; asked for again, the one for the next try."""
+        """The request that stores the object; called again, the request for the next try."""
         self._tries += 1
         if self._own_keys and self._tries > 1:
             self.key = _numbered(self._first_key, self._tries)
-        again = self.request if self._own_keys else None
+        next_request = self.request if self._own_keys else None
         if self._session is None:
             self._before = self._encode({**self._policy.fields, "key": self.key})
-            return Request("POST", self._policy.url, self._what, self.headers, self.body, again)
-        return Request("PUT", put_url(self._session, self.key), self._what, self.headers, self.body, again)
+            return Request("POST", self._policy.url, self._subject, self.headers, self.body, next_request)
+        return Request("PUT", put_url(self._session, self.key), self._subject, self.headers, self.body, next_request)
 
     def headers(self) -> dict[str, str]:
         """Headers of the request."""
@@ -99,9 +99,9 @@ class Form:
         return length | {"Content-Type": f"multipart/form-data; boundary={self._boundary}"}
 
     def body(self) -> Iterator[bytes]:
-        """The whole body, a MiB at a time; its digest is known once it has been sent."""
+        """Yield the body in blocks of a MiB; the digest is complete when all blocks have been yielded."""
         digest = hashlib.md5(usedforsecurity=False)
-        # Few bytes leave in one packet with what surrounds them.
+        # A small body is sent in one packet with the form fields.
         pending = self._before
         for block in self._blocks():
             digest.update(block)
@@ -117,13 +117,13 @@ class Form:
         """The ETag of the stored object.
 
         Raises:
-            Failure: the store has received other bytes than were sent.
-            PlatformError: it names no ETag, so what it stored could not be told from something else later.
+            Failure: the store received other bytes than were sent.
+            PlatformError: the response has no ETag, without which a later change could not be detected.
         """
         response.read()
         etag = response.headers.get("ETag", "")
         if not etag:
-            raise PlatformError(f"{self._what}: the object store named no ETag for it", Reason.STAGE_OUT_FAILED)
+            raise PlatformError(f"{self._subject}: the object store returned no ETag for it", Reason.STAGE_OUT_FAILED)
         if _is_md5(etag, response) and etag.strip('"').lower() != self._digest:
             raise Failure("it received other bytes than were sent")
         return etag
@@ -137,7 +137,7 @@ class Form:
             yield self._tail
 
     def _block(self, start: int, length: int) -> bytes:
-        return read_block(self._read, length, self._offset + start, self._what)
+        return read_block(self._read, length, self._offset + start, self._subject)
 
     def _encode(self, fields: dict[str, str]) -> bytes:
         parts = [
@@ -149,31 +149,31 @@ class Form:
 
 
 def _numbered(key: str, number: int) -> str:
-    """The key with the number of a try: `a/0000.csv` becomes `a/0000-2.csv`."""
+    """A key with the number of a try: `a/0000.csv` becomes `a/0000-2.csv`."""
     folder, slash, name = key.rpartition("/")
     stem, dot, ending = name.partition(".")
     return f"{folder}{slash}{stem}-{number}{dot}{ending}"
 
 
-def read_block(read: Read, length: int, offset: int, what: str) -> bytes:
-    """Bytes of a file that must be there.
+def read_block(read: Read, length: int, offset: int, subject: str) -> bytes:
+    """Read bytes of a file, all of which must exist.
 
     Raises:
         PlatformError: (StageOutFailed) it can't be read.
-        UserError: (OutputInvalid) it has become shorter.
+        UserError: (OutputInvalid) the file has become shorter.
     """
     try:
         block = read(length, offset)
     except OSError as error:
-        # Not to be taken for trouble with the network, which would be tried again.
-        raise PlatformError(f"{what}: can't be read: {error.strerror}", Reason.STAGE_OUT_FAILED) from error
+        # As an `OSError` it would be retried like a network error.
+        raise PlatformError(f"{subject}: can't be read: {error.strerror}", Reason.STAGE_OUT_FAILED) from error
     if len(block) != length:
-        raise UserError(f"{what}: it became shorter while it was read", Reason.OUTPUT_INVALID)
+        raise UserError(f"{subject}: it became shorter while it was read", Reason.OUTPUT_INVALID)
     return block
 
 
 def _is_md5(etag: str, response: http.client.HTTPResponse) -> bool:
-    """Whether an ETag is the MD5 of the object: so it is for one request, unless a key service encrypts it."""
+    """Whether an ETag is the object's MD5: true for objects stored by one request, unless a key service encrypts."""
     encrypted = response.headers.get("x-amz-server-side-encryption", "AES256") != "AES256"
     digits = etag.strip('"')
     return len(digits) == _MD5_DIGITS and not encrypted and all(sign in "0123456789abcdefABCDEF" for sign in digits)

@@ -26,9 +26,9 @@ _LONGEST_MARK: Final = 4
 _SUFFIXES: Final = (".gz", ".zst")
 _CHUNK_BYTES: Final = 256 * 2**10
 _BLOCK_BYTES: Final = 2**20
-"""What comes out at once, at most."""
+"""Maximum bytes of one decompressed block."""
 _GZIP_WINDOW: Final = 31
-"""The largest window, in gzip's own format."""
+"""zlib's `wbits` for gzip with the largest window."""
 
 
 class Content(Protocol):
@@ -63,7 +63,7 @@ def inflated_size(file: Content, encoding: str, path: str, most: int | None) -> 
         most: maximum size; None: no limit.
 
     Raises:
-        UserError: (OutputInvalid) it holds more, or is broken.
+        UserError: (OutputInvalid) the content is larger, or the file is corrupt.
     """
     size = 0
     for block in _blocks(file, encoding, path):
@@ -71,8 +71,9 @@ def inflated_size(file: Content, encoding: str, path: str, most: int | None) -> 
         if most is not None and size > most:
             raise UserError(
                 f"{shown(path)}: it holds more than the {most} bytes that are left of what the run may store, "
-                f"compressed to {file.size}. Write less, or have the Component's `dataSize` raised",
+                f"compressed to {file.size}",
                 Reason.OUTPUT_INVALID,
+                advice="Write less, or have the Component's `dataSize` raised.",
             )
     return size
 
@@ -90,7 +91,7 @@ class Inflated:
     """
 
     def __init__(self, file: Content, encoding: str, path: str, size: int) -> None:
-        """Nothing is read yet."""
+        """Read nothing yet."""
         self.size = size
         self._file = file
         self._encoding = encoding
@@ -101,15 +102,15 @@ class Inflated:
         """Read bytes; returns fewer than `length` only at the end.
 
         Raises:
-            UserError: (OutputInvalid) it is broken.
+            UserError: (OutputInvalid) the file is corrupt.
         """
         if offset < self._offset:
             self._restart()
         while self._offset + len(self._window) < offset + length:
             # Content before the requested offset is dropped.
-            gone = min(offset - self._offset, len(self._window))
-            del self._window[:gone]
-            self._offset += gone
+            skipped = min(offset - self._offset, len(self._window))
+            del self._window[:skipped]
+            self._offset += skipped
             block = next(self._rest, None)
             if block is None:
                 break
@@ -124,23 +125,23 @@ class Inflated:
 
 
 def _blocks(file: Content, encoding: str, path: str) -> Iterator[bytes]:
-    """Yield the decompressed content in blocks. Several compressed files one after the other count as one."""
+    """Yield the decompressed content in blocks. Concatenated compressed files are read as one."""
     frame: _Frame | None = None
-    begun = False
+    is_continued = False
     for place in range(0, file.size, _CHUNK_BYTES):
         data = file.read(_CHUNK_BYTES, place)
         while data:
             if frame is None:
-                # Zeros after the last part are padding, as gzip accepts them.
-                data = data.lstrip(b"\0") if begun else data
+                # Zeros after the last member are padding, which gzip also ignores.
+                data = data.lstrip(b"\0") if is_continued else data
                 if not data:
                     break
-                frame, begun = _gunzip() if encoding == GZIP else _unzstd(), True
+                frame, is_continued = _gunzip() if encoding == GZIP else _unzstd(), True
             try:
                 yield from frame.add(data)
             except ValueError as error:
                 raise _broken(path, encoding, str(error)) from error
-            data = frame.behind
+            data = frame.unused_input
             if frame.ended:
                 frame = None
     if frame is not None:
@@ -161,8 +162,8 @@ class _Frame:
     def __init__(self, engine: Any, error: type[Exception]) -> None:
         self._engine = engine
         self._error = error
-        self.behind = b""
-        """Input that follows the end of this frame."""
+        self.unused_input = b""
+        """Input after the end of this frame."""
 
     @property
     def ended(self) -> bool:
@@ -171,7 +172,7 @@ class _Frame:
 
     def add(self, data: bytes) -> Iterator[bytes]:
         """Decompress more input."""
-        self.behind = b""
+        self.unused_input = b""
         while True:
             try:
                 block = self._engine.decompress(data, _BLOCK_BYTES)
@@ -180,7 +181,7 @@ class _Frame:
             if block:
                 yield block
             if self.ended:
-                self.behind = self._engine.unused_data
+                self.unused_input = self._engine.unused_data
                 return
             # zlib returns input that it did not process, zstd keeps it.
             data = getattr(self._engine, "unconsumed_tail", b"")

@@ -1,4 +1,4 @@
-"""The init container: reads its grant and plan, brings the input into the data folder, writes what goes with it."""
+"""Entry point of stage-in: reads its grant and plan, and writes the input, manifests and config.json."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun import contract
-from componentrun.agent.folder import Folder
+from componentrun.agent.folder import LARGER_DATA_FOLDER, Folder
 from componentrun.agent.memory import keep_blocks
 from componentrun.agent.plan import fetch_plan
 from componentrun.agent.progress import WORTH_A_LINE, amount, say
@@ -16,12 +16,13 @@ from componentrun.agent.stagein.download import download, file_size
 from componentrun.agent.stagein.secrets import with_secrets
 from componentrun.agent.transfer import Client, Patience
 from componentrun.errors import Reason, UserError
-from componentrun.wire.agents import FileRead, GrantIn, StageInPlan, StageInResult
+from componentrun.wire.agents import FileRead, StageInPlan, StageInResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from componentrun.wire.agents import CsvRead, TableRead
+    from componentrun.wire.grants import GrantIn
 
 __all__ = ["config_content", "stage_in"]
 
@@ -34,60 +35,60 @@ _FOLDERS: Final = (
     *contract.OUT_ARTIFACTS,
 )
 _CONFIG_MODE: Final = 0o600
-"""config.json holds secrets; the component runs with the same user id as this agent."""
+"""config.json contains secrets; the component has the same user id as this agent."""
 
 
 def stage_in(grant: GrantIn, data: str, patience: Patience | None = None) -> StageInResult:
-    """Bring the input.
+    """Deliver the input.
 
     Args:
-        grant: what may be read, and the secrets.
+        grant: the URL of the plan, and the secrets.
         data: path of the data folder.
-        patience: how long trouble with the store is borne; None: as long as in production.
+        patience: timeouts for a store that does not respond; None: those of production.
 
     Raises:
-        UserError: (DiskFull, InvalidSpec, InputInvalid) the run's author can mend it.
+        UserError: (DiskFull, InvalidSpec, InputInvalid) the run's author can fix it.
         PlatformError: see `Client.send`.
     """
     started = time.monotonic()
     keep_blocks()
-    client = Client(grant.ca_bundle, patience or Patience())
-    plan = fetch_plan(client, grant.plan_url, StageInPlan, "the plan of stage-in")
-    _check_paths([*_tables(plan), *plan.files])
-    rows = _bring(client, data, plan, grant.secrets)
+    with Client(grant.ca_bundle, patience or Patience()) as client:
+        plan = fetch_plan(client, grant.plan_url, StageInPlan, "the plan of stage-in")
+        _check_paths([*_tables(plan), *plan.files])
+        rows = _bring(client, data, plan, grant.secrets)
     return _report(plan, data, rows, time.monotonic() - started)
 
 
 def _bring(client: Client, data: str, plan: StageInPlan, secrets: dict[str, str]) -> dict[str, int]:
-    """Bring all that the plan names; returns the number of rows of each table of which it is known, by its path."""
-    whole = [FileRead(item.source, item.path, (item.object,), None) for item in plan.objects if not item.needs_query]
-    whole += plan.files
-    queried = [item for item in plan.objects if item.needs_query]
-    size = sum(map(file_size, whole))
-    stored = size + sum(item.object.size for item in queried) + sum(table.parquet.size for table in plan.tables)
+    """Deliver everything in the plan. Returns the number of rows by path, for tables whose number is known."""
+    files = [FileRead(item.source, item.path, (item.object,), None) for item in plan.objects if not item.needs_query]
+    files += plan.files
+    queries = [item for item in plan.objects if item.needs_query]
+    size = sum(map(file_size, files))
+    stored = size + sum(item.object.size for item in queries) + sum(table.parquet.size for table in plan.tables)
     if stored >= WORTH_A_LINE:
         say("info", f"Bringing the input: {amount(len(_tables(plan)), stored, len(plan.files))}.")
     with Folder(data) as folder:
         for path in _FOLDERS:
             folder.make(path)
-        # How large tables become is known when they are there.
-        _check_space(folder, size + max((item.object.size for item in queried), default=0))
+        # The size of converted tables is known only after the conversion.
+        _check_space(folder, size + max((item.object.size for item in queries), default=0))
         folder.write(contract.CONFIG_FILE, config_content(plan, secrets), _CONFIG_MODE)
         folder.write(contract.IN_STATE, _encode(plan.state))
-        download(client, folder, whole)
-        rows = _bring_csv(client, folder, data, queried) if queried else {}
+        download(client, folder, files)
+        rows = _bring_csv(client, folder, data, queries) if queries else {}
         return rows | (_bring_parquet(client, folder, data, plan.tables) if plan.tables else {})
 
 
 def _report(plan: StageInPlan, data: str, rows: dict[str, int], seconds: float) -> StageInResult:
-    """Say what was brought: of each table its rows where they are known, and its bytes as the component finds them."""
+    """Log what was delivered: for each table the rows, if known, and the bytes as the component finds them."""
     tables: list[dict[str, str | int]] = []
     size = sum(map(file_size, plan.files))
     for item in _tables(plan):
-        known = {"rows": rows[item.path]} if item.path in rows else {}
-        delivered = _delivered(f"{data}/{item.path}")
-        tables.append({"table": item.source, **known, "bytes": delivered})
-        size += delivered
+        counts = {"rows": rows[item.path]} if item.path in rows else {}
+        delivered_size = _delivered(f"{data}/{item.path}")
+        tables.append({"table": item.source, **counts, "bytes": delivered_size})
+        size += delivered_size
     count, files, total = len(tables), len(plan.files), sum(rows.values())
     say(
         "info",
@@ -102,7 +103,7 @@ def _report(plan: StageInPlan, data: str, rows: dict[str, int], seconds: float) 
 
 
 def _delivered(path: str) -> int:
-    """Bytes of a file, or of the slices in a folder. Nobody else writes here yet."""
+    """Bytes of a file, or of the slices in a folder. Only this agent has written here so far."""
     if os.path.isdir(path):  # noqa: PTH112 - pathlib costs ten milliseconds
         with os.scandir(path) as entries:
             return sum(entry.stat().st_size for entry in entries)
@@ -110,7 +111,7 @@ def _delivered(path: str) -> int:
 
 
 def _bring_csv(client: Client, folder: Folder, data: str, objects: Sequence[CsvRead]) -> dict[str, int]:
-    from componentrun.agent.stagein.csvobjects import bring_csv  # noqa: PLC0415 - few runs ask for parts of objects
+    from componentrun.agent.stagein.csvobjects import bring_csv  # noqa: PLC0415 - few runs select parts of objects
 
     return bring_csv(client, folder, data, objects)
 
@@ -126,7 +127,7 @@ def _tables(plan: StageInPlan) -> list[TableRead | CsvRead]:
 
 
 def _check_paths(inputs: Sequence[TableRead | CsvRead | FileRead]) -> None:
-    """Refuse what would be written outside of in/tables and in/files, or twice."""
+    """Refuse paths outside of in/tables and in/files, and duplicate paths."""
     taken: set[str] = set()
     for item in inputs:
         source, path = item.source, item.path
@@ -146,14 +147,14 @@ def _check_space(folder: Folder, size: int) -> None:
     free = folder.free_bytes()
     if size > free:
         raise UserError(
-            f"the input has {size} bytes, but the data folder has room for {free}; give the run (or its Component) a "
-            "larger data folder",
+            f"the input has {size} bytes, but the data folder has room for {free}",
             Reason.DISK_FULL,
+            advice=LARGER_DATA_FOLDER,
         )
 
 
 def config_content(plan: StageInPlan, secrets: dict[str, str]) -> bytes:
-    """Content of config.json: the parameters as they were written, or as Kubernetes keeps objects."""
+    """Content of config.json: the parameters as text, or as the JSON object that Kubernetes stored."""
     config: dict[str, Any] = {"parameters": {}} | plan.config
     texts = {key: _text(value).replace("\n", "\n  ") for key, value in config.items()}
     parameters = texts["parameters"] if plan.parameters_text is None else plan.parameters_text

@@ -1,8 +1,8 @@
-"""Input tables of a catalog: from the Parquet files that the plan names, DuckDB makes the CSV files.
+"""Input tables of a catalog: DuckDB converts the Parquet files that the plan names to CSV files.
 
-Small files are brought as they are, many at a time. Of the others only those columns and row groups are fetched that
-are needed, by range requests over their signed URLs. Whatever DuckDB says of a request that failed, its status is lost
-and its message holds the URL: so the agent asks for the file itself and tells what the store answers.
+Small files are downloaded whole, several at a time. Of larger files only the required columns and row groups are
+fetched, by range requests to their signed URLs. DuckDB's errors lack the status of a failed request and contain the
+URL, so the agent requests the file itself and reports the store's response.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ if TYPE_CHECKING:
 __all__ = ["bring_parquet"]
 
 _WHOLE_BYTES: Final = 2**20
-"""Files up to this size are brought whole: a range request costs as much, and takes three of them."""
+"""Files up to this size are downloaded whole: reading them by ranges takes three requests."""
 _BATCH_BYTES: Final = 64 * 2**20
-"""What files that were brought whole may take at once, beside what becomes of them."""
+"""Maximum size of the files that are on disk at a time in addition to the CSV files."""
 _SMALL_BYTES: Final = 8 * 2**20
-"""Tables up to this size are read several at a time, the others one after the other."""
+"""Tables up to this size are read several at a time, larger ones one after the other."""
 _AT_A_TIME: Final = 4
 _OWN_BYTES: Final = 256 * 2**20
-"""What the process needs beside what DuckDB counts: seen were 70 MiB with one thread, and 135 to 175 with two."""
+"""Memory that the process needs in addition to what DuckDB counts: 70 MiB with one thread, 135 to 175 with two."""
 _TWO_THREADS_BYTES: Final = 192 * 2**20
-"""With less, one thread reads."""
+"""Memory for DuckDB below which one thread reads."""
 _TRIES: Final = 5
-"""How often a table is read from its start where connections break, beside the tries for each request."""
+"""Number of times that a table is read from its start if connections break, in addition to retries of requests."""
 _RETRIES: Final = {"http_retries": 4, "http_retry_wait_ms": 100, "http_retry_backoff": 3}
 """Pauses of 0.1, 0.3, 0.9 and 2.7 seconds."""
 _PAUSE: Final = 1.0
@@ -55,18 +55,18 @@ _URL: Final = re.compile(r"https?://[^\s'\"]+")
 
 
 def bring_parquet(client: Client, folder: Folder, data: str, tables: Sequence[TableRead]) -> dict[str, int]:
-    """Bring all tables, and return the number of rows of each, by its path.
+    """Write all tables to the data folder, and return the number of rows of each, by its path.
 
     Args:
-        client: asks the store, as long as its patience lasts.
+        client: sends requests to the store.
         folder: the data folder.
-        data: its path.
-        tables: those of the plan.
+        data: path of the data folder.
+        tables: the tables of the plan.
 
     Raises:
-        UserError: (InputInvalid) a column's type has no form in a CSV file; (DiskFull) the data folder is full.
-        PlatformError: (StageInFailed) memory is short, or a file is damaged; see `Client.send` for the others.
-        TransientError: (StorageUnavailable) the store is away, or connections to it break all the time.
+        UserError: (InputInvalid) a type can't be written to CSV; (DiskFull) the data folder is full.
+        PlatformError: (StageInFailed) memory is short, or a file is damaged; see `Client.send` for other errors.
+        TransientError: (StorageUnavailable) the store does not respond, or connections to it keep breaking.
     """
     for table in tables:
         check_types(table.parquet.columns, _wanted(table), table.source)
@@ -77,10 +77,10 @@ def bring_parquet(client: Client, folder: Folder, data: str, tables: Sequence[Ta
 
 
 class _Reader:
-    """Reads tables by one DuckDB; a context manager."""
+    """Reads tables with one DuckDB database; a context manager."""
 
     def __init__(self, client: Client, folder: Folder, scratch: str) -> None:
-        """Nothing is opened yet."""
+        """Create a reader that is not open."""
         self.rows: dict[str, int] = {}
         self._client = client
         self._folder = folder
@@ -90,8 +90,8 @@ class _Reader:
 
     def __enter__(self) -> Self:
         """Open it."""
-        alone = memory_for_queries(_OWN_BYTES) < _TWO_THREADS_BYTES
-        self._connection = connect(self._scratch, 1 if alone else 2, _OWN_BYTES)
+        is_single = memory_for_queries(_OWN_BYTES) < _TWO_THREADS_BYTES
+        self._connection = connect(self._scratch, 1 if is_single else 2, _OWN_BYTES)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -99,7 +99,7 @@ class _Reader:
         self._connection.close()
 
     def bring(self, number: int, tables: Sequence[TableRead]) -> None:
-        """Bring a batch of tables."""
+        """Write a batch of tables to the data folder."""
         place = f"{self._scratch}/{number}"
         tables = self._with_small_files(place, tables)
         if not self._ranges and any(_URL.match(file.url) for table in tables for file in _files(table.parquet)):
@@ -122,9 +122,9 @@ class _Reader:
             shutil.rmtree(place)
 
     def _with_small_files(self, place: str, tables: Sequence[TableRead]) -> list[TableRead]:
-        """The tables with what is small brought to a folder of its own, and read from there."""
+        """Download small files; return the tables with paths instead of their URLs."""
         parts: list[FileRead] = []
-        found: list[TableRead] = []
+        local_tables: list[TableRead] = []
         for table in tables:
             source = table.parquet
             local: dict[str, str] = {}
@@ -135,9 +135,9 @@ class _Reader:
                     target = f"{os.path.basename(self._scratch)}/{path.removeprefix(f'{self._scratch}/')}"  # noqa: PTH119 - likewise
                     parts.append(FileRead(_what(table, file), target, (part,), None))
                     local[file.url] = path
-            found.append(dataclasses.replace(table, parquet=_moved(source, local)))
+            local_tables.append(dataclasses.replace(table, parquet=_moved(source, local)))
         download(self._client, self._folder, parts)
-        return found
+        return local_tables
 
     def _load(self) -> None:
         connection = self._connection
@@ -145,13 +145,13 @@ class _Reader:
         connection.execute(f"SET GLOBAL http_timeout = {max(int(self._client.patience.stall), 1)}")
         for name, value in _RETRIES.items():
             connection.execute(f"SET GLOBAL {name} = {value}")
-        # Files never change, so nothing of them has to be asked for twice.
+        # Files never change, so cached content need not be validated.
         connection.execute("SET GLOBAL enable_http_metadata_cache = true")
         connection.execute("SET GLOBAL validate_external_file_cache = 'NO_VALIDATION'")
         self._ranges = True
 
     def _authorities(self) -> str:
-        """A file with the authorities that the agent trusts, for DuckDB's own TLS."""
+        """Path of a file with the certificate authorities that the agent trusts, for DuckDB."""
         path = f"{self._scratch}/authorities.pem"
         with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123 - likewise
             file.write(self._client.authorities())
@@ -160,7 +160,7 @@ class _Reader:
     def _alone(self, table: TableRead, target: str) -> None:
         if self._try(table, target):
             return
-        # With one thread, rows are written one after the other, and nothing is held back for its order.
+        # One thread writes rows in their order, so none have to be buffered.
         ((usual,),) = self._connection.execute("SELECT current_setting('threads')").fetchall()
         self._connection.execute("SET threads = 1")
         try:
@@ -169,8 +169,8 @@ class _Reader:
             self._connection.execute(f"SET threads = {usual}")
 
     def _try(self, table: TableRead, target: str, *, last: bool = False) -> bool:
-        """Bring a table. False: memory is short, unless this is the last try."""
-        import duckdb  # noqa: PLC0415 - takes longer to load than all the rest
+        """Write a table. Returns False if memory is short; raises that error on the last try."""
+        import duckdb  # noqa: PLC0415 - takes longer to load than everything else
 
         tries = 0
         while True:
@@ -210,16 +210,16 @@ class _Reader:
             return write_rows(cursor, mapping, rows, target, header=not table.sliced)
 
     def _probe(self, table: TableRead, message: str) -> None:
-        """Ask for the file that DuckDB could not read; returns where the store gives it.
+        """Request the file that DuckDB could not read; returns if the store delivers it.
 
         Raises:
-            ComponentRunError: it does not, see `Client.send`.
+            ComponentRunError: the request failed, see `Client.send`.
         """
         remote = [file for file in _files(table.parquet) if _URL.match(file.url)]
         file = next((file for file in remote if file.url.partition("?")[0] in message), remote[0])
         request = Request("GET", file.url, _what(table, file), headers=lambda: {"Range": "bytes=0-0"})
         self._client.send(request, _one_byte)
-        # A store that knows no ranges would go on sending.
+        # A store without support for ranges would send the whole file.
         self._client.forget_connection(file.url)
 
     def _explained(self, error: Exception, table: TableRead) -> Exception:
@@ -244,7 +244,7 @@ def _one_byte(response: http.client.HTTPResponse) -> None:
 
 
 def _take(folder: Folder, table: TableRead, file: str, rows: int) -> None:
-    """Put what became of a table into its place: a file, or a folder that stays empty where there are no rows."""
+    """Move a table to its path: a file, or a folder of slices, which is empty if there are no rows."""
     if table.sliced:
         folder.make(table.path)
     if rows or not table.sliced:
@@ -273,7 +273,7 @@ def _moved(source: ParquetTable, local: dict[str, str]) -> ParquetTable:
 
 
 def _whole_bytes(source: ParquetTable) -> int:
-    """Bytes of the files that would be brought whole."""
+    """Total size of the files that are downloaded whole."""
     return sum(file.size for file in _files(source) if file.size <= _WHOLE_BYTES)
 
 
@@ -281,12 +281,12 @@ def _batches(tables: Sequence[TableRead]) -> Iterator[list[TableRead]]:
     batch: list[TableRead] = []
     size = 0
     for table in tables:
-        own = _whole_bytes(table.parquet)
-        own = own if own <= _BATCH_BYTES else 0
-        if batch and size + own > _BATCH_BYTES:
+        table_size = _whole_bytes(table.parquet)
+        table_size = table_size if table_size <= _BATCH_BYTES else 0
+        if batch and size + table_size > _BATCH_BYTES:
             yield batch
             batch, size = [], 0
         batch.append(table)
-        size += own
+        size += table_size
     if batch:
         yield batch

@@ -1,4 +1,4 @@
-"""A folder for what is needed only while the input is brought, on the volume of the data folder."""
+"""A folder for temporary files of stage-in, on the volume of the data folder."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["scratch_folder"]
 
 @contextlib.contextmanager
 def scratch_folder(data: str) -> Iterator[str]:
-    """Path of an empty folder below the data folder; deleted with all that is in it when the block ends."""
-    import shutil  # noqa: PLC0415 - takes longer to load than a run without tables takes
+    """Path of an empty folder below the data folder; deleted with its content when the block ends."""
+    import shutil  # noqa: PLC0415 - slow to load, and runs without tables do not need it
     import tempfile  # noqa: PLC0415 - likewise
 
-    # A name that nobody can know before: nothing of an earlier life of the pod is in the way.
+    # A random name: folders of an earlier start of the container do not conflict.
     scratch = tempfile.mkdtemp(prefix=".stage-in-", dir=data)
     try:
         yield scratch

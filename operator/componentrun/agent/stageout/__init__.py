@@ -2,18 +2,18 @@
 
 Modules, lowest first:
 
-    waiting          waits for the end of the component
-    layout           what lies in the output folder
-    manifestvalues   values in manifests
-    manifestkeys     keys of manifests
-    manifest         reads manifests
-    checking         checks rows while they travel
-    kept             output that is already where it belongs
+    waiting          waits for the component to end
+    layout           columns and first row of an output file
+    manifestvalues   parses values of manifests
+    manifestkeys     checks keys of manifests
+    manifest         parses manifests
+    checking         checks rows in separate processes
+    kept             stores results, usage and artifacts
     packing          compresses rows
-    outputs          which file becomes which table
-    fileoutputs      which file becomes which stored file
-    outputsizes      sizes of all output, before the upload
-    upload           tables to the store, in slices
-    fileupload       files to the store
-    main             the whole stage-out
+    outputs          decides which file becomes which table
+    fileoutputs      decides which files are stored
+    outputsizes      determines the size of all output
+    upload           uploads tables in slices
+    fileupload       uploads files
+    main             entry point of stage-out
 """

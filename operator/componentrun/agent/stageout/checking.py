@@ -1,7 +1,7 @@
-"""The full check of CSV in processes of its own, beside the upload.
+"""Checks CSV files in separate processes during the upload.
 
-Checking holds the interpreter's lock, so in a thread it would stop the uploads; a forked process costs a few MiB and a
-millisecond. Forks happen before the first thread starts. Where none can be made, the check runs in a thread.
+Checking holds the interpreter's lock and would stop uploads if it ran in a thread; a forked process costs a few MiB and
+a millisecond. Processes are forked before the first thread starts. If that fails, the check runs in a thread.
 """
 
 from __future__ import annotations
@@ -35,64 +35,64 @@ class Task:
     """Rows of a file to check."""
 
     path: str
-    """Below the data folder."""
+    """Path in the data folder."""
     start: int
-    """Bytes before the first row; a row border."""
+    """Offset of the first row; a row boundary."""
     end: int
     columns: tuple[str, ...]
     typed: tuple[TypedColumn, ...] = ()
-    """Columns whose values must be of a type."""
+    """Columns whose values are checked against a type."""
 
 
 def run_task(folder: Folder, task: Task) -> int:
-    """Check in this process: the number of rows.
+    """Check rows in this process, and return their number.
 
     Raises:
-        UserError: (OutputInvalid) at the first row that is malformed.
+        UserError: (OutputInvalid) the first malformed row.
     """
     with folder.open(task.path) as file:
         return check(file.read, task)
 
 
 def check(read: Read, task: Task) -> int:
-    """The same for a file that is open. Raises as `run_task` does."""
+    """Check rows of an open file. Returns and raises the same as `run_task`."""
     if not task.typed:
         return check_rows(read, task.start, task.end, task.columns, shown(task.path))
-    from componentrun.csv.types import check_typed_rows  # noqa: PLC0415 - few components ask for it
+    from componentrun.csv.types import check_typed_rows  # noqa: PLC0415 - few components need it
 
     return check_typed_rows(read, task.start, task.end, task.columns, shown(task.path), task.typed)
 
 
 class Checkers:
-    """A few processes that check; a context manager that ends them.
+    """Processes that check files; a context manager that ends them.
 
     Args:
         folder: the data folder.
-        processes: how many; None: as many as there are processors, at most 2.
+        processes: number of processes; None: the number of processors, at most 2.
     """
 
     def __init__(self, folder: Folder, processes: int | None = None) -> None:
-        """Fork. No thread may be running yet."""
+        """Fork the processes. No other thread may be running."""
         self._folder = folder
         self._idle: queue.SimpleQueue[socket.socket | None] = queue.SimpleQueue()
         self._children: list[tuple[int, socket.socket]] = []
-        wanted = min(len(os.sched_getaffinity(0)), _MOST) if processes is None else processes
-        for _ in range(wanted):
+        count = min(len(os.sched_getaffinity(0)), _MOST) if processes is None else processes
+        for _ in range(count):
             self._fork()
         if not self._children:
             self._idle.put(None)
         self._threads = ThreadPoolExecutor(max(1, len(self._children)), thread_name_prefix="check")
 
     def __enter__(self) -> Self:
-        """Nothing more to do."""
+        """Return itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the processes; a check that is running is not waited for."""
+        """End the processes without waiting for a running check."""
         for _, connection in self._children:
-            # The child sees the end of its input, or a broken pipe when it answers; a waiting thread sees it, too.
+            # The child reads the end of its input, or gets a broken pipe; a waiting thread is also released.
             connection.shutdown(socket.SHUT_RDWR)
         self._threads.shutdown(cancel_futures=True)
         for child, connection in self._children:
@@ -111,22 +111,22 @@ class Checkers:
             self._idle.put(connection)
 
     def _fork(self) -> None:
-        ours, theirs = socket.socketpair()
+        parent_end, child_end = socket.socketpair()
         try:
             child = os.fork()
         except OSError:
-            # The pod may have no more processes to give: checking in a thread is slower, not wrong.
-            ours.close()
-            theirs.close()
+            # The pod may have reached its limit of processes. Checking in a thread is slower, but correct.
+            parent_end.close()
+            child_end.close()
             return
         if child == 0:
-            ours.close()
+            parent_end.close()
             for _, connection in self._children:
                 connection.close()
-            _serve(self._folder, theirs)
-        theirs.close()
-        self._children.append((child, ours))
-        self._idle.put(ours)
+            _serve(self._folder, child_end)
+        child_end.close()
+        self._children.append((child, parent_end))
+        self._idle.put(parent_end)
 
 
 def _ask(connection: socket.socket, task: Task) -> int:
@@ -137,17 +137,19 @@ def _ask(connection: socket.socket, task: Task) -> int:
     except OSError as error:
         raise PlatformError(f"{shown(task.path)}: the process that checks it is gone ({error.strerror})") from error
     if not line:
-        told = f"{shown(task.path)}: the process that checks it ended early"
-        raise PlatformError(f"{told}; was the agent short of memory?")
+        raise PlatformError(
+            f"{shown(task.path)}: the process that checks it ended early",
+            advice="If the kernel killed it, raise the memory limit of stage-out.",
+        )
     answer = json.loads(line)
     if "rows" in answer:
         return int(answer["rows"])
     kind = UserError if answer["user"] else PlatformError
-    raise kind(answer["message"], Reason(answer["reason"]))
+    raise kind(answer["summary"], Reason(answer["reason"]), advice=answer["advice"])
 
 
 def _serve(folder: Folder, connection: socket.socket) -> NoReturn:
-    """The life of a child: answer tasks until there are no more. Never returns into the parent's code."""
+    """Main loop of a child process: answer tasks until the input ends. Never returns to the parent's code."""
     code = 1
     try:
         with connection.makefile("rb") as tasks:
@@ -167,10 +169,11 @@ def _answer(folder: Folder, task: Task) -> dict[str, object]:
     try:
         return {"rows": run_task(folder, task)}
     except UserError as error:
-        return {"user": True, "message": error.message, "reason": error.reason}
+        return {"user": True, "summary": error.summary, "advice": error.advice, "reason": error.reason}
     except Exception as error:  # noqa: BLE001 - becomes an error in the parent
         return {
             "user": False,
-            "message": f"{shown(task.path)}: {type(error).__name__} in its check",
+            "summary": f"{shown(task.path)}: {type(error).__name__} in its check",
+            "advice": "",
             "reason": Reason.INTERNAL,
         }

@@ -1,8 +1,8 @@
-"""Which files below out/files are stored, and as what.
+"""Decides which files below out/files are stored, with which tags.
 
-Every file is stored; the output mapping and then its manifest say with which tags, and whether it is permanent. Only a
-hidden one that neither of them names is not: it is what editors and shells leave. Another folder is an error, because a
-file in slices can't be stored (yet).
+Every file is stored. The output mapping, and after it the file's manifest, set its tags and whether it is permanent.
+Hidden files, which editors and shells leave, are skipped unless the mapping or a manifest names them. Folders are
+errors, because sliced files are not supported.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ __all__ = ["FileDecision", "FileManifest", "FileSource", "decide_files", "file_o
 
 @dataclass(frozen=True, slots=True)
 class FileManifest:
-    """What a component says about a file. None: it does not say."""
+    """The manifest of a file. None means that the manifest does not set the value."""
 
     tags: tuple[str, ...] | None = None
     permanent: bool | None = None
     public: bool = False
     warning: str | None = None
-    """What of it was passed over that may matter."""
+    """Warning about ignored keys that may matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,14 @@ class FileSource:
 
     name: str
     size: int
-    """Bytes, when it was looked at."""
+    """Size in bytes when it was listed."""
     tags: tuple[str, ...]
     permanent: bool
 
 
 @dataclass(frozen=True, slots=True)
 class FileDecision:
-    """What is to be done with everything below out/files."""
+    """What to do with everything below out/files."""
 
     sources: tuple[FileSource, ...]
     warnings: tuple[str, ...]
@@ -59,12 +59,12 @@ class FileDecision:
 
     @property
     def size(self) -> int:
-        """Bytes to store."""
+        """Number of bytes to store."""
         return sum(source.size for source in self.sources)
 
 
 def file_outputs(folder: Folder, plan: StageOutPlan) -> FileDecision:
-    """Look at out/files and decide."""
+    """List out/files, read its manifests, and decide."""
     try:
         entries = folder.entries(OUT_FILES)
     except UserError as error:
@@ -82,10 +82,10 @@ def file_outputs(folder: Folder, plan: StageOutPlan) -> FileDecision:
 
 
 def parse_file_manifest(text: bytes, file: str) -> FileManifest:
-    """Read the manifest of a file. Keys that change nothing here (`is_encrypted`, `notify`) are accepted and not used.
+    """Parse the manifest of a file. Keys without effect here (`is_encrypted`, `notify`) are accepted and ignored.
 
     Raises:
-        UserError: (OutputInvalid) it is no JSON object, a key is unknown, or a value is of the wrong kind.
+        UserError: (OutputInvalid) it is not a JSON object, a key is unknown, or a value has the wrong type.
     """
     name = shown(file)
     raw = manifest_object(text, name)
@@ -108,17 +108,17 @@ def decide_files(
     """Decide what to store. Pure.
 
     Args:
-        entries: names below out/files.
-        manifests: name of a file to its manifest, or to what is wrong with that.
-        plan: the output mapping, and the tags of every file.
+        entries: entries of out/files.
+        manifests: name of a file to its manifest, or to the error in it.
+        plan: contains the output mapping, and tags for every file.
     """
-    written = [entry for entry in entries if not entry.name.endswith(MANIFEST_SUFFIX)]
-    there = {entry.name for entry in written}
-    errors = [_missing(line, there) for line in plan.files if not line.optional and not _any(line, there)]
-    errors += [_orphan(name) for name in manifests if name not in there]
+    files = [entry for entry in entries if not entry.name.endswith(MANIFEST_SUFFIX)]
+    names = {entry.name for entry in files}
+    errors = [_missing(line, names) for line in plan.files if not line.optional and not _any(line, names)]
+    errors += [_orphan(name) for name in manifests if name not in names]
     sources: list[FileSource] = []
     warnings: list[str] = []
-    for entry in written:
+    for entry in files:
         line = next((line for line in plan.files if _fits(line, entry.name)), None)
         manifest = manifests.get(entry.name)
         if line is None and manifest is None and entry.hidden:
@@ -146,8 +146,9 @@ def _source(
 ) -> FileSource:
     if entry.kind == FOLDER:
         raise UserError(
-            f"{_path(entry.name)}: found a folder, expected a file; files in slices are not supported, write one file",
+            f"{_path(entry.name)}: found a folder, expected a file; files in slices are not supported",
             Reason.OUTPUT_INVALID,
+            advice="Write one file.",
         )
     if entry.kind != FILE:
         raise refused(f"{OUT_FILES}/{entry.name}", entry.kind)
@@ -163,7 +164,7 @@ def _source(
 
 
 def _fits(line: OutputFile, name: str) -> bool:
-    # A name may hold what means something in a pattern.
+    # A name may contain characters that are special in a pattern.
     return name == line.source or fnmatch.fnmatchcase(name, line.source)
 
 
@@ -171,12 +172,12 @@ def _any(line: OutputFile, names: set[str]) -> bool:
     return any(_fits(line, name) for name in names)
 
 
-def _missing(line: OutputFile, there: set[str]) -> UserError:
-    listed = ", ".join(f"`{shown(name)}`" for name in sorted(there)[:10]) or "nothing"
+def _missing(line: OutputFile, names: set[str]) -> UserError:
+    listed = ", ".join(f"`{shown(name)}`" for name in sorted(names)[:10]) or "nothing"
     return UserError(
-        f"{OUT_FILES}/{line.source}: not there, but the output mapping names it; the component wrote {listed}. "
-        "Where it need not be there, say `optional`",
+        f"{OUT_FILES}/{line.source}: not there, but the output mapping names it; the component wrote {listed}",
         Reason.OUTPUT_MISSING,
+        advice="If it may be missing, set `optional` in the output mapping.",
     )
 
 

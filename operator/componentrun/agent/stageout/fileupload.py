@@ -1,4 +1,4 @@
-"""Files to objects: up to 256 MiB as one, larger ones in parts, several at a time."""
+"""Uploads files: up to 256 MiB as one object, larger ones in parts, several at a time."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from componentrun.agent.folder import Folder
     from componentrun.agent.stageout.fileoutputs import FileSource
     from componentrun.agent.transfer import Client
-    from componentrun.wire.agents import PostPolicy
+    from componentrun.wire.grants import PostPolicy
 
 __all__ = ["upload_files"]
 
 _PART_BYTES: Final = 256 * 2**20
-"""A form takes 5 GiB; but what breaks off is sent again from its start, and parts travel side by side."""
+"""A form accepts 5 GiB, but smaller parts cost less to send again, and are sent concurrently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,38 +42,38 @@ class _Job:
 def upload_files(
     client: Client, folder: Folder, post: PostPolicy, sources: Sequence[FileSource]
 ) -> tuple[tuple[FileWritten, ...], tuple[UserError, ...]]:
-    """Store all files; those that are stored, and what is wrong with the others.
+    """Store all files. Returns the stored files and the errors of the others.
 
     Raises:
-        PlatformError: the store refused or was away (see `Client.send`).
+        PlatformError: the store refused or was unavailable (see `Client.send`).
     """
     large = threading.BoundedSemaphore(LARGE_AT_A_TIME)
-    stored: dict[_Job, FilePart] = {}
+    stored_parts: dict[_Job, FilePart] = {}
     errors: dict[int, UserError] = {}
 
     def store(job: _Job) -> None:
         try:
             with large if job.size >= LARGE_BYTES else contextlib.nullcontext():
-                stored[job] = _store(client, folder, post, job)
+                stored_parts[job] = _store(client, folder, post, job)
         except UserError as error:
-            # Not raised: that would end the client, which has to store the result.
+            # Not raised: an error would stop the client, which still has to store the result.
             errors[job.file] = error
 
     jobs = [job for number, source in enumerate(sources) for job in _jobs(number, source, post.key_prefix)]
     in_parallel(jobs, store, CONNECTIONS, client.stop)
     parts: list[list[FilePart]] = [[] for _ in sources]
-    for job, part in sorted(stored.items(), key=lambda item: item[0].key):
+    for job, part in sorted(stored_parts.items(), key=lambda item: item[0].key):
         parts[job.file].append(part)
-    written = (
-        FileWritten(source.name, source.tags, source.permanent, tuple(own), source.size)
-        for number, (source, own) in enumerate(zip(sources, parts, strict=True))
+    results = (
+        FileWritten(source.name, source.tags, source.permanent, tuple(file_parts), source.size)
+        for number, (source, file_parts) in enumerate(zip(sources, parts, strict=True))
         if number not in errors
     )
-    return tuple(written), tuple(errors.values())
+    return tuple(results), tuple(errors.values())
 
 
 def _jobs(number: int, source: FileSource, root: str) -> Iterator[_Job]:
-    """The objects of a file; none for an empty one. Their keys hold nothing that a component chose."""
+    """The objects of a file; none for an empty file. Keys contain nothing that the component chose."""
     for part, start in enumerate(range(0, source.size, _PART_BYTES)):
         key = f"{root}files/{number:05d}-{part:05d}"
         yield _Job(number, source.name, key, start, min(_PART_BYTES, source.size - start))
@@ -81,14 +81,14 @@ def _jobs(number: int, source: FileSource, root: str) -> Iterator[_Job]:
 
 def _store(client: Client, folder: Folder, post: PostPolicy, job: _Job) -> FilePart:
     path = f"{OUT_FILES}/{job.name}"
-    what = shown(path)
+    subject = shown(path)
     try:
         with folder.open(path) as file:
             form = Form(
-                post, job.key, file.read, offset=job.start, size=job.size, tail=b"", stop=client.stop, what=what,
+                post, job.key, file.read, offset=job.start, size=job.size, tail=b"", stop=client.stop, subject=subject,
                 own_keys=True,
             )  # fmt: skip
             etag = client.send(form.request(), form.stored)
     except FileNotFoundError as error:
-        raise UserError(f"{what}: it went away while it was uploaded", Reason.OUTPUT_INVALID) from error
+        raise UserError(f"{subject}: it was deleted while it was uploaded", Reason.OUTPUT_INVALID) from error
     return FilePart(form.key, job.size, etag)

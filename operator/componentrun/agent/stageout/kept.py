@@ -1,8 +1,8 @@
-"""What a run leaves besides tables, files and state: out/result.json, out/usage.json and artifacts.
+"""Stores out/result.json, out/usage.json and artifacts.
 
-They are stored as they are below `_kept/` of the attempt's own prefix, whatever becomes of the tables. What is no JSON
-of the expected kind is a warning, because nobody computes with it; what is no regular file is an error here, too, also
-where nobody would read it.
+They are stored unchanged below `_kept/` of the attempt's own prefix, even if tables can't be stored. Invalid JSON, or
+JSON of another kind, is only a warning, because no decision depends on it. Anything but regular files and folders is an
+error, even at paths that nothing reads.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ if TYPE_CHECKING:
 
     from componentrun.agent.folder import Folder
     from componentrun.agent.transfer import Client
-    from componentrun.wire.agents import PostPolicy
+    from componentrun.wire.grants import PostPolicy
 
 __all__ = ["Kept", "keep"]
 
 MAX_ARTIFACTS: Final = 1000
 MAX_ARTIFACT_BYTES: Final = 2**30
-"""All artifacts together."""
+"""Maximum bytes of all artifacts together."""
 MAX_DOCUMENT_BYTES: Final = 2**20
 _DEEPEST: Final = 16
 _MAX_KEY_BYTES: Final = 1024
-"""Of an object, in UTF-8: S3 takes no longer ones."""
+"""Maximum length of an object key in UTF-8, set by S3."""
 _READ: Final = frozenset({OUT_TABLES, OUT_FILES, OUT_STATE, OUT_RESULT, OUT_USAGE})
-"""Whoever reads them says what else stands in their place."""
+"""Paths whose readers report entries of another kind."""
 _FILENAME: Final = "${filename}"
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What was found."""
+    """Results of storing these files."""
 
-    said: str | None
+    message: str | None
     """The message of result.json; None: there is none."""
     warnings: tuple[str, ...]
     errors: tuple[UserError, ...]
 
 
 def keep(client: Client, folder: Folder, post: PostPolicy) -> Kept:
-    """Store all of it, as far as it can be.
+    """Store everything that can be stored.
 
     Raises:
         PlatformError: see `Client.send`.
@@ -60,12 +60,12 @@ def keep(client: Client, folder: Folder, post: PostPolicy) -> Kept:
     warnings: list[str] = []
     errors: list[UserError] = []
     paths: list[str] = []
-    said = None
+    message = None
     for path in (OUT_RESULT, OUT_USAGE):
         try:
             document = _read(folder, path)
             if path == OUT_RESULT:
-                said = _message(document)
+                message = _message(document)
             else:
                 _check_usage(document)
             paths.append(path)
@@ -73,7 +73,7 @@ def keep(client: Client, folder: Folder, post: PostPolicy) -> Kept:
             continue
         except ValueError as error:
             paths.append(path)
-            warnings.append(f"{path}: {error}; it was kept as it is, and not read")
+            warnings.append(f"{path}: {error}; it was stored, but not read")
         except UserError as error:
             errors.append(error)
     errors += _traps(folder)
@@ -87,11 +87,11 @@ def keep(client: Client, folder: Folder, post: PostPolicy) -> Kept:
     artifacts = [path for path in artifacts if path not in unread]
     if artifacts:
         say("info", f"Artifacts kept: {len(artifacts)}.", artifacts=len(artifacts))
-    return Kept(said, tuple(warnings), tuple(errors))
+    return Kept(message, tuple(warnings), tuple(errors))
 
 
 def _read(folder: Folder, path: str) -> Any:
-    """A small JSON document. Raises `ValueError` where it is none, `FileNotFoundError` where there is nothing."""
+    """Read a small JSON document. Raises `ValueError` if it is invalid, `FileNotFoundError` if it does not exist."""
     with folder.open(path) as file:
         if file.size > MAX_DOCUMENT_BYTES:
             raise UserError(f"{path}: {file.size} bytes; expected at most {MAX_DOCUMENT_BYTES}", Reason.OUTPUT_INVALID)
@@ -99,19 +99,19 @@ def _read(folder: Folder, path: str) -> Any:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
-        raise ValueError("it is no JSON") from None
+        raise ValueError("it is not valid JSON") from None
     if not is_text(document):
         raise ValueError(NO_TEXT)
     return document
 
 
 def _traps(folder: Folder) -> list[UserError]:
-    """What stands in `out/` itself, is read by nobody, and is no file or folder."""
+    """Errors for entries of `out/` that nothing reads and that are neither file nor folder."""
     root, _, _ = OUT_TABLES.partition("/")
     try:
         entries = folder.entries(root)
     except UserError:
-        return []  # told by those who look for tables
+        return []  # reported when tables are listed
     traps = [(f"{root}/{entry.name}", entry.kind) for entry in entries if entry.kind not in {FILE, FOLDER}]
     return [refused(path, kind) for path, kind in traps if path not in _READ]
 
@@ -133,39 +133,39 @@ def _check_usage(document: Any) -> None:
 
 
 def _artifacts(folder: Folder) -> list[str]:
-    """Paths of all artifacts, below the data folder.
+    """Paths of all artifacts in the data folder.
 
     Raises:
-        UserError: (OutputInvalid) one is no regular file, has a name that is no text, or there are too many.
+        UserError: (OutputInvalid) one is not a regular file, has a name that is not UTF-8, or there are too many.
     """
-    found: list[str] = []
+    artifacts: list[str] = []
     total = 0
     for root in OUT_ARTIFACTS:
         for path, size in _files(folder, root, _DEEPEST):
-            found.append(path)
+            artifacts.append(path)
             total += size
-            if len(found) > MAX_ARTIFACTS or total > MAX_ARTIFACT_BYTES:
+            if len(artifacts) > MAX_ARTIFACTS or total > MAX_ARTIFACT_BYTES:
                 raise UserError(
                     f"{root}: more than {MAX_ARTIFACTS} artifacts, or {MAX_ARTIFACT_BYTES} bytes of them; expected at "
                     "most that much. None was kept",
                     Reason.OUTPUT_INVALID,
                 )
-    return found
+    return artifacts
 
 
 def _files(folder: Folder, path: str, depth: int) -> Iterator[tuple[str, int]]:
     for entry in folder.entries(path):
-        below = f"{path}/{entry.name}"
+        child = f"{path}/{entry.name}"
         if shown(entry.name) != entry.name or "\\" in entry.name:
-            raise UserError(f"{shown(below)}: its name is no plain text", Reason.OUTPUT_INVALID)
+            raise UserError(f"{shown(child)}: its name is not plain text", Reason.OUTPUT_INVALID)
         if entry.kind == FILE:
-            yield below, entry.size
+            yield child, entry.size
         elif entry.kind != FOLDER:
-            raise refused(below, entry.kind)
+            raise refused(child, entry.kind)
         elif depth == 0:
-            raise UserError(f"{below}: more than {_DEEPEST} folders deep", Reason.OUTPUT_INVALID)
+            raise UserError(f"{child}: more than {_DEEPEST} folders deep", Reason.OUTPUT_INVALID)
         else:
-            yield from _files(folder, below, depth - 1)
+            yield from _files(folder, child, depth - 1)
 
 
 def _key(post: PostPolicy, path: str) -> str:
@@ -177,23 +177,23 @@ def _key(post: PostPolicy, path: str) -> str:
             Reason.OUTPUT_INVALID,
         )
     if _FILENAME in path:
-        # In the key of a form, stores put something else in its place.
+        # Stores substitute this string in the key of a form.
         raise UserError(f"{path}: its name holds `{_FILENAME}`; expected another one", Reason.OUTPUT_INVALID)
     return key
 
 
 def _store(client: Client, folder: Folder, post: PostPolicy, paths: list[str]) -> dict[str, UserError]:
-    """Store what can be; what is wrong with the others, by their paths."""
+    """Store what can be stored; returns the errors of the others, by path."""
     errors: dict[str, UserError] = {}
 
     def store(path: str) -> None:
         try:
             with folder.open(path) as file:
                 key = _key(post, path)
-                form = Form(post, key, file.read, offset=0, size=file.size, tail=b"", stop=client.stop, what=path)
+                form = Form(post, key, file.read, offset=0, size=file.size, tail=b"", stop=client.stop, subject=path)
                 client.send(form.request(), form.stored)
         except UserError as error:
-            # Not raised: that would end the client, which has to store the result.
+            # Not raised: an error would stop the client, which still has to store the result.
             errors[path] = error
 
     in_parallel(paths, store, min(CONNECTIONS, len(paths)), client.stop)

@@ -1,4 +1,4 @@
-"""Where the rows of a written file begin and what its columns are: from its header line, its manifest, or both."""
+"""Finds the columns of a written file and the start of its rows, from its header line, its manifest, or both."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ MOST_COLUMNS: Final = MAX_COLUMNS
 
 
 def header_of(file: Content, source: Source, path: str) -> tuple[Header, str | None]:
-    """The columns of a file and where its rows begin, with a warning where that was a guess or looks wrong.
+    """The header of a file: its columns, and where its rows begin; with a warning if that is a guess or looks wrong.
 
-    The interface's rule: a file whose manifest gives the columns has no header line, unless the manifest says
-    `has_header`; then the line is skipped, and the manifest's names count. Some components write both and say nothing;
-    a first line that is exactly the columns is a header, and nothing else.
+    The contract's rule: a file has no header line if its manifest lists the columns, unless the manifest says
+    `has_header`; then the line is skipped, and the names in the manifest are used. Some components write both without
+    `has_header`; so a first line that contains exactly the columns is taken for a header.
 
     Raises:
-        UserError: (OutputInvalid) no header, a malformed one, one of another width, or no such primary key.
+        UserError: (OutputInvalid) no header, a malformed one, a wrong number of columns, or no such primary key.
     """
     header, warning = _header(file, source, path)
     stands_there = header.data_offset > start_of_text(file.read)
@@ -42,7 +42,7 @@ def columns_of(source: Source, path: str) -> tuple[str, ...]:
     """The columns of a folder of slices.
 
     Raises:
-        UserError: (OutputInvalid) its manifest does not give them, or lacks a column of the primary key.
+        UserError: (OutputInvalid) its manifest does not list them, or lacks a column of the primary key.
     """
     columns = source.columns
     if columns is None:
@@ -52,12 +52,12 @@ def columns_of(source: Source, path: str) -> tuple[str, ...]:
 
 
 def rows_of_slice(file: Content, source: Source, columns: tuple[str, ...], path: str) -> tuple[int, str | None]:
-    """Bytes before the rows of a slice, with a warning where its first line looks like a header or a web page.
+    """The offset of the rows in a slice, with a warning if its first line looks like a header or a web page.
 
-    Slices have no header line, unless the manifest says `has_header`; then each begins with one, which is skipped.
+    Slices have no header line unless the manifest says `has_header`; then each slice has one, which is skipped.
 
     Raises:
-        UserError: (OutputInvalid) a header line that is malformed or of another width.
+        UserError: (OutputInvalid) a header line that is malformed or has a different number of columns.
     """
     start = start_of_text(file.read)
     if file.size <= start:
@@ -77,20 +77,20 @@ def rows_of_slice(file: Content, source: Source, columns: tuple[str, ...], path:
 
 
 def primary_key_of(source: Source, columns: tuple[str, ...]) -> tuple[str, ...]:
-    """The primary key as the columns are named, each once. Blanks around a name count only where a column has them."""
+    """The primary key as the columns are spelled, without duplicates. Spaces count only if a column name has them."""
     there = frozenset(columns)
     return tuple(dict.fromkeys(name if name in there else name.strip() for name in source.primary_key))
 
 
 def known_facts(source: Source, columns: tuple[str, ...], path: str) -> tuple[tuple[ColumnFacts, ...], str | None]:
-    """What is said of columns that are there, with a warning that names the others."""
+    """Facts about columns that exist, with a warning that names the other columns."""
     there = frozenset(columns)
     strange = [item.name for item in source.facts if item.name not in there]
     warning = None
     if strange:
         warning = (
             f"{shown(path)}: its manifest tells of the column{'s' if len(strange) > 1 else ''} "
-            f"{listed(strange)}, which it does not have; that was passed over."
+            f"{listed(strange)}, which it does not have; these were ignored."
         )
     return tuple(item for item in source.facts if item.name in there), warning
 
@@ -119,7 +119,7 @@ def _header(file: Content, source: Source, path: str) -> tuple[Header, str | Non
 
 
 def _first_row(file: Content, source: Source, path: str) -> Header | None:
-    """The first row, whatever it is; None where it is malformed: the check of the rows says how."""
+    """The first row, header or not; None if it is malformed, which the check of the rows reports."""
     try:
         return read_first_row(source.dialect.view(file.read), file.size, shown(path), source.dialect)
     except CsvError:
@@ -136,10 +136,10 @@ def _doubtful_content(file: Content, source: Source, columns: tuple[str, ...], p
 
 
 def _taken(header: Header, columns: tuple[str, ...], path: str) -> tuple[Header, str | None]:
-    """The header with the names that count, and a warning where these are others than stand there."""
+    """The header with the names to use, and a warning if they differ from those in the header line."""
     found = header.columns
     if sorted(found) == sorted(columns):
-        # The same names in another order: so the values stand.
+        # The same names in another order: the header line describes the values.
         return header, None
     if len(found) != len(columns):
         raise _wrong(
@@ -165,13 +165,13 @@ def _agreed(header: Header, columns: tuple[str, ...], path: str) -> Header:
 def _check_named(source: Source, columns: tuple[str, ...], path: str, line: int | None = None) -> None:
     if len(columns) > MOST_COLUMNS:
         raise _wrong(path, f"it has {len(columns)} columns; expected at most {MOST_COLUMNS}", line)
-    named = [("the primary key column", column) for column in primary_key_of(source, columns)]
+    named_columns = [("the primary key column", column) for column in primary_key_of(source, columns)]
     if source.delete_where is not None:
-        named.append(("the column by which rows are deleted,", source.delete_where.column))
-    for what, column in named:
+        named_columns.append(("the column by which rows are deleted,", source.delete_where.column))
+    for role, column in named_columns:
         if column not in columns:
-            told = f"{what} `{column}` is not there; it has {listed(columns)}{resembling(column, columns)}"
-            raise _wrong(path, told, line)
+            problem = f"{role} `{column}` is missing; it has {listed(columns)}{resembling(column, columns)}"
+            raise _wrong(path, problem, line)
 
 
 def _wrong(path: str, problem: str, line: int | None = None) -> UserError:

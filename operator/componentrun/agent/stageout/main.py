@@ -1,8 +1,8 @@
-"""The sidecar once the component has ended: uploads what it wrote, and says what it uploaded.
+"""Entry point of stage-out: uploads what the component wrote, and reports what it uploaded.
 
-It does not know how the component ended, so it stores everything; the operator decides what of it is published. Where
-a table is malformed the result is not ok, and still lists the tables that are complete: what a run stores always is
-stored.
+stage-out does not know how the component ended, so it stores everything, and the operator decides what to publish. If
+a table is malformed, the result is not ok but still lists the complete tables: `writeAlways` tables are
+published even then.
 """
 
 from __future__ import annotations
@@ -28,43 +28,44 @@ from componentrun.agent.stageout.outputsizes import output_sizes
 from componentrun.agent.stageout.upload import SMALL_BYTES, Uploaded, upload
 from componentrun.agent.transfer import Client, Patience
 from componentrun.errors import Reason, UserError, together
-from componentrun.wire.agents import STAGE_OUT_RESULT, GrantOut, StageOutPlan, StageOutResult, to_json
+from componentrun.wire.agents import STAGE_OUT_RESULT, StageOutPlan, StageOutResult, to_json
 from componentrun.wire.documents import NO_TEXT, is_text, parse_portable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from componentrun.agent.folder import Entry
-    from componentrun.wire.agents import FileWritten, PostPolicy
+    from componentrun.wire.agents import FileWritten
+    from componentrun.wire.grants import GrantOut, PostPolicy
 
 __all__ = ["MOST_COLUMNS", "bounded", "stage_out"]
 
 MOST_COLUMNS: Final = 250_000
-"""Of all tables of a run together: the operator takes a KiB of memory for each while it publishes them."""
+"""Maximum columns of all tables of a run: publishing takes a KiB of the operator's memory for each column."""
 
 
 def stage_out(grant: GrantOut, data: str, patience: Patience | None = None) -> StageOutResult:
     """Upload the output and the result.
 
     Args:
-        grant: where to.
+        grant: the URL of the plan, and write access.
         data: path of the data folder.
-        patience: how long trouble with the store is borne; None: as long as in production.
+        patience: timeouts for a store that does not respond; None: those of production.
 
     Returns:
-        What was uploaded; `ok` is False where something that the component wrote can't be stored.
+        What was uploaded; `ok` is False if something that the component wrote can't be stored.
 
     Raises:
-        PlatformError: see `Client.send`; then no result object was written.
+        PlatformError: see `Client.send`; no result object is written then.
     """
     started = time.monotonic()
     keep_blocks()
-    client = Client(grant.ca_bundle, patience or Patience())
-    plan = fetch_plan(client, grant.plan_url, StageOutPlan, "the plan of stage-out")
-    with Folder(data) as folder:
-        result, errors = _stage(client, plan, grant.post, folder, started)
-    _tell(result, errors)
-    _store_result(client, grant.post, result)
+    with Client(grant.ca_bundle, patience or Patience()) as client:
+        plan = fetch_plan(client, grant.plan_url, StageOutPlan, "the plan of stage-out")
+        with Folder(data) as folder:
+            result, errors = _stage(client, plan, grant.post, folder, started)
+        _tell(result, errors)
+        _store_result(client, grant.post, result)
     return result
 
 
@@ -81,38 +82,39 @@ def _stage(
     errors += sizes.errors
     size = sizes.total + files.size
     uploaded = Uploaded((), (), ())
-    written: tuple[FileWritten, ...] = ()
+    files_written: tuple[FileWritten, ...] = ()
     if plan.max_bytes is not None and size > plan.max_bytes:
-        # Known before anything travels; every other error ends its own table only.
+        # Checked before the upload begins. Every other error affects only its own table.
         errors.append(_too_large(size, plan.max_bytes))
     else:
         if size >= WORTH_A_LINE:
             say("info", f"Uploading the output: {amount(len(decision.sources), size, len(files.sources))}.")
         with Checkers(folder, None if sizes.largest > SMALL_BYTES else 0) as checkers:
-            uploaded = bounded(upload(client, folder, post, sizes.sources, checkers, plan, sizes.held))
+            uploaded = bounded(upload(client, folder, post, sizes.sources, checkers, plan, sizes.unpacked_sizes))
     errors += uploaded.errors
     if not errors:
-        # A run that fails publishes no files, so they need not travel.
-        written, problems = upload_files(client, folder, post, files.sources)
+        # A failed run publishes no files, so they are not uploaded.
+        files_written, problems = upload_files(client, folder, post, files.sources)
         errors += problems
     state = _state(folder, errors)
     kept = keep(client, folder, post)
     errors += kept.errors
     warnings = (*decision.warnings, *files.warnings, *uploaded.warnings, *kept.warnings)
-    result = _result(uploaded, written, state, errors, warnings, time.monotonic() - started)
-    return dataclasses.replace(result, said=kept.said), errors
+    result = _result(uploaded, files_written, state, errors, warnings, time.monotonic() - started)
+    return dataclasses.replace(result, said=kept.message), errors
 
 
 def _too_large(size: int, allowed: int) -> UserError:
     return UserError(
         f"{contract.OUT_TABLES} and {contract.OUT_FILES} hold {size} bytes; the run may store {allowed}. "
-        "Nothing was uploaded. Write less, or have the Component's `dataSize` raised",
+        "Nothing was uploaded",
         Reason.OUTPUT_INVALID,
+        advice="Write less, or have the Component's `dataSize` raised.",
     )
 
 
 def bounded(uploaded: Uploaded) -> Uploaded:
-    """What was stored, or an error and no table where these have more columns than the operator can publish."""
+    """Return what was stored, or an error without tables if they have more columns than the operator can publish."""
     columns = sum(len(table.columns) for table in uploaded.tables)
     if columns <= MOST_COLUMNS:
         return uploaded
@@ -133,7 +135,7 @@ def _entries(folder: Folder, errors: list[UserError]) -> list[Entry]:
 
 
 def _manifests(folder: Folder, entries: Sequence[Entry]) -> dict[str, Manifest | UserError]:
-    found: dict[str, Manifest | UserError] = {}
+    manifests: dict[str, Manifest | UserError] = {}
     for entry in entries:
         if not entry.name.endswith(contract.MANIFEST_SUFFIX):
             continue
@@ -142,8 +144,8 @@ def _manifests(folder: Folder, entries: Sequence[Entry]) -> dict[str, Manifest |
             manifest: Manifest | UserError = parse_manifest(folder.document(path), path)
         except UserError as error:
             manifest = error
-        found[entry.name.removesuffix(contract.MANIFEST_SUFFIX)] = manifest
-    return found
+        manifests[entry.name.removesuffix(contract.MANIFEST_SUFFIX)] = manifest
+    return manifests
 
 
 def _state(folder: Folder, errors: list[UserError]) -> dict[str, Any] | None:
@@ -158,7 +160,7 @@ def _state(folder: Folder, errors: list[UserError]) -> dict[str, Any] | None:
         return None
     except ValueError as error:
         problem = _problem_of_json(error)
-        errors.append(UserError(f"{path}: it is no JSON ({problem}); expected an object", Reason.OUTPUT_INVALID))
+        errors.append(UserError(f"{path}: it is not valid JSON ({problem}); expected an object", Reason.OUTPUT_INVALID))
         return None
     if not is_text(state):
         errors.append(UserError(f"{path}: {NO_TEXT}", Reason.OUTPUT_INVALID))
@@ -166,8 +168,8 @@ def _state(folder: Folder, errors: list[UserError]) -> dict[str, Any] | None:
     if state is not None and not isinstance(state, dict):
         # PHP writes an empty object as an empty list.
         if state != []:
-            found = type(state).__name__
-            errors.append(UserError(f"{path}: found a JSON {found}, expected an object", Reason.OUTPUT_INVALID))
+            kind = type(state).__name__
+            errors.append(UserError(f"{path}: found a JSON {kind}, expected an object", Reason.OUTPUT_INVALID))
         return None if state != [] else {}
     return state
 
@@ -197,8 +199,10 @@ def _result(
         seconds=round(seconds, 3),
         reason=error.reason if error else None,
         message=error.message if error else None,
+        advice=(error.advice or None) if error else None,
         files=files,
         always=sum(table.write_always for table in uploaded.tables),
+        empty=not (uploaded.tables or files or warnings) and state is None,
     )
 
 
@@ -222,7 +226,7 @@ def _tell(result: StageOutResult, errors: Sequence[UserError]) -> None:
 
 def _store_result(client: Client, post: PostPolicy, result: StageOutResult) -> None:
     content = to_json(result).encode()
-    what = "the result of stage-out"
+    subject = "the result of stage-out"
     form = Form(
         post,
         post.key_prefix + STAGE_OUT_RESULT,
@@ -231,6 +235,6 @@ def _store_result(client: Client, post: PostPolicy, result: StageOutResult) -> N
         size=len(content),
         tail=b"",
         stop=client.stop,
-        what=what,
+        subject=subject,
     )
     client.send(form.request(), form.stored)

@@ -1,11 +1,11 @@
-"""What a component says about a table it wrote: `<file>.manifest`, in its old form and its new one. Pure.
+"""Parses manifests of tables (`<file>.manifest`), in the old and the new form. Pure.
 
     old   {"columns": [...], "primary_key": [...], "metadata": [...], "column_metadata": {...}, ...}
     new   {"manifest_type": "out", "has_header", "schema": [{"name", "data_type", ...}], "table_metadata": {...}, ...}
 
-Both may say `destination`, `incremental`, `deduplication_strategy`, `write_always`, `delimiter`, `enclosure`,
-`description` and which rows to delete. Keys that nobody knows are refused (`manifestkeys`), and so is what would change
-the table and can't be done, or is said twice in different ways.
+Both forms may contain `destination`, `incremental`, `deduplication_strategy`, `write_always`, `delimiter`, `enclosure`,
+`description` and the rows to delete. Unknown keys are refused (`manifestkeys`). Keys that would change the table are
+refused if they are not supported, or if two of them contradict each other.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _NO_SINGLE_FILTER: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A manifest, in whichever form it came. None: it does not say."""
+    """A manifest of either form. None means that the manifest does not set the value."""
 
     destination: str | None = None
     columns: tuple[str, ...] | None = None
@@ -52,26 +52,26 @@ class Manifest:
     delete_where: Where | None = None
     delimiter: str | None = None
     enclosure: str | None = None
-    """Empty: fields are not enclosed."""
+    """An empty string means that fields are not enclosed."""
     facts: tuple[ColumnFacts, ...] = ()
-    """Columns of which it says something."""
+    """Facts about columns."""
     metadata: dict[str, str] = field(default_factory=dict)
-    """What it says of the table as a whole."""
+    """Metadata of the table as a whole."""
     warning: str | None = None
-    """What of it was passed over that may matter."""
+    """Warning about ignored keys that may matter."""
     insert: bool | None = None
-    """Whether its rows replace none that agree in the primary key."""
+    """Whether rows are added without replacing rows that have the same primary key."""
 
 
 def parse_manifest(text: bytes, file: str) -> Manifest:
-    """Read a manifest.
+    """Parse a manifest.
 
     Args:
         text: content of the file.
         file: its name, for messages.
 
     Raises:
-        UserError: (OutputInvalid) it is no JSON object, a value is of the wrong kind, or it asks for too much.
+        UserError: (OutputInvalid) it is not a JSON object, a value has the wrong type, or something is unsupported.
     """
     name = shown(file)
     raw = manifest_object(text, name)
@@ -120,33 +120,32 @@ def _dialect(raw: dict[str, Any], name: str) -> tuple[str | None, str | None]:
 
 
 def _passed_over(raw: dict[str, Any], name: str) -> str | None:
-    """Manifests of the first years may say `escaped_by`; many of their files hold nothing that is escaped."""
+    """Warn about ignored keys. Old manifests may set `escaped_by`, often for files that contain no escaped values."""
     warnings = [input_keys(raw, name, "table")]
     if raw.get("escaped_by"):
         warnings.append(
-            f"{name}: its `escaped_by` was passed over: nothing is escaped here; an enclosure inside a value is "
-            "doubled."
+            f"{name}: its `escaped_by` was ignored: nothing is escaped here; an enclosure inside a value is doubled."
         )
     return " ".join(warning for warning in warnings if warning) or None
 
 
 def _metadata(raw: dict[str, Any], name: str) -> dict[str, str]:
-    """Of the table: a list of `key` and `value`, an object, a description, or several of these."""
-    told: dict[str, str] = {}
+    """Metadata of the table: a list of `key` and `value`, an object, a description, or several of these."""
+    metadata: dict[str, str] = {}
     description = raw.get("description") or None
     if isinstance(description, dict | list):
         raise wrong(name, f"`description` is {kind_of(description)}, expected a text")
     try:
         # PHP writes an empty object as an empty list.
-        told |= read_metadata(without_gaps(raw.get("metadata")) or [])
+        metadata |= read_metadata(without_gaps(raw.get("metadata")) or [])
         table = raw.get("table_metadata") or {}
         if not isinstance(table, dict):
             raise wrong(name, f"`table_metadata` is {kind_of(table)}, expected an object")
-        told |= texts(table, "table_metadata")
-        told |= texts({DESCRIPTION_KEY: description}, "description")
+        metadata |= texts(table, "table_metadata")
+        metadata |= texts({DESCRIPTION_KEY: description}, "description")
     except ValueError as error:
         raise wrong(name, f"`metadata`: {error}") from error
-    return told
+    return metadata
 
 
 def _delete_where(raw: dict[str, Any], name: str) -> Where | None:
@@ -169,11 +168,11 @@ def _delete_where(raw: dict[str, Any], name: str) -> Where | None:
     if not isinstance(values, list):
         raise wrong(name, f"`delete_where_values` is {kind_of(values)}, expected a list of values")
     for i, value in enumerate(values):
-        # What true is as text depends on who wrote the table: `true`, `True` or `1`.
+        # Tables spell booleans differently: `true`, `True` or `1`.
         if not isinstance(value, str | int | float) or isinstance(value, bool):
             raise wrong(name, f"`delete_where_values[{i}]` is {kind_of(value)}, expected a text or a number")
     operator = raw.get("delete_where_operator") or "eq"
-    # What stands there may be a list, for which no set can be asked.
+    # A tuple, not a set: the value may be a list, which is not hashable.
     if operator not in ("eq", "ne"):
         raise wrong(name, f"`delete_where_operator` is {operator!r}; expected 'eq' or 'ne'")
     where = Where(column, operator, tuple(str(item) for item in values))
@@ -185,50 +184,50 @@ def _delete_where(raw: dict[str, Any], name: str) -> Where | None:
 
 
 def _single_filter(raw: dict[str, Any], name: str) -> dict[str, Any]:
-    """The newer `delete_where`, a list of lists of filters, in the words of the older keys."""
-    wanted = raw.get("delete_where")
-    if not wanted:
+    """Convert the newer `delete_where`, a list of lists of filters, to the older keys."""
+    filters = raw.get("delete_where")
+    if not filters:
         return raw
     try:
-        ((whole, (only,)),) = [(item, item["where_filters"]) for item in wanted]
-        column, values = only["column"], only["values_from_set"]
-        # Whatever else is said (`changed_since`, `values_from_workspace`) names fewer rows, so it can't be passed over.
-        further = sorted(key for key in {**whole, **only} if (whole | only)[key] and key not in _FILTER)
+        ((outer, (inner,)),) = [(item, item["where_filters"]) for item in filters]
+        column, values = inner["column"], inner["values_from_set"]
+        # Other keys (`changed_since`, `values_from_workspace`) narrow the filter, so they can't be ignored.
+        unsupported = sorted(key for key in {**outer, **inner} if (outer | inner)[key] and key not in _FILTER)
     except (TypeError, KeyError, ValueError) as error:
         raise wrong(name, _NO_SINGLE_FILTER) from error
-    if further:
-        raise wrong(name, f"{_NO_SINGLE_FILTER}: found `{further[0]}`")
+    if unsupported:
+        raise wrong(name, f"{_NO_SINGLE_FILTER}: found `{unsupported[0]}`")
     return {
         "delete_where_column": column,
         "delete_where_values": values,
-        "delete_where_operator": only.get("operator"),
+        "delete_where_operator": inner.get("operator"),
     }
 
 
 _Told = tuple[tuple[str, ...] | None, tuple[str, ...] | None, list[ColumnFacts]]
-"""Columns, primary key, and what is said of columns."""
+"""Columns, primary key, and facts about columns."""
 
 
 def _old_form(raw: dict[str, Any], name: str) -> _Told:
     columns = manifest_names(raw, "columns", name)
-    # `[""]` and `[]` are how old components say "none"; for columns that means the file brings its header.
+    # Old components write `[""]` or `[]` for "none". For columns that means that the file has a header line.
     if columns in {(), ("",)}:
         columns = None
     facts = []
-    for column, told in _column_metadata(raw, columns, name).items():
+    for column, metadata in _column_metadata(raw, columns, name).items():
         try:
-            facts.append(from_metadata(column, without_gaps(told) or []))
+            facts.append(from_metadata(column, without_gaps(metadata) or []))
         except ValueError as error:
             raise wrong(name, f"`column_metadata` of `{column}`: {error}") from error
     return columns, _primary_key(raw, name), facts
 
 
 def _column_metadata(raw: dict[str, Any], columns: tuple[str, ...] | None, name: str) -> dict[str, Any]:
-    """What is told of columns, by their names."""
+    """Metadata of columns by their names."""
     metadata = raw.get("column_metadata") or {}
     if isinstance(metadata, dict):
         return _by_name(metadata, columns or ())
-    # PHP writes an object whose keys are 0, 1, 2, ... as a list; others write the lists in the order of the columns.
+    # PHP writes an object with the keys 0, 1, 2, ... as a list. Others write one list for each column, in order.
     if not isinstance(metadata, list) or not all(isinstance(item, list) for item in metadata):
         raise wrong(name, f"`column_metadata` is {kind_of(metadata)}, expected an object of lists, or a list of lists")
     if columns is None:
@@ -245,10 +244,10 @@ def _column_metadata(raw: dict[str, Any], columns: tuple[str, ...] | None, name:
 
 
 def _by_name(metadata: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
-    """The same with the names of columns instead of their places: so PHP writes a list with gaps."""
+    """Replace positions of columns by their names: PHP writes a list with gaps as an object with positions as keys."""
     places = [str(place) for place in range(len(columns))]
     if set(metadata) <= set(places) and not set(metadata) & set(columns):
-        return {columns[int(key)]: told for key, told in metadata.items()}
+        return {columns[int(key)]: entries for key, entries in metadata.items()}
     return metadata
 
 
@@ -258,10 +257,10 @@ def _schema(raw: dict[str, Any], name: str) -> _Told:
         raise wrong(name, f"`schema` is {kind_of(schema)}, expected a list of columns")
     facts, key = [], []
     for i, item in enumerate(schema):
-        told = item.get("name") if isinstance(item, dict) else None
-        if not isinstance(told, str | int) or isinstance(told, bool):
+        column_name = item.get("name") if isinstance(item, dict) else None
+        if not isinstance(column_name, str | int) or isinstance(column_name, bool):
             raise wrong(name, f"`schema[{i}]` is no column; expected an object with a `name`")
-        column = item | {"name": str(told)}
+        column = item | {"name": str(column_name)}
         try:
             facts.append(from_schema(column))
         except ValueError as error:
@@ -274,7 +273,7 @@ def _schema(raw: dict[str, Any], name: str) -> _Told:
 
 
 def _check_agreed(raw: dict[str, Any], name: str, columns: tuple[str, ...], key: tuple[str, ...]) -> None:
-    """Refuse keys of the old form that say something else than the schema."""
+    """Refuse keys of the old form that contradict the schema."""
     if raw.get("column_metadata"):
         raise wrong(name, "both `schema` and `column_metadata` tell of columns; expected one of them")
     old = manifest_names(raw, "columns", name)

@@ -1,6 +1,6 @@
 """Checks the keys of manifests: unknown keys are refused, and the message suggests the nearest known one. Pure.
 
-Otherwise a misspelt key would have no effect and nobody would notice: `primary_keys` sets no primary key.
+Otherwise a misspelled key would have no effect and nobody would notice: `primary_keys` sets no primary key.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _FILTER: Final = ("column", "operator", "values_from_set", "values_from_workspac
 
 _MOST_TOLD: Final = 10
 _LONGEST: Final = 80
-"""Characters of a key or a name in a message."""
+"""Maximum characters of a key or a name in a message."""
 _LIKE_BASE: Final = 0.75
 _LONGEST_LIKE_BASE: Final = 5
-"""`sybase` is a database."""
+"""Longer names are not compared with `base`, because they may be databases, like `sybase`."""
 
 
 def check_table_keys(raw: dict[str, Any], name: str) -> None:
@@ -72,21 +72,21 @@ def check_file_keys(raw: dict[str, Any], name: str) -> None:
     _check(raw, _FILE, name, _INPUT)
 
 
-def input_keys(raw: dict[str, Any], name: str, what: str) -> str | None:
+def input_keys(raw: dict[str, Any], name: str, kind: str) -> str | None:
     """Return a warning that names the keys of an input manifest; None if there are none.
 
     Args:
         raw: the manifest.
         name: the file, as messages call it.
-        what: `table` or `file`.
+        kind: `table` or `file`.
     """
-    found = [key for key in raw if key in _INPUT]
-    if not found:
+    keys = [key for key in raw if key in _INPUT]
+    if not keys:
         return None
-    told = ", ".join(f"`{key}`" for key in found[:_MOST_TOLD])
-    describe, were = ("describes", "was") if len(found) == 1 else ("describe", "were")
+    listed = ", ".join(f"`{key}`" for key in keys[:_MOST_TOLD])
+    describe, were = ("describes", "was") if len(keys) == 1 else ("describe", "were")
     return (
-        f"{name}: {told} {describe} an input {what} and {were} ignored. Remove them from the manifest of an "
+        f"{name}: {listed} {describe} an input {kind} and {were} ignored. Remove them from the manifest of an "
         "output: the output's own name and the output mapping say where it goes."
     )
 
@@ -97,40 +97,43 @@ def _check_column(column: dict[str, Any], where: str) -> None:
     if not isinstance(types, dict):
         return
     # Types of any other database are accepted.
-    strange = [key for key in types if key != "base" and (key in _TYPE or _is_like_base(key))]
-    if strange:
-        raise wrong(f"{where}: `data_type`", _told(strange, _BASE))
+    unknown = [key for key in types if key != "base" and (key in _TYPE or _is_like_base(key))]
+    if unknown:
+        raise wrong(f"{where}: `data_type`", _told(unknown, _BASE))
     for backend, facts in types.items():
         if isinstance(facts, dict):
             _check(facts, _TYPE, f"{where}: `data_type.{backend}`")
 
 
-def _check(raw: dict[str, Any], known: Collection[str], where: str, also: Collection[str] = ()) -> None:
-    strange = [key for key in raw if key not in known and key not in also]
-    if strange:
-        raise wrong(where, _told(strange, known))
+def _check(raw: dict[str, Any], known: Collection[str], where: str, ignored: Collection[str] = ()) -> None:
+    unknown = [key for key in raw if key not in known and key not in ignored]
+    if unknown:
+        raise wrong(where, _told(unknown, known))
 
 
-def _told(strange: list[str], known: Collection[str]) -> str:
-    nearest = {key: _nearest(key[:_LONGEST], known) for key in strange[:_MOST_TOLD]}
-    told = ", ".join(f"`{_cut(key)}`" + (f" (did you mean `{near}`?)" if near else "") for key, near in nearest.items())
-    more = f" and {len(strange) - _MOST_TOLD} more" if len(strange) > _MOST_TOLD else ""
+def _told(unknown: list[str], known: Collection[str]) -> str:
+    nearest = {key: _nearest(key[:_LONGEST], known) for key in unknown[:_MOST_TOLD]}
+    listed = ", ".join(
+        f"`{_cut(key)}`" + (f" (did you mean `{suggestion}`?)" if suggestion else "")
+        for key, suggestion in nearest.items()
+    )
+    more = f" and {len(unknown) - _MOST_TOLD} more" if len(unknown) > _MOST_TOLD else ""
     # If each has a suggestion, the list of known keys is not needed.
     expected = "" if all(nearest.values()) else f"; expected {', '.join(f'`{key}`' for key in known)}"
-    return f"unknown key{'s' if len(strange) > 1 else ''} {told}{more}{expected}"
+    return f"unknown key{'s' if len(unknown) > 1 else ''} {listed}{more}{expected}"
 
 
 def _cut(text: str) -> str:
-    """Text of a manifest as a message may hold it."""
+    """Text of a manifest, shortened for a message."""
     return shown(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
 
 
 def _nearest(key: str, known: Collection[str]) -> str | None:
-    import difflib  # noqa: PLC0415 - only those who have to say what is wrong need it
+    import difflib  # noqa: PLC0415 - needed only for error messages
 
     forms = {_letters(name): name for name in known}
-    found = difflib.get_close_matches(_letters(key), forms, n=1)
-    return forms[found[0]] if found else None
+    matches = difflib.get_close_matches(_letters(key), forms, n=1)
+    return forms[matches[0]] if matches else None
 
 
 def _is_like_base(key: str) -> bool:
@@ -144,7 +147,7 @@ def _letters(key: str) -> str:
 
 
 def _entries(value: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Objects in a list with their places."""
+    """Yield the objects in a list, each with its path for messages."""
     value = without_gaps(value)
     for number, item in enumerate(value if isinstance(value, list) else ()):
         if isinstance(item, dict):
@@ -152,5 +155,5 @@ def _entries(value: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _items(value: Any) -> Iterator[tuple[object, Any]]:
-    """What a dictionary or a list holds, by its key or place."""
+    """The items of a dictionary or a list, each with its key or index."""
     yield from value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ())

@@ -1,4 +1,4 @@
-"""Values in manifests: JSON as components of all languages write it, and what is wrong with it. Pure."""
+"""Parses values in manifests: JSON as components in several languages write it, and errors about it. Pure."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ __all__ = [
 
 
 def manifest_object(text: bytes, name: str) -> dict[str, Any]:
-    """The JSON object in a manifest.
+    """Parse the JSON object in a manifest.
 
     Raises:
-        UserError: (OutputInvalid) it is no JSON, or no object.
+        UserError: (OutputInvalid) it is not valid JSON, or not an object.
     """
     try:
         raw = json.loads(text.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise wrong(name, "it is not UTF-8") from error
     except json.JSONDecodeError as error:
-        raise wrong(name, f"it is no JSON: line {error.lineno}, column {error.colno}: {error.msg}") from error
+        raise wrong(name, f"it is not valid JSON: line {error.lineno}, column {error.colno}: {error.msg}") from error
     except ValueError as error:
         raise wrong(name, "it holds a number of thousands of digits") from error
     except RecursionError as error:
@@ -45,9 +45,9 @@ def manifest_object(text: bytes, name: str) -> dict[str, Any]:
 
 
 def manifest_names(raw: dict[str, Any], key: str, name: str) -> tuple[str, ...] | None:
-    """Names in a manifest; None where it does not say. Raises as `manifest_object` does.
+    """A list of names in a manifest; None if the key is not set. Raises the errors of `manifest_object`.
 
-    A whole number is a name, too: so PHP writes the keys of an array, and pandas the columns of a frame without names.
+    Integers are accepted as names: PHP writes array keys as integers, and pandas does so for columns without names.
     """
     value = without_gaps(raw.get(key))
     if value is None:
@@ -61,14 +61,14 @@ def manifest_names(raw: dict[str, Any], key: str, name: str) -> tuple[str, ...] 
 
 
 def without_gaps(value: Any) -> Any:
-    """The value, as a list where it is one with gaps: PHP writes that as an object with numbers as keys."""
+    """The value; an object with integer keys is converted to a list, because PHP writes lists with gaps that way."""
     if isinstance(value, dict) and all(key.isdecimal() for key in value):
         return list(value.values())
     return value
 
 
 def manifest_flag(raw: dict[str, Any], key: str, name: str) -> bool | None:
-    """True or false in a manifest; None where it does not say. Raises as `manifest_object` does."""
+    """A boolean in a manifest; None if the key is not set. Raises the errors of `manifest_object`."""
     value = raw.get(key)
     if value is None or value == "":
         return None
@@ -78,7 +78,7 @@ def manifest_flag(raw: dict[str, Any], key: str, name: str) -> bool | None:
 
 
 def kind_of(value: Any) -> str:
-    """What a value is, in words."""
+    """The type of a value in words, for messages."""
     names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")
 
@@ -88,6 +88,6 @@ def wrong(name: str, problem: str) -> UserError:
 
     Args:
         name: the file, as messages call it.
-        problem: what was found, and what was expected.
+        problem: what was found and what was expected.
     """
     return UserError(f"{name}: {problem}", Reason.OUTPUT_INVALID)

@@ -1,8 +1,8 @@
-"""Which file becomes which table. Pure: names and manifests in, tables to store, warnings and errors out.
+"""Decides which file becomes which table. Pure: names and manifests in, tables to store, warnings and errors out.
 
-A file's table is named by, in this order: the output mapping, its manifest, its own name where that is a whole table
-id (`out.c-main.bar.csv`), its own name in the default bucket. Files without a destination are
-skipped, with a warning.
+The table of a file is taken from the first of these that exists: the output mapping, the file's manifest, its name if
+that is a full table id (`out.c-main.bar.csv`), or its name in the default bucket. Files without a destination are
+skipped with a warning.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Source:
     """A file, or a folder of slices, that becomes a table."""
 
     name: str
-    """Below out/tables."""
+    """Path below out/tables."""
     sliced: bool
     table: TableId
     primary_key: tuple[str, ...]
@@ -43,22 +43,22 @@ class Source:
     delete_where: Where | None = None
     dialect: Dialect = PLAIN
     columns: tuple[str, ...] | None = None
-    """None: the header line says."""
+    """None means that the header line lists them."""
     has_header: bool | None = None
-    """None: not said, so there is none where `columns` are given."""
+    """None means not set: there is no header line if `columns` is set."""
     replaces_header: bool = False
-    """Whether `columns` take the place of the header's names: the manifest says that there is a header line."""
+    """Whether `columns` replace the names in the header line, because the manifest says that there is one."""
     facts: tuple[ColumnFacts, ...] = ()
-    """Columns of which something is said."""
+    """Facts about columns."""
     metadata: dict[str, str] = field(default_factory=dict)
-    """What is said of the table as a whole."""
+    """Metadata of the table as a whole."""
     insert: bool = False
-    """Whether its rows replace none that agree in the primary key."""
+    """Whether rows are added without replacing rows that have the same primary key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is to be done with everything below out/tables."""
+    """What to do with everything below out/tables."""
 
     sources: tuple[Source, ...]
     """Those that are stored even if the run fails come first."""
@@ -70,17 +70,17 @@ def decide(entries: Sequence[Entry], manifests: Mapping[str, Manifest | UserErro
     """Decide what to store.
 
     Args:
-        entries: names below out/tables.
-        manifests: file name of a table (`bar.csv`) to its manifest, or to what is wrong with that.
-        plan: the output mapping and the default bucket.
+        entries: entries of out/tables.
+        manifests: file name of a table (`bar.csv`) to its manifest, or to the error in it.
+        plan: contains the output mapping and the default bucket.
     """
     sources: list[Source] = []
     warnings: list[str] = []
-    written = {entry.name: entry for entry in entries if not entry.name.endswith(MANIFEST_SUFFIX)}
-    traps = [entry for entry in written.values() if entry.kind not in {FILE, FOLDER}]
+    outputs = {entry.name: entry for entry in entries if not entry.name.endswith(MANIFEST_SUFFIX)}
+    traps = [entry for entry in outputs.values() if entry.kind not in {FILE, FOLDER}]
     errors = [refused(f"{OUT_TABLES}/{entry.name}", entry.kind) for entry in traps]
-    errors += [_orphan(name, written) for name in manifests if name not in written]
-    for entry, mapped in _candidates(written, plan, errors):
+    errors += [_orphan(name, outputs) for name in manifests if name not in outputs]
+    for entry, mapped in _candidates(outputs, plan, errors):
         manifest = manifests.get(entry.name, Manifest())
         try:
             if isinstance(manifest, UserError):
@@ -99,20 +99,20 @@ def decide(entries: Sequence[Entry], manifests: Mapping[str, Manifest | UserErro
 
 
 def _candidates(
-    written: dict[str, Entry], plan: StageOutPlan, errors: list[UserError]
+    outputs: dict[str, Entry], plan: StageOutPlan, errors: list[UserError]
 ) -> Iterator[tuple[Entry, OutputTable | None]]:
-    """What may become a table: first what the mapping names, in its order, then the rest."""
+    """Yield entries that may become tables: first those in the output mapping, in its order, then the others."""
     for mapped in plan.tables:
-        entry = written.get(mapped.source)
+        entry = outputs.get(mapped.source)
         if entry is None and mapped.optional:
             continue
         if entry is None:
-            errors.append(_missing(mapped, written))
+            errors.append(_missing(mapped, outputs))
         elif entry.kind in {FILE, FOLDER}:
             yield entry, mapped
-    named = {mapped.source for mapped in plan.tables}
-    for entry in written.values():
-        if entry.name not in named and entry.kind in {FILE, FOLDER}:
+    mapped_names = {mapped.source for mapped in plan.tables}
+    for entry in outputs.values():
+        if entry.name not in mapped_names and entry.kind in {FILE, FOLDER}:
             yield entry, None
 
 
@@ -144,10 +144,10 @@ def _source(entry: Entry, mapped: OutputTable | None, manifest: Manifest, defaul
 def _columns(
     entry: Entry, mapped: OutputTable | None, manifest: Manifest
 ) -> tuple[tuple[str, ...] | None, bool | None]:
-    """The columns, where they are given, and whether the file has a header line.
+    """The columns, if they are listed, and whether the file has a header line.
 
-    The mapping's `schema` tells what the columns are, not where: only its `columns` (or the manifest) say that there is
-    no header line. Slices never have one.
+    The mapping's `schema` describes columns but does not give their order. Only its `columns`, or those of the
+    manifest, imply that there is no header line. Slices never have one.
     """
     if mapped is None or (mapped.columns is None and mapped.schema is None):
         return manifest.columns, manifest.has_header
@@ -184,7 +184,7 @@ def _destination(
     if mapped is not None:
         return _parse(mapped.destination, f"{name}: the output mapping's destination")
     if manifest.destination is not None:
-        # Components that leave the bucket to the platform name the table only.
+        # Components that leave the bucket to the platform give only a table name.
         bare = "." not in manifest.destination and default_bucket is not None
         text = f"{default_bucket}.{manifest.destination}" if bare else manifest.destination
         return _parse(text, f"{name}: its manifest's destination")
@@ -202,31 +202,31 @@ def _destination(
     except UserError as error:
         raise UserError(
             f"{OUT_TABLES}/{shown(name)}: no output mapping names it, and its own name makes no table in the default "
-            f"bucket `{default_bucket}`: {error.message}. Give it a destination in the output mapping or in its "
-            "manifest, or another name",
+            f"bucket `{default_bucket}`: {error.message}",
             Reason.OUTPUT_INVALID,
+            advice="Give it a destination in the output mapping or in its manifest, or another name.",
         ) from None
 
 
-def _parse(text: str, what: str) -> TableId:
+def _parse(text: str, subject: str) -> TableId:
     try:
         return TableId.parse(text)
     except UserError as error:
-        raise UserError(f"{OUT_TABLES}/{shown(what)}: {error.message}", Reason.OUTPUT_INVALID) from None
+        raise UserError(f"{OUT_TABLES}/{shown(subject)}: {error.message}", Reason.OUTPUT_INVALID) from None
 
 
-def _missing(mapped: OutputTable, written: dict[str, Entry]) -> UserError:
-    there = ", ".join(f"`{shown(name)}`" for name in sorted(written)[:10]) or "nothing"
+def _missing(mapped: OutputTable, outputs: dict[str, Entry]) -> UserError:
+    names = ", ".join(f"`{shown(name)}`" for name in sorted(outputs)[:10]) or "nothing"
     return UserError(
         f"{OUT_TABLES}/{mapped.source}: not there, but the output mapping stores it as {mapped.destination}; "
-        f"the component wrote {there}",
+        f"the component wrote {names}",
         Reason.OUTPUT_MISSING,
     )
 
 
-def _orphan(name: str, written: dict[str, Entry]) -> UserError:
-    packed = next((shown(other) for other in written if other != name and without_suffix(other) == name), None)
-    hint = f"; the manifest of `{packed}` is called `{packed}{MANIFEST_SUFFIX}`" if packed else ""
+def _orphan(name: str, outputs: dict[str, Entry]) -> UserError:
+    match = next((shown(output) for output in outputs if output != name and without_suffix(output) == name), None)
+    hint = f"; the manifest of `{match}` is called `{match}{MANIFEST_SUFFIX}`" if match else ""
     return UserError(
         f"{OUT_TABLES}/{shown(name)}{MANIFEST_SUFFIX}: there is no file or folder `{shown(name)}` beside it{hint}",
         Reason.OUTPUT_INVALID,
@@ -234,7 +234,7 @@ def _orphan(name: str, written: dict[str, Entry]) -> UserError:
 
 
 def _not_stored(name: str, default_bucket: str | None) -> str:
-    told = f"{OUT_TABLES}/{shown(name)} was not stored: no output mapping names it, its manifest (if any) gives no "
+    message = f"{OUT_TABLES}/{shown(name)} was not stored: no output mapping names it, its manifest (if any) gives no "
     if default_bucket is not None:
-        return told + "destination, and hidden files do not go to the default bucket."
-    return told + "destination, its name is no table id, and the run has no default bucket."
+        return message + "destination, and hidden files do not go to the default bucket."
+    return message + "destination, its name is not a table id, and the run has no default bucket."

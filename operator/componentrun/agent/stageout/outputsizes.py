@@ -30,10 +30,10 @@ class OutputSizes:
     """Bytes of all their files, decompressed."""
     largest: int
     """Bytes of the largest file."""
-    held: dict[str, int]
-    """Decompressed size of compressed files, by path."""
+    unpacked_sizes: dict[str, int]
+    """Decompressed sizes of compressed files, by path."""
     errors: tuple[UserError, ...]
-    """Errors of the other tables."""
+    """Errors of tables with unreadable files."""
 
 
 def output_sizes(folder: Folder, entries: Sequence[Entry], decision: Decision, most: int | None) -> OutputSizes:
@@ -47,35 +47,37 @@ def output_sizes(folder: Folder, entries: Sequence[Entry], decision: Decision, m
         decision: which of them become tables.
         most: maximum total size; None: no limit. Decompression stops there.
     """
-    found = {entry.name: entry.size for entry in entries if entry.kind == FILE}
+    sizes = {entry.name: entry.size for entry in entries if entry.kind == FILE}
     sources: list[Source] = []
     errors: list[UserError] = []
-    held: dict[str, int] = {}
+    unpacked_sizes: dict[str, int] = {}
     total = largest = 0
     for source in decision.sources:
         try:
-            for path, size in _files(folder, source, found):
-                left = None if most is None else max(most - total, 0)
-                unpacked = _unpacked(folder, path, left)
-                if unpacked is not None:
-                    held[path] = unpacked
-                total += size if unpacked is None else unpacked
+            for path, size in _files(folder, source, sizes):
+                remaining = None if most is None else max(most - total, 0)
+                unpacked_size = _unpacked(folder, path, remaining)
+                if unpacked_size is not None:
+                    unpacked_sizes[path] = unpacked_size
+                total += size if unpacked_size is None else unpacked_size
                 largest = max(largest, size)
         except UserError as error:
             errors.append(error)
         else:
             sources.append(source)
-    return OutputSizes(tuple(sources), total, largest, held, tuple(errors))
+    return OutputSizes(tuple(sources), total, largest, unpacked_sizes, tuple(errors))
 
 
-def _files(folder: Folder, source: Source, found: dict[str, int]) -> Iterator[tuple[str, int]]:
+def _files(folder: Folder, source: Source, sizes: dict[str, int]) -> Iterator[tuple[str, int]]:
     path = f"{OUT_TABLES}/{source.name}"
     if not source.sliced:
-        yield path, found.get(source.name, 0)
+        yield path, sizes.get(source.name, 0)
         return
     with contextlib.suppress(UserError):
-        below = folder.entries(path)
-        yield from ((f"{path}/{entry.name}", entry.size) for entry in below if entry.kind == FILE and not entry.hidden)
+        entries = folder.entries(path)
+        yield from (
+            (f"{path}/{entry.name}", entry.size) for entry in entries if entry.kind == FILE and not entry.hidden
+        )
 
 
 def _unpacked(folder: Folder, path: str, most: int | None) -> int | None:

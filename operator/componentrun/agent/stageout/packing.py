@@ -1,4 +1,4 @@
-"""Rows of a file, compressed before they travel. In memory: a form must say how long it is before it begins."""
+"""Compresses rows in memory: the length of an upload must be known before it begins."""
 
 from __future__ import annotations
 
@@ -15,50 +15,52 @@ if TYPE_CHECKING:
 __all__ = ["PACKED_SLICE_BYTES", "WORTH_PACKING", "Packed", "packed"]
 
 PACKED_SLICE_BYTES: Final = 16 * 2**20
-"""Rows in one compressed object, at most: several of these are in memory at once."""
+"""Maximum bytes of rows in a compressed object: several of these are in memory at a time."""
 WORTH_PACKING: Final = 64 * 2**10
-"""Fewer bytes travel as they are: a request costs more than they do."""
+"""Smaller slices are not compressed: the request costs more than their bytes."""
 _BLOCK_BYTES: Final = 2**19
-"""Small enough to be in the processor's cache still when it is packed."""
+"""Small enough to remain in the processor's cache until it is compressed."""
 
 
 class Packed:
     """A compressed object in memory."""
 
     def __init__(self, content: bytearray) -> None:
-        """Not copied, and not to be changed any more."""
+        """Use the content without copying it; it must not change."""
         self.size = len(content)
         self._content = memoryview(content)
 
     def read(self, length: int, offset: int) -> bytes:
-        """Bytes of it."""
+        """Read bytes of the object."""
         return bytes(self._content[offset : offset + length])
 
 
-def packed(read: Read, offset: int, size: int, tail: bytes, encoding: str, *, stop: Stop, what: str) -> Packed | None:
-    """An object that holds these rows; None where that does not save a third, and they had better travel as they are.
+def packed(
+    read: Read, offset: int, size: int, tail: bytes, encoding: str, *, stop: Stop, subject: str
+) -> Packed | None:
+    """Compress rows to an object; None if that saves less than a third.
 
     Args:
         read: the file.
-        offset: where the rows begin in it.
-        size: their bytes.
+        offset: offset of the rows in the file.
+        size: size of the rows in bytes.
         tail: a missing final newline.
-        encoding: how.
+        encoding: compression, see `wire.encoding`.
         stop: checked between blocks.
-        what: the file, as messages call it.
+        subject: the file, as messages call it.
 
     Raises:
         ComponentRunError: see `read_block`.
-        Failure: something else failed.
+        Failure: another transfer failed.
     """
     packer = Packer(encoding)
-    made = bytearray()
+    content = bytearray()
     most = size * 2 // 3
     for start in range(0, size, _BLOCK_BYTES):
         if stop.is_set():
             raise Failure("stopped, because something else failed")
-        made += packer.add(read_block(read, min(_BLOCK_BYTES, size - start), offset + start, what))
-        if len(made) > most:
+        content += packer.add(read_block(read, min(_BLOCK_BYTES, size - start), offset + start, subject))
+        if len(content) > most:
             return None
-    made += packer.add(tail) + packer.finish()
-    return Packed(made)
+    content += packer.add(tail) + packer.finish()
+    return Packed(content)

@@ -1,8 +1,8 @@
-"""How stage-out waits for the component to end.
+"""Waits for the component to end, before stage-out starts.
 
-In the pod a shell waits, because it holds a few hundred KiB where an interpreter holds ten MiB, in every pod and for as
-long as the component runs: see `componentrun.wire.agents.STAGE_OUT_COMMAND`. `wait` does the same for an image without
-a shell.
+In the pod, a shell waits, because each pod waits as long as its component runs, and a shell takes a few hundred KiB
+where an interpreter takes ten MiB: see `componentrun.wire.agents.STAGE_OUT_COMMAND`. `wait` does the same for images
+without a shell.
 """
 
 from __future__ import annotations
@@ -24,4 +24,4 @@ def wait(options: Sequence[str]) -> NoReturn:
     signal.sigwait({signal.SIGTERM})
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    os.execv(sys.executable, [sys.executable, "-m", "componentrun.agent", "stage-out", *options])  # noqa: S606 - itself
+    os.execv(sys.executable, [sys.executable, "-m", "componentrun.agent", "stage-out", *options])  # noqa: S606 - executes itself

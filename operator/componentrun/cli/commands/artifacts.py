@@ -1,4 +1,4 @@
-"""`artifacts`: what a run left beside its tables and files."""
+"""`artifacts`: files that a run left beside its tables and files."""
 
 from functools import partial
 from pathlib import Path
@@ -19,40 +19,37 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("artifacts", short_help="List or fetch what a run left beside its tables.")(artifacts)
+    app.command("artifacts", short_help="List or download the artifacts of a run.")(artifacts)
 
 
+@options.with_session(storage=True)
 def artifacts(
-    ctx: typer.Context,
+    session: Session,
     run: options.Run,
     to: Annotated[
-        Path | None, typer.Option("--to", metavar="FOLDER", help="Write the files below this folder, which is made.")
+        Path | None, typer.Option("--to", metavar="FOLDER", help="Download the files to this folder, which is created.")
     ] = None,
     attempt: Annotated[
-        int | None, typer.Option("--attempt", min=1, metavar="NUMBER", help="Of this attempt, not of the last one.")
+        int | None,
+        typer.Option("--attempt", min=1, metavar="NUMBER", help="Attempt of the run. Defaults to the last one."),
     ] = None,
     output: options.Output = None,
-    storage: options.Storage = None,
-    endpoint: options.Endpoint = None,
-    namespace: options.Namespace = None,
-    context: options.Context = None,
 ) -> None:
-    """List or fetch what a run left beside its tables: result.json, usage.json and artifacts.
+    """List or download the artifacts of a run: result.json, usage.json and `artifacts/`.
 
-    They are there as long as the run's data is: until nothing in Storage names it any more and the sweeper comes.
+    They are kept as long as the data of the run: until nothing in Storage refers to it and it is swept.
     """
-    session = Session.of(ctx, context=context, namespace=namespace)
     found = session.run(run)
     attempts = [item.number for item in found.status.attempts]
     number = attempt or (attempts[-1] if attempts else None)
-    store = session.store(storage or found.status.storage or found.spec.storage, endpoint)
+    store = session.store(found.status.storage or found.spec.storage)
     files = [] if number is None else store.kept(found.metadata.uid, number)
     if to is not None and number is not None:
         _fetch(store, found.metadata.uid, number, files, to)
     if output is not None:
         session.output.raw(document([{"path": item.path, "size": item.size} for item in files], output))
     elif not files:
-        session.output.note(f"`{found.metadata.name}` left nothing beside its tables")
+        session.output.note(f"`{found.metadata.name}` has no artifacts")
     elif to is not None:
         session.output.note(f"{count(len(files), 'file')} in `{to}`")
     else:
@@ -61,18 +58,18 @@ def artifacts(
 
 
 def _fetch(store: Store, run: str, attempt: int, files: list[KeptFile], folder: Path) -> None:
-    """Write the files; never outside of the folder, whatever they are called."""
+    """Download the files. Names that lead out of the folder are refused."""
     for item in files:
         target = folder / item.path
         if item.path.startswith("/") or ".." in item.path.split("/"):
             raise BadRequestError(
-                f"`{item.path}` leads out of the folder; it was not written", "look at it in the store"
+                f"`{item.path}` leads out of the folder; it was not written", "Look at the object in the store."
             )
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BadRequestError(
-                f"can't write `{target}`: {error.strerror}", "choose another place with `--to`"
+                f"can't write `{target}`: {error.strerror}", "Choose another folder with `--to`."
             ) from error
         save(target, partial(_write, store, run, attempt, item.path))
 

@@ -10,25 +10,28 @@ from componentrun.cli.terminal.render import Cell, Format, Output, document
 
 __all__ = ["register"]
 
-_EPILOG = """Exit code: 0 all of it is in the runs, 1 the file is no export, 3 something is not: each line on stderr
-that begins with `left out:` says what. Lines that begin with `to do:` say what has to be made before the runs start."""
+_EPILOG = """Exit code: 0 everything was converted, 1 the file is not an export, 3 some parts were not converted.
+Lines on stderr that begin with `left out:` name these parts; lines that begin with `to do:` name what to create before
+the runs start."""
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("convert", short_help="Make runs of a configuration exported from Keboola.", epilog=_EPILOG)(convert)
+    app.command("convert", short_help="Convert a configuration exported from Keboola to runs.", epilog=_EPILOG)(convert)
 
 
 def convert(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON as the Storage API exports it; `-`: from stdin.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="JSON file exported by the Storage API. `-` reads stdin.")
+    ],
     component: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Component to run, if the export does not say it.")
+        str | None, typer.Option(metavar="NAME", help="Component to run. Defaults to the one in the export.")
     ] = None,
     storage: Annotated[str | None, typer.Option(metavar="NAME", help="Storage of the runs.")] = None,
 ) -> None:
-    """Print a ComponentRun for the configuration, or for each of its rows that is enabled. Creates nothing.
+    """Print a ComponentRun for the configuration, or for each of its enabled rows. Creates nothing.
 
-    Keys that start with `#` become references to a Secret: encrypted values can be read by the original only.
+    Keys that start with `#` become references to a Secret, because only the original can decrypt their values.
     """
     from componentrun.cli.conversion.configuration import convert as converted_from  # noqa: PLC0415 - loads the models
     from componentrun.cli.request.manifest import check  # noqa: PLC0415 - likewise
@@ -42,7 +45,7 @@ def convert(
         try:
             check(run)
         except BadRequestError as error:
-            converted.left_out.append(error.message)
+            converted.left_out.append(error.summary)
         else:
             documents.append(run)
     output.raw("---\n".join(document(run, Format.YAML) for run in documents))

@@ -1,4 +1,4 @@
-"""`doctor`: is everything there that a run needs? Each check is a line: what, what was found, what to do."""
+"""`doctor`: checks everything that a run needs. A line for each check: subject, finding, advice."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -8,23 +8,23 @@ import typer
 
 from componentrun import __version__
 from componentrun.cli import options
-from componentrun.cli.errors import EXIT_USER, hint_of
+from componentrun.cli.errors import EXIT_USER, advice_of
 from componentrun.cli.kubernetes.answers import INSTALL
-from componentrun.cli.kubernetes.cluster import (
-    CRD_NAMES,
+from componentrun.cli.kubernetes.cluster import JsonObject
+from componentrun.cli.session import Session
+from componentrun.cli.storage.store import Check
+from componentrun.cli.terminal.render import Cell, document, styled
+from componentrun.errors import ComponentRunError
+from componentrun.process.kubernetes.resources import (
+    COMPONENTS,
     CRDS,
     DAEMON_SETS,
     DEPLOYMENTS,
     RUNS,
     STATEFUL_SETS,
     STORAGES,
-    JsonObject,
     Resource,
 )
-from componentrun.cli.session import Session
-from componentrun.cli.storage.store import Check
-from componentrun.cli.terminal.render import Cell, document, styled
-from componentrun.errors import ComponentRunError
 
 __all__ = ["register"]
 
@@ -33,30 +33,27 @@ COMPONENT_LABEL = "app.kubernetes.io/component"
 VERSION_LABEL = "app.kubernetes.io/version"
 _PARTS = ("operator", "collector")
 _OPTIONAL_PARTS = ("loader", "node-logs")
-"""There only if Storages have catalogs, and if logs are read from the nodes' files."""
-_UPGRADE = "`helm upgrade` the chart's release that has the CRDs (`crds.install`)"
+"""Installed only if Storages have catalogs, or if logs are read from the nodes."""
+_UPGRADE = "`helm upgrade` the release of the chart that has the CRDs (`crds.install`)."
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
         "doctor",
-        short_help="Look at everything that a run needs.",
-        epilog="Exit code: 0 nothing failed, 1 something did.",
+        short_help="Check everything that a run needs.",
+        epilog="Exit code: 0 if no check failed, 1 otherwise.",
     )(doctor)
 
 
+@options.with_session(endpoint=True)
 def doctor(
-    ctx: typer.Context,
+    session: Session,
     output: options.Output = None,
-    endpoint: options.Endpoint = None,
-    namespace: options.Namespace = None,
-    context: options.Context = None,
 ) -> None:
-    """Look at everything that a run needs: cluster, CRDs, operator, collector, loader, and the namespace's Storages."""
-    session = Session.of(ctx, context=context, namespace=namespace)
+    """Check everything that a run needs: cluster, CRDs, operator, collector, loader, and Storages of the namespace."""
     checks: list[Check] = []
-    for check in examine(session, endpoint):
+    for check in examine(session):
         checks.append(check)
         if output is None:
             show(session, check)
@@ -71,31 +68,31 @@ def doctor(
 
 
 def show(session: Session, check: Check) -> None:
-    """One check as a line, with its hint below."""
+    """Print a check as a line, with its advice below."""
     session.output.line(
         styled(check.state), " " * (5 - len(check.state)), Cell(check.what, "bold"), f": {check.message}"
     )
-    if check.hint and check.state != "ok":
-        session.output.line(" " * 5, Cell("hint: ", "cyan"), check.hint)
+    if check.advice and check.state != "ok":
+        session.output.line(" " * 5, Cell("hint: ", "cyan"), check.advice)
 
 
-def examine(session: Session, endpoint: str | None) -> Iterator[Check]:
-    """All checks; where the cluster can't be reached, that is the only one."""
-    reached = _safely("cluster", lambda: _cluster(session))
-    yield from reached
-    if reached[-1].state == "fail":
+def examine(session: Session) -> Iterator[Check]:
+    """Run all checks; only the first one if the cluster can't be reached."""
+    cluster_checks = _safely("cluster", lambda: _cluster(session))
+    yield from cluster_checks
+    if cluster_checks[-1].state == "fail":
         return
     yield from _safely("CRDs", lambda: _crds(session))
     yield from _workloads(session)
-    yield from _storages(session, endpoint)
+    yield from _storages(session)
 
 
-def _safely(what: str, look: Callable[[], list[Check]]) -> list[Check]:
-    """What was found; a refusal is a finding, too."""
+def _safely(subject: str, look: Callable[[], list[Check]]) -> list[Check]:
+    """Run checks; an error becomes a failed check."""
     try:
         return look()
     except ComponentRunError as error:
-        return [Check(what, "fail", error.message, hint_of(error))]
+        return [Check(subject, "fail", error.summary, advice_of(error))]
 
 
 def _cluster(session: Session) -> list[Check]:
@@ -110,117 +107,136 @@ def _cluster(session: Session) -> list[Check]:
 
 
 def _crds(session: Session) -> list[Check]:
-    """Whether each CRD is there and says what this release's models say."""
+    """Whether each CRD is installed and matches the models of this release."""
     from componentrun.api.crd import KINDS, crd  # noqa: PLC0415 - loads the models
 
-    wanted = {f"{kind.plural}.{RUNS.root.split('/')[2]}": crd(kind) for kind in KINDS}
+    expected = {f"{kind.plural}.{RUNS.group}": crd(kind) for kind in KINDS}
     checks: list[Check] = []
-    for name in CRD_NAMES:
-        checks += _safely(f"CRD {name}", partial(_look_at_crd, session, name, wanted[name]))
+    for resource in (RUNS, COMPONENTS, STORAGES):
+        name = resource.rule
+        checks += _safely(f"CRD {name}", partial(_look_at_crd, session, name, expected[name]))
     return checks
 
 
-def _look_at_crd(session: Session, name: str, wanted: JsonObject) -> list[Check]:
-    return [_crd(session.cluster.get(CRDS, name), wanted, name)]
+def _look_at_crd(session: Session, name: str, expected: JsonObject) -> list[Check]:
+    return [_crd(session.cluster.get(CRDS, name), expected, name)]
 
 
-def _crd(found: JsonObject, wanted: JsonObject, name: str) -> Check:
-    what = f"CRD {name}"
-    conditions = {one["type"]: one["status"] for one in found.get("status", {}).get("conditions", [])}
+def _crd(actual: JsonObject, expected: JsonObject, name: str) -> Check:
+    subject = f"CRD {name}"
+    conditions = {entry["type"]: entry["status"] for entry in actual.get("status", {}).get("conditions", [])}
     if conditions.get("Established") != "True":
-        return Check(what, "fail", "the cluster has not accepted it", f"`kubectl describe crd {name}` says why")
-    mine = wanted["spec"]["versions"][0]
-    theirs = next((one for one in found["spec"]["versions"] if one["name"] == mine["name"]), None)
-    if theirs is None:
-        versions = ", ".join(one["name"] for one in found["spec"]["versions"])
-        return Check(what, "fail", f"it has the versions {versions}; expected `{mine['name']}`", _UPGRADE)
-    if theirs["schema"] != mine["schema"]:
-        return Check(what, "warn", f"its schema is not that of release {__version__} of this command line", _UPGRADE)
-    return Check(what, "ok", f"`{mine['name']}`, as in release {__version__}")
+        return Check(subject, "fail", "the cluster has not accepted it", f"`kubectl describe crd {name}` says why.")
+    expected_version = expected["spec"]["versions"][0]
+    version = next((entry for entry in actual["spec"]["versions"] if entry["name"] == expected_version["name"]), None)
+    if version is None:
+        versions = ", ".join(entry["name"] for entry in actual["spec"]["versions"])
+        return Check(
+            subject, "fail", f"it has the versions {versions}; expected `{expected_version['name']}`", _UPGRADE
+        )
+    if version["schema"] != expected_version["schema"]:
+        return Check(subject, "warn", f"its schema is not that of release {__version__} of this command line", _UPGRADE)
+    return Check(subject, "ok", f"`{expected_version['name']}`, as in release {__version__}")
 
 
 def _workloads(session: Session) -> Iterator[Check]:
-    """Operator, collector, loader and log servers, wherever they were installed."""
-    found: list[tuple[Resource, JsonObject]] = []
+    """Operator, collector, loader and log servers, in any namespace."""
+    workloads: list[tuple[Resource, JsonObject]] = []
     try:
         for kind in (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS):
-            found += [(kind, one) for one in session.cluster.list(kind, selector=PART_LABEL, everywhere=True)]
+            workloads += [
+                (kind, workload) for workload in session.cluster.list(kind, selector=PART_LABEL, everywhere=True)
+            ]
     except ComponentRunError as error:
         for part in _PARTS:
-            yield Check(part, "warn", f"can't tell: {error.message}", hint_of(error))
+            yield Check(part, "warn", f"can't tell: {error.summary}", advice_of(error))
         return
     for part in (*_PARTS, *_OPTIONAL_PARTS):
-        mine = [(kind, one) for kind, one in found if one["metadata"].get("labels", {}).get(COMPONENT_LABEL) == part]
-        if not mine and part in _PARTS:
-            told = "no run will start" if part == "operator" else "no events will be delivered"
+        own_workloads = [
+            (kind, workload)
+            for kind, workload in workloads
+            if workload["metadata"].get("labels", {}).get(COMPONENT_LABEL) == part
+        ]
+        if not own_workloads and part in _PARTS:
+            consequence = "no run will start" if part == "operator" else "no events will be delivered"
             yield Check(
                 part,
                 "fail",
-                f"there is no Deployment labelled `{PART_LABEL},{COMPONENT_LABEL}={part}`: {told}",
+                f"there is no Deployment labelled `{PART_LABEL},{COMPONENT_LABEL}={part}`: {consequence}",
                 INSTALL,
             )
-        for kind, one in mine:
-            yield _workload(part, kind, one)
+        for kind, workload in own_workloads:
+            yield _workload(part, kind, workload)
 
 
-def _workload(part: str, kind: Resource, found: JsonObject) -> Check:
-    metadata, status = found["metadata"], found.get("status", {})
+def _workload(part: str, kind: Resource, workload: JsonObject) -> Check:
+    metadata, status = workload["metadata"], workload.get("status", {})
     where = f"`{metadata['namespace']}/{metadata['name']}`"
     if kind == DAEMON_SETS:
-        ready, wanted = status.get("numberAvailable", 0), status.get("desiredNumberScheduled", 0)
+        ready, desired = status.get("numberAvailable", 0), status.get("desiredNumberScheduled", 0)
     else:
-        ready, wanted = status.get("availableReplicas", 0), found["spec"].get("replicas", 1)
+        ready, desired = status.get("availableReplicas", 0), workload["spec"].get("replicas", 1)
     version = metadata.get("labels", {}).get(VERSION_LABEL, "")
-    if ready < wanted or not wanted:
-        described = f"describe {kind.kind.lower()} {metadata['name']}"
-        hint = f"`kubectl --namespace {metadata['namespace']} {described}` says why"
-        return Check(part, "fail" if not ready else "warn", f"{where} has {ready} of {wanted} replicas available", hint)
+    if ready < desired or not desired:
+        command = f"describe {kind.kind.lower()} {metadata['name']}"
+        advice = f"`kubectl --namespace {metadata['namespace']} {command}` says why."
+        return Check(
+            part, "fail" if not ready else "warn", f"{where} has {ready} of {desired} replicas available", advice
+        )
     if version != __version__:
         return Check(
             part,
             "warn",
             f"{where} is release {version or 'unknown'}; this command line is {__version__}",
-            "use the same release of both",
+            "Use the same release of both.",
         )
-    return Check(part, "ok", f"{where} release {version}, {ready} of {wanted} replicas available")
+    return Check(part, "ok", f"{where} release {version}, {ready} of {desired} replicas available")
 
 
-def _storages(session: Session, endpoint: str | None) -> Iterator[Check]:
+def _storages(session: Session) -> Iterator[Check]:
     try:
-        found = session.cluster.list(STORAGES)
+        storages = session.cluster.list(STORAGES)
     except ComponentRunError as error:
-        yield Check("Storage", "fail", error.message, hint_of(error))
+        yield Check("Storage", "fail", error.summary, advice_of(error))
         return
-    default = [one["metadata"]["name"] for one in found if one["spec"].get("default")]
-    yield _default(default, len(found), session.cluster.namespace)
-    for one in found:
-        what = f"Storage {one['metadata']['name']}"
-        checks = _safely(what, partial(_look_at_storage, session, one, endpoint))
+    default = [storage["metadata"]["name"] for storage in storages if storage["spec"].get("default")]
+    yield _default(default, len(storages), session.cluster.namespace)
+    for storage in storages:
+        subject = f"Storage {storage['metadata']['name']}"
+        checks = _safely(subject, partial(_look_at_storage, session, storage))
         for check in checks:
-            yield Check(what if check.what == what else f"{what}, {check.what}", check.state, check.message, check.hint)
+            yield Check(
+                subject if check.what == subject else f"{subject}, {check.what}",
+                check.state,
+                check.message,
+                check.advice,
+            )
 
 
-def _look_at_storage(session: Session, storage: JsonObject, endpoint: str | None) -> list[Check]:
+def _look_at_storage(session: Session, storage: JsonObject) -> list[Check]:
     from componentrun.cli.storage.catalogchecks import catalog_checks  # noqa: PLC0415 - loads the models
 
-    store = session.makers.store(session.cluster, storage, endpoint)
+    store = session.makers.store(session.cluster, storage, session.endpoint)
     return [*store.check(), *catalog_checks(store, storage)]
 
 
-def _default(default: list[str], there: int, namespace: str) -> Check:
+def _default(default: list[str], number: int, namespace: str) -> Check:
     if len(default) == 1:
         return Check("Storage", "ok", f"`{default[0]}` is the default of namespace `{namespace}`")
-    if not there:
+    if not number:
         return Check(
             "Storage",
             "fail",
             f"there is none in namespace `{namespace}`",
-            "create one (`kubectl explain storage.spec`), or look elsewhere with `--namespace`",
+            "Create one (`kubectl explain storage.spec`), or pass another `--namespace`.",
         )
     if default:
         return Check(
-            "Storage", "fail", f"{len(default)} say `default: true`: {', '.join(default)}", "leave it in one of them"
+            "Storage",
+            "fail",
+            f"{len(default)} say `default: true`: {', '.join(default)}",
+            "Remove it from all but one.",
         )
     return Check(
-        "Storage", "warn", "none says `default: true`: every run has to name one", "set `default: true` in one of them"
+        "Storage", "warn", "none says `default: true`: every run has to name one", "Set `default: true` in one of them."
     )

@@ -1,14 +1,13 @@
-"""`events` and `logs`: what a run said, and what its component printed."""
+"""`events` and `logs`: events of runs, and the lines of their components."""
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from componentrun.cli import eventoptions, options
+from componentrun.cli import eventoptions, eventsql, options
 from componentrun.cli.errors import BadRequestError, NotFoundError
 from componentrun.cli.eventoptions import Question
 from componentrun.cli.session import Session
@@ -28,43 +27,50 @@ COMPONENT: Final = "component"
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _UID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MANY: Final = 100
-"""Events of several runs, where nobody says how many."""
+"""Default number of events of several runs."""
 
 Follow = Annotated[
-    bool, typer.Option("--follow", "-f", help="Go on as more comes, until the run is over and everything is there.")
+    bool,
+    typer.Option(
+        "--follow", "-f", help="Stream new events until the run has ended and all of its events are delivered."
+    ),
 ]
 Lines = Annotated[
     str | None,
     typer.Option(
-        "--lines", "-n", metavar="NUMBER", help="Only the last so many. A name here is taken for the namespace."
+        "--lines",
+        "-n",
+        metavar="NUMBER",
+        help="Number of recent lines to print. Defaults to all. A name is taken for the namespace.",
     ),
 ]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("events", short_help="Print what a run, or all runs of a component, said.")(events)
-    app.command("logs", short_help="Print what a run's component printed.")(logs)
+    app.command("events", short_help="Print the events of a run, or of all runs of a component.")(events)
+    app.command("logs", short_help="Print the log of a run's component.")(logs)
 
 
-def number_or_namespace(text: str | None, namespace: str | None) -> tuple[int | None, str | None]:
-    """What stands behind `-n`: a number of lines; or a namespace, which it means everywhere else."""
+def number_or_namespace(text: str | None, session: Session) -> tuple[int | None, Session]:
+    """The value of `-n`: a number of lines; or a namespace, which it means everywhere else, in the session."""
     if text is None:
-        return None, namespace
+        return None, session
     if text.isascii() and text.isdigit():
-        return int(text), namespace
-    if not _NAMESPACE.fullmatch(text) or namespace is not None:
-        raise BadRequestError(f"`-n {text}`: expected a number of lines", "for example `-n 10`")
-    return None, text
+        return int(text), session
+    if not _NAMESPACE.fullmatch(text) or session.namespace is not None:
+        raise BadRequestError(f"`-n {text}`: expected a number of lines", "For example: `-n 10`.")
+    return None, session.in_namespace(text)
 
 
+@options.with_session(storage=True, short_namespace=False)
 def events(
-    ctx: typer.Context,
+    session: Session,
     run: Annotated[
         str | None,
         typer.Argument(
             metavar="[RUN]",
-            help="Name of the run, or its uid where it was deleted; `@latest` is the newest one of the namespace.",
+            help="Name of the run, or uid of a deleted one. `@latest` is the newest run of the namespace.",
         ),
     ] = None,
     component: eventoptions.Component = None,
@@ -79,55 +85,65 @@ def events(
     follow: Follow = False,
     lines: Lines = None,
     export: eventoptions.Export = None,
-    output: options.Output = None,
-    storage: options.Storage = None,
-    endpoint: options.Endpoint = None,
-    namespace: options.LongNamespace = None,
-    context: options.Context = None,
+    sql: eventsql.Sql = None,
+    file: eventsql.File = None,
+    rows: eventsql.Limit = None,
+    output: eventsql.Output = None,
 ) -> None:
-    """Print events, the oldest first: every line of a component, and what happened around it.
+    """Print events, oldest first: lines of the component, and messages about the run.
 
-    Of one run: all of them, or the last NUMBER. Without RUN: the last 100 (or NUMBER) of all runs of the Storage, or of
-    those of a component or configuration. For programs: one JSON object a line, or a Parquet file.
+    With RUN: all events of the run, or the last NUMBER. Without RUN: the last 100 (or NUMBER) events of all runs in the
+    Storage, or of the runs of a component or configuration. For programs: a JSON object per line, or a Parquet file.
+
+    With `--sql`, query the table `events` in the Storage's catalog: `select type, count(*) from events group by 1`.
+    Maintenance adds the runs of a day after its end (UTC). A note says up to when the table is complete.
     """
-    limit, namespace = number_or_namespace(lines, namespace)
-    session = Session.of(ctx, context=context, namespace=namespace)
+    if sql is not None:
+        others = {
+            "RUN": run, "--follow": follow, "-n": lines, "--export": export, "--component": component,
+            "--configuration": configuration, "--type": types, "--grep": grep, "--source": source,
+            "--since-id": since_id, "--max-id": max_id,
+        }  # fmt: skip
+        eventsql.query(session, sql, eventsql.Chosen(since, until, output, file, rows), others)
+        return
+    limit, session = number_or_namespace(lines, session)
     question = Question(component, configuration, since, until, types, grep, source, since_id, max_id)
-    _check(run, question, export, output, follow=follow)
-    where = _Where(storage, endpoint)
+    form = eventsql.text_format(output, file, rows)
+    _check(run, question, export, form, follow=follow)
     if run is None:
-        store = session.store(storage, endpoint)
+        store = session.store()
         query = question.query(store, session.now())
         if export is not None:
             _export(session, store, query, None, limit, export)
         else:
-            _show_many(_printer(session, output, run=True), store, query, limit)
+            _show_many(_printer(session, form, run=True), store, query, limit)
         return
-    reader = _Reader(session, run, question, where, limit)
+    reader = _Reader(session, run, question, limit)
     if export is not None:
         _export(session, reader.store, reader.query, reader.uid, limit, export)
     else:
-        reader.show(_printer(session, output), follow=follow)
+        reader.show(_printer(session, form), follow=follow)
 
 
 def _check(run: str | None, question: Question, export: Path | None, output: Format | None, *, follow: bool) -> None:
-    """Refuse what does not go together."""
+    """Refuse options that exclude each other."""
     if run is not None and (question.component is not None or question.configuration is not None):
-        raise BadRequestError("a run has one component and configuration", "leave out RUN, or these two options")
+        raise BadRequestError("a run has one component and configuration", "Leave out RUN or these two options.")
     if run is None and follow:
-        raise BadRequestError("one run can be followed at a time", "`componentrun events RUN --follow`")
+        raise BadRequestError("one run can be followed at a time", "Name the run: `componentrun events RUN --follow`.")
     if question.configuration is not None and question.component is None:
-        raise BadRequestError("a configuration is one of a component", "give `--component` with `--configuration`")
+        raise BadRequestError("a configuration is one of a component", "Give `--component` with `--configuration`.")
     if export is not None and (follow or output is not None):
-        raise BadRequestError("`--export` writes what is there to a file", "leave out `--follow` and `--output`")
+        raise BadRequestError("`--export` writes what is there to a file", "Leave out `--follow` and `--output`.")
     if export is not None and export.suffix != ".parquet":
         raise BadRequestError(
-            f"`{export}` ends with `{export.suffix or export.name}`; expected `.parquet`", "name the file so"
+            f"`{export}` ends with `{export.suffix or export.name}`; expected `.parquet`",
+            "Name the file `NAME.parquet`.",
         )
 
 
 def _show_many(show: Callable[[EventRecord], None], store: Store, query: "EventQuery", limit: int | None) -> None:
-    """The last events of all runs that are asked for."""
+    """Print the last events of several runs."""
     for event in store.last_events(query, _MANY if limit is None else limit):
         show(event)
 
@@ -139,34 +155,22 @@ def _export(
     session.output.note(f"`{target}` has {count(rows, 'event')} ({size(target.stat().st_size)})")
 
 
+@options.with_session(storage=True, short_namespace=False)
 def logs(
-    ctx: typer.Context,
+    session: Session,
     run: options.Run,
     follow: Follow = False,
     lines: Lines = None,
-    timestamps: Annotated[bool, typer.Option("--timestamps", help="Put the time of day before each line.")] = False,
-    storage: options.Storage = None,
-    endpoint: options.Endpoint = None,
-    namespace: options.LongNamespace = None,
-    context: options.Context = None,
+    timestamps: Annotated[bool, typer.Option("--timestamps", help="Print the time of day before each line.")] = False,
 ) -> None:
-    """Print what a run's component printed, and nothing else; also long after its pod is gone."""
-    limit, namespace = number_or_namespace(lines, namespace)
-    session = Session.of(ctx, context=context, namespace=namespace)
+    """Print the log of a run's component, also after its pod was deleted."""
+    limit, session = number_or_namespace(lines, session)
 
     def show(event: EventRecord) -> None:
         session.output.line(f"{clock(event.time)} " if timestamps else "", event.message)
 
     question = Question(source=COMPONENT)
-    _Reader(session, run, question, _Where(storage, endpoint), limit).show(show, follow=follow)
-
-
-@dataclass(frozen=True)
-class _Where:
-    """Which store, where that is not the run's own."""
-
-    storage: str | None
-    endpoint: str | None
+    _Reader(session, run, question, limit).show(show, follow=follow)
 
 
 class _Reader:
@@ -178,19 +182,19 @@ class _Reader:
         query: which of them.
     """
 
-    def __init__(self, session: Session, run: str, question: Question, where: _Where, limit: int | None) -> None:
+    def __init__(self, session: Session, run: str, question: Question, limit: int | None) -> None:
         self._session = session
         self._run = self._find(run)
-        # What the run names, or else the default Storage when it began: another one may be the default by now.
+        # The Storage of the run: another one may be the default by now.
         of_run = (self._run.status.storage or self._run.spec.storage) if self._run is not None else None
-        store = session.store(where.storage or of_run, where.endpoint)
+        store = session.store(of_run)
         uid = self._run.metadata.uid if self._run is not None else run
         self.store, self.uid = store, uid or run
         self.query = question.query(store, session.now())
         self._feed, self._limit = store.events(self.uid, self.query, limit), limit
 
     def _find(self, name: str) -> "ComponentRun | None":
-        """The run; None where only its events are left."""
+        """The run; None if only its events are left."""
         try:
             return self._session.run(name)
         except NotFoundError:
@@ -199,7 +203,7 @@ class _Reader:
             raise
 
     def show(self, show: Callable[[EventRecord], None], *, follow: bool) -> None:
-        """Show what is there, and what comes if `follow`."""
+        """Print existing events; with `follow`, also new ones."""
         from componentrun.cli.follow import Follower, follow_or_leave  # noqa: PLC0415 - loads the models
 
         if follow and self._run is not None:
@@ -207,14 +211,14 @@ class _Reader:
             return
         events = self._feed.read()
         if self._limit is not None:
-            # A feed begins with the last ones, and goes on with what was written meanwhile.
+            # A feed returns the last events, and those that were written meanwhile.
             events = iter(list(events)[-self._limit :] if self._limit else ())
         for event in events:
             show(event)
 
 
 def _printer(session: Session, output: Format | None, *, run: bool = False) -> Callable[[EventRecord], None]:
-    """How one event is printed."""
+    """Return the function that prints an event."""
     from componentrun.cli.follow import print_event  # noqa: PLC0415 - loads the models
 
     if output is Format.JSON:

@@ -12,7 +12,7 @@ from componentrun.cli import options
 from componentrun.cli.errors import BadRequestError
 from componentrun.cli.request.sources import local_file
 from componentrun.cli.session import Session
-from componentrun.cli.storage.filestore import FileInfo, FileStore
+from componentrun.cli.storage.filestore import FileInfo
 from componentrun.cli.terminal.asking import ask
 from componentrun.cli.terminal.progress import bar
 from componentrun.cli.terminal.render import Cell, Row, document
@@ -22,48 +22,37 @@ from componentrun.contract import DEFAULT_FILE_LIMIT
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    help="Files of Storage: put, get, list, look at, tag, delete.", no_args_is_help=True, rich_markup_mode=None
-)
+app = typer.Typer(help="Manage files in Storage.", no_args_is_help=True, rich_markup_mode=None)
 
 File = Annotated[
-    str, typer.Argument(metavar="FILE", help="Id of the file, or its name; of several with that name the newest.")
+    str, typer.Argument(metavar="FILE", help="Id or name of the file. Of several with the same name, the newest.")
 ]
 Tag = Annotated[
-    list[str] | None, typer.Option("--tag", "-t", metavar="TAG", help="Only files with this tag. May be repeated.")
+    list[str] | None, typer.Option("--tag", "-t", metavar="TAG", help="Only files with this tag. Can be repeated.")
 ]
-
-
-def _open(
-    ctx: typer.Context, namespace: str | None, context: str | None, storage: str | None, endpoint: str | None
-) -> tuple[Session, FileStore]:
-    session = Session.of(ctx, context=context, namespace=namespace)
-    return session, session.store(storage, endpoint).files
 
 
 @app.command()
+@options.with_session(storage=True)
 def put(
-    ctx: typer.Context,
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="File of this machine; `-`: stdin.")],
+    session: Session,
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Local file. `-` reads stdin.")],
     name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Name in Storage; the file's own where not given.")
+        str | None, typer.Option(metavar="NAME", help="Name in Storage. Defaults to the name of the local file.")
     ] = None,
     tag: Annotated[
-        list[str] | None, typer.Option("--tag", "-t", metavar="TAG", help="Tag that it gets. May be repeated.")
+        list[str] | None, typer.Option("--tag", "-t", metavar="TAG", help="Tag to add. Can be repeated.")
     ] = None,
     permanent: Annotated[
-        bool, typer.Option("--permanent", help="Keep it until somebody deletes it, instead of 15 days.")
+        bool,
+        typer.Option("--permanent", help="Keep the file until it is deleted. By default it expires after 15 days."),
     ] = False,
-    storage: options.Storage = None,
-    endpoint: options.Endpoint = None,
-    namespace: options.Namespace = None,
-    context: options.Context = None,
 ) -> None:
-    """Store a file. Its id is printed on stdout; a file of the same name stays what it is."""
+    """Upload a file and print its id. Other files of the same name are kept."""
     if str(path) == "-" and name is None:
-        raise BadRequestError("what comes from stdin has no name", "`--name NAME` gives it one")
+        raise BadRequestError("what comes from stdin has no name", "Pass `--name NAME`.")
     with local_file(path, "a file") as local:
-        session, files = _open(ctx, namespace, context, storage, endpoint)
+        files = session.files()
         with bar(session.output, f"put {local.name}", local.stat().st_size) as progress:
             file = files.put(local, name=name, tags=tag or (), permanent=permanent, progress=progress)
     session.output.raw(f"{file.id}\n")
@@ -71,76 +60,71 @@ def put(
 
 
 def _kept(file: FileInfo, now: datetime) -> str:
-    """For how long, as the end of a sentence."""
+    """The expiry, as the end of a sentence."""
     if file.expires is None:
         return ", until somebody deletes it"
     return f", until {file.expires.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if file.expires > now else ", expired"
 
 
 @app.command()
+@options.with_session(storage=True)
 def get(
-    ctx: typer.Context,
+    session: Session,
     file: File,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="PATH", help="Where to; `-` or nothing: stdout.")
+        Path | None, typer.Option("--output", "-o", metavar="PATH", help="File to write. Defaults to `-`, stdout.")
     ] = None,
-    storage: options.Storage = None,
-    endpoint: options.Endpoint = None,
-    namespace: options.Namespace = None,
-    context: options.Context = None,
 ) -> None:
-    """Write the content of a file."""
-    session, files = _open(ctx, namespace, context, storage, endpoint)
-    found = files.need(file)
+    """Download a file."""
+    files = session.files()
+    record = files.need(file)
 
     def copy(target: IO[bytes]) -> FileInfo:
-        with bar(session.output, f"get {found.name}", found.bytes, quiet=target.isatty()) as progress:
-            return files.get(found.id, target, progress)
+        with bar(session.output, f"get {record.name}", record.bytes, quiet=target.isatty()) as progress:
+            return files.get(record.id, target, progress)
 
     if output is None or str(output) == "-":
         copy(sys.stdout.buffer)
         sys.stdout.buffer.flush()
     else:
         save(output, copy)
-        session.output.note(f"`{output}` has {size(found.bytes)}")
+        session.output.note(f"`{output}` has {size(record.bytes)}")
 
 
 @app.command()
+@options.with_session(storage=True)
 def ls(
-    ctx: typer.Context,
+    session: Session,
     tag: Tag = None,
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="Only files of exactly this name.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Only files with this name.")] = None,
     glob: Annotated[
-        str | None, typer.Option(metavar="PATTERN", help="Only files whose names match: `report-*.pdf`.")
+        str | None,
+        typer.Option(metavar="PATTERN", help="Only files whose names match this pattern, such as `report-*.pdf`."),
     ] = None,
     limit: Annotated[
-        int, typer.Option(metavar="NUMBER", min=1, help="At most so many, the newest.")
+        int, typer.Option(metavar="NUMBER", min=1, help="Maximum number of files to list.")
     ] = DEFAULT_FILE_LIMIT,
     output: options.Output = None,
-    storage: options.Storage = None,
-    endpoint: options.Endpoint = None,
-    namespace: options.Namespace = None,
-    context: options.Context = None,
 ) -> None:
-    """List files, the newest first."""
-    session, files = _open(ctx, namespace, context, storage, endpoint)
-    # One more than asked for tells whether there are more.
-    found = files.find(name=name, glob=glob, tags=tag or (), limit=limit + 1)
-    shown, more = found[:limit], len(found) > limit
+    """List files, newest first."""
+    files = session.files()
+    # One more than the limit, to see whether there are more.
+    matches = files.find(name=name, glob=glob, tags=tag or (), limit=limit + 1)
+    page, more = matches[:limit], len(matches) > limit
     if output is not None:
-        session.output.raw(document([_plain(one) for one in shown], output))
-    elif shown:
+        session.output.raw(document([_plain(item) for item in page], output))
+    elif page:
         now = session.now()
         rows: list[Row] = [
             [
-                one.id,
-                one.name,
-                Cell(size(one.bytes), right=True),
-                Cell(age(one.created, now), right=True),
-                f"{one.expires.astimezone(UTC):%Y-%m-%d}" if one.expires else "never",
-                ", ".join(one.tags) or "-",
+                item.id,
+                item.name,
+                Cell(size(item.bytes), right=True),
+                Cell(age(item.created, now), right=True),
+                f"{item.expires.astimezone(UTC):%Y-%m-%d}" if item.expires else "never",
+                ", ".join(item.tags) or "-",
             ]
-            for one in shown
+            for item in page
         ]
         session.output.table(("ID", "NAME", "SIZE", "AGE", "EXPIRES", "TAGS"), rows)
     else:
@@ -150,31 +134,28 @@ def ls(
 
 
 @app.command()
+@options.with_session(storage=True)
 def info(
-    ctx: typer.Context,
+    session: Session,
     file: File,
     output: options.Output = None,
-    storage: options.Storage = None,
-    endpoint: options.Endpoint = None,
-    namespace: options.Namespace = None,
-    context: options.Context = None,
 ) -> None:
-    """Show all that is known of a file."""
-    session, files = _open(ctx, namespace, context, storage, endpoint)
-    found = files.need(file)
+    """Show the details of a file."""
+    files = session.files()
+    record = files.need(file)
     if output is not None:
-        session.output.raw(document(_plain(found), output))
+        session.output.raw(document(_plain(record), output))
         return
     now = session.now()
-    expires = "never" if found.expires is None else f"{found.expires.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    expires = "never" if record.expires is None else f"{record.expires.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     rows: list[Row] = [
-        ["Id:", found.id],
-        ["Name:", found.name],
-        ["Size:", f"{size(found.bytes)} ({found.bytes} bytes)"],
-        ["Created:", moment(found.created, now)],
+        ["Id:", record.id],
+        ["Name:", record.name],
+        ["Size:", f"{size(record.bytes)} ({record.bytes} bytes)"],
+        ["Created:", moment(record.created, now)],
         ["Expires:", expires],
-        ["Made by:", found.run],
-        ["Tags:", ", ".join(found.tags) or "-"],
+        ["Made by:", record.run],
+        ["Tags:", ", ".join(record.tags) or "-"],
     ]
     session.output.table((), rows)
 
@@ -186,39 +167,33 @@ def _plain(file: FileInfo) -> dict[str, object]:
 
 
 @app.command()
+@options.with_session(storage=True)
 def tag(
-    ctx: typer.Context,
+    session: Session,
     file: File,
-    add: Annotated[list[str] | None, typer.Option(metavar="TAG", help="Tag that it gets. May be repeated.")] = None,
-    remove: Annotated[list[str] | None, typer.Option(metavar="TAG", help="Tag that it loses. May be repeated.")] = None,
-    permanent: Annotated[bool, typer.Option("--permanent", help="Keep it until somebody deletes it.")] = False,
-    storage: options.Storage = None,
-    endpoint: options.Endpoint = None,
-    namespace: options.Namespace = None,
-    context: options.Context = None,
+    add: Annotated[list[str] | None, typer.Option(metavar="TAG", help="Tag to add. Can be repeated.")] = None,
+    remove: Annotated[list[str] | None, typer.Option(metavar="TAG", help="Tag to remove. Can be repeated.")] = None,
+    permanent: Annotated[bool, typer.Option("--permanent", help="Keep the file until it is deleted.")] = False,
 ) -> None:
-    """Change the tags of a file, or keep it for ever."""
+    """Change the tags of a file, or keep it until it is deleted."""
     if not (add or remove or permanent):
-        raise BadRequestError("nothing to change", "`--add TAG`, `--remove TAG` or `--permanent` says what")
-    session, files = _open(ctx, namespace, context, storage, endpoint)
-    changed = files.change(files.need(file).id, add=add or (), remove=remove or (), permanent=permanent)
-    tags = ", ".join(f"`{one}`" for one in changed.tags) or "no tags"
-    session.output.note(f"`{changed.name}` ({changed.id}) has {tags}{_kept(changed, session.now())}")
+        raise BadRequestError("nothing to change", "Pass `--add TAG`, `--remove TAG` or `--permanent`.")
+    files = session.files()
+    record = files.change(files.need(file).id, add=add or (), remove=remove or (), permanent=permanent)
+    tags = ", ".join(f"`{item}`" for item in record.tags) or "no tags"
+    session.output.note(f"`{record.name}` ({record.id}) has {tags}{_kept(record, session.now())}")
 
 
 @app.command()
+@options.with_session(storage=True)
 def rm(
-    ctx: typer.Context,
+    session: Session,
     file: File,
     yes: options.Yes = False,
-    storage: options.Storage = None,
-    endpoint: options.Endpoint = None,
-    namespace: options.Namespace = None,
-    context: options.Context = None,
 ) -> None:
-    """Delete a file. It can't be brought back."""
-    session, files = _open(ctx, namespace, context, storage, endpoint)
-    found = files.need(file)
-    ask(f"file `{found.name}` ({found.id}) of {moment(found.created, session.now())} will be deleted", yes=yes)
-    files.remove(found.id)
-    session.output.note(f"`{found.name}` ({found.id}) deleted")
+    """Delete a file. This can't be undone."""
+    files = session.files()
+    record = files.need(file)
+    ask(f"file `{record.name}` ({record.id}) of {moment(record.created, session.now())} will be deleted", yes=yes)
+    files.remove(record.id)
+    session.output.note(f"`{record.name}` ({record.id}) deleted")

@@ -1,4 +1,4 @@
-"""`state`: what configurations remember between runs."""
+"""`state`: the saved state of configurations."""
 
 import json
 import re
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="State of configurations: get, put, rm.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Manage the saved state of configurations.", no_args_is_help=True, rich_markup_mode=None)
 
 _ID = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?")
 Component = Annotated[
-    str, typer.Argument(metavar="COMPONENT", help="Name of the Component, or the last part of the image's name.")
+    str, typer.Argument(metavar="COMPONENT", help="Name of the Component, or last part of the name of the image.")
 ]
 Configuration = Annotated[str, typer.Argument(metavar="CONFIGURATION", help="Id of the configuration.")]
 Row = Annotated[str | None, typer.Option("--row", metavar="ROW", help="Row of the configuration.")]
@@ -32,88 +32,76 @@ Branch = Annotated[str, typer.Option("--branch", metavar="BRANCH", help="Branch 
 
 
 @app.command()
+@options.with_session(storage=True)
 def get(
-    ctx: typer.Context,
+    session: Session,
     component: Component,
     configuration: Configuration,
     row: Row = None,
     branch: Branch = DEFAULT_BRANCH,
     inputs: Annotated[
         bool,
-        typer.Option("--inputs", help="Instead, how far it has read the tables that it reads with `adaptive`."),
+        typer.Option("--inputs", help="Print the positions up to which `adaptive` inputs were read instead."),
     ] = False,
-    storage: options.Storage = None,
-    endpoint: options.Endpoint = None,
-    namespace: options.Namespace = None,
-    context: options.Context = None,
 ) -> None:
-    """Print what a configuration remembers, as JSON; `{}` where it remembers nothing."""
+    """Print the saved state of a configuration as JSON; `{}` if there is none."""
     owner = _owner(component, configuration, row, branch)
-    session = Session.of(ctx, context=context, namespace=namespace)
-    store = session.store(storage, endpoint)
-    found = store.inputs(owner) if inputs else store.state(owner)
-    session.output.raw(json_text(found, indent=2) + "\n")
+    store = session.store()
+    content = store.inputs(owner) if inputs else store.state(owner)
+    session.output.raw(json_text(content, indent=2) + "\n")
 
 
 @app.command()
+@options.with_session(storage=True)
 def put(
-    ctx: typer.Context,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON object; `-`: stdin.")],
+    session: Session,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="File with a JSON object. `-` reads stdin.")],
     component: Component,
     configuration: Configuration,
     row: Row = None,
     branch: Branch = DEFAULT_BRANCH,
-    storage: options.Storage = None,
-    endpoint: options.Endpoint = None,
-    namespace: options.Namespace = None,
-    context: options.Context = None,
 ) -> None:
-    """Replace a configuration's saved state; its next run finds it as `in/state.json`.
+    """Replace the saved state of a configuration. Its next run finds it in `in/state.json`.
 
-    A run that is in progress at that time stores no state, because it was given the previous one.
+    A run in progress stores no state when it ends, because it started from the previous one.
     """
     owner = _owner(component, configuration, row, branch)
     state = _object(file)
-    session = Session.of(ctx, context=context, namespace=namespace)
-    session.store(storage, endpoint).put_state(owner, state)
-    session.output.note(f"{_title(owner)} remembers what is in {'stdin' if file == '-' else f'`{file}`'}")
+    session.store().put_state(owner, state)
+    session.output.note(f"the state of {_title(owner)} is now that of {'stdin' if file == '-' else f'`{file}`'}")
 
 
 @app.command()
+@options.with_session(storage=True)
 def rm(
-    ctx: typer.Context,
+    session: Session,
     component: Component,
     configuration: Configuration,
     row: Row = None,
     branch: Branch = DEFAULT_BRANCH,
     yes: options.Yes = False,
-    storage: options.Storage = None,
-    endpoint: options.Endpoint = None,
-    namespace: options.Namespace = None,
-    context: options.Context = None,
 ) -> None:
-    """Delete a configuration's saved state, so that its next run starts like its first one. This can't be undone.
+    """Delete the saved state of a configuration. Its next run starts like the first one. This can't be undone.
 
-    That run finds an empty state, and `adaptive` inputs deliver all rows. A run that is in progress stores no state.
+    That run finds an empty state, and `adaptive` inputs deliver all rows. A run in progress stores no state.
     """
     owner = _owner(component, configuration, row, branch)
-    session = Session.of(ctx, context=context, namespace=namespace)
-    store = session.store(storage, endpoint)
+    store = session.store()
     title = _title(owner)
-    ask(f"{title} will forget its state in Storage `{store.name}`", yes=yes)
-    found = store.remove_state(owner)
-    session.output.note(f"{title} {'has forgotten its state' if found else 'had no state'}")
+    ask(f"the state of {title} in Storage `{store.name}` will be deleted", yes=yes)
+    is_removed = store.remove_state(owner)
+    session.output.note(f"the state of {title} is deleted" if is_removed else f"{title} had no state")
 
 
 def _owner(component: str, configuration: str, row: str | None, branch: str) -> "StateOwner":
     from componentrun.storage.state.state import StateOwner  # noqa: PLC0415 - storage takes a while to load
 
-    named = {"COMPONENT": component, "CONFIGURATION": configuration, "--row": row, "--branch": branch}
-    for what, text in named.items():
+    names = {"COMPONENT": component, "CONFIGURATION": configuration, "--row": row, "--branch": branch}
+    for source, text in names.items():
         if text is not None and not _ID.fullmatch(text):
             raise BadRequestError(
-                f"{what} is `{text}`; expected at most 253 letters, digits, `.`, `_` and `-`",
-                "it is what the run's manifest says: `componentrun get RUN -o yaml` shows it",
+                f"{source} is `{text}`; expected at most 253 letters, digits, `.`, `_` and `-`",
+                "The manifest of a run has it: `componentrun get RUN -o yaml`.",
             )
     return StateOwner(component, configuration, row, branch)
 
@@ -127,10 +115,12 @@ def _title(owner: "StateOwner") -> str:
 def _object(file: str) -> dict[str, Any]:
     text, name = read(file)
     try:
-        found = parse_portable(text)
-        json.dumps(found, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+        value = parse_portable(text)
+        json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair is no text
     except ValueError as error:
-        raise BadRequestError(f"{name} is no JSON: {error}", '`{"last": 7}` is a state') from error
-    if not isinstance(found, dict):
-        raise BadRequestError(f"{name} holds a {type(found).__name__}; expected an object", '`{"last": 7}` is a state')
-    return found
+        raise BadRequestError(f"{name} is not valid JSON: {error}", 'For example: `{"last": 7}`.') from error
+    if not isinstance(value, dict):
+        raise BadRequestError(
+            f"{name} holds a {type(value).__name__}; expected an object", 'For example: `{"last": 7}`.'
+        )
+    return value

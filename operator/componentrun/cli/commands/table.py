@@ -18,12 +18,12 @@ from componentrun.cli.terminal.asking import ask
 from componentrun.cli.terminal.progress import bar
 from componentrun.cli.terminal.render import Cell, Row, document
 from componentrun.cli.terminal.saving import save
-from componentrun.cli.terminal.words import age, count, size
+from componentrun.cli.terminal.words import age, count, on_one_line, size
 
-__all__ = ["TableId", "app", "session_and_tables"]
+__all__ = ["TableId", "app"]
 
 app = typer.Typer(
-    help="Tables of a Storage with a catalog: load, get, query, list, look at, restore, delete, compact.",
+    help="Manage tables of a Storage with a catalog.",
     epilog="These commands need the extra `loader`: `pip install 'componentrun[loader]'`.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -32,36 +32,27 @@ app = typer.Typer(
 _ROWS = 10
 _BUCKET = re.compile(r"(in|out)\.[A-Za-z0-9_-]+")
 _ENDINGS = (".parquet", ".csv")
-TableId = Annotated[str, typer.Argument(metavar="TABLE_ID", help="Id of the table: `in.c-main.customers`.")]
-
-
-def session_and_tables(
-    ctx: typer.Context, namespace: str | None, context: str | None, storage: str | None, endpoint: str | None
-) -> tuple[Session, TableStore]:
-    """The session of a command about tables, and those of the Storage that its options say."""
-    session = Session.of(ctx, context=context, namespace=namespace)
-    return session, session.store(storage, endpoint).tables
+TableId = Annotated[str, typer.Argument(metavar="TABLE_ID", help="Id of the table, such as `in.c-main.customers`.")]
 
 
 @app.command()
+@options.with_session(storage=True)
 def put(
-    ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV in UTF-8 with a header line; `-`: stdin.")],
+    session: Session,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV file in UTF-8 with a header line. `-` reads stdin.")
+    ],
     table_id: TableId,
     incremental: Annotated[
         bool, typer.Option("--incremental", help="Add the rows instead of replacing the table.")
     ] = False,
     primary_key: Annotated[
-        list[str] | None, typer.Option(metavar="COLUMN", help="Column of the primary key. May be repeated.")
+        list[str] | None, typer.Option(metavar="COLUMN", help="Column of the primary key. Can be repeated.")
     ] = None,
-    storage: options.Storage = None,
-    endpoint: options.Endpoint = None,
-    namespace: options.Namespace = None,
-    context: options.Context = None,
 ) -> None:
-    """Load a CSV file into a table: at once and completely, or not at all."""
+    """Load a CSV file into a table in one transaction."""
     with local_file(file, "a CSV file") as path:
-        session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
+        tables = session.tables()
         with bar(session.output, f"put {table_id}", path.stat().st_size) as progress:
             key = primary_key or ()
             table = tables.put(path, table_id, incremental=incremental, primary_key=key, progress=progress)
@@ -69,19 +60,16 @@ def put(
 
 
 @app.command()
+@options.with_session(storage=True)
 def get(
-    ctx: typer.Context,
+    session: Session,
     table_id: TableId,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write. Defaults to `-`, stdout.")
     ] = None,
-    storage: options.Storage = None,
-    endpoint: options.Endpoint = None,
-    namespace: options.Namespace = None,
-    context: options.Context = None,
 ) -> None:
     """Write a table as CSV with a header line."""
-    session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
+    tables = session.tables()
     if output is None or str(output) == "-":
         table = _copy(session, tables, table_id, sys.stdout.buffer)
         sys.stdout.buffer.flush()
@@ -96,61 +84,56 @@ def _copy(session: Session, tables: TableStore, table_id: str, target: IO[bytes]
 
 
 @app.command()
+@options.with_session(storage=True)
 def export(
-    ctx: typer.Context,
+    session: Session,
     table_id: TableId,
     file: Annotated[
         Path,
         typer.Argument(metavar="FILE", help="File to write: `*.parquet` (zstd), or `*.csv` as `table get` writes it."),
     ],
     text: Annotated[
-        bool, typer.Option("--text", help="Write all columns as text, whatever types the table says.")
+        bool, typer.Option("--text", help="Write all columns as text instead of the types of the table.")
     ] = False,
-    storage: options.Storage = None,
-    endpoint: options.Endpoint = None,
-    namespace: options.Namespace = None,
-    context: options.Context = None,
 ) -> None:
     """Write a table to a CSV or Parquet file.
 
-    In Parquet, columns have the types that the table says, else they are text. If a value is not of its column's type,
-    the command fails and names the value. An empty value is an empty text, or NULL in a column of another type.
+    Parquet columns have the types of the table; columns without a type are text. If a value does not fit the type of
+    its column, the command fails and names the value. An empty value is an empty text, or NULL in other types.
     """
     ending = file.suffix.lower()
     if ending not in _ENDINGS:
         raise BadRequestError(
-            f"`{file}` ends with `{file.suffix or file.name}`; expected `.parquet` or `.csv`", "name the file so"
+            f"`{file}` ends with `{file.suffix or file.name}`; expected `.parquet` or `.csv`",
+            "Give the file a name with one of these endings.",
         )
-    session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
+    tables = session.tables()
     if ending == ".csv":
-        rows = save(file, lambda opened: _copy(session, tables, table_id, opened)).rows
+        rows = save(file, lambda target: _copy(session, tables, table_id, target)).rows
     else:
-        rows = save(file, lambda opened: tables.export(table_id, Path(opened.name), text=text))
+        rows = save(file, lambda target: tables.export(table_id, Path(target.name), text=text))
     session.output.note(f"`{file}` has {count(rows, 'row')} ({size(file.stat().st_size)})")
 
 
 @app.command()
+@options.with_session(storage=True)
 def ls(
-    ctx: typer.Context,
+    session: Session,
     bucket: Annotated[
         str | None, typer.Argument(metavar="BUCKET", help="Only tables of this bucket: `in.c-main`.")
     ] = None,
     output: options.Output = None,
-    storage: options.Storage = None,
-    endpoint: options.Endpoint = None,
-    namespace: options.Namespace = None,
-    context: options.Context = None,
 ) -> None:
     """List tables."""
     if bucket is not None and not _BUCKET.fullmatch(bucket):
         raise BadRequestError(
-            f"`{bucket}` is no bucket; expected such as `in.c-main`", "leave it out to see all tables"
+            f"`{bucket}` is no bucket; expected such as `in.c-main`", "Leave it out to list all tables."
         )
-    session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
-    found = sorted(tables.all(bucket), key=lambda table: table.id)
+    tables = session.tables()
+    listing = sorted(tables.all(bucket), key=lambda table: table.id)
     if output is not None:
-        session.output.raw(document([_plain(table) for table in found], output))
-    elif found:
+        session.output.raw(document([_plain(table) for table in listing], output))
+    elif listing:
         now = session.now()
         rows: list[Row] = [
             [
@@ -161,7 +144,7 @@ def ls(
                 Cell(age(table.changed, now), right=True),
                 ",".join(table.primary_key) or "-",
             ]
-            for table in found
+            for table in listing
         ]
         session.output.table(("TABLE", "ROWS", "SIZE", "COLUMNS", "CHANGED", "PRIMARY KEY"), rows)
     else:
@@ -171,62 +154,51 @@ def ls(
 def _plain(table: TableInfo) -> dict[str, object]:
     """A table for programs."""
     raw = asdict(table)
-    changed = raw.pop("changed")
+    change_time = raw.pop("changed")
     return raw | {
         "columns": list(table.columns),
         "primary_key": list(table.primary_key),
-        "changed": changed and changed.isoformat(),
+        "changed": change_time and change_time.isoformat(),
     }
 
 
 @app.command()
+@options.with_session(storage=True, short_namespace=False)
 def head(
-    ctx: typer.Context,
+    session: Session,
     table_id: TableId,
     rows: Annotated[
         str,
-        typer.Option("--rows", "-n", metavar="NUMBER", help="Number of rows. A name here is taken for the namespace."),
+        typer.Option("--rows", "-n", metavar="NUMBER", help="Number of rows. A name is taken for the namespace."),
     ] = "10",
     output: options.Output = None,
-    storage: options.Storage = None,
-    endpoint: options.Endpoint = None,
-    namespace: options.LongNamespace = None,
-    context: options.Context = None,
 ) -> None:
-    """Show the first rows of a table."""
-    wanted, namespace = number_or_namespace(rows, namespace)
-    session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
-    preview = tables.head(table_id, _ROWS if wanted is None else wanted)
+    """Print the first rows of a table."""
+    row_count, session = number_or_namespace(rows, session)
+    tables = session.tables()
+    preview = tables.head(table_id, _ROWS if row_count is None else row_count)
     if output is not None:
         session.output.raw(document([dict(zip(preview.columns, row, strict=False)) for row in preview.rows], output))
         return
-    lines = [[Cell(_in_line(value)) for value in row] for row in preview.rows]
-    session.output.table([_in_line(name) for name in preview.columns], lines)
-
-
-def _in_line(text: str) -> str:
-    """A value or a name without line breaks, which would break the columns."""
-    return text.replace("\r", "\\r").replace("\n", "\\n")
+    lines = [[Cell(on_one_line(value)) for value in row] for row in preview.rows]
+    session.output.table([on_one_line(name) for name in preview.columns], lines)
 
 
 @app.command()
+@options.with_session(storage=True)
 def rm(
-    ctx: typer.Context,
+    session: Session,
     table_id: TableId,
     yes: options.Yes = False,
-    storage: options.Storage = None,
-    endpoint: options.Endpoint = None,
-    namespace: options.Namespace = None,
-    context: options.Context = None,
 ) -> None:
-    """Delete a table. `table restore` brings it back until its last version expires."""
-    session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
+    """Delete a table. `table restore` restores it until its last version expires."""
+    tables = session.tables()
     ask(f"table `{table_id}` of Storage `{tables.storage}` will be deleted", yes=yes)
     version = tables.remove(table_id, who=session.who())
     if version is None:
         raise BadRequestError(
             f"there is no table `{table_id}` in Storage `{tables.storage}`",
-            "`componentrun table ls` shows the tables that are there",
+            "`componentrun table ls` lists the tables.",
         )
     session.output.note(
         f"`{table_id}` deleted; `componentrun table restore {table_id} --version {version}` brings it back"

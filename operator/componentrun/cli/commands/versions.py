@@ -1,4 +1,4 @@
-"""`table info`, `table history`, `table restore`: what is known of one table, and its earlier versions."""
+"""`table info`, `table history`, `table restore`: details and versions of a table."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from componentrun.cli import options
-from componentrun.cli.commands.table import TableId, session_and_tables
+from componentrun.cli.commands.table import TableId
 from componentrun.cli.session import Session
 from componentrun.cli.storage.tablestore import TableDetails, TableVersion
 from componentrun.cli.terminal.asking import ask
@@ -27,17 +27,14 @@ def register(app: typer.Typer) -> None:
     app.command()(restore)
 
 
+@options.with_session(storage=True)
 def info(
-    ctx: typer.Context,
+    session: Session,
     table_id: TableId,
     output: options.Output = None,
-    storage: options.Storage = None,
-    endpoint: options.Endpoint = None,
-    namespace: options.Namespace = None,
-    context: options.Context = None,
 ) -> None:
-    """Show the columns, the size, the last change and the versions of a table."""
-    session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
+    """Show the details of a table: columns, size, last change, versions."""
+    tables = session.tables()
     details = tables.details(table_id)
     if output is not None:
         session.output.raw(document(_plain(details), output))
@@ -71,20 +68,17 @@ def _kept(numbers: Sequence[int]) -> str:
     return f"{count(len(numbers), 'version')}, the oldest is {numbers[0]}" if numbers else "no version is kept"
 
 
+@options.with_session(storage=True)
 def history(
-    ctx: typer.Context,
+    session: Session,
     table_id: TableId,
     limit: Annotated[
         int, typer.Option("--limit", min=1, metavar="NUMBER", help="Maximum number of versions to list.")
     ] = _NEWEST,
     output: options.Output = None,
-    storage: options.Storage = None,
-    endpoint: options.Endpoint = None,
-    namespace: options.Namespace = None,
-    context: options.Context = None,
 ) -> None:
-    """List the versions of a table, the newest first. Works for deleted tables, too."""
-    session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
+    """List the versions of a table, newest first. Also lists those of a deleted table."""
+    tables = session.tables()
     versions = tables.history(table_id, limit)
     if output is not None:
         session.output.raw(document([_plain(version) for version in versions], output))
@@ -103,20 +97,17 @@ def history(
     session.output.table(("VERSION", "TIME (UTC)", "WHAT", "ROWS", "SIZE", "BY"), rows)
 
 
+@options.with_session(storage=True)
 def restore(
-    ctx: typer.Context,
+    session: Session,
     table_id: TableId,
     version: Annotated[
-        int, typer.Option("--version", metavar="NUMBER", help="Number of the version, see `table history`.")
+        int, typer.Option("--version", metavar="NUMBER", help="Number of the version, as `table history` lists it.")
     ],
     yes: options.Yes = False,
-    storage: options.Storage = None,
-    endpoint: options.Endpoint = None,
-    namespace: options.Namespace = None,
-    context: options.Context = None,
 ) -> None:
-    """Make an earlier version of a table the newest one. Works for deleted tables, too."""
-    session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
+    """Restore a table to an earlier version. Also restores a deleted table."""
+    tables = session.tables()
     ask(f"table `{table_id}` of Storage `{tables.storage}` will be what it was at version {version}", yes=yes)
     table = tables.restore(table_id, version, who=session.who())
     session.output.note(

@@ -34,14 +34,14 @@ _ABOUT: Final = frozenset({
     "changeDescription", "componentId", "configuration", "created", "creatorToken", "currentVersion", "description",
     "id", "isDeleted", "isDisabled", "name", "rowVersion", "rows", "rowsSortOrder", "state", "version",
 })  # fmt: skip
-"""Keys beside the content that are used, or say nothing of how a run works."""
+"""Other keys that are used, or do not affect runs."""
 _SIZES: Final = frozenset({"xsmall", "small", "medium", "large"})
 _ENCRYPTED: Final = "KBC::"
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 
 
 class _Number:
-    """A number by its text, so that `1.0` and long ones stay what they are."""
+    """A number as text, so that `1.0` and long numbers are kept as written."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -49,19 +49,19 @@ class _Number:
 
 @dataclass(slots=True)
 class Converted:
-    """What became of one export."""
+    """The result of a conversion."""
 
     runs: list[JsonObject] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
-    """What has no place in a run, with its path."""
+    """Parts that were not converted, with their paths."""
     to_do: list[str] = field(default_factory=list)
-    """What has to be made before the runs can start."""
+    """What to create before the runs can start."""
 
     def tell_of(self, title: str) -> Tell:
         """A function that reports, once each, what of this configuration is left out."""
 
-        def tell(path: str, why: str) -> None:
-            line = f"{title}: {path}: {why}"
+        def tell(path: str, problem: str) -> None:
+            line = f"{title}: {path}: {problem}"
             if line not in self.left_out:
                 self.left_out.append(line)
 
@@ -70,7 +70,7 @@ class Converted:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """One configuration, or one of its rows, that becomes a run."""
+    """A configuration, or one of its rows, to convert to a run."""
 
     component: str | None
     about: JsonObject
@@ -85,31 +85,31 @@ class _Source:
 
 
 def convert(text: str, component: str | None) -> Converted:
-    """The runs of an export.
+    """Convert an export to runs.
 
     Args:
         text: JSON.
-        component: what runs the configurations; None: the export says it.
+        component: name of the component; None: the one in the export.
 
     Raises:
-        BadRequestError: it is no export, or does not say which component.
+        BadRequestError: it is not an export, or does not name a component.
     """
     try:
         document = json.loads(text, parse_float=_Number, parse_int=_Number)
     except ValueError as error:
-        raise BadRequestError(f"the export is not JSON: {error}", "export the configuration again") from error
+        raise BadRequestError(f"the export is not JSON: {error}", "Export the configuration again.") from error
     except RecursionError as error:
-        raise BadRequestError("the export is nested too deep to be read", "export the configuration again") from error
+        raise BadRequestError("the export is nested too deep to be read", "Export the configuration again.") from error
     converted = Converted()
-    taken: set[str] = set()
+    names: set[str] = set()
     for source in _sources(document, component, converted):
         name = component or source.component
         if name is None:
             raise BadRequestError(
                 f"{source.title}: the export does not say which component it belongs to",
-                "pass `--component NAME`, e.g. `--component keboola.ex-aws-s3`",
+                "Pass `--component NAME`, e.g. `--component keboola.ex-aws-s3`.",
             )
-        converted.runs.append(_run(source, name, converted, taken))
+        converted.runs.append(_run(source, name, converted, names))
     if not converted.runs and not converted.left_out:
         raise _nothing()
     return converted
@@ -118,7 +118,7 @@ def convert(text: str, component: str | None) -> Converted:
 def _nothing() -> BadRequestError:
     return BadRequestError(
         "the export holds no configuration: none of `configuration`, `configurations`, `parameters`, `storage`",
-        "export it with the API's call `components/{component}/configs/{configuration}`",
+        "Export it with the API call `components/{component}/configs/{configuration}`.",
     )
 
 
@@ -130,9 +130,11 @@ def _sources(document: Any, component: str | None, converted: Converted) -> Iter
     if not isinstance(document, dict) or not document.keys() & (_CONTENT | {"configuration", "configurations", "rows"}):
         raise _nothing()
     if "configurations" in document:
-        named = component or _scalar(document.get("id")) or None
-        for item in list_at(document["configurations"], "configurations", converted.tell_of(named or "the export")):
-            yield from _sources(item, named, converted)
+        component_id = component or _scalar(document.get("id")) or None
+        for item in list_at(
+            document["configurations"], "configurations", converted.tell_of(component_id or "the export")
+        ):
+            yield from _sources(item, component_id, converted)
         return
     yield from _of_configuration(document, component, converted)
 
@@ -140,10 +142,10 @@ def _sources(document: Any, component: str | None, converted: Converted) -> Iter
 def _of_configuration(document: JsonObject, component: str | None, converted: Converted) -> Iterator[_Source]:
     is_bare = "configuration" not in document and "rows" not in document
     about = {} if is_bare else document
-    named = component or _scalar(about.get("componentId")) or None
-    tell = converted.tell_of(_Source(named, about, {}).title)
+    component_id = component or _scalar(about.get("componentId")) or None
+    tell = converted.tell_of(_Source(component_id, about, {}).title)
     content = document if is_bare else object_at(document.get("configuration"), "configuration", tell)
-    source = _Source(named, about, content)
+    source = _Source(component_id, about, content)
     for word in ("isDisabled", "isDeleted"):
         if about.get(word) is True:
             converted.left_out.append(f"{source.title}: it is {word[2:].lower()}, so no run is made of it")
@@ -161,26 +163,26 @@ def _of_configuration(document: JsonObject, component: str | None, converted: Co
 def _of_row(source: _Source, row: JsonObject, converted: Converted) -> Iterator[_Source]:
     tell = converted.tell_of(_Source(source.component, source.about, {}, row).title)
     content = _merged(source.content, object_at(row.get("configuration"), "configuration", tell))
-    found = _Source(source.component, source.about, content, row)
+    row_source = _Source(source.component, source.about, content, row)
     if row.get("isDisabled") is True or row.get("isDeleted") is True:
-        converted.left_out.append(f"{found.title}: the row is disabled, so no run is made of it")
+        converted.left_out.append(f"{row_source.title}: the row is disabled, so no run is made of it")
     else:
-        yield found
+        yield row_source
 
 
-def _merged(base: Any, over: Any) -> Any:
-    """Objects are joined key by key; anything else is replaced."""
-    if isinstance(base, dict) and over == []:
+def _merged(base: Any, override: Any) -> Any:
+    """Merge objects key by key; replace anything else."""
+    if isinstance(base, dict) and override == []:
         return base  # an empty object, as PHP writes it
-    if not isinstance(base, dict) or not isinstance(over, dict):
-        return over
-    return base | {key: _merged(base[key], value) if key in base else value for key, value in over.items()}
+    if not isinstance(base, dict) or not isinstance(override, dict):
+        return override
+    return base | {key: _merged(base[key], value) if key in base else value for key, value in override.items()}
 
 
-def _run(source: _Source, component: str, converted: Converted, taken: set[str]) -> JsonObject:
+def _run(source: _Source, component: str, converted: Converted, names: set[str]) -> JsonObject:
     tell = converted.tell_of(source.title)
     content = source.content
-    name = _name(source, component, taken)
+    name = _name(source, component, names)
     configuration = _identity(source, tell)
     parameters, secrets = _secrets(object_at(content.get("parameters"), "parameters", tell), name)
     if parameters:
@@ -215,117 +217,119 @@ def _run(source: _Source, component: str, converted: Converted, taken: set[str])
 
 
 def _identity(source: _Source, tell: Tell) -> JsonObject:
-    found: JsonObject = {}
+    identity: JsonObject = {}
     values = {"id": source.about.get("id"), "row": (source.row or {}).get("id")}
     for key, value in values.items():
         text = _scalar(value)
         if text and _IDENTIFIER.fullmatch(text):
-            found[key] = text
+            identity[key] = text
         elif text:
             tell(key, f"`{text}` is no identifier here (letters, digits, `_`, `.` and `-`, at most 63)")
     version = _scalar((source.row or {}).get("version") or source.about.get("version"))
-    return found | ({"version": version} if version else {})
+    return identity | ({"version": version} if version else {})
 
 
 def _runtime(runtime: JsonObject, tell: Tell) -> JsonObject:
-    found: JsonObject = {}
+    settings: JsonObject = {}
     for key, value in runtime.items():
         if key in {"tag", "image_tag"} and _scalar(value):
-            found["tag"] = _scalar(value)
+            settings["tag"] = _scalar(value)
         elif key == "backend":
             for part, item in object_at(value, "runtime.backend", tell).items():
                 if part == "type" and isinstance(item, str) and item in _SIZES:
-                    found["size"] = item
+                    settings["size"] = item
                 elif item not in EMPTY:
                     tell(f"runtime.backend.{part}", "a run has no such setting; use `size` or `resources` instead")
         elif key == "parallelism" and value:
             tell("runtime.parallelism", "it belongs to the Component: set its `parallelism`")
         elif value not in EMPTY:
             tell(f"runtime.{key}", "a run has no such setting")
-    return found
+    return settings
 
 
 def _tell_of_the_rest(source: _Source, tell: Tell) -> None:
     content = source.content
     processors = object_at(content.get("processors"), "processors", tell)
-    for when in processors:
-        for number, processor in enumerate(list_at(processors[when], f"processors.{when}", tell)):
+    for stage in processors:
+        for number, processor in enumerate(list_at(processors[stage], f"processors.{stage}", tell)):
             definition = processor.get("definition") if isinstance(processor, dict) else None
-            which = _scalar(definition.get("component")) if isinstance(definition, dict) else ""
-            tell(f"processors.{when}[{number}]", f"`{which or '?'}` is not run: a run has no processors")
+            component = _scalar(definition.get("component")) if isinstance(definition, dict) else ""
+            tell(f"processors.{stage}[{number}]", f"`{component or '?'}` is not run: a run has no processors")
     for key, value in object_at(content.get("authorization"), "authorization", tell).items():
         if value not in EMPTY:
             tell(
                 f"authorization.{key}", "a run has no authorization; pass what the component needs as secret parameters"
             )
-    for owner, what in ((source.about, "state"), (source.row or {}, "row.state")):
+    for owner, path in ((source.about, "state"), (source.row or {}, "row.state")):
         if owner.get("state") not in EMPTY:
-            tell(what, "a run holds no state; set it with `componentrun state put`")
-    beside = source.about.keys() - _ABOUT if source.content is not source.about else set()
+            tell(path, "a run holds no state; set it with `componentrun state put`")
+    other_keys = source.about.keys() - _ABOUT if source.content is not source.about else set()
     unknown = [(key, content[key]) for key in content if key not in _CONTENT]
-    for key, value in [*unknown, *((key, source.about[key]) for key in sorted(beside))]:
+    for key, value in [*unknown, *((key, source.about[key]) for key in sorted(other_keys))]:
         if value not in EMPTY:
             tell(key, "a run has no such setting")
 
 
 def _secrets(parameters: JsonObject, name: str) -> tuple[JsonObject, list[JsonObject]]:
-    """The parameters with an empty text for each secret, so that its key keeps its place; and the references."""
-    found: list[JsonObject] = []
+    """Return the parameters with an empty text for each secret, which keeps the order of keys, and the references."""
+    references: list[JsonObject] = []
     keys: set[str] = set()
 
-    def walk(value: Any, way: tuple[str, ...]) -> Any:
+    def walk(value: Any, key_path: tuple[str, ...]) -> Any:
         if isinstance(value, list):
-            return [walk(item, (*way, str(number))) for number, item in enumerate(value)]
+            return [walk(item, (*key_path, str(number))) for number, item in enumerate(value)]
         if isinstance(value, dict):
-            return {key: walk(item, (*way, key)) for key, item in value.items()}
-        is_marked = any(key.startswith(SECRET_KEY_PREFIX) for key in way)
+            return {key: walk(item, (*key_path, key)) for key, item in value.items()}
+        is_marked = any(key.startswith(SECRET_KEY_PREFIX) for key in key_path)
         if isinstance(value, str) and (value.startswith(_ENCRYPTED) or (is_marked and value)):
-            path = ".".join(re.sub(r"([.\\])", r"\\\1", key) for key in way)
-            found.append({"path": path, "secretKeyRef": {"name": f"{name}-secrets", "key": _secret_key(way, keys)}})
+            path = ".".join(re.sub(r"([.\\])", r"\\\1", key) for key in key_path)
+            references.append(
+                {"path": path, "secretKeyRef": {"name": f"{name}-secrets", "key": _secret_key(key_path, keys)}}
+            )
             return ""
         return value
 
-    return walk(parameters, ()), found
+    return walk(parameters, ()), references
 
 
 def _without_encrypted(value: Any, path: str, tell: Tell) -> Any:
-    """The value without texts that only the original can decrypt; each is reported."""
+    """Return the value without encrypted texts, and report each of them."""
     if isinstance(value, list):
         return [_without_encrypted(item, f"{path}[{number}]", tell) for number, item in enumerate(value)]
     if not isinstance(value, dict):
         return value
-    found = {}
+    plain = {}
     for key, item in value.items():
         if isinstance(item, str) and item.startswith(_ENCRYPTED):
             tell(f"{path}.{key}", "it is encrypted, and only the original can decrypt it; set it in the Component")
         else:
-            found[key] = _without_encrypted(item, f"{path}.{key}", tell)
-    return found
+            plain[key] = _without_encrypted(item, f"{path}.{key}", tell)
+    return plain
 
 
-def _secret_key(way: tuple[str, ...], taken: set[str]) -> str:
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", ".".join(way).replace(SECRET_KEY_PREFIX, "")).strip("-.") or "secret"
+def _secret_key(key_path: tuple[str, ...], keys: set[str]) -> str:
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", ".".join(key_path).replace(SECRET_KEY_PREFIX, "")).strip("-.") or "secret"
     key, number = stem, 2
-    while key in taken:
+    while key in keys:
         key, number = f"{stem}-{number}", number + 1
-    taken.add(key)
+    keys.add(key)
     return key
 
 
-def _name(source: _Source, component: str, taken: set[str]) -> str:
+def _name(source: _Source, component: str, names: set[str]) -> str:
     parts = [component, _scalar(source.about.get("id")), _scalar((source.row or {}).get("id"))]
     stem = re.sub(r"[^a-z0-9-]+", "-", "-".join(part for part in parts if part).lower()).strip("-")
-    # The end tells configurations and rows apart.
+    # The suffix distinguishes configurations and rows.
     stem = stem[-MAX_RUN_NAME + 4 :].strip("-") or "run"
     name, number = stem, 2
-    while name in taken:
+    while name in names:
         name, number = f"{stem}-{number}", number + 1
-    taken.add(name)
+    names.add(name)
     return name
 
 
 def _json(value: Any, indent: str = "") -> str:
-    """JSON with two spaces a level, numbers as they were written."""
+    """JSON, indented by two spaces, with numbers as they were written."""
     if isinstance(value, _Number):
         return value.text
     deeper = f"{indent}  "

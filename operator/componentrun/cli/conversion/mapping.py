@@ -1,6 +1,6 @@
 """The `storage` of an exported configuration as the input and output of a run. Pure.
 
-What has no place in a run is told with its path, line by line, and left out.
+Parts that have no equivalent are reported with their paths and left out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["input_of", "output_of"]
 
 _NO_EFFECT: Final = frozenset({"overwrite", "where_operator", "delete_where_operator"})
-"""Says nothing by itself, or nothing that does not hold here anyway."""
+"""Keys without an effect on runs."""
 _TABLE: Final = re.compile(r"(in|out)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _IN_TABLE: Final = frozenset({
     "source", "destination", "columns", "column_types", "where_column", "where_values", "changed_since", "days",
@@ -38,24 +38,24 @@ def input_of(storage: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     mapping = object_at(storage.get("input"), "storage.input", tell)
     _others(mapping, frozenset({"tables", "files"}), "storage.input", tell)
     tables = [
-        found
+        entry
         for path, table in _items(mapping, "storage.input.tables", tell)
-        if (found := _input_table(table, path, tell))
+        if (entry := _input_table(table, path, tell))
     ]
     files = [
-        found for path, file in _items(mapping, "storage.input.files", tell) for found in _input_files(file, path, tell)
+        entry for path, file in _items(mapping, "storage.input.files", tell) for entry in _input_files(file, path, tell)
     ]
     return _filled({"tables": tables, "files": files})
 
 
 def output_of(storage: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
-    """`spec.output`; empty if nothing is said of what comes out."""
+    """`spec.output`; empty if there is no output mapping."""
     mapping = object_at(storage.get("output"), "storage.output", tell)
     _others(mapping, frozenset({"tables", "files", "default_bucket"}), "storage.output", tell)
     tables = [
-        found
+        entry
         for path, table in _items(mapping, "storage.output.tables", tell)
-        if (found := _output_table(table, path, tell))
+        if (entry := _output_table(table, path, tell))
     ]
     files = [_output_file(file, path, tell) for path, file in _items(mapping, "storage.output.files", tell)]
     return _filled({"tables": tables, "files": files, "defaultBucket": mapping.get("default_bucket")})
@@ -101,7 +101,7 @@ def _output_table(table: Mapping[str, Any], path: str, tell: Tell) -> dict[str, 
         return None
     _others(table, _OUT_TABLE, path, tell)
     schema = [_column(column, where, tell) for where, column in _items(table, f"{path}.schema", tell)]
-    found = _filled(
+    entry = _filled(
         {
             "source": table.get("source"),
             "destination": destination,
@@ -114,16 +114,16 @@ def _output_table(table: Mapping[str, Any], path: str, tell: Tell) -> dict[str, 
             "schema": schema,
         }
     )
-    return found | _said("incremental", flag_at(table.get("incremental"), f"{path}.incremental", tell))
+    return entry | _said("incremental", flag_at(table.get("incremental"), f"{path}.incremental", tell))
 
 
 def _column(column: Mapping[str, Any], path: str, tell: Tell) -> dict[str, Any]:
-    known = frozenset({"name", "data_type", "nullable", "primary_key", "description"})
-    _others(column, known, path, tell)
+    keys = frozenset({"name", "data_type", "nullable", "primary_key", "description"})
+    _others(column, keys, path, tell)
     types = object_at(column.get("data_type"), f"{path}.data_type", tell)
     _others(types, frozenset({"base"}), f"{path}.data_type", tell)
     base = object_at(types.get("base"), f"{path}.data_type.base", tell)
-    found = _filled(
+    entry = _filled(
         {
             "name": column.get("name"),
             "type": base.get("type"),
@@ -133,7 +133,7 @@ def _column(column: Mapping[str, Any], path: str, tell: Tell) -> dict[str, Any]:
             "description": column.get("description"),
         }
     )
-    return found | _said("nullable", flag_at(column.get("nullable"), f"{path}.nullable", tell))
+    return entry | _said("nullable", flag_at(column.get("nullable"), f"{path}.nullable", tell))
 
 
 def _input_files(file: Mapping[str, Any], path: str, tell: Tell) -> list[dict[str, Any]]:
@@ -156,8 +156,8 @@ def _input_files(file: Mapping[str, Any], path: str, tell: Tell) -> list[dict[st
 
 def _output_file(file: Mapping[str, Any], path: str, tell: Tell) -> dict[str, Any]:
     _others(file, _OUT_FILE, path, tell)
-    found = _filled({"source": file.get("source"), "tags": file.get("tags")})
-    return found | _said("permanent", flag_at(file.get("is_permanent"), f"{path}.is_permanent", tell))
+    entry = _filled({"source": file.get("source"), "tags": file.get("tags")})
+    return entry | _said("permanent", flag_at(file.get("is_permanent"), f"{path}.is_permanent", tell))
 
 
 def _where(table: Mapping[str, Any], prefix: str, path: str, tell: Tell) -> dict[str, Any] | None:
@@ -181,10 +181,10 @@ def _said(key: str, flag: bool | None) -> dict[str, bool]:
     return {} if flag is None else {key: flag}
 
 
-def _others(value: Mapping[str, Any], known: frozenset[str], path: str, tell: Tell) -> None:
-    """Tell of every key that is not known and says something."""
+def _others(value: Mapping[str, Any], keys: frozenset[str], path: str, tell: Tell) -> None:
+    """Report every unknown key with a value."""
     for key, item in value.items():
-        if key not in known | _NO_EFFECT and item not in EMPTY:
+        if key not in keys | _NO_EFFECT and item not in EMPTY:
             tell(f"{path}.{key}", "a run has no such setting")
 
 

@@ -14,10 +14,10 @@ from componentrun.wire.jsontext import kind_of
 __all__ = ["EMPTY", "Tell", "flag_at", "list_at", "object_at", "whole_number"]
 
 Tell = Callable[[str, str], None]
-"""Takes a path and why what is there is left out."""
+"""Reports a path and why its value is left out."""
 
 EMPTY: Final[tuple[Any, ...]] = (None, "", [], {}, False)
-"""Values that say nothing."""
+"""Empty values."""
 _MOST_DIGITS: Final = 18
 _FLAGS: Final = {"1": True, "true": True, "0": False, "false": False}
 
@@ -46,10 +46,10 @@ def flag_at(value: Any, path: str, tell: Tell) -> bool | None:
     """True or false, also as the number or text that PHP makes of it; None if it is not set."""
     if isinstance(value, bool) or value in (None, ""):
         return None if value == "" else value
-    found = _FLAGS.get(str(value).lower()) if isinstance(value, str | int) else None
-    if found is None:
+    flag = _FLAGS.get(str(value).lower()) if isinstance(value, str | int) else None
+    if flag is None:
         tell(path, f"found {kind_of(value)}, expected true or false")
-    return found
+    return flag
 
 
 def whole_number(value: Any) -> Any:

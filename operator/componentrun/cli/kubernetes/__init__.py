@@ -1,8 +1,8 @@
-"""The border to Kubernetes.
+"""The interface to Kubernetes.
 
 Modules, lowest first:
 
-    cluster   what the commands need of it
-    answers   what refusals mean to the caller
-    client    the same, on the official client
+    cluster   what commands use
+    answers   errors of the API in words for the user
+    client    implementation on `process.kubernetes.blocking`
 """

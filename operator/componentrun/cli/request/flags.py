@@ -1,4 +1,4 @@
-"""The little languages of `submit`'s flags, each one function. Pure."""
+"""Parsers of `submit`'s flags. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def pair(flag: str, text: str) -> tuple[str, str]:
     """`key=value`."""
     key, mark, value = text.partition("=")
     if not mark or not key:
-        raise BadRequestError(f"`{flag} {text}`: expected `KEY=VALUE`", f"for example `{flag} limit=10`")
+        raise BadRequestError(f"`{flag} {text}`: expected `KEY=VALUE`", f"For example: `{flag} limit=10`.")
     return key, value
 
 
@@ -34,16 +34,16 @@ def set_parameter(parameters: dict[str, Any], text: str) -> None:
     keys = [key.replace("\\.", ".") for key in _DOT.split(path)]
     if "" in keys:
         raise BadRequestError(
-            f"`--param {text}`: the key `{path}` has an empty part", "write `a.b=1`, and `a\\.b=1` for a dot in a key"
+            f"`--param {text}`: the key `{path}` has an empty part", "Write `a.b=1`, and `a\\.b=1` for a dot in a key."
         )
     if any(key.startswith(SECRET_KEY_PREFIX) for key in keys):
         raise BadRequestError(
             f"`--param {path}=...`: a key with `#` is a secret, and whoever may read the run would read it",
-            f"put it into a Secret and write `--secret '{path}=SECRET/KEY'`",
+            f"Put it into a Secret and write `--secret '{path}=SECRET/KEY'`.",
         )
     inner = parameters
     for i, key in enumerate(keys[:-1]):
-        # A copy, so that what was read from a file stays as it was read.
+        # A copy: the object may be one that was read from a file.
         inner[key] = (
             dict(inner[key]) if isinstance(inner.get(key), dict) else _fresh(inner, key, ".".join(keys[: i + 1]), text)
         )
@@ -54,7 +54,7 @@ def set_parameter(parameters: dict[str, Any], text: str) -> None:
 def _fresh(inner: dict[str, Any], key: str, path: str, text: str) -> dict[str, Any]:
     if key in inner:
         raise BadRequestError(
-            f"`--param {text}`: `{path}` is {json.dumps(inner[key])} already, not an object", "leave one of the two out"
+            f"`--param {text}`: `{path}` is {json.dumps(inner[key])} already, not an object", "Remove one of the two."
         )
     return {}
 
@@ -65,11 +65,11 @@ def _value(text: str) -> Any:
     except ValueError:
         return text
     except RecursionError as error:
-        raise BadRequestError("a value of `--param` is nested too deep to be read", "give it as text") from error
+        raise BadRequestError("a value of `--param` is nested too deep to be read", "Pass it as text.") from error
 
 
 def _no_constant(text: str) -> Any:
-    raise ValueError(text)  # NaN and Infinity are no JSON: they are texts here
+    raise ValueError(text)  # NaN and Infinity are not JSON: they are text here
 
 
 def secret(text: str) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def secret(text: str) -> dict[str, Any]:
     if not (mark and name and key):
         raise BadRequestError(
             f"`--secret {text}`: found no key in `{reference}`; expected `PATH=SECRET/KEY`",
-            "for example `--secret 'db.#password=db-login/password'`: where it goes, the Secret's name, the key in it",
+            "For example: `--secret 'db.#password=db-login/password'` (path, name of the Secret, its key).",
         )
     return {"path": path, "secretKeyRef": {"name": name, "key": key}}
 
@@ -90,7 +90,7 @@ def parameters_from(text: str) -> dict[str, Any]:
     if not (mark and name and key):
         raise BadRequestError(
             f"`--parameters-from {text}`: expected `CONFIGMAP/KEY`",
-            "for example `--parameters-from big/parameters.json`",
+            "For example: `--parameters-from big/parameters.json`.",
         )
     return {"configMapKeyRef": {"name": name, "key": key}}
 
@@ -107,26 +107,26 @@ def input_table(text: str) -> dict[str, Any]:
     else:
         raise BadRequestError(
             f"`--input {text}`: `{source}` is neither a table (`in.c-main.foo`) nor an object (`files/foo.csv`)",
-            "`componentrun table ls` shows the tables that are there",
+            "`componentrun table ls` lists the tables.",
         )
     return table | ({"destination": destination} if destination else {})
 
 
 def output_table(text: str) -> dict[str, Any]:
     """`bar.csv:out.c-main.bar[:incremental,write-always]`."""
-    source, _, rest = text.partition(":")
-    destination, _, words = rest.partition(":")
+    source, _, remainder = text.partition(":")
+    destination, _, words = remainder.partition(":")
     if not source or not _TABLE.fullmatch(destination):
         raise BadRequestError(
             f"`--output {text}`: found `{destination}` for a table; expected `FILE:TABLE`",
-            "for example `--output bar.csv:out.c-main.bar`, with `:incremental` behind it to add rows",
+            "For example: `--output bar.csv:out.c-main.bar`, with `:incremental` behind it to add rows.",
         )
     table: dict[str, Any] = {"source": source, "destination": destination}
     for word in filter(None, words.split(",")):
         if word not in _OPTIONS:
             raise BadRequestError(
-                f"`--output {text}`: `{word}` is none of {', '.join(f'`{known}`' for known in _OPTIONS)}",
-                "leave it out",
+                f"`--output {text}`: `{word}` is not one of {', '.join(f'`{option}`' for option in _OPTIONS)}",
+                "Remove it.",
             )
         key, value = _OPTIONS[word]
         table[key] = value

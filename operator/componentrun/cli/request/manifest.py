@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 __all__ = ["RunFlags", "build", "check", "generated_name", "parse"]
 
 _SUFFIX_LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
-"""As Kubernetes generates names: no vowels, so no words; no letters that look like others."""
+"""The alphabet of names that Kubernetes generates: no vowels, so no words; no letters that look alike."""
 _SUFFIX_LENGTH: Final = 5
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_CREATE_HINT: Final = "`componentrun submit --dry-run` prints the manifest without creating it"
+_CREATE_ADVICE: Final = "`componentrun submit --dry-run` prints the manifest without creating it."
 _METADATA: Final = frozenset(
     {"name", "generateName", "namespace", "labels", "annotations", "finalizers", "ownerReferences"}
 )  # fmt: skip
 _TEXT: Final = "`spec.configuration.parametersText`"
 _SHOWN: Final = 80
-"""Characters of what was found; a line's worth."""
+"""Maximum length of a quoted value."""
 _WHERE: Final = "where: {column: COLUMN, operator: eq, values: [VALUE]}"
 _DELETE_WHERE: Final = "deleteWhere: {column: COLUMN, operator: eq, values: [VALUE]}"
 _ORIGINALS: Final = {
@@ -55,13 +55,13 @@ _ORIGINALS: Final = {
     "primary_key": ("primaryKey", ""),
     "write_always": ("writeAlways", ""),
 }
-"""Fields of a configuration as Keboola's API has them: what they are called here, and an example if that is not all."""
+"""Fields of a configuration in Keboola's API: their names here, and an example if the form differs."""
 _TOP: Final = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
 
 
 @dataclass(frozen=True, slots=True)
 class RunFlags:
-    """What the flags of `submit` say, still as typed."""
+    """Flags of `submit` as typed."""
 
     component: str | None = None
     image: str | None = None
@@ -86,47 +86,47 @@ class RunFlags:
     labels: Sequence[str] = ()
     name: str | None = None
     command: Sequence[str] = field(default=())
-    """What stands behind `--`."""
+    """What follows `--`."""
 
 
 def parse(text: str, where: str) -> JsonObject:
-    """One ComponentRun from YAML or JSON.
+    """Parse one ComponentRun from YAML or JSON.
 
     Raises:
-        BadRequestError: the text is no YAML, or not exactly one ComponentRun, or no objects are where they have to be.
+        BadRequestError: the text is not YAML, not exactly one ComponentRun, or a field is not an object.
     """
     import yaml  # noqa: PLC0415 - takes a while to load and only files need it
 
     try:
-        found = [document for document in documents(text) if document is not None]
+        contents = [document for document in documents(text) if document is not None]
     except RepeatedKeyError as error:
-        raise BadRequestError(f"{where}, {error}", "remove one of them") from error
+        raise BadRequestError(f"{where}, {error}", "Remove one of them.") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: what looks like a number and is none
         raise BadRequestError(
             f"{where} is not YAML: {_one_line(str(error))}",
-            "indent with spaces; quote texts that hold `: ` or start with `#`",
+            "Indent with spaces; quote texts that hold `: ` or start with `#`.",
         ) from error
     except RecursionError as error:
-        raise BadRequestError(f"{where} is nested too deep to be read", "give deep structures as text") from error
-    if len(found) != 1 or not isinstance(found[0], dict):
+        raise BadRequestError(f"{where} is nested too deep to be read", "Pass deep structures as text.") from error
+    if len(contents) != 1 or not isinstance(contents[0], dict):
         raise BadRequestError(
-            f"{where} holds {len(found)} documents; expected one ComponentRun", "submit the runs one by one"
+            f"{where} holds {len(contents)} documents; expected one ComponentRun", "Submit one run at a time."
         )
-    manifest = found[0]
+    manifest = contents[0]
     kind, version = manifest.get("kind"), manifest.get("apiVersion")
     if kind != "ComponentRun" or version != API_VERSION:
         raise BadRequestError(
             f"{where} is a `{kind}` of `{version}`; expected a `ComponentRun` of `{API_VERSION}`",
-            "`kubectl apply -f` creates objects of other kinds",
+            "`kubectl apply -f` creates objects of other kinds.",
         )
     return manifest | {name: _object(manifest.get(name), name) for name in ("metadata", "spec")}
 
 
 def build(flags_: RunFlags, base: JsonObject | None = None) -> JsonObject:
-    """The manifest that the flags describe; where there is a file, flags win over what it says.
+    """Build the manifest from flags and, if given, the manifest of a file, which flags override.
 
     Raises:
-        BadRequestError: flags can't be put into what the file says, or not together.
+        BadRequestError: flags do not fit the file, or each other.
     """
     manifest: JsonObject = {"apiVersion": API_VERSION, "kind": "ComponentRun", "metadata": {}, "spec": {}}
     for key, value in (base or {}).items():
@@ -154,8 +154,8 @@ def _metadata(flags_: RunFlags, base: JsonObject) -> JsonObject:
 def _spec(flags_: RunFlags, spec: JsonObject) -> JsonObject:
     """Put the flags into `spec`."""
     # What a file or another run said about the one does not go with the other.
-    for given, fields in ((flags_.component, ("image", "command", "args")), (flags_.image, ("component", "tag"))):
-        for field_ in fields if given else ():
+    for flag, fields in ((flags_.component, ("image", "command", "args")), (flags_.image, ("component", "tag"))):
+        for field_ in fields if flag else ():
             spec.pop(field_, None)
     plain = {
         "component": flags_.component, "image": flags_.image, "tag": flags_.tag, "action": flags_.action,
@@ -185,7 +185,7 @@ def _spec(flags_: RunFlags, spec: JsonObject) -> JsonObject:
 def _limits(flags_: RunFlags, spec: JsonObject) -> None:
     limits = {key: value for key, value in (("cpu", flags_.cpu), ("memory", flags_.memory)) if value is not None}
     if limits and flags_.size:
-        raise BadRequestError("`--size` does not go together with `--cpu` and `--memory`", "leave one of them out")
+        raise BadRequestError("`--size` does not go together with `--cpu` and `--memory`", "Remove one of them.")
     if flags_.size:
         spec.pop("resources", None)
     if limits:
@@ -210,13 +210,13 @@ def _configuration(flags_: RunFlags, configuration: JsonObject) -> JsonObject:
 
 
 def _changed(configuration: JsonObject, params: Sequence[str]) -> JsonObject:
-    """The configuration with single parameters set; their place among the others, if they have one, stays."""
+    """Return the configuration with single parameters set; existing keys keep their order."""
     if not params:
         return configuration
     if configuration.get("parametersFrom") is not None:
         raise BadRequestError(
             "`--param` changes parameters that are in the run, and these are in a ConfigMap",
-            "change the ConfigMap, or pass all parameters with `--parameters FILE`",
+            "Change the ConfigMap, or pass all parameters with `--parameters FILE`.",
         )
     text = configuration.get("parametersText")
     if text is None:
@@ -225,27 +225,27 @@ def _changed(configuration: JsonObject, params: Sequence[str]) -> JsonObject:
         try:
             parameters = parse_object(trimmed(str(text)))
         except ValueError as error:
-            raise BadRequestError(f"`spec.configuration.parametersText`: {error}", _CREATE_HINT) from error
+            raise BadRequestError(f"`spec.configuration.parametersText`: {error}", _CREATE_ADVICE) from error
     for param in params:
         flags.set_parameter(parameters, param)
     return with_parameters(configuration, parametersText=json_text(parameters, "spec.configuration.parameters"))
 
 
 def _object(value: Any, path: str) -> JsonObject:
-    """A copy of what a file says there; an empty one where it says nothing.
+    """Return a copy of the object at a path; an empty one if it is not set.
 
     Raises:
-        BadRequestError: it says something else than an object.
+        BadRequestError: the value is not an object.
     """
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise BadRequestError(f"`{path}`: expected an object, found {repr(value)[:_SHOWN]}", _CREATE_HINT)
+        raise BadRequestError(f"`{path}`: expected an object, found {repr(value)[:_SHOWN]}", _CREATE_ADVICE)
     return dict(value)
 
 
 def generated_name(spec: Mapping[str, Any], prefix: str | None = None) -> str:
-    """`<component>-<5 characters>`; the image's own name stands in where there is no component."""
+    """Generate `<component>-<5 characters>`, with the name of the image if there is no component."""
     if prefix is None:
         image = str(spec.get("image") or "run").partition("@")[0].rpartition("/")[2].partition(":")[0]
         prefix = f"{spec.get('component') or image}-"
@@ -255,10 +255,10 @@ def generated_name(spec: Mapping[str, Any], prefix: str | None = None) -> str:
 
 
 def check(manifest: JsonObject) -> None:
-    """Refuse what the API server would refuse, in words that name the field.
+    """Validate a manifest as the API server does, with errors that name the field.
 
     Raises:
-        BadRequestError: a field is unknown, missing or not what it has to be; all of them are named.
+        BadRequestError: fields are unknown, missing or invalid; all of them are named.
     """
     from pydantic import ValidationError  # noqa: PLC0415 - the models take a while to load
 
@@ -279,17 +279,17 @@ def check(manifest: JsonObject) -> None:
     problems += combined
     if problems:
         raise BadRequestError(
-            f"ComponentRun `{manifest['metadata'].get('name', '')}` is not valid: {'; '.join(problems)}", _CREATE_HINT
+            f"ComponentRun `{manifest['metadata'].get('name', '')}` is not valid: {'; '.join(problems)}", _CREATE_ADVICE
         )
     check_size(manifest)
 
 
 def _combinations(manifest: JsonObject) -> Iterator[str]:
-    """What no single field can say; the CRD's rules, and the operator, say the same."""
+    """Problems across fields; the rules of the CRD and the operator are the same."""
     spec, name = manifest["spec"], str(manifest["metadata"].get("name", ""))
     if bool(spec.get("component")) == bool(spec.get("image")):
-        found = "both" if spec.get("component") else "neither"
-        yield f"`spec`: found {found} of `component` and `image`, expected one of them"
+        presence = "both" if spec.get("component") else "neither"
+        yield f"`spec`: found {presence} of `component` and `image`, expected one of them"
     if not _NAME.fullmatch(name):
         yield f"`metadata.name`: expected small letters, digits, `-` and `.`, found {name!r}"
     if len(name) > MAX_RUN_NAME:
@@ -313,23 +313,23 @@ def _combinations(manifest: JsonObject) -> Iterator[str]:
         yield f"`spec.configuration`: found {' and '.join(f'`{name}`' for name in forms)}, expected at most one of them"
 
 
-def _unknown(value: Any, known: frozenset[str], path: str) -> Iterator[str]:
+def _unknown(value: Any, names: frozenset[str], path: str) -> Iterator[str]:
     for key in value if isinstance(value, dict) else ():
-        if key not in known:
-            yield f"`{path}{key}`: there is no such field{_instead(str(key), known)}"
+        if key not in names:
+            yield f"`{path}{key}`: there is no such field{_instead(str(key), names)}"
 
 
-def _instead(key: str, known: frozenset[str]) -> str:
-    """What to write in place of an unknown key: what it is called here if it is the original's, else the nearest."""
-    here, example = _ORIGINALS.get(key, ("", ""))
-    if here in known:
-        return f"; write `{example or here}`"
-    close = difflib.get_close_matches(key, known, 1)
+def _instead(key: str, names: frozenset[str]) -> str:
+    """Suggestion for an unknown key: the name of a known key of Keboola's API here, else the most similar field."""
+    field_name, example = _ORIGINALS.get(key, ("", ""))
+    if field_name in names:
+        return f"; write `{example or field_name}`"
+    close = difflib.get_close_matches(key, names, 1)
     return f"; did you mean `{close[0]}`?" if close else ""
 
 
 def _unknown_below(value: Any, schema: Mapping[str, Any], definitions: Mapping[str, Any], path: str) -> Iterator[str]:
-    """Unknown fields at any depth, as the schema of the models knows them."""
+    """Unknown fields at any depth, by the schema of the models."""
     schema = _resolve(schema, definitions)
     if isinstance(value, list) and "items" in schema:
         for i, item in enumerate(value):
@@ -342,7 +342,7 @@ def _unknown_below(value: Any, schema: Mapping[str, Any], definitions: Mapping[s
 
 
 def _resolve(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Follow a reference, and take the one that is not `null` where a field is optional."""
+    """Resolve references, and the type of an optional field that is not `null`."""
     for option in schema.get("anyOf", ()):
         if option.get("type") != "null":
             return _resolve(option, definitions)

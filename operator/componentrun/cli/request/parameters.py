@@ -33,8 +33,8 @@ __all__ = [
 
 _FORMS: Final = ("parameters", "parametersText", "parametersFrom")
 MAX_RUN_BYTES: Final = 1_400_000
-"""Of a run's JSON. etcd refuses requests of more than 1.5 MiB, and the operator has to write the status into the same
-object."""
+"""Maximum size of a run as JSON. etcd refuses requests of more than 1.5 MiB, and the operator adds the status to the
+same object."""
 USE_A_CONFIG_MAP: Final = (
     "keep them in a ConfigMap, compressed if they have more than 1 MiB: `gzip -k parameters.json && kubectl create "
     "configmap NAME --from-file=parameters.json.gz`, then `--parameters-from NAME/parameters.json.gz` "
@@ -42,7 +42,7 @@ USE_A_CONFIG_MAP: Final = (
 )
 _LEAST: Final = -(2**63)
 _MOST: Final = 2**63 - 1
-"""Whole numbers beyond these become floating point ones in the API server."""
+"""The API server turns larger or smaller integers into floating point numbers."""
 _OF_A_CONFIGURATION: Final = frozenset({
     "action", "authorization", "configuration", "image_parameters", "parameters", "processors", "rows", "runtime",
     "shared_code_id", "shared_code_row_ids", "storage", "variables_id", "variables_values_id",
@@ -54,10 +54,10 @@ def written(configuration: JsonObject, path: str) -> JsonObject:
     """A configuration whose `parameters`, if they are an object, are a text in their place.
 
     Raises:
-        BadRequestError: they hold what JSON can't say.
+        BadRequestError: a value can't be written as JSON.
     """
-    found = configuration.get("parameters")
-    if not isinstance(found, dict) or "parametersText" in configuration:
+    parameters = configuration.get("parameters")
+    if not isinstance(parameters, dict) or "parametersText" in configuration:
         return configuration
     return {
         "parametersText" if key == "parameters" else key: json_text(value, f"{path}.parameters")
@@ -76,49 +76,49 @@ def json_text(value: Mapping[str, Any], path: str) -> str:
     """An object as JSON text, its keys in their order.
 
     Raises:
-        BadRequestError: it holds what JSON can't say; its path is named.
+        BadRequestError: a value can't be written as JSON; its path is named.
     """
     if is_too_deep(value):
-        raise BadRequestError(f"`{path}` is nested more than {MAX_DEPTH} levels deep", "give deep structures as text")
+        raise BadRequestError(f"`{path}` is nested more than {MAX_DEPTH} levels deep", "Pass deep structures as text.")
     problems = list(_not_finite(value, path))
     if problems:
-        raise BadRequestError("; ".join(problems), 'quote what is a text: `".nan"`')
+        raise BadRequestError("; ".join(problems), 'If it is meant as text, quote it: `".nan"`.')
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except TypeError as error:
         raise BadRequestError(
-            f"`{path}` holds a value that JSON does not know: {error}", "use texts, numbers, lists and objects"
+            f"`{path}` holds a value that JSON does not know: {error}", "Use texts, numbers, lists and objects."
         ) from error
 
 
 def problems_of_text(text: str, path: str) -> Iterator[str]:
-    """What is wrong with a text of parameters."""
+    """Problems of parameters given as text."""
     if len(text) > MAX_PARAMETERS_TEXT:
         yield f"`{path}`: found {len(text)} characters, expected at most {MAX_PARAMETERS_TEXT}; {USE_A_CONFIG_MAP}"
         return
     try:
-        found = parse_object(trimmed(text))
+        value = parse_object(trimmed(text))
     except ValueError as error:
         yield f"`{path}`: {error}"
         return
-    if isinstance(found.get("parameters"), dict) and found.keys() <= _OF_A_CONFIGURATION:
-        others = ", ".join(f"`{key}`" for key in found if key != "parameters")
-        beside = f" beside {others}" if others else ""
+    if isinstance(value.get("parameters"), dict) and value.keys() <= _OF_A_CONFIGURATION:
+        others = ", ".join(f"`{key}`" for key in value if key != "parameters")
+        addition = f" beside {others}" if others else ""
         yield (
-            f"`{path}`: found a whole configuration (an object `parameters`{beside}), so the component would find "
+            f"`{path}`: found a whole configuration (an object `parameters`{addition}), so the component would find "
             "`parameters.parameters`; expected what is below `parameters`: pass that (`jq .parameters FILE`), or make "
             "runs of the whole with `componentrun convert FILE`"
         )
 
 
 def problems_of_numbers(value: Any, path: str) -> Iterator[str]:
-    """Numbers in an object that Kubernetes would change without a word, or not take."""
+    """Numbers that Kubernetes would change silently or refuse."""
     yield from _too_long(value, path)
     yield from _not_finite(value, path)
 
 
 def check_size(manifest: JsonObject) -> None:
-    """Refuse a run that is larger than Kubernetes stores.
+    """Check that Kubernetes can store a run of this size.
 
     Raises:
         BadRequestError: with the limit, and what to do.
@@ -128,7 +128,7 @@ def check_size(manifest: JsonObject) -> None:
         raise BadRequestError(
             f"the run has {size} bytes as JSON; expected at most {MAX_RUN_BYTES} (etcd stores 1.5 MiB, with "
             "the run's status)",
-            f"if its parameters are large, {USE_A_CONFIG_MAP}",
+            f"If its parameters are large, {USE_A_CONFIG_MAP}.",
         )
 
 
@@ -141,11 +141,11 @@ def _too_long(value: Any, path: str) -> Iterator[str]:
 def _not_finite(value: Any, path: str) -> Iterator[str]:
     for where, item in _values(value, path):
         if isinstance(item, float) and not math.isfinite(item):
-            yield f"`{where}`: {item} is no number that JSON knows: write it in quotes"
+            yield f"`{where}`: {item} is not a number in JSON; write it in quotes"
 
 
 def _values(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Everything that is neither object nor list, with its path."""
+    """Iterate over the scalar values with their paths."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _values(item, f"{path}.{key}")

@@ -18,19 +18,19 @@ from componentrun.wire.jsontext import kind_of, trimmed
 __all__ = ["again", "local_file", "parameters", "read"]
 
 _BOM = "\ufeff"
-"""What programs on Windows put before a text; it is no part of it."""
+"""The byte order mark that programs on Windows put before a text."""
 
 
 def again(raw: JsonObject) -> JsonObject:
-    """The manifest of a run like this one, with a name of its own."""
+    """The manifest of a copy of a run, with a new name."""
     metadata = raw["metadata"]
     spec = {key: value for key, value in raw["spec"].items() if key not in {"cancel", "suspend"}}
     stem = metadata["name"].rpartition("-")[0] or metadata["name"]
-    kept = {"labels": metadata["labels"]} if metadata.get("labels") else {}
+    labels = {"labels": metadata["labels"]} if metadata.get("labels") else {}
     return {
         "apiVersion": raw["apiVersion"],
         "kind": raw["kind"],
-        "metadata": {"generateName": f"{stem}-"} | kept,
+        "metadata": {"generateName": f"{stem}-"} | labels,
         "spec": spec,
     }
 
@@ -39,34 +39,34 @@ def read(file: str) -> tuple[str, str]:
     """Text of a file, and what to call it.
 
     Raises:
-        BadRequestError: it can't be read, or is no text.
+        BadRequestError: it can't be read, or is not text.
     """
     if file == "-":
-        what = "what came from stdin"
+        title = "what came from stdin"
         try:
-            return sys.stdin.read().removeprefix(_BOM), what
+            return sys.stdin.read().removeprefix(_BOM), title
         except UnicodeDecodeError as error:
-            raise BadRequestError(f"{what} is not text in UTF-8", "save it in UTF-8") from error
+            raise BadRequestError(f"{title} is not text in UTF-8", "Save it in UTF-8.") from error
     return _text(Path(file)), f"`{file}`"
 
 
 @contextlib.contextmanager
-def local_file(path: Path, what: str) -> Iterator[Path]:
-    """A file that can be read from any place: this one, or a copy of what comes through a pipe (`-`: stdin).
+def local_file(path: Path, expected: str) -> Iterator[Path]:
+    """A seekable local file: this one, or a copy of the content of a pipe (`-`: stdin).
 
     Args:
         path: what the person typed.
-        what: what it should be, for messages: `a CSV file`.
+        expected: what it should be, for messages: `a CSV file`.
 
     Raises:
-        BadRequestError: there is nothing, or a folder.
+        BadRequestError: it does not exist, or is a folder.
     """
     if path.is_file():
         yield path
         return
     if str(path) != "-" and (path.is_dir() or not path.exists()):
-        found = "a folder" if path.is_dir() else "nothing"
-        raise BadRequestError(f"found {found} at `{path}`; expected {what}", "check the path")
+        actual = "a folder" if path.is_dir() else "nothing"
+        raise BadRequestError(f"found {actual} at `{path}`; expected {expected}", "Check the path.")
     with tempfile.TemporaryDirectory(prefix="componentrun-") as folder:
         copy = Path(folder) / ("stdin" if str(path) == "-" else path.name)
         with copy.open("wb") as target:
@@ -82,9 +82,9 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").removeprefix(_BOM)
     except OSError as error:
-        raise BadRequestError(f"can't read `{path}`: {error.strerror}", "check the path") from error
+        raise BadRequestError(f"can't read `{path}`: {error.strerror}", "Check the path.") from error
     except UnicodeDecodeError as error:
-        raise BadRequestError(f"`{path}` is not text in UTF-8", "save it in UTF-8") from error
+        raise BadRequestError(f"`{path}` is not text in UTF-8", "Save it in UTF-8.") from error
 
 
 def parameters(path: Path | None) -> str | None:
@@ -93,19 +93,19 @@ def parameters(path: Path | None) -> str | None:
         return None
     text = trimmed(_text(path))
     try:
-        found, is_json = _read(text, path)
+        value, is_json = _read(text, path)
     except RecursionError as error:
-        raise BadRequestError(f"`{path}` is nested too deep to be read", "give deep structures as text") from error
-    if not isinstance(found, dict):
+        raise BadRequestError(f"`{path}` is nested too deep to be read", "Pass deep structures as text.") from error
+    if not isinstance(value, dict):
         raise BadRequestError(
-            f"`{path}` holds {kind_of(found) if text else 'nothing'}; expected an object of parameters",
-            '`{"limit": 10}` is one',
+            f"`{path}` holds {kind_of(value) if text else 'nothing'}; expected an object of parameters",
+            'For example: `{"limit": 10}`.',
         )
-    return text if is_json else json_text(found, "spec.configuration.parameters")
+    return text if is_json else json_text(value, "spec.configuration.parameters")
 
 
 def _read(text: str, path: Path) -> tuple[Any, bool]:
-    """What a text holds, and whether it is JSON."""
+    """The value in a text, and whether the text is JSON."""
     try:
         return json.loads(text), True
     except ValueError:
@@ -118,8 +118,8 @@ def _yaml(text: str, path: Path) -> Any:
     try:
         return next(documents(text), None)
     except RepeatedKeyError as error:
-        raise BadRequestError(f"`{path}`, {error}", "remove one of them") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: what looks like a number and is none
+        raise BadRequestError(f"`{path}`, {error}", "Remove one of them.") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: PyYAML takes some texts for numbers
         raise BadRequestError(
-            f"`{path}` is neither JSON nor YAML: {' '.join(str(error).split())}", "check its syntax"
+            f"`{path}` is neither JSON nor YAML: {' '.join(str(error).split())}", "Check its syntax."
         ) from error

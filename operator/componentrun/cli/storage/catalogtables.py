@@ -1,4 +1,4 @@
-"""`CatalogTables`: the border to the tables of a Storage on `componentrun.loader`. Needs the extra `loader`."""
+"""`CatalogTables`: implements `TableStore` on `componentrun.loader`. Requires the extra `loader`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from componentrun.csv.text import encode_header
 from componentrun.loader.catalog import properties
 from componentrun.loader.catalog.catalog import Catalog
 from componentrun.loader.catalog.names import to_iceberg
+from componentrun.loader.eventtable.querying import open_event_query
 from componentrun.loader.loading.load import load
 from componentrun.loader.maintenance.changes import ChangeNotes
 from componentrun.loader.maintenance.choosing import RewriteLimits
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from componentrun.cli.storage.tablestore import QueryAnswer
+    from componentrun.cli.storage.tablestore import EventAnswer, QueryAnswer
     from componentrun.cli.terminal.progress import Progress
     from componentrun.loader.reading.versions import TableFacts, Version
     from componentrun.storage.store.connection import Store
@@ -59,9 +60,9 @@ class CatalogTables:
         """Connect to the catalog.
 
         Args:
-            settings: how to reach the store and the catalog.
+            settings: connection settings of the store and the catalog.
             runner: of the store.
-            counting: gives the store, which then tells how many bytes it has written.
+            counting: returns the store, which then reports how many bytes it has written.
         """
         self._settings = settings
         self._runner = runner
@@ -75,12 +76,18 @@ class CatalogTables:
         return self._settings.name
 
     def query(self, query: str) -> AbstractContextManager[QueryAnswer]:
-        """Prepare a query over tables, which it calls by their ids in double quotes."""
+        """Prepare a query. It refers to tables by their ids in double quotes."""
         return open_query(self._catalog, query)
+
+    def query_events(
+        self, query: str, since: datetime | None, until: datetime | None
+    ) -> AbstractContextManager[EventAnswer]:
+        """Prepare a query over the table `events`."""
+        return open_event_query(self._catalog, query, since, until)
 
     def all(self, bucket: str | None = None) -> list[TableInfo]:
         """All tables, or those of one bucket."""
-        return [_info(facts_of(table, found)) for table, found in list_tables(self._catalog, bucket)]
+        return [_info(facts_of(table, loaded)) for table, loaded in list_tables(self._catalog, bucket)]
 
     def put(
         self,
@@ -91,53 +98,53 @@ class CatalogTables:
         primary_key: Sequence[str],
         progress: Progress,
     ) -> TableInfo:
-        """Load a CSV file, as a run whose uid is made up here."""
+        """Load a CSV file as a run with a generated uid."""
         target, run = TableId.parse(table), new_run_uid()
         store = self._counting(progress)
-        stored = store_table(store, file, target, run, primary_key=tuple(primary_key), incremental=incremental)
-        written = self._runner.run(stored)
+        job = store_table(store, file, target, run, primary_key=tuple(primary_key), incremental=incremental)
+        result = self._runner.run(job)
         buckets = (target.bucket_id,)
-        request = LoadRequest(encode(self._settings), run, 1, (written,), store.layout.data(run, 1), buckets)
+        request = LoadRequest(encode(self._settings), run, 1, (result,), store.layout.data(run, 1), buckets)
         with tempfile.TemporaryDirectory(prefix="componentrun-") as folder:
             load(self._catalog, request, folder)
-        self._runner.run(store.delete([part.key for part in written.slices]))
+        self._runner.run(store.delete([part.key for part in result.slices]))
         self._notes.changed(self._settings, [table])
         return _info(facts_of(target, need_table(self._catalog, target)))
 
     def get(self, table: str, target: IO[bytes], progress: Progress) -> TableInfo:
-        """Write a table as CSV; its rows and bytes as they are there, without the header."""
-        wanted = TableId.parse(table)
-        info = _info(facts_of(wanted, need_table(self._catalog, wanted)))
+        """Write a table as CSV. Returns its rows and bytes, without the header."""
+        table_id = TableId.parse(table)
+        info = _info(facts_of(table_id, need_table(self._catalog, table_id)))
         with tempfile.TemporaryDirectory(prefix="componentrun-") as folder:
             path = Path(folder, "table.csv")
-            rows, done = write_csv(self._catalog, wanted, path), 0
+            rows, count = write_csv(self._catalog, table_id, path), 0
             total = path.stat().st_size
             with path.open("rb") as source:
                 while chunk := source.read(_CHUNK):
                     target.write(chunk)
-                    done += len(chunk)
-                    progress(done, total)
-        return replace(info, rows=rows, bytes=done - len(encode_header(info.columns)))
+                    count += len(chunk)
+                    progress(count, total)
+        return replace(info, rows=rows, bytes=count - len(encode_header(info.columns)))
 
     def head(self, table: str, rows: int) -> Preview:
         """The first rows."""
-        columns, found = first_rows(self._catalog, TableId.parse(table), rows)
-        return Preview(columns, tuple(found))
+        columns, values = first_rows(self._catalog, TableId.parse(table), rows)
+        return Preview(columns, tuple(values))
 
     def export(self, table: str, target: Path, *, text: bool) -> int:
-        """Write a table to a Parquet file; how many rows it has."""
+        """Write a table to a Parquet file. Returns the number of rows."""
         return write_parquet(self._catalog, TableId.parse(table), target, text=text)
 
     def details(self, table: str) -> TableDetails:
-        """All that is known of a table."""
-        wanted = TableId.parse(table)
-        found = need_table(self._catalog, wanted)
-        scan, versions = scan_of(found, wanted), list(versions_of(found.metadata))
-        changed = facts_of(wanted, found).changed
-        current = _version(versions[0]) if versions else TableVersion(0, changed, "create", 0, 0, "", 0, None)
+        """Details of a table."""
+        table_id = TableId.parse(table)
+        loaded = need_table(self._catalog, table_id)
+        scan, versions = scan_of(loaded, table_id), list(versions_of(loaded.metadata))
+        change_time = facts_of(table_id, loaded).changed
+        current = _version(versions[0]) if versions else TableVersion(0, change_time, "create", 0, 0, "", 0, None)
         return TableDetails(
             id=table,
-            catalog_name=str(to_iceberg(self._catalog.prefix, wanted)),
+            catalog_name=str(to_iceberg(self._catalog.prefix, table_id)),
             columns=tuple(ColumnInfo(column.name, _type(column.type)) for column in scan.columns),
             primary_key=scan.primary_key,
             created=datetime.fromisoformat(scan.created),
@@ -148,37 +155,37 @@ class CatalogTables:
         )
 
     def history(self, table: str, limit: int) -> list[TableVersion]:
-        """Versions, the newest first."""
-        found = self._catalog.find(to_iceberg(self._catalog.prefix, TableId.parse(table)))
-        if found is None or found.properties.get(properties.STATE) == properties.NEW:
+        """Versions, newest first."""
+        loaded = self._catalog.find(to_iceberg(self._catalog.prefix, TableId.parse(table)))
+        if loaded is None or loaded.properties.get(properties.STATE) == properties.NEW:
             raise no_such_table(self._catalog, table)
-        return [_version(version) for version in islice(versions_of(found.metadata), limit)]
+        return [_version(version) for version in islice(versions_of(loaded.metadata), limit)]
 
     def restore(self, table: str, version: int, *, who: str) -> TableInfo:
-        """Make an earlier version the newest one."""
-        wanted = TableId.parse(table)
-        restored = restore_table(self._catalog, wanted, version, who=who)
+        """Restore an earlier version as the newest one."""
+        table_id = TableId.parse(table)
+        loaded = restore_table(self._catalog, table_id, version, who=who)
         self._notes.changed(self._settings, [table])
-        return _info(facts_of(wanted, restored))
+        return _info(facts_of(table_id, loaded))
 
     def remove(self, table: str, *, who: str) -> int | None:
-        """Drop a table; the version that brings it back."""
+        """Drop a table. Returns the version to restore."""
         return drop_table(self._catalog, TableId.parse(table), who=who)
 
     def compact(self, table: str, *, dry_run: bool) -> FilesRewritten:
-        """Rewrite the files of a table, however few there are."""
-        wanted = TableId.parse(table)
-        need_table(self._catalog, wanted)
-        name, limits = to_iceberg(self._catalog.prefix, wanted), RewriteLimits(files=2, deleted=0)
-        done = rewrite_whole(self._catalog, name, limits, tempfile.gettempdir(), dry_run=dry_run)
+        """Rewrite the files of a table, even if they are few."""
+        table_id = TableId.parse(table)
+        need_table(self._catalog, table_id)
+        name, limits = to_iceberg(self._catalog.prefix, table_id), RewriteLimits(files=2, deleted=0)
+        result = rewrite_whole(self._catalog, name, limits, tempfile.gettempdir(), dry_run=dry_run)
         return FilesRewritten(
             table=table,
-            outcome=done.outcome,
-            reason=done.reason,
-            files=done.files + done.deletes,
-            new_files=done.new_files + done.new_deletes,
-            bytes=done.read,
-            new_bytes=done.written,
+            outcome=result.outcome,
+            reason=result.reason,
+            files=result.files + result.deletes,
+            new_files=result.new_files + result.new_deletes,
+            bytes=result.read,
+            new_bytes=result.written,
         )
 
 

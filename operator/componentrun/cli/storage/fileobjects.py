@@ -1,4 +1,4 @@
-"""`ObjectFiles`: the border to the files of a Storage on `componentrun.storage`."""
+"""`ObjectFiles`: implements `FileStore` on `componentrun.storage`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ObjectFiles:
         runner: asyncio.Runner,
         counting: Callable[[Progress], Store],
     ) -> None:
-        """`counting` gives a store that tells how many bytes it has written."""
+        """`counting` returns a store that reports how many bytes it has written."""
         self._store = store
         self._runner = runner
         self._counting = counting
@@ -52,22 +52,22 @@ class ObjectFiles:
         return _info(self._runner.run(upload))
 
     def find(self, *, name: str | None, glob: str | None, tags: Sequence[str], limit: int | None) -> list[FileInfo]:
-        """The newest files that fit, newest first."""
+        """Matching files, newest first."""
         query = FileQuery(name=name, glob=glob, tags=tuple(tags))
         return [_info(record) for record in self._runner.run(find_files(self._store, query, limit))]
 
     def need(self, file: str) -> FileInfo:
-        """The file of this id, or else the newest one of this name."""
+        """The file with this id, else the newest one with this name."""
         queries = [FileQuery(name=file)]
         if is_file_id(file):
             queries.insert(0, FileQuery(id=file))
         for query in queries:
-            found = self._runner.run(find_files(self._store, query, 1))
-            if found:
-                return _info(found[0])
+            records = self._runner.run(find_files(self._store, query, 1))
+            if records:
+                return _info(records[0])
         raise NotFoundError(
             f"there is no file `{file}`, by id or by name, in {self._store.settings.title}, or it has expired",
-            "`componentrun file ls` shows the files that are there",
+            "`componentrun file ls` lists the files.",
             Reason.INPUT_NOT_FOUND,
         )
 
@@ -76,17 +76,17 @@ class ObjectFiles:
 
         async def copy() -> FileInfo:
             record = await need_file(self._store, file)
-            done = 0
+            count = 0
             async for chunk in read_content(self._store, record):
                 target.write(chunk)
-                done += len(chunk)
-                progress(done, record.size)
+                count += len(chunk)
+                progress(count, record.size)
             return _info(record)
 
         return self._runner.run(copy())
 
     def change(self, file: str, *, add: Sequence[str], remove: Sequence[str], permanent: bool) -> FileInfo:
-        """Change the tags of a file, by its id, or keep it for ever."""
+        """Change the tags of a file, by its id, or keep it until it is deleted."""
         return _info(self._runner.run(change_file(self._store, file, add=add, remove=remove, permanent=permanent)))
 
     def remove(self, file: str) -> None:

@@ -1,4 +1,4 @@
-"""The border to the files of a Storage, as the commands see it. `ObjectFiles` (fileobjects.py) does it for real.
+"""The interface to the files of a Storage. `fileobjects.ObjectFiles` implements it.
 
 Every method raises only errors of `componentrun.errors`.
 """
@@ -57,7 +57,7 @@ class FileStore(Protocol):
         """Write the bytes of a file, by its id."""
 
     def change(self, file: str, *, add: Sequence[str], remove: Sequence[str], permanent: bool) -> FileInfo:
-        """Change the tags of a file, by its id, or keep it for ever."""
+        """Change the tags of a file, by its id, or keep it until it is deleted."""
 
     def remove(self, file: str) -> None:
         """Delete a file, by its id."""

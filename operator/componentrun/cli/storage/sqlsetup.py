@@ -1,4 +1,4 @@
-"""What attaches the catalog of a Storage in other engines. Pure text; no credential is in it.
+"""Statements that attach the catalog of a Storage in other engines. Pure; without credentials.
 
 Credentials are read from environment variables: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`
 for the store, `CATALOG_CLIENT_ID`, `CATALOG_CLIENT_SECRET` or `CATALOG_TOKEN` for the catalog.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from componentrun.cli.storage.store import Engine
-from componentrun.loader.catalog.names import IcebergName, to_iceberg
+from componentrun.loader.catalog.names import IcebergName, events_table, to_iceberg
 from componentrun.sql.tables import quoted
 from componentrun.storage.store.keys import TableId
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["setup_of"]
 
+_EVENTS: Final = "events"
 _ACCESS_KEY: Final = "AWS_ACCESS_KEY_ID"
 _SECRET_KEY: Final = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - the name of a variable
 _SESSION: Final = "AWS_SESSION_TOKEN"
@@ -34,14 +35,14 @@ _EXTENSIONS: Final = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExt
 
 @dataclass(frozen=True, slots=True)
 class _Access:
-    """What the lines of each engine are made of."""
+    """Values for the statements of all engines."""
 
     store: StoreSettings
     catalog: CatalogSettings
     table: str
     """Id of a table."""
     name: IcebergName
-    """What it is called in the catalog."""
+    """Its name in the catalog."""
 
     @property
     def has_keys(self) -> bool:
@@ -49,7 +50,7 @@ class _Access:
 
     @property
     def variables(self) -> list[str]:
-        """Environment variables that have to be set."""
+        """Environment variables to set."""
         keys = [_ACCESS_KEY, _SECRET_KEY] if self.has_keys else []
         keys += [_SESSION] if self.store.session_token is not None else []
         keys += [_CLIENT_ID, _CLIENT_SECRET] if self.catalog.client_id is not None else []
@@ -57,21 +58,22 @@ class _Access:
 
 
 def setup_of(store: StoreSettings, engine: Engine, table_id: str) -> str:
-    """The lines for an engine.
+    """The statements for an engine.
 
     Args:
         store: the Storage, with its catalog.
-        engine: which one.
-        table_id: a table that they read as an example.
+        engine: the engine.
+        table_id: a table to read as an example; `events` is the table of events.
 
     Raises:
-        UserError: (InvalidSpec) it is no table id.
+        UserError: (InvalidSpec) it is not a table id.
     """
     assert store.catalog is not None  # noqa: S101 - `Store.catalog_access` says so
-    table = TableId.parse(table_id)
-    access = _Access(store, store.catalog, str(table), to_iceberg(store.catalog.namespace_prefix, table))
-    made = {Engine.DUCKDB: _duckdb, Engine.SPARK: _spark, Engine.TRINO: _trino, Engine.PYICEBERG: _pyiceberg}
-    return "\n".join(made[engine](access)) + "\n"
+    prefix = store.catalog.namespace_prefix
+    name = events_table(prefix) if table_id == _EVENTS else to_iceberg(prefix, TableId.parse(table_id))
+    access = _Access(store, store.catalog, table_id, name)
+    writers = {Engine.DUCKDB: _duckdb, Engine.SPARK: _spark, Engine.TRINO: _trino, Engine.PYICEBERG: _pyiceberg}
+    return "\n".join(writers[engine](access)) + "\n"
 
 
 def _head(access: _Access, mark: str) -> list[str]:
@@ -146,20 +148,20 @@ def _duckdb_catalog_secret(catalog: CatalogSettings) -> list[str]:
 
 def _spark(access: _Access) -> list[str]:
     store, catalog = access.store, access.catalog
-    own = "spark.sql.catalog.lake"
+    prefix = "spark.sql.catalog.lake"
     settings = {
         "spark.sql.extensions": _EXTENSIONS,
-        own: "org.apache.iceberg.spark.SparkCatalog",
-        f"{own}.type": "rest",
-        f"{own}.uri": catalog.uri,
-        f"{own}.warehouse": catalog.warehouse,
-        f"{own}.io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
-        f"{own}.client.region": store.region,
+        prefix: "org.apache.iceberg.spark.SparkCatalog",
+        f"{prefix}.type": "rest",
+        f"{prefix}.uri": catalog.uri,
+        f"{prefix}.warehouse": catalog.warehouse,
+        f"{prefix}.io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
+        f"{prefix}.client.region": store.region,
     }
     if store.endpoint is not None:
-        settings |= {f"{own}.s3.endpoint": store.endpoint, f"{own}.s3.path-style-access": "true"}
+        settings |= {f"{prefix}.s3.endpoint": store.endpoint, f"{prefix}.s3.path-style-access": "true"}
     lines = [f"  --conf {_in_shell(f'{name}={value}')}" for name, value in settings.items()]
-    lines += [f'  --conf "{own}.{name}={value}"' for name, value in _rest_properties(catalog, "${}").items()]
+    lines += [f'  --conf "{prefix}.{name}={value}"' for name, value in _rest_properties(catalog, "${}").items()]
     name = f"lake.{access.name}"
     packages = ",".join(
         f"org.apache.iceberg:{part}:{_ICEBERG}" for part in ("iceberg-spark-runtime-4.0_2.13", "iceberg-aws-bundle")
@@ -215,18 +217,18 @@ def _trino(access: _Access) -> list[str]:
 
 
 def _trino_authentication(catalog: CatalogSettings) -> list[str]:
-    own = "iceberg.rest-catalog"
+    prefix = "iceberg.rest-catalog"
     if catalog.client_id is not None:
         return [
-            f"{own}.security=OAUTH2",
-            f"{own}.oauth2.credential=${{ENV:{_CLIENT_ID}}}:${{ENV:{_CLIENT_SECRET}}}",
-            f"{own}.oauth2.server-uri={catalog.oauth2_server_uri}",
-            f"{own}.oauth2.scope={catalog.scope}",
+            f"{prefix}.security=OAUTH2",
+            f"{prefix}.oauth2.credential=${{ENV:{_CLIENT_ID}}}:${{ENV:{_CLIENT_SECRET}}}",
+            f"{prefix}.oauth2.server-uri={catalog.oauth2_server_uri}",
+            f"{prefix}.oauth2.scope={catalog.scope}",
         ]
     if catalog.token is not None:
-        return [f"{own}.security=OAUTH2", f"{own}.oauth2.token=${{ENV:{_TOKEN}}}"]
+        return [f"{prefix}.security=OAUTH2", f"{prefix}.oauth2.token=${{ENV:{_TOKEN}}}"]
     if catalog.sigv4_service is not None:
-        return [f"{own}.security=SIGV4", f"{own}.signing-name={catalog.sigv4_service}"]
+        return [f"{prefix}.security=SIGV4", f"{prefix}.signing-name={catalog.sigv4_service}"]
     return []
 
 

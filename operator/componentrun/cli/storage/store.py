@@ -1,4 +1,4 @@
-"""The border to Storage, as the commands see it. `ObjectStore` (objects.py) does it for real; tests have one in memory.
+"""The interface to a Storage. `objects.ObjectStore` implements it; tests have one in memory.
 
 Every method raises only errors of `componentrun.errors`.
 """
@@ -28,7 +28,7 @@ __all__ = ["Check", "Engine", "EventFeed", "EventRecord", "KeptFile", "Store"]
 
 
 class Engine(StrEnum):
-    """What can attach a catalog."""
+    """An engine that can attach a catalog."""
 
     DUCKDB = "duckdb"
     SPARK = "spark"
@@ -48,37 +48,37 @@ class EventRecord:
     raw: dict[str, Any] = field(default_factory=dict)
     """The whole event, for programs."""
     run: str = ""
-    """Name of its run; the uid where nobody knows the name."""
+    """Name of its run; the uid if the name is not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptFile:
-    """One file that a run left beside its tables: `out/result.json`, or an artifact."""
+    """An artifact of a run, or its `out/result.json`."""
 
     path: str
-    """Below the data folder."""
+    """Path below the data folder."""
     size: int
-    """Bytes."""
+    """Size in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that `doctor` looked at."""
+    """A check of `doctor`."""
 
     what: str
     state: str
     """`ok`, `warn` or `fail`."""
     message: str = ""
-    """What was found."""
-    hint: str = ""
-    """What to do about it."""
+    """The finding."""
+    advice: str = ""
+    """What to do if it failed."""
 
 
 class EventFeed(Protocol):
     """A run's events, each once."""
 
     def read(self) -> Iterator[EventRecord]:
-        """Events that are there now and were not read yet."""
+        """New events since the last call."""
 
 
 class Store(Protocol):
@@ -86,63 +86,63 @@ class Store(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of the Storage object."""
+        """Name of the Storage."""
 
     @property
     def files(self) -> FileStore:
-        """Its files."""
+        """The files of the Storage."""
 
     @property
     def tables(self) -> TableStore:
-        """Its tables.
+        """The tables of the Storage.
 
         Raises:
             UserError: it has no catalog, so it keeps none.
-            PlatformError: what reads catalogs is not installed.
+            PlatformError: the extra `loader` is not installed.
         """
 
     def catalog_access(self) -> StoreSettings:
-        """How to reach the store and the catalog.
+        """Connection settings of the store and the catalog.
 
         Raises:
             UserError: it has no catalog.
         """
 
     def state(self, owner: StateOwner) -> dict[str, Any]:
-        """What a configuration remembers; empty where it remembers nothing."""
+        """The saved state of a configuration; empty if there is none."""
 
     def inputs(self, owner: StateOwner) -> dict[str, Any]:
-        """How far a configuration has read the tables that it reads with `adaptive`, by their ids."""
+        """Positions up to which a configuration has read its `adaptive` inputs, by table id."""
 
     def put_state(self, owner: StateOwner, state: dict[str, Any]) -> None:
         """Replace a configuration's saved state."""
 
     def remove_state(self, owner: StateOwner) -> bool:
-        """Delete a configuration's saved state; return whether there was any."""
+        """Delete a configuration's saved state. Returns whether there was any."""
 
     def kept(self, run: str, attempt: int) -> list[KeptFile]:
-        """What an attempt of a run (by its uid) left beside its tables."""
+        """Artifacts of an attempt of a run (by its uid)."""
 
     def get_kept(self, run: str, attempt: int, path: str, target: IO[bytes]) -> None:
-        """Write one such file."""
+        """Write the content of an artifact to a file."""
 
     def events(self, run: str, query: EventQuery | None = None, limit: int | None = None) -> EventFeed:
-        """The events of a run, by its uid: those that fit, to begin with the last `limit` of them."""
+        """The matching events of a run, by its uid, starting with the last `limit` of them."""
 
     def last_events(self, query: EventQuery, limit: int) -> list[EventRecord]:
-        """The last events of all runs that fit, at most `limit`, the oldest of them first."""
+        """The last matching events of all runs, at most `limit`, oldest first."""
 
     def export_events(self, target: Path, query: EventQuery, run: str | None, limit: int | None) -> int:
-        """Write events to a Parquet file, those of one run (by its uid) or of all; how many there are."""
+        """Write matching events of one run (by its uid), or of all, to a Parquet file. Returns their number."""
 
     def event(self, event_id: str) -> Placed:
-        """The event with an id."""
+        """The event with this id."""
 
     def sweep(self, keep: timedelta | None, *, dry_run: bool) -> Swept:
-        """Delete what nobody needs any more; None: the usual time."""
+        """Sweep unreferenced data that is older than `keep`; None: the default age."""
 
     def sweep_events(self, retention: Retention, existing: Collection[str], *, dry_run: bool) -> SweptEvents:
-        """Delete events of runs that are over, or do not exist any more, and have been kept for long enough."""
+        """Delete events of ended or deleted runs after their retention."""
 
     def check(self) -> list[Check]:
-        """Whether the store can do what ComponentRun needs, with these keys, from here."""
+        """Check the store with these credentials from this machine."""

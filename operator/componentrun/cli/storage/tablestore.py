@@ -1,4 +1,4 @@
-"""The border to the tables of a Storage, as the commands see it. `CatalogTables` (catalogtables.py) does it for real.
+"""The interface to the tables of a Storage. `catalogtables.CatalogTables` implements it.
 
 Every method raises only errors of `componentrun.errors`.
 """
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ColumnInfo",
+    "EventAnswer",
     "FilesRewritten",
     "Preview",
     "QueryAnswer",
@@ -36,28 +37,28 @@ class TableInfo:
     columns: tuple[str, ...]
     primary_key: tuple[str, ...]
     rows: int | None
-    """Rows that a reader gets; None: nobody counted them."""
+    """Number of rows; None if it is not known."""
     bytes: int | None
     version: int
     changed: datetime | None
     changed_by: str
-    """Uid of the run, or what else wrote it."""
+    """Uid of the run, or the program that wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
 class FilesRewritten:
-    """What became of the files of a table."""
+    """Result of rewriting the files of a table."""
 
     table: str
     outcome: str
     """`rewritten`, `wouldRewrite`, `notNeeded`, `changedMeanwhile`, `unsupported` or `tooLarge`."""
     reason: str
-    """Why it is `unsupported`."""
+    """Reason, if it is `unsupported`."""
     files: int
-    """That are gone, files of deleted rows included."""
+    """Number of replaced files, including delete files."""
     new_files: int
     bytes: int
-    """Of the files that are gone."""
+    """Size of the replaced files."""
     new_bytes: int
 
 
@@ -68,19 +69,19 @@ class TableVersion:
     number: int
     time: datetime
     what: str
-    """What made it: `load`, `increment`, `restore of 3`, `drop`; Iceberg's word for what another program did."""
+    """Operation: `load`, `increment`, `restore of 3`, `drop`, or Iceberg's operation of another program."""
     rows: int | None
-    """Rows that a reader gets; None: nobody counted them."""
+    """Number of rows; None if it is not known."""
     bytes: int | None
     run: str
-    """Uid of the run; one that was made up where no run stands behind it."""
+    """Uid of the run; a generated one if it was no run."""
     attempt: int
     who: str | None
-    """The person who did it by hand; None: a run did it, or nobody said."""
+    """User who did it by hand; None if it was a run, or is not known."""
     title: str = ""
-    """namespace/name of the run, or the other program that did it; empty: not known."""
+    """namespace/name of the run, or the other program; empty if not known."""
     snapshot: str | None = None
-    """Id of the snapshot in the catalog; None: nobody has put anything into the table."""
+    """Id of the snapshot in the catalog; None if the table was never written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +95,19 @@ class ColumnInfo:
 
 @dataclass(frozen=True, slots=True)
 class TableDetails:
-    """All that is known of one table."""
+    """Details of a table."""
 
     id: str
     catalog_name: str
-    """What other engines call it: namespace and name in the catalog."""
+    """Namespace and name in the catalog, as other engines use them."""
     columns: tuple[ColumnInfo, ...]
     primary_key: tuple[str, ...]
     created: datetime
     current: TableVersion
     files: int
-    """Of rows."""
+    """Number of data files."""
     delete_files: int
-    """That say which of these rows are deleted."""
+    """Number of files with deletes."""
     kept: tuple[int, ...]
     """Earlier versions that can be restored."""
 
@@ -120,7 +121,7 @@ class Preview:
 
 
 class QueryAnswer(Protocol):
-    """A query that was understood and not run yet."""
+    """A query that is prepared and not run yet."""
 
     @property
     def columns(self) -> tuple[tuple[str, str], ...]:
@@ -135,6 +136,18 @@ class QueryAnswer(Protocol):
 
     def save(self, form: str, limit: int | None) -> tuple[str, int]:
         """Write the rows as `csv`, `json` or `parquet` to a temporary file; its path and the number of rows."""
+
+
+class EventAnswer(Protocol):
+    """A query over the table of events that is prepared and not run yet."""
+
+    @property
+    def answer(self) -> QueryAnswer:
+        """The query."""
+
+    @property
+    def until(self) -> datetime | None:
+        """Events of runs that ended before this time are in the table; None: nothing was appended yet."""
 
 
 class TableStore(Protocol):
@@ -177,10 +190,15 @@ class TableStore(Protocol):
         """Make an earlier version of a table, also of one that was dropped, the newest one."""
 
     def remove(self, table: str, *, who: str) -> int | None:
-        """Drop a table; the version that brings it back, None where it was not there."""
+        """Drop a table. Returns the version that restores it; None if the table did not exist."""
 
     def query(self, query: str) -> AbstractContextManager[QueryAnswer]:
         """Prepare a query over tables, which it calls by their ids in double quotes."""
+
+    def query_events(
+        self, query: str, since: datetime | None, until: datetime | None
+    ) -> AbstractContextManager[EventAnswer]:
+        """Prepare a query over the table `events`, of which only events between two times are visible."""
 
     def compact(self, table: str, *, dry_run: bool) -> FilesRewritten:
         """Rewrite the files of a table, however few there are."""

@@ -21,20 +21,20 @@ def interrupts() -> Iterator[Callable[[], bool]]:
     from the cluster is finalized by closing it. A program that goes round for hours would not hear it. To be used in
     the main thread (https://docs.python.org/3/library/signal.html#signal.set_wakeup_fd).
     """
-    reading, writing = os.pipe()  # not pipe2, which macOS has not
-    os.set_blocking(reading, False)
-    os.set_blocking(writing, False)
-    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    read_end, write_end = os.pipe()  # not pipe2, which macOS has not
+    os.set_blocking(read_end, False)
+    os.set_blocking(write_end, False)
+    previous = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
 
     def came() -> bool:
         try:
-            return bool(os.read(reading, 1))
+            return bool(os.read(read_end, 1))
         except BlockingIOError:
             return False
 
     try:
         yield came
     finally:
-        signal.set_wakeup_fd(before)
-        os.close(reading)
-        os.close(writing)
+        signal.set_wakeup_fd(previous)
+        os.close(read_end)
+        os.close(write_end)

@@ -20,8 +20,8 @@ _LARGE: Final = 8_000_000
 
 
 @contextmanager
-def bar(output: Output, what: str, total: int | None, *, quiet: bool = False) -> Iterator[Progress]:
-    """A function to be told how many bytes are done, and how many there are where that is known only now."""
+def bar(output: Output, title: str, total: int | None, *, quiet: bool = False) -> Iterator[Progress]:
+    """Yield a function that shows progress: it takes the bytes done, and the total if that is known only now."""
     if quiet or not output.on_terminal() or (total is not None and total < _LARGE):
         yield _nothing
         return
@@ -34,11 +34,11 @@ def bar(output: Output, what: str, total: int | None, *, quiet: bool = False) ->
         progress.DownloadColumn(),
         progress.TransferSpeedColumn(),
     )
-    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task(what, total=total)
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as display:
+        task = display.add_task(title, total=total)
 
-        def update(done: int, known: int | None) -> None:
-            shown.update(task, completed=done, total=total if known is None else known)
+        def update(count: int, new_total: int | None) -> None:
+            display.update(task, completed=count, total=total if new_total is None else new_total)
 
         yield update
 

@@ -1,6 +1,6 @@
-"""How things look: aligned columns without boxes, colour only on a terminal, data on stdout, progress on stderr.
+"""Formatting of output: aligned columns without boxes, colour on terminals only, data on stdout, progress on stderr.
 
-Nothing here wraps or cuts an id: what is printed to a pipe is what `grep` and `awk` get.
+Nothing is wrapped or truncated, so that `grep` and `awk` can be used.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["INDENT", "LABEL_WIDTH", "Cell", "Format", "ListFormat", "Output", "Row", "document", "json_text", "styled"]
 
 INDENT: Final = "  "
-"""Of what stands below a title."""
+"""Indentation of lines below a title."""
 LABEL_WIDTH: Final = 14
-"""Of the labels of facts, with the space behind them."""
+"""Width of labels, including the space after them."""
 _GAP: Final = "   "
 _OBEYED: Final = re.compile(r"[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""As in `words.clean`, but for what JSON and YAML escape themselves."""
+"""As in `words.clean`, without the characters that JSON and YAML escape themselves."""
 STYLES: Final = {
     "Succeeded": "green", "Success": "green", "True": "green", "ok": "green",
     "Running": "cyan", "StagingIn": "cyan", "StagingOut": "cyan", "Publishing": "cyan",
@@ -38,14 +38,14 @@ STYLES: Final = {
 
 
 class Format(StrEnum):
-    """How a thing is printed for programs."""
+    """Output format for programs."""
 
     JSON = "json"
     YAML = "yaml"
 
 
 class ListFormat(StrEnum):
-    """How a list is printed."""
+    """Output format of a list."""
 
     JSON = "json"
     YAML = "yaml"
@@ -55,7 +55,7 @@ class ListFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A piece of text with a style of rich (`bold`, `red`); the style is lost where there is no colour."""
+    """A piece of text with a style of rich (`bold`, `red`); the style is ignored without colour."""
 
     text: str
     style: str = ""
@@ -68,35 +68,35 @@ Row = list[Cell | str]
 
 
 def styled(word: str) -> Cell:
-    """A word of status in its colour."""
+    """A status with its colour."""
     return Cell(word, STYLES.get(word, ""))
 
 
 @dataclass
 class Output:
-    """Where one invocation writes. Streams are looked up late, so that tests can put theirs in place."""
+    """Output of one invocation. Streams are looked up at each call, so that tests can replace them."""
 
     _consoles: dict[str, Console] = field(default_factory=dict)
 
     def line(self, *parts: Cell | str) -> None:
-        """One line of data on stdout."""
+        """Print a line of data on stdout."""
         self._write("stdout", parts)
 
     def fact(self, label: str, *parts: Cell | str) -> None:
-        """One line of a summary: what it is about, and what there is to say."""
+        """Print a line of a summary: a label and its value."""
         self.line(Cell(f"{label + ':':<{LABEL_WIDTH}}", "bold"), *parts)
 
     def note(self, *parts: Cell | str) -> None:
-        """One line about what is going on, on stderr."""
+        """Print a line of progress, or a message, on stderr."""
         self._write("stderr", parts)
 
     def raw(self, text: str) -> None:
-        """Text for programs on stdout, untouched."""
+        """Print text on stdout as it is."""
         sys.stdout.write(text)
         sys.stdout.flush()
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence[Cell | str]], *, indent: str = "") -> None:
-        """Columns, aligned; the last one is as long as it is."""
+        """Print rows in aligned columns; the last column is not padded."""
         cells = [[_cell(part) for part in row] for row in rows]
         if header:
             cells.insert(
@@ -109,7 +109,7 @@ class Output:
             self.line(indent, *_aligned(row, widths))
 
     def on_terminal(self) -> bool:
-        """Whether progress makes sense: a person looks at stderr."""
+        """Whether stderr is a terminal, on which progress is shown."""
         return sys.stderr.isatty()
 
     def _write(self, stream: str, parts: Sequence[Cell | str]) -> None:
@@ -156,7 +156,7 @@ def document(value: Any, form: Format | ListFormat) -> str:
     import yaml  # noqa: PLC0415 - takes a while to load and is rarely needed
 
     class Dumper(yaml.SafeDumper):
-        """Texts of several lines are blocks, which a person can read and change."""
+        """Dumps texts of several lines as blocks, which are easy to read and edit."""
 
         def represent_text(self, text: str) -> Any:
             return self.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
@@ -167,6 +167,6 @@ def document(value: Any, form: Format | ListFormat) -> str:
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
-    """A value as JSON, safe on a terminal, too: what that would obey is written as an escape."""
+    """A value as JSON, with control characters escaped, so that it is safe on a terminal."""
     text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
     return _OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

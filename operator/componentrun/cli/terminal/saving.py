@@ -1,4 +1,4 @@
-"""Bytes to a local file that nobody finds half-written."""
+"""Write local files atomically."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ _SHOWN: Final = 40
 
 
 def save(target: Path, write: Callable[[IO[bytes]], Result]) -> Result:
-    """Have `write` fill a file beside the target, then let that take its place; what `write` gives back.
+    """Write a file next to the target with `write`, then rename it to the target. Returns the result of `write`.
 
-    A link stays one: what it leads to is written. What is there and is no file (a pipe, `/dev/stdout`) is written to
-    once all is there.
+    If the target is a link, the file that it leads to is replaced. If it is not a regular file (a pipe, `/dev/stdout`),
+    the complete content is written to it.
 
     Raises:
         BadRequestError: the file can't be written.
     """
     try:
-        # Asked before it is resolved: what /dev/stdout leads to may have no name.
+        # Checked before it is resolved: the target of /dev/stdout may have no name.
         if target.exists() and not target.is_file() and not target.is_dir():
             return _into(target, write)
         return _in_place_of(target.resolve(), write)
     except OSError as error:
-        raise BadRequestError(f"can't write `{target}`: {error.strerror}", "choose another FILE") from error
+        raise BadRequestError(f"can't write `{target}`: {error.strerror}", "Choose another FILE.") from error
 
 
 def _in_place_of(target: Path, write: Callable[[IO[bytes]], Result]) -> Result:
-    # A name of its own: another one may write the same file now, and what is there may be a link of somebody else's.
-    # Of the target's name only the beginning: that may be as long as a file system takes.
+    # A unique name: another process may write the same file, and an existing name may be a link.
+    # Only the beginning of the target's name, which may have the maximum length.
     partial = target.with_name(f".{target.name[:_SHOWN]}.{secrets.token_hex(4)}.part")
     file = partial.open("xb")
     try:
@@ -55,9 +55,9 @@ def _in_place_of(target: Path, write: Callable[[IO[bytes]], Result]) -> Result:
 
 
 def _into(target: Path, write: Callable[[IO[bytes]], Result]) -> Result:
-    with tempfile.NamedTemporaryFile(prefix="componentrun-") as spooled:
-        result = write(spooled)
-        spooled.flush()
-        with open(spooled.name, "rb") as source, target.open("wb") as file:  # noqa: PTH123 - a name, not a path
+    with tempfile.NamedTemporaryFile(prefix="componentrun-") as spool:
+        result = write(spool)
+        spool.flush()
+        with open(spool.name, "rb") as source, target.open("wb") as file:  # noqa: PTH123 - a name, not a path
             shutil.copyfileobj(source, file)
     return result

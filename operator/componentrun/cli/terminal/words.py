@@ -1,4 +1,4 @@
-"""Numbers and times in people's words. Pure."""
+"""Numbers and times for people. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-__all__ = ["age", "clean", "clock", "count", "duration", "first_line", "moment", "size", "stamp"]
+from componentrun.api.durations import duration_text
+
+__all__ = ["age", "clean", "clock", "count", "duration", "first_line", "moment", "on_one_line", "size", "stamp"]
 
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
@@ -17,9 +19,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\
 
 
 def duration(start: datetime | None, end: datetime | None, now: datetime) -> str:
-    """From `start` to `end` (to now where it goes on); a dash where nothing has started."""
-    from componentrun.api.common import duration_text  # noqa: PLC0415 - loads pydantic
-
+    """Time from `start` to `end`, or to now if it has not ended; a dash if it has not started."""
     return "-" if start is None else duration_text(max(0.0, ((end or now) - start).total_seconds()))
 
 
@@ -38,12 +38,12 @@ def age(time: datetime | None, now: datetime) -> str:
 
 
 def _pair(seconds: int, unit: int, letter: str, smaller: int, small_letter: str) -> str:
-    rest = seconds % unit // smaller
-    return f"{seconds // unit}{letter}" + (f"{rest}{small_letter}" if rest else "")
+    remainder = seconds % unit // smaller
+    return f"{seconds // unit}{letter}" + (f"{remainder}{small_letter}" if remainder else "")
 
 
 def moment(time: datetime | None, now: datetime) -> str:
-    """A point in time, both ways: `2026-11-24 08:40:18 UTC (5m ago)`."""
+    """A point in time and its age: `2026-11-24 08:40:18 UTC (5m ago)`."""
     return "-" if time is None else f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC ({age(time, now)} ago)"
 
 
@@ -58,7 +58,7 @@ def stamp(time: datetime) -> str:
 
 
 def size(number: int | None) -> str:
-    """Bytes with a unit: `832 B`, `12.3 kB`, `1.2 GB`; a dash where unknown."""
+    """Bytes with a unit: `832 B`, `12.3 kB`, `1.2 GB`; a dash if unknown."""
     if number is None:
         return "-"
     if number < _KILO:
@@ -72,7 +72,7 @@ def size(number: int | None) -> str:
 
 
 def count(number: int | None, noun: str = "") -> str:
-    """A number with thousands set apart, and its noun: `1,000 rows`, `1 row`."""
+    """A number with thousands separators, and its noun: `1,000 rows`, `1 row`."""
     if number is None:
         return f"? {noun}s" if noun else "-"
     plural = "s" if number != 1 else ""
@@ -80,11 +80,16 @@ def count(number: int | None, noun: str = "") -> str:
 
 
 def first_line(text: str) -> str:
-    """The first line, and a mark where there are more."""
-    line, mark, rest = text.partition("\n")
-    return f"{line} ..." if mark and rest.strip() else line
+    """The first line, with `...` if there are more."""
+    line, mark, others = text.partition("\n")
+    return f"{line} ..." if mark and others.strip() else line
+
+
+def on_one_line(text: str) -> str:
+    """Escape line breaks, which would break the columns of a table."""
+    return text.replace("\r", "\\r").replace("\n", "\\n")
 
 
 def clean(text: str) -> str:
-    """Text of others, safe on a terminal: what would move the cursor, colour or reverse is shown, not obeyed."""
+    """Escape control characters, so that text of others can't steer the terminal."""
     return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)

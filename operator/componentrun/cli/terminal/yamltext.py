@@ -51,9 +51,9 @@ def _loader() -> Any:
             _check_keys(node)
             return super().construct_mapping(node, deep=deep)
 
-    replaced = {f"{_TAG}{kind}" for kind in ("timestamp", "int", "float")}
+    replaced_tags = {f"{_TAG}{kind}" for kind in ("timestamp", "int", "float")}
     Loader.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag not in replaced]
+        first: [(tag, pattern) for tag, pattern in resolvers if tag not in replaced_tags]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
     Loader.add_implicit_resolver(f"{_TAG}int", _INTEGER, list("-+0123456789"))
@@ -62,13 +62,13 @@ def _loader() -> Any:
 
 
 def _check_keys(node: Any) -> None:
-    seen = set()
+    names = set()
     for key, _ in node.value:
         name = (key.tag, key.value) if isinstance(key.value, str) else None
-        if name in seen:
+        if name in names:
             raise RepeatedKeyError(
                 f"line {key.start_mark.line + 1}: it has the key `{key.value[:100]}` twice in one object; expected "
                 "each key once"
             )
         if name is not None:
-            seen.add(name)
+            names.add(name)

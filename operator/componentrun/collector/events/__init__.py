@@ -1,11 +1,12 @@
-"""From the contents of events to segments in Storage.
+"""Writes events to Storage, in segments with a checkpoint.
 
 Modules, lowest first:
 
-    pending   events that wait for their segment
+    pending   events that are not in a segment yet
     segment   a segment that is ready to be written
-    journal   a run's events, and the checkpoint with them
-    budget    how much memory the events of one run may take
-    stores    from a Storage object to an open store
-    writer    writes one run's segments
+    journal   the pending events of a run, and their checkpoint
+    budget    memory for the pending events of each run
+    stores    opens the stores of Storage objects
+    merger    merges the segments of one run
+    writer    writes the segments of one run
 """

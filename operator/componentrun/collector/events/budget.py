@@ -1,11 +1,11 @@
-"""How much of the collector's memory the events of one run may take while they wait. Pure.
+"""Memory for the pending events of each run. Pure.
 
-A store that is away, or a run that prints without end, must not take the memory that others need. So all runs together
-may hold so many bytes, and each that holds something an equal part: a large one while few print, as large segments cost
-less, and a small one while many do.
+An unavailable store, or a run that prints without end, must not use up the memory of other runs. All runs together have
+a fixed budget, divided equally among the runs with pending events: large shares while few runs print, as large segments
+are cheaper, and small ones while many do.
 
-Positions are not counted here: they are bounded by themselves, to about 25 KiB for each container that is read
-(`position`), which is 20 MiB for 800 of them.
+Positions are not counted here. They are limited to about 25 KiB for each container that is read (`position`), which is
+20 MiB for 800 containers.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ _LEAST: Final = 32 * 2**10
 
 
 class MemoryBudget:
-    """Counts who holds something."""
+    """Divides the budget among the runs with pending events."""
 
     def __init__(self, total: int = _TOTAL) -> None:
-        """All together may hold so many bytes; each a little in any case."""
+        """Divide this many bytes; each holder gets a minimum in any case."""
         self._total = total
         self._holders: set[object] = set()
 
     @property
     def each(self) -> int:
-        """Bytes for each of those who hold something."""
+        """Bytes for each holder."""
         return max(_LEAST, min(_MOST, self._total // max(len(self._holders), 1)))
 
     def enter(self, holder: object) -> int:
-        """It holds something; its share."""
+        """Add a holder, and return its share in bytes."""
         self._holders.add(holder)
         return self.each
 
     def leave(self, holder: object) -> None:
-        """It holds nothing."""
+        """Remove a holder."""
         self._holders.discard(holder)

@@ -1,7 +1,7 @@
 """Events that wait for their segment, and the checkpoint that goes with them. Pure.
 
 Lines change the journal in one step: they become events, and the position of their container moves behind them. So
-whenever the journal is cut, what the checkpoint says was read is exactly what this segment and those before it hold.
+whenever a segment is taken, what the checkpoint says was read is exactly what this segment and those before it hold.
 
 A run may have so many events and bytes of messages (`Limits`). What its component prints beyond them is read and
 counted, and an event says so when it begins, and how much it was at the end.
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
-from componentrun.collector.events.pending import Entry, Plain, Waiting
+from componentrun.collector.events.pending import Entry, PendingEvents, PlainEvents
 from componentrun.collector.events.segment import ReadySegment
 from componentrun.collector.readers.api.position import Position
 from componentrun.collector.readers.grouping import Block, Group
 from componentrun.collector.readers.node.position import FilePosition
-from componentrun.collector.readers.structure import Said, cut, limited, said_by_all
+from componentrun.collector.readers.structure import EventContent, limit_params, parse_groups, truncate
 from componentrun.collector.runs.lastwords import LastWords
-from componentrun.collector.runs.lifecycle import SOURCE, Told
+from componentrun.collector.runs.lifecycle import SOURCE, LifecycleEvent
 from componentrun.core.podstatus.results import counted
 from componentrun.core.redact.lines import LineRedactor
 from componentrun.core.redact.masks import REFUSALS, Masks
@@ -46,7 +46,7 @@ _MOST_PROBLEMS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a run's component may print; what is beyond it is only counted."""
+    """Maximum that a run's component may print. Further lines are only counted."""
 
     events: int = 5_000_000
     bytes: int = 2**30
@@ -57,20 +57,20 @@ _DEFAULT_LIMITS: Final = Limits()
 
 
 def container_key(pod_uid: str, container: str) -> str:
-    """What a container is called in the checkpoint."""
+    """Key of a container in the checkpoint."""
     return f"{pod_uid}/{container}"
 
 
 class Journal:
-    """One run's events that are not written yet, and all that the next segment's checkpoint must say.
+    """The events of one run that are not written yet, and the checkpoint of the next segment.
 
     Attributes:
         next_seq: number of the next event.
-        size: bytes of the events that wait, about.
-        room: bytes that may wait; whoever gives the memory sets it.
-        finished: the last event was said.
-        problems: what could not be delivered, in sentences; what weighs most stands first.
-        masks: values that lines of the run asked to have hidden.
+        size: approximate bytes of the pending events.
+        room: bytes of pending events that the memory budget allows.
+        finished: whether the run's last event was added.
+        problems: what could not be delivered, in sentences; the most important first.
+        masks: values that lines of the run asked to redact.
     """
 
     def __init__(self, run: RunFacts, limits: Limits = _DEFAULT_LIMITS) -> None:
@@ -81,12 +81,12 @@ class Journal:
         self.room = SEGMENT_BYTES
         self.finished = False
         self.problems: list[str] = []
-        self._waiting = Waiting()
+        self._waiting = PendingEvents()
         self._overhead = _OVERHEAD + len(run.component) + len(run.configuration)
         self._oldest = 0
         self._positions: dict[str, Position | FilePosition] = {}
         self._done: set[str] = set()
-        self._told: set[str] = set()
+        self._lifecycle_keys: set[str] = set()
         self.masks = Masks()
         self._key_lines: dict[str, int] = {}
         """Of each container in the middle of a private key, how many lines of it may still follow."""
@@ -99,7 +99,7 @@ class Journal:
 
     @property
     def full(self) -> bool:
-        """Whether nothing should be added before the next cut."""
+        """Whether a segment should be taken before anything is added."""
         return self.size >= self.room or self._waiting.count >= _SEGMENT_EVENTS
 
     @property
@@ -114,13 +114,13 @@ class Journal:
             raise TypeError(f"{key} is read from the files of its node")
         return found
 
-    def place(self, key: str) -> Position | FilePosition | None:
-        """How far a container's log was read, by whichever way; None: nothing was asked for yet."""
+    def known_position(self, key: str) -> Position | FilePosition | None:
+        """How far a container's log was read, by either reader; None if it was not requested yet."""
         return self._positions.get(key)
 
-    def begin(self, key: str, place: Position | FilePosition) -> None:
-        """A container's log is read from there on."""
-        self._positions[key] = place
+    def begin(self, key: str, position: Position | FilePosition) -> None:
+        """Read a container's log from this position on."""
+        self._positions[key] = position
 
     def done(self, key: str) -> bool:
         """Whether all of a container's lines are in."""
@@ -159,12 +159,12 @@ class Journal:
             self._left_lines += len(lines)
             self._left_bytes += size
         else:
-            told = said_by_all(groups, redactor)
-            self._append_all(groups, told, source, attempt)
+            contents = parse_groups(groups, redactor)
+            self._append_all(groups, contents, source, attempt)
             if isinstance(redactor, LineRedactor):
                 self._note_lines(key, redactor, groups[-1].time, attempt)
             if source == names.COMPONENT:
-                self._words.extend(key, _messages(told))
+                self._words.extend(key, _messages(contents))
             self._printed += size
             oldest = min([group.oldest for group in groups])
             self._oldest = min(self._oldest or oldest, oldest)
@@ -182,7 +182,7 @@ class Journal:
             self._key_lines.pop(key, None)
         for why in redactor.refused():
             message = f"a value in an `::add-mask::` line is not hidden: {REFUSALS[why]}"
-            self.told(Told(f"mask {why}", time, "warn", message, {}, attempt), redactor)
+            self.add_lifecycle(LifecycleEvent(f"mask {why}", time, "warn", message, {}, attempt), redactor)
 
     def is_at_limits(self, lines: Sequence[Line], held: tuple[int, int]) -> bool:
         """Whether the last event or byte that the run may have is among these lines, or those of which it is held."""
@@ -192,12 +192,16 @@ class Journal:
         return len(lines) + held[0] > events or sum([line.size for line in lines]) + held[1] >= size
 
     def _append_all(
-        self, groups: Sequence[Group | Block], told: Sequence[Said | Block], source: str, attempt: int | None
+        self,
+        groups: Sequence[Group | Block],
+        contents: Sequence[EventContent | Block],
+        source: str,
+        attempt: int | None,
     ) -> None:
         count, size = self._waiting.count, 0
-        for group, what in zip(groups, told, strict=True):
+        for group, what in zip(groups, contents, strict=True):
             if isinstance(what, Block):
-                self._waiting.add(Plain(what.times, what.texts, source, attempt))
+                self._waiting.add(PlainEvents(what.times, what.texts, source, attempt))
                 size += sum(map(len, what.texts))
             elif what.params or what.type != "info":
                 self._waiting.add(Entry(group.time, what, source, attempt))
@@ -218,7 +222,7 @@ class Journal:
         message = (
             f"the run has {most}, the most that a run may have: what the component prints from here on is left out"
         )
-        self.problem(Told("limit", time, "warn", message, {}, attempt))
+        self.problem(LifecycleEvent("limit", time, "warn", message, {}, attempt))
         return True
 
     def last_words(self, pod_uid: str | None) -> str | None:
@@ -228,25 +232,27 @@ class Journal:
         """
         return self._words.of(container_key(pod_uid or "", names.COMPONENT))
 
-    def told(self, told: Told, redactor: AnyRedactor, *, last: bool = False) -> bool:
-        """Something about the run becomes an event, unless it was said before. Returns whether it was new."""
-        if told.key in self._told:
+    def add_lifecycle(self, event: LifecycleEvent, redactor: AnyRedactor, *, last: bool = False) -> bool:
+        """Add a life-cycle event, unless one with its key was added before. Returns whether it was added."""
+        if event.key in self._lifecycle_keys or event.former_key in self._lifecycle_keys:
             return False
-        self._told.add(told.key)
-        params = limited(redactor.value(told.params))
-        what = Said(told.type, cut(redactor.text(told.message)), params)
-        self._append(told.time, what, SOURCE, told.attempt, last=last)
+        self._lifecycle_keys.add(event.key)
+        params = limit_params(redactor.value(event.params))
+        what = EventContent(event.type, truncate(redactor.text(event.message)), params)
+        self._append(event.time, what, SOURCE, event.attempt, last=last)
         return True
 
-    def problem(self, told: Told, *, first: bool = False) -> None:
-        """Lines are missing, or may be: an event says so, and the run's status will, `first` where it weighs most."""
-        if told.key not in self._told:
-            self._told.add(told.key)
-            self._append(told.time, Said(told.type, cut(told.message), told.params), SOURCE, told.attempt)
+    def problem(self, event: LifecycleEvent, *, first: bool = False) -> None:
+        """Add an event about missing lines. The run's status repeats it, as the first problem if `first` is set."""
+        if event.key not in self._lifecycle_keys:
+            self._lifecycle_keys.add(event.key)
+            self._append(
+                event.time, EventContent(event.type, truncate(event.message), event.params), SOURCE, event.attempt
+            )
             if first:
-                self.problems.insert(0, told.message)
+                self.problems.insert(0, event.message)
             elif len(self.problems) < _MOST_PROBLEMS:
-                self.problems.append(told.message)
+                self.problems.append(event.message)
 
     def finish_container(self, key: str) -> None:
         """All of a container's lines are in; its position is of no use any more."""
@@ -254,18 +260,18 @@ class Journal:
         self._key_lines.pop(key, None)
         self._positions.pop(key, None)
 
-    def finish(self, told: Told, redactor: AnyRedactor) -> None:
-        """The run's last event, and before it what was left out."""
+    def finish(self, event: LifecycleEvent, redactor: AnyRedactor) -> None:
+        """Add the run's last event, preceded by one about lines beyond the limits."""
         if self._left_lines:
             size = f"{counted(self._left_lines, 'line')} of {self._left_bytes:,} bytes"
             message = f"{size} were left out: the run printed too much"
             params = {"lines": self._left_lines, "bytes": self._left_bytes}
-            self.problem(Told("left out", told.time, "warn", message, params), first=True)
-        self.told(told, redactor, last=True)
+            self.problem(LifecycleEvent("left out", event.time, "warn", message, params), first=True)
+        self.add_lifecycle(event, redactor, last=True)
         self.finished = True
 
-    def cut(self) -> ReadySegment:
-        """Take all events out; there must be some."""
+    def take_segment(self) -> ReadySegment:
+        """Take all pending events as a segment. There must be some."""
         first = self.next_seq - self._waiting.count
         segment = ReadySegment(first, self._run, self._waiting.take(), self.checkpoint(), self.size, self._oldest)
         self.size, self._oldest = 0, 0
@@ -277,7 +283,7 @@ class Journal:
             "format": _CHECKPOINT_FORMAT,
             "containers": {key: position.to_json() for key, position in sorted(self._positions.items())},
             "done": sorted(self._done),
-            "told": sorted(self._told),
+            "told": sorted(self._lifecycle_keys),
             "problems": list(self.problems),
             "finished": self.finished,
             "printed": self._printed,
@@ -302,7 +308,7 @@ class Journal:
         self.finished = bool(checkpoint["finished"])
         self.problems = list(checkpoint["problems"])
         self._positions = {key: _position_of(item) for key, item in checkpoint["containers"].items()}
-        self._done, self._told = set(checkpoint["done"]), set(checkpoint["told"])
+        self._done, self._lifecycle_keys = set(checkpoint["done"]), set(checkpoint["told"])
         # Checkpoints of earlier releases know of no limits.
         self._printed = int(checkpoint.get("printed", 0))
         self._left_lines, self._left_bytes = (int(value) for value in checkpoint.get("left", (0, 0)))
@@ -310,7 +316,7 @@ class Journal:
         self._key_lines = {key: int(lines) for key, lines in checkpoint.get("keys", {}).items()}
         return self
 
-    def _append(self, time: int, what: Said, source: str, attempt: int | None, *, last: bool = False) -> None:
+    def _append(self, time: int, what: EventContent, source: str, attempt: int | None, *, last: bool = False) -> None:
         self._waiting.add(Entry(time, what, source, attempt), last=last)
         self.next_seq += 1
         self.size += self._overhead + len(what.message)
@@ -322,9 +328,9 @@ def _position_of(document: dict[str, Any]) -> Position | FilePosition:
     return FilePosition.from_json(document) if "file" in document else Position.from_json(document)
 
 
-def _messages(told: Sequence[Said | Block]) -> list[str]:
+def _messages(contents: Sequence[EventContent | Block]) -> list[str]:
     messages: list[str] = []
-    for what in told:
+    for what in contents:
         messages += what.texts if isinstance(what, Block) else (what.message,)
     return messages
 

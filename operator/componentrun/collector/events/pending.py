@@ -1,7 +1,7 @@
-"""Events that wait for their segment, and the order in which they will stand in it. Pure.
+"""Events that are not in a segment yet, and their order in it. Pure.
 
-Containers are read side by side, so what came first is not always said first: within a segment events stand in the
-order of their times, and those of one source in the order in which it gave them.
+Containers are read concurrently, so events do not arrive in the order of their times. Within a segment they are ordered
+by time, and those of one source keep the order in which they arrived.
 """
 
 from __future__ import annotations
@@ -10,47 +10,47 @@ from itertools import accumulate, pairwise
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from componentrun.collector.readers.structure import Said
+from componentrun.collector.readers.structure import EventContent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Entry", "Plain", "Waiting"]
+__all__ = ["Entry", "PendingEvents", "PlainEvents"]
 
 _LAST: Final = 2**63
 """Behind every time."""
-_place: Final = itemgetter(0)
+_order: Final = itemgetter(0)
 
 
 class Entry(NamedTuple):
     """One event."""
 
     time: int
-    what: Said
+    what: EventContent
     source: str
     attempt: int | None
 
     @property
     def amount(self) -> int:
-        """How many events it is."""
+        """Number of events."""
         return 1
 
     @property
     def latest(self) -> int:
-        """Its time."""
+        """Time of the event."""
         return self.time
 
     def entry(self, _at: int) -> Entry:
-        """The only one."""
+        """The event."""
         return self
 
     def latest_at(self) -> int:
-        """Which of its events is the latest."""
+        """Index of the latest event."""
         return 0
 
 
-class Plain(NamedTuple):
-    """Events of one source, one behind the other, that say nothing but their message; type `info`."""
+class PlainEvents(NamedTuple):
+    """Consecutive events of one source that have nothing but a message; type `info`."""
 
     times: list[int]
     messages: list[str]
@@ -59,7 +59,7 @@ class Plain(NamedTuple):
 
     @property
     def amount(self) -> int:
-        """How many events it is."""
+        """Number of events."""
         return len(self.times)
 
     @property
@@ -68,31 +68,30 @@ class Plain(NamedTuple):
         return max(self.times)
 
     def entry(self, at: int) -> Entry:
-        """One of them."""
-        return Entry(self.times[at], Said("info", self.messages[at]), self.source, self.attempt)
+        """The event at this index."""
+        return Entry(self.times[at], EventContent("info", self.messages[at]), self.source, self.attempt)
 
     def latest_at(self) -> int:
-        """Which of them is the (first) latest."""
+        """Index of the first event with the latest time."""
         return self.times.index(self.latest)
 
 
-class Waiting:
-    """Events in the order in which they came.
+class PendingEvents:
+    """Pending events, in order of arrival.
 
     Attributes:
-        count: how many there are.
+        count: number of events.
     """
 
     def __init__(self) -> None:
-        """None waits."""
+        """Start without events."""
         self.count = 0
-        self._parts: list[tuple[int, int, Entry | Plain]] = []
-        """With the places of the first and of the last event of each. An event's place is its time, or that of a later
-        one before it from the same source."""
+        self._parts: list[tuple[int, int, Entry | PlainEvents]] = []
+        """Each part with the sort keys of its first and last event: the latest time of the source up to that event."""
         self._latest: dict[str, int] = {}
 
-    def add(self, part: Entry | Plain, *, last: bool = False) -> None:
-        """The next event or events; `last`: nothing may stand behind it."""
+    def add(self, part: Entry | PlainEvents, *, last: bool = False) -> None:
+        """Add a part; `last`: it comes after all others."""
         before = self._latest.get(part.source, 0)
         first = _LAST if last else max(before, part[0] if isinstance(part, Entry) else part.times[0])
         until = max(first, part.latest)
@@ -101,32 +100,32 @@ class Waiting:
         self.count += part.amount
 
     def add_plain(self, time: int, message: str, source: str, attempt: int | None) -> None:
-        """The next event, which says nothing but its message; joined to those before it, where these are such, too."""
-        place = self._latest[source] = max(self._latest.get(source, 0), time)
+        """Add an event with nothing but a message, to the last part if that is of the same kind and source."""
+        order = self._latest[source] = max(self._latest.get(source, 0), time)
         self.count += 1
         if self._parts:
             first, _, before = self._parts[-1]
-            if isinstance(before, Plain) and before.source == source and before.attempt == attempt:
+            if isinstance(before, PlainEvents) and before.source == source and before.attempt == attempt:
                 before.times.append(time)
                 before.messages.append(message)
-                self._parts[-1] = (first, place, before)
+                self._parts[-1] = (first, order, before)
                 return
-        self._parts.append((place, place, Plain([time], [message], source, attempt)))
+        self._parts.append((order, order, PlainEvents([time], [message], source, attempt)))
 
-    def take(self) -> tuple[Entry | Plain, ...]:
-        """Take all out, in their order."""
+    def take(self) -> tuple[Entry | PlainEvents, ...]:
+        """Remove and return all parts, in order."""
         parts = self._parts
         if any(later[0] < earlier[1] for earlier, later in pairwise(parts)):
-            # Another source has said something in between.
-            parts = sorted([single for part in parts for single in _singles(*part)], key=_place)
+            # Events of another source come in between.
+            parts = sorted([single for part in parts for single in _singles(*part)], key=_order)
         self.count, self._parts = 0, []
         self._latest.clear()
         return tuple([part for _, _, part in parts])
 
 
-def _singles(first: int, until: int, part: Entry | Plain) -> Iterator[tuple[int, int, Entry]]:
+def _singles(first: int, until: int, part: Entry | PlainEvents) -> Iterator[tuple[int, int, Entry]]:
     if isinstance(part, Entry):
         yield first, until, part
         return
-    for at, place in enumerate(accumulate([first, *part.times[1:]], max)):
-        yield place, place, part.entry(at)
+    for at, order in enumerate(accumulate([first, *part.times[1:]], max)):
+        yield order, order, part.entry(at)

@@ -1,4 +1,4 @@
-"""A segment, ready to be written: what its events say, and the checkpoint that goes with them. Pure."""
+"""A segment that is ready to be written: its events and its checkpoint. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from componentrun.collector.events.pending import Entry, Plain
+from componentrun.collector.events.pending import Entry, PlainEvents
 from componentrun.collector.readers.api.lines import stamp_of, stamps_of
 from componentrun.storage.events.events import Event
 from componentrun.storage.events.lines import LineWriter
@@ -21,22 +21,22 @@ __all__ = ["ReadySegment"]
 
 @dataclass(frozen=True, slots=True)
 class ReadySegment:
-    """One segment, ready to be written."""
+    """One segment."""
 
     first_seq: int
     run: RunFacts
-    said: tuple[Entry | Plain, ...]
-    """All events, in their order."""
+    parts: tuple[Entry | PlainEvents, ...]
+    """All events, in order."""
     checkpoint: dict[str, Any]
     size: int
-    """Bytes, about."""
+    """Approximate number of bytes."""
     oldest: int
-    """Time of the oldest line in it, nanoseconds; 0: it holds no line."""
+    """Time of the oldest line, in nanoseconds; 0 if there is no line."""
 
     @property
     def count(self) -> int:
-        """How many events there are."""
-        return sum([part.amount for part in self.said])
+        """Number of events."""
+        return sum([part.amount for part in self.parts])
 
     @property
     def last_seq(self) -> int:
@@ -45,43 +45,40 @@ class ReadySegment:
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """All of them as objects."""
-        return self.said_by(lambda _: True)
-
-    def said_by(self, wanted: Callable[[str], bool]) -> tuple[Event, ...]:
-        """Those of wanted sources as objects."""
+        """All events as objects."""
         return tuple(
-            self._event(seq + at, part.entry(at))
-            for seq, part in self._numbered()
-            if wanted(part.source)
-            for at in range(part.amount)
+            self._event(seq + at, part.entry(at)) for seq, part in self._numbered() for at in range(part.amount)
         )
+
+    def has_event_of(self, is_wanted: Callable[[str], bool]) -> bool:
+        """Whether any event is of a source that is wanted."""
+        return any(is_wanted(part.source) for part in self.parts)
 
     @property
     def ends(self) -> tuple[Event, Event]:
         """The first event, and the one with the latest time."""
         seq, part = max(self._numbered(), key=lambda numbered: numbered[1].latest)
         at = part.latest_at()
-        return self._event(self.first_seq, self.said[0].entry(0)), self._event(seq + at, part.entry(at))
+        return self._event(self.first_seq, self.parts[0].entry(0)), self._event(seq + at, part.entry(at))
 
     @property
     def counts(self) -> Counter[str]:
-        """How many events there are of each type."""
-        found: Counter[str] = Counter(part.what.type for part in self.said if isinstance(part, Entry))
-        if plain := sum([part.amount for part in self.said if isinstance(part, Plain)]):
+        """Number of events of each type."""
+        found: Counter[str] = Counter(part.what.type for part in self.parts if isinstance(part, Entry))
+        if plain := sum([part.amount for part in self.parts if isinstance(part, PlainEvents)]):
             found["info"] += plain
         return found
 
     def lines(self) -> bytes:
-        """All of them as they are stored."""
-        writer = LineWriter(self.run.uid, self.run.component, self.run.configuration)
+        """All events in the stored form."""
+        writer = LineWriter()
         text = "".join([_lines(writer, seq, part) for seq, part in self._numbered()])
         return text.encode(errors="backslashreplace")
 
-    def _numbered(self) -> Iterator[tuple[int, Entry | Plain]]:
-        """Each part, and the number of its first event."""
+    def _numbered(self) -> Iterator[tuple[int, Entry | PlainEvents]]:
+        """Each part with the number of its first event."""
         seq = self.first_seq
-        for part in self.said:
+        for part in self.parts:
             yield seq, part
             seq += part.amount
 
@@ -102,8 +99,8 @@ class ReadySegment:
         )
 
 
-def _lines(writer: LineWriter, seq: int, part: Entry | Plain) -> str:
-    if isinstance(part, Plain):
+def _lines(writer: LineWriter, seq: int, part: Entry | PlainEvents) -> str:
+    if isinstance(part, PlainEvents):
         return writer.plain(seq, stamps_of(part.times), part.messages, part.source, part.attempt)
     time, what, source, attempt = part
     return writer.one(seq, stamp_of(time), what.type, what.message, what.params, source, attempt)

@@ -1,4 +1,4 @@
-"""From the Storage object that a run uses to an open store."""
+"""Opens the stores of the Storage objects that runs use."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["StoreListener", "Stores"]
 
 _KEPT_SECONDS: Final = 300
-"""How long an open store is used before its keys are read again."""
+"""How long an open store is used before its credentials are read again."""
 _TRIED_SECONDS: Final = 5
-"""How long one that fails is tried before they are read again: all runs that use it fail at the same time."""
+"""Minimum time between two reads of the credentials of a failing store, as all its runs fail at the same time."""
 
 
 @dataclass(slots=True)
@@ -31,19 +31,19 @@ class _Kept:
     store: Store
     opened: float
     looked: float
-    """When its Storage was looked at last."""
+    """When its Storage object was read last."""
     what: tuple[str, int]
-    """The Storage, and which edition of it."""
+    """Uid and generation of the Storage object."""
 
 
 class StoreListener(Protocol):
-    """Is told about stores that are opened, and sends their events to others."""
+    """Is notified of opened stores, and forwards their events."""
 
     async def configure(self, storage: Storage, store: Store) -> None:
-        """A Storage was opened, or opened again after a change."""
+        """Take in a Storage that was opened, or opened again after a change."""
 
     def subscriptions(self, namespace: str, storage: str) -> tuple[Subscription, ...]:
-        """To whom events of a Storage are sent."""
+        """Receivers of the events of a Storage."""
 
 
 class Stores:
@@ -56,8 +56,8 @@ class Stores:
 
         Args:
             kube: the client.
-            observer: told about every request to a store.
-            forwarder: told about every store that is opened.
+            observer: is notified of every request to a store.
+            forwarder: is notified of every store that is opened.
         """
         self._kube, self._observer, self._forwarder = kube, observer, forwarder
         self._open: dict[tuple[str, str | None], _Kept] = {}
@@ -76,7 +76,7 @@ class Stores:
             UserError: (StorageNotFound) there is no such Storage; its Secret is missing or has not the expected keys.
             KubeError: the API server did not give them.
         """
-        # One at a time: a collector that starts asks for the same store for all of its runs at once.
+        # A collector that starts requests the same store for all of its runs at once.
         async with self._locks.setdefault((namespace, name), asyncio.Lock()):
             kept, now = self._open.get((namespace, name)), time.monotonic()
             young = kept is not None and now - kept.opened < _KEPT_SECONDS
@@ -90,21 +90,21 @@ class Stores:
             store = open_store(await read_store_settings(self._kube, storage), observer=self._observer)
             if self._forwarder is not None:
                 await self._forwarder.configure(storage, store)
-            # Namespaces come and go, and a client takes a hundred KiB.
+            # Namespaces are deleted, and each client takes about 100 KiB.
             self._open = {
                 key: kept for key, kept in self._open.items() if time.monotonic() - kept.opened < _KEPT_SECONDS
             }
-            # Who asked for the default one asks for it by its name from then on.
+            # Runs that requested the default Storage request it by name from then on.
             opened = _Kept(store, time.monotonic(), now, what)
             self._open[namespace, name] = self._open[namespace, storage.metadata.name] = opened
             return store
 
     def subscriptions(self, namespace: str, store: Store) -> tuple[Subscription, ...]:
-        """Who gets the events that are written to an open store, too."""
+        """Receivers of the events that are written to an open store."""
         return () if self._forwarder is None else self._forwarder.subscriptions(namespace, store.settings.name)
 
     def forget(self, namespace: str, name: str | None) -> None:
-        """Read Storage and keys again the next time: what was used did not work. Not more often than makes sense."""
+        """Read the Storage and its credentials again on next use, as the store failed; at most every five seconds."""
         kept = self._open.get((namespace, name))
         if kept is not None and time.monotonic() - kept.opened > _TRIED_SECONDS:
             for key in [key for key, other in self._open.items() if other is kept]:

@@ -1,21 +1,23 @@
-"""Where a run's events go: opens its Storage, finds where the last collector stopped, writes segments.
+"""Writes the segments of a run to its Storage, continuing where the last collector stopped.
 
 A segment is created only if there is none with its number. So two collectors that follow the same run (during an
-update, or by mistake) can't mix their events: one of them finds its segment taken, forgets what it holds and resumes
-behind it.
+update, or by mistake) can't mix their events: one of them finds its segment taken, drops its pending events and resumes
+after that segment. `collector.events.merger` describes how that holds although segments are merged and deleted.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from componentrun.collector.events import merger
 from componentrun.collector.events.journal import Journal
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
-from componentrun.storage.events.events import About
-from componentrun.storage.events.runs import EventRun, enter_ended, enter_open
-from componentrun.storage.events.segments import SegmentTakenError, append_lines, last_segment
+from componentrun.storage.events.events import About, EventRun
+from componentrun.storage.events.runs import enter_ended, enter_open
+from componentrun.storage.events.segments import SegmentTakenError, append_lines, list_events, read_last
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -34,46 +36,60 @@ __all__ = ["EventWriter", "SupersededError", "UndeliverableError"]
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
 _PATIENCE: Final = 20.0
-"""Seconds after a run's end that a Storage which refuses is given to be mended."""
+"""Seconds after a run's end during which a Storage that refuses requests is retried."""
 _COMPLAINTS_EVERY: Final = 60.0
 
 Value = TypeVar("Value")
 
 
 class SupersededError(PlatformError):
-    """Another collector wrote the next segment, or the run is in another Storage: begin again from what is there."""
+    """Another collector wrote the next segment, or the run is in another Storage: resume from what is stored."""
 
 
 class UndeliverableError(PlatformError):
-    """The run is over, and its Storage does not take its events: it is missing, or it refuses."""
+    """The run is over, and its Storage does not exist or refuses its events."""
 
 
 class EventWriter:
-    """One run's segments in its Storage."""
+    """Writes the segments of one run."""
 
-    def __init__(self, state: RunState, stores: Stores, metrics: Metrics, log: RunLogger, limits: Limits) -> None:
-        """Write for the run whose state this is, which may have so many events."""
+    def __init__(
+        self,
+        state: RunState,
+        stores: Stores,
+        metrics: Metrics,
+        log: RunLogger,
+        limits: Limits,
+        merging: merger.MergeGate | None = None,
+    ) -> None:
+        """Write for the run with this state and these limits; `merging` limits how many runs are merged at once."""
         self._limits = limits
+        self._merger = merger.RunMerger(state.run.uid, merging or merger.MergeGate())
+        self._merging: asyncio.Task[None] | None = None
+        self._alone_at: float | None = None
+        """When a write began that showed that no other collector follows the run; None: not in this session."""
         self._state, self._stores, self._metrics, self._log = state, stores, metrics, log
         self._storage: str | None = None
         self._bound = False
         self._began = time.monotonic()
         self._complained = (0.0, "")
         self._about = About()
-        """What the events in Storage come to."""
+        """Summary of the events in Storage."""
         self._entered = False
-        """Whether the run is in the index of events."""
+        """Whether the run was added to the index of events."""
 
     async def journal(self) -> Journal:
-        """A journal that goes on behind the run's last segment.
+        """A journal that continues after the run's last segment.
 
         Raises:
-            UndeliverableError: see there.
+            UndeliverableError: the run is over, and its Storage can't be used.
         """
 
         async def read(store: Store) -> Journal:
             run = self._state.run
-            last = await last_segment(store, run.uid)
+            last, found = await read_last(store, run.uid)
+            self._merger.listed(found)
+            self._alone_at = None
             if last is None:
                 return Journal(run, self._limits)
             # It was entered before its first segment was written.
@@ -82,16 +98,16 @@ class EventWriter:
 
         return await self._insist(read, "find the last segment")
 
-    async def write(self, cut: ReadySegment) -> None:
+    async def write(self, segment: ReadySegment) -> None:
         """Write a segment. Once this returned, it and its checkpoint are in Storage.
 
         Raises:
-            SupersededError: see there.
-            UndeliverableError: see there.
+            SupersededError: another collector wrote a segment with this number.
+            UndeliverableError: the run is over, and its Storage can't be used.
         """
         run = self._state.run
-        counts, lines = cut.counts, (cut.count, cut.lines())
-        about = self._about.following(run.name, cut.ends, datetime.now(UTC), counts)
+        counts, lines = segment.counts, (segment.count, segment.lines())
+        about = self._about.following(run.name, segment.ends, datetime.now(UTC), counts)
         subscriptions: tuple[Subscription, ...] = ()
 
         async def append(store: Store) -> None:
@@ -101,29 +117,71 @@ class EventWriter:
                 self._entered = True
             subscriptions = self._stores.subscriptions(run.namespace, store)
             for subscription in subscriptions:
-                await subscription.enter(run.uid, run.name, cut.first_seq)
+                await subscription.enter(run.uid, run.name, segment.first_seq)
             try:
-                await append_lines(store, run.uid, cut.first_seq, lines, cut.checkpoint, about)
+                await self._append(store, segment, lines, about)
             except SegmentTakenError:
                 for subscription in subscriptions:
-                    subscription.overtaken(run.uid, cut.first_seq)
+                    subscription.overtaken(run.uid, segment.first_seq)
                 raise
 
         await self._insist(append, "write a segment")
         self._about = about
+        self._merge_if_due()
         for subscription in subscriptions:
-            wanted = cut.said_by(subscription.wants)
-            subscription.offer(
-                run.uid, (cut.first_seq, cut.last_seq), wanted, finished=bool(cut.checkpoint["finished"])
+            subscription.segment_written(
+                run.uid,
+                segment.first_seq,
+                segment.last_seq,
+                is_wanted=segment.has_event_of(subscription.wants),
+                is_finished=bool(segment.checkpoint["finished"]),
             )
         self._metrics.segments.inc()
         for kind, count in counts.items():
             self._metrics.events.labels(kind).inc(count)
-        if cut.oldest:
-            self._metrics.lag.observe(max(time.time() - cut.oldest / 1e9, 0.0))
+        if segment.oldest:
+            self._metrics.lag.observe(max(time.time() - segment.oldest / 1e9, 0.0))
+
+    async def _append(self, store: Store, segment: ReadySegment, lines: tuple[int, bytes], about: About) -> None:
+        """Write a segment, and make sure that its number was not merged by another collector."""
+        began, first = merger.clock(), segment.first_seq
+        data = await append_lines(store, self._event_run(), first, lines, segment.checkpoint, about)
+        if self._alone_at is None or merger.clock() - self._alone_at >= merger.LEASE_SECONDS:
+            uid = self._state.run.uid
+            if (await list_events(store, uid, first - 1)).merged_upto >= first:
+                await store.delete([store.layout.segment(uid, first)])
+                raise SegmentTakenError(f"run {uid} has merged events from {first} on: a second collector follows it")
+        self._alone_at = began
+        self._merger.written(first, data)
+
+    def _merge_if_due(self) -> None:
+        """Start to merge the segments of a run with many of them; the run is collected meanwhile."""
+        if self._merger.is_due and (self._merging is None or self._merging.done()):
+            self._merging = asyncio.create_task(self._merge_in_background())
+
+    async def _merge_in_background(self) -> None:
+        try:
+            await self._merger.merge(await self._store())
+        except ComponentRunError as error:
+            self._complain(f"can't merge segments, retrying later: {error.message}")
+
+    async def stop(self) -> None:
+        """End work in the background."""
+        if self._merging is not None:
+            self._merging.cancel()
+            await asyncio.gather(self._merging, return_exceptions=True)
 
     async def close(self) -> str:
-        """Say in the index that the run's events are complete; what is wrong, in a sentence. May be repeated."""
+        """Merge the run's segments, and record in the index that its events are complete.
+
+        Idempotent. Returns an error message, or nothing.
+        """
+        if self._merging is not None:
+            await self._merging
+        try:
+            await self._insist(self._merger.merge, "merge the segments")
+        except UndeliverableError as error:
+            self._log.warning("the segments can't be merged, and stay as they are: %s", error.message)
 
         async def enter(store: Store) -> None:
             await enter_ended(store, self._event_run(), self._about)
@@ -150,29 +208,31 @@ class EventWriter:
             except ComponentRunError as error:
                 if self._is_hopeless(error):
                     raise UndeliverableError(error.message, error.reason) from error
-                self._complain(f"can't {what}, trying again: {error.message}")
+                self._complain(f"can't {what}, retrying: {error.message}")
                 self._stores.forget(self._state.run.namespace, self._storage)
             await self._state.pause(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _complain(self, message: str) -> None:
-        """Once for each kind of trouble and time: a store that is away is away for all runs."""
+        """Log a message, and repeats of it only once a minute: an unavailable store affects all runs."""
         now = time.monotonic()
         if message != self._complained[1] or now - self._complained[0] > _COMPLAINTS_EVERY:
             self._complained = (now, message)
             self._log.warning("%s", message)
 
     async def _store(self) -> Store:
-        """The run's store: always the same one, whatever is the namespace's default later.
+        """The run's store: always the same one, even if the namespace's default changes.
 
         Raises:
-            SupersededError: the run waited while another Storage became the default, and has begun there.
+            SupersededError: the run was queued while another Storage became the default, and uses that one.
         """
         run = self._state.run
         if not self._bound:
             self._storage = run.storage
         elif run.status.storage not in {None, self._storage}:
-            raise SupersededError(f"it began in Storage `{run.status.storage}`, and waited in `{self._storage}`")
+            raise SupersededError(
+                f"the run uses Storage `{run.status.storage}`, and its first events are in `{self._storage}`"
+            )
         # Its Storage is the one that the run found: what was opened for earlier runs may be another one.
         since = 0.0 if self._bound else self._began
         store = await self._stores.get(run.namespace, self._storage, since)

@@ -1,18 +1,18 @@
-"""Forwards events from Storage to others: to a webhook as CloudEvents, to an OTLP collector as logs.
+"""Forwards events from Storage: to a webhook as CloudEvents, and to an OpenTelemetry Collector as logs.
 
-What comes in: events that were just written to Storage. What goes out: HTTP requests. Storage is what counts: a
-receiver that is slow or away delays nothing, and what it has not got yet is read from Storage again, also by the next
-collector. Done elsewhere: which receivers there are (`spec.events` of a Storage), what an event is
-(`storage.events.events`).
+Input: news that a segment is in Storage. Output: HTTP requests. Every event is read back from Storage when it is its
+turn, so a slow or unavailable receiver delays nothing, and the next collector continues from there. Not here: the
+configuration of receivers (`spec.events` of a Storage) and the form of an event (`storage.events.events`).
 
 Modules, lowest first:
 
-    receivers      what is sent to, from `spec.events` of a Storage
-    cloudevents, otlp, message   the forms of requests
-    sender         sends requests, and says what an answer means
-    backlog        events of one subscription that are still to be sent
-    triage         finds the event of a batch that a receiver does not accept
-    delivery       sends a backlog, in order
-    subscription   one receiver of one Storage
-    forwarder      all subscriptions
+    message                an event and its run
+    cloudevents, otlp      the form of requests
+    sender                 sends requests, and evaluates answers
+    receivers              the receivers in `spec.events` of a Storage
+    backlog                how far the events of one run were sent
+    triage                 finds the event of a batch that a receiver fails on
+    delivery               sends a batch until each event is accepted or a dead letter
+    subscription           one receiver of one Storage
+    forwarder              all subscriptions
 """

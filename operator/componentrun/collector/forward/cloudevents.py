@@ -1,6 +1,6 @@
-"""Life-cycle events as a batch of CloudEvents 1.0, signed as standard-webhooks says. Pure.
+"""Life-cycle events as a batch of CloudEvents 1.0, signed as standard-webhooks defines. Pure.
 
-Attributes: `id` is the event's own, `source` the run, `type` what became of it. The data is the event as
+Attributes: `id` is that of the event, `source` the run, `type` its phase. The data is the event as
 `componentrun events -o json` prints it.
 """
 
@@ -34,14 +34,14 @@ _KEY_BYTES: Final = (24, 64)
 
 
 def is_life_cycle(source: str) -> bool:
-    """Whether events of a source tell what became of a run, and are no lines that somebody printed."""
+    """Whether events of a source are about the life cycle of a run, not printed lines."""
     return source == SOURCE
 
 
 def batch(messages: Sequence[Message]) -> bytes:
     """The body of a request."""
     events = [_cloud_event(message) for message in messages]
-    # Half a surrogate pair is no text.
+    # Half a surrogate pair can't be encoded.
     return json.dumps(events, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
@@ -68,11 +68,11 @@ def _kind(event: Event) -> str:
     return _NOTICE
 
 
-def keys_of(text: str, told: str) -> tuple[bytes, ...]:
-    """The keys to sign with: one, or several with spaces between while receivers change to another.
+def keys_of(text: str, subject: str) -> tuple[bytes, ...]:
+    """The keys to sign with: one, or several separated by spaces while a key is rotated. `subject` is for messages.
 
     Raises:
-        UserError: (SecretNotFound) it holds no key.
+        UserError: (SecretNotFound) the text has no valid key.
     """
     keys = []
     for word in text.split():
@@ -81,19 +81,20 @@ def keys_of(text: str, told: str) -> tuple[bytes, ...]:
         except (binascii.Error, ValueError):
             key = b""
         if not word.startswith(_MARK) or not _KEY_BYTES[0] <= len(key) <= _KEY_BYTES[1]:
-            raise _no_key(told)
+            raise _no_key(subject)
         keys.append(key)
     if not keys:
-        raise _no_key(told)
+        raise _no_key(subject)
     return tuple(keys)
 
 
-def _no_key(told: str) -> UserError:
-    # What was found is left out: it may be most of a key.
+def _no_key(subject: str) -> UserError:
+    # The text is not quoted, as it may be most of a key.
     return UserError(
-        f"{told} holds no key to sign webhooks with; expected `{_MARK}` and base64 of {_KEY_BYTES[0]} to "
-        f"{_KEY_BYTES[1]} random bytes, or several of these with spaces between",
+        f"{subject} has no key to sign webhooks with",
         Reason.SECRET_NOT_FOUND,
+        advice=f"Set it to `{_MARK}` and base64 of {_KEY_BYTES[0]} to {_KEY_BYTES[1]} random bytes, or to several such "
+        "keys separated by spaces.",
     )
 
 

@@ -53,7 +53,7 @@ class DeliveryContext(Protocol):
     async def current_receiver(self) -> Receiver:
         """The current receiver; waits while none is configured."""
 
-    def others(self, besides: Collection[str]) -> Sequence[Message]:
+    async def others(self, besides: Collection[str]) -> Sequence[Message]:
         """The next event of each run that is not being sent and whose id is not in `besides`."""
 
     def count(self, outcome: SinkOutcome, number: int) -> None:
@@ -97,7 +97,7 @@ class Delivery:
 
     async def _send(self, batch: list[Message]) -> None:
         answer = await self._post(batch)
-        if answer.taken:
+        if answer.accepted:
             return
         if answer.refused and len(batch) > 1:
             self._halve(batch)
@@ -129,35 +129,35 @@ class Delivery:
 
     async def _accepts_another(self, message: Message) -> bool:
         """Whether the receiver accepts another event; a different one at each call."""
-        candidates = self._candidates(message)
+        candidates = await self._candidates(message)
         if not candidates:
             return False
         chosen = candidates[self._comparisons % len(candidates)]
         self._comparisons += 1
         answer = await self._post([chosen])
-        if answer.taken:
+        if answer.accepted:
             count = sum(map(len, self._batches))
             self._batches = deque([item for item in batch if item is not chosen] for batch in self._batches)
             if sum(map(len, self._batches)) == count:
                 self._accepted_early.add(chosen.event.id)
         elif answer.refused:
             self._triage.accepted()  # it will be refused again in its own turn
-        return answer.taken or answer.refused
+        return answer.accepted or answer.refused
 
-    def _candidates(self, message: Message) -> list[Message]:
+    async def _candidates(self, message: Message) -> list[Message]:
         """The next event of each run. The event's own run comes last, because its order would change."""
         first: dict[str, Message] = {}
         for batch in self._batches:
             for item in batch:
                 first.setdefault(item.event.run, item)
-        for item in self._context.others(self._accepted_early):
+        for item in await self._context.others(self._accepted_early):
             first.setdefault(item.event.run, item)
         return sorted(first.values(), key=lambda item: item.event.run == message.event.run)
 
     async def _post(self, messages: Sequence[Message]) -> Answer:
         receiver = await self._context.current_receiver()
         answer = await receiver.sender.post(*receiver.request(messages, time.time()))
-        if answer.taken:
+        if answer.accepted:
             self._triage.accepted()
             self._recovered()
             rejected = min(receiver.rejected(answer.body), len(messages))
@@ -173,7 +173,7 @@ class Delivery:
     async def _wait(self, batch: list[Message], answer: Answer) -> None:
         """Retry the batch after a pause."""
         self._batches.appendleft(batch)
-        self._context.failing(answer.told)
+        self._context.failing(answer.error)
         await asyncio.sleep(max(answer.after, self._pause * random.uniform(0.5, 1.0)))  # noqa: S311 - spreads, keeps no secret
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
@@ -183,7 +183,7 @@ class Delivery:
 
     def _add_dead_letter(self, message: Message, outcome: SinkOutcome, answer: Answer) -> None:
         self._context.count(outcome, 1)
-        self._dead_letters.append(DeadLetter(message, outcome, answer.told, max(self._triage.tries(message), 1)))
+        self._dead_letters.append(DeadLetter(message, outcome, answer.error, max(self._triage.tries(message), 1)))
 
     def _without_expired(self, messages: list[Message]) -> list[Message]:
         oldest = (datetime.now(UTC) - PATIENCE).isoformat()

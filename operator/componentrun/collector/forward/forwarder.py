@@ -1,16 +1,16 @@
-"""All receivers of all Storages that the runs of this process use."""
+"""The subscriptions for all receivers of the Storages that the runs of this process use."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+import random
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
 from componentrun.api.storage import Storage, StorageOtlp, StorageWebhook
-from componentrun.collector.forward.backlog import Room
 from componentrun.collector.forward.receivers import KINDS, otlp_receiver, webhook_receiver
 from componentrun.collector.forward.subscription import Subscription
 from componentrun.errors import ComponentRunError
@@ -33,22 +33,23 @@ log = logging.getLogger(__name__)
 _LOOK_EVERY: Final = 300.0
 _NAMESPACES_AT_ONCE: Final = 16
 _STORAGE_SECONDS: Final = 60.0
-"""Time for a look at one Storage; the store of one that takes longer hangs."""
+"""Timeout for one Storage, whose store may hang."""
+_NAMESPACE_SECONDS: Final = 90.0
+"""Time after which no further Storage of a namespace is begun: all namespaces wait for the end of a look."""
 _PAUSE_AFTER_DEFECT: Final = 5.0
 
 
 class Forwarder:
-    """Makes subscriptions for Storages that name receivers, and keeps them at work."""
+    """Creates the subscriptions of Storages with receivers, and keeps them running."""
 
     def __init__(self, kube: Kube, metrics: Metrics, is_ours: Callable[[str], bool]) -> None:
-        """Send what runs say that are ours, by their uids. Secrets are read with this client."""
+        """Forward events of the runs for whose uid `is_ours` returns true. Secrets are read with this client."""
         self._kube, self._metrics, self._is_ours = kube, metrics, is_ours
-        self._room = Room()
         self._subscriptions: dict[tuple[str, str, Kind], Subscription] = {}
         self._tasks: dict[tuple[str, str, Kind], asyncio.Task[None]] = {}
 
     def subscriptions(self, namespace: str, storage: str) -> tuple[Subscription, ...]:
-        """To whom events of a Storage are sent."""
+        """The subscriptions for the events of a Storage."""
         return tuple(
             subscription
             for kind in KINDS
@@ -56,7 +57,7 @@ class Forwarder:
         )
 
     async def configure(self, storage: Storage, store: Store) -> None:
-        """A Storage was opened: send to whom it says. What is wrong with that is logged and keeps nobody from it."""
+        """Apply the receivers of a Storage that was opened. Invalid ones are logged, and do not affect the others."""
         events, namespace, name = storage.spec.events, storage.metadata.namespace, storage.metadata.name
         for kind in KINDS:
             spec: StorageWebhook | StorageOtlp | None = getattr(events, kind, None)
@@ -73,22 +74,22 @@ class Forwarder:
                 log.error("Storage %s/%s: events wait for its %s: %s", namespace, name, kind, error.message)  # noqa: TRY400 - told in a sentence
 
     async def run(self, stores: Stores, namespaces: Sequence[str]) -> None:
-        """Find now and then what others have not sent to the end, until cancelled."""
+        """Periodically find events that other collectors have not sent, until cancelled."""
         while True:
             for namespace in namespaces or (None,):
                 try:
                     await self._look(stores, namespace)
                 except ComponentRunError as error:
-                    log.warning("can't look for events that others have not sent: %s", error.message)
-                except Exception:  # a defect here must not end the process, which has more important things to do
-                    log.exception("can't look for events that others have not sent")
+                    log.warning("can't look for events that other collectors have not sent: %s", error.message)
+                except Exception:  # a defect here must not end the process, which also writes events
+                    log.exception("can't look for events that other collectors have not sent")
             await asyncio.sleep(_LOOK_EVERY)
 
     async def stop(self) -> None:
-        """End all subscriptions."""
-        for key in list(self._subscriptions):
-            with contextlib.suppress(ComponentRunError):  # what is not marked is sent again
-                await self._end(key)
+        """End all subscriptions, concurrently: the time is short, and the store of one of them may hang."""
+        async with asyncio.TaskGroup() as group:
+            for key in list(self._subscriptions):
+                group.create_task(self._end_quietly(key))
 
     async def _look(self, stores: Stores, namespace: str | None) -> None:
         unnamed = {key for key in self._subscriptions if namespace in {None, key[0]}}
@@ -106,11 +107,11 @@ class Forwarder:
                 unnamed -= {(*where, kind) for kind in named}
                 if named:
                     found.setdefault(where[0], []).append(where[1])
-        # Namespaces side by side: a store that hangs holds up its own namespace only.
+        # Namespaces are searched concurrently, so that a store that hangs delays only its own namespace.
         turns = asyncio.Semaphore(_NAMESPACES_AT_ONCE)
         async with asyncio.TaskGroup() as group:
             for key in unnamed:
-                # Its Storage is gone or names it no more, and no run of the namespace has had it read again since.
+                # Its Storage was deleted or does not name it any more, and no run has used the Storage since.
                 group.create_task(self._limited(key[:2], self._end(key)))
             for name, storages in found.items():
                 group.create_task(self._look_at_namespace(stores, turns, name, storages))
@@ -119,11 +120,16 @@ class Forwarder:
         self, stores: Stores, turns: asyncio.Semaphore, namespace: str, storages: Sequence[str]
     ) -> None:
         async with turns:
-            for name in storages:
+            ends_at = time.monotonic() + _NAMESPACE_SECONDS
+            # In random order, so that those that come after a store that hangs have their turn at another look.
+            for name in random.sample(storages, len(storages)):
+                if time.monotonic() >= ends_at:
+                    log.warning("%s: its stores answer too slowly, the others are searched at the next look", namespace)
+                    return
                 await self._limited((namespace, name), self._adopt(stores, (namespace, name)))
 
     async def _limited(self, where: tuple[str, str], work: Coroutine[Any, Any, None]) -> None:
-        """Work on one Storage for a limited time. What fails is logged and tried again at the next look."""
+        """Process one Storage, with a timeout. Errors are logged, and it is processed again at the next look."""
         try:
             async with asyncio.timeout(_STORAGE_SECONDS):
                 await work
@@ -131,8 +137,8 @@ class Forwarder:
             _complain(where, f"its store did not answer within {_STORAGE_SECONDS:.0f} s")
         except ComponentRunError as error:
             _complain(where, error.message)
-        except Exception:  # a defect at one Storage must not keep all others from being looked at
-            log.exception("Storage %s/%s: can't look for events that others have not sent", *where)
+        except Exception:  # a defect at one Storage must not affect the others
+            log.exception("Storage %s/%s: can't look for events that other collectors have not sent", *where)
 
     async def _adopt(self, stores: Stores, where: tuple[str, str]) -> None:
         await stores.get(*where)
@@ -140,7 +146,7 @@ class Forwarder:
             await subscription.adopt(self._is_ours)
 
     def _begin(self, key: tuple[str, str, Kind], store: Store) -> Subscription:
-        subscription = self._subscriptions[key] = Subscription(*key, store, self._room, self._metrics)
+        subscription = self._subscriptions[key] = Subscription(*key, store, self._metrics)
         self._tasks[key] = asyncio.create_task(_supervise(subscription), name=f"forward {'/'.join(key)}")
         return subscription
 
@@ -151,6 +157,14 @@ class Forwarder:
             await asyncio.gather(task, return_exceptions=True)
         if subscription is not None:
             await subscription.close()
+
+    async def _end_quietly(self, key: tuple[str, str, Kind]) -> None:
+        try:
+            await self._end(key)
+        except ComponentRunError as error:
+            log.warning("Storage %s/%s, %s: some events will be sent again: %s", *key, error.message)
+        except Exception:  # a defect at one Storage must not affect the others
+            log.exception("Storage %s/%s, %s: some events will be sent again", *key)
 
     async def _receiver(self, namespace: str, spec: StorageWebhook | StorageOtlp) -> Receiver:
         if isinstance(spec, StorageWebhook):
@@ -168,7 +182,7 @@ class Forwarder:
 
 
 def _complain(where: tuple[str, str], why: object) -> None:
-    log.warning("Storage %s/%s: can't look for events that others have not sent: %s", *where, why)
+    log.warning("Storage %s/%s: can't look for events that other collectors have not sent: %s", *where, why)
 
 
 async def _supervise(subscription: Subscription) -> None:
@@ -176,6 +190,6 @@ async def _supervise(subscription: Subscription) -> None:
         try:
             await subscription.run()
         except Exception:
-            # A defect in one subscription must not end the process; it is loud and tried again.
-            log.exception("forwarding failed, beginning again")
+            # A defect in one subscription must not end the process. It is logged, and the subscription is restarted.
+            log.exception("forwarding failed, restarting")
             await asyncio.sleep(_PAUSE_AFTER_DEFECT)

@@ -1,4 +1,4 @@
-"""An event on its way to a receiver."""
+"""An event that is sent to a receiver."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 __all__ = ["Message", "size_of"]
 
 _OVERHEAD: Final = 800
-"""Bytes of an event without message, params and results: in memory, and as it is sent."""
+"""Approximate bytes of an event without message, params and results."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An event, and of which run it is."""
+    """An event and its run."""
 
     event: Event
     namespace: str
@@ -24,6 +24,6 @@ class Message:
 
 
 def size_of(event: Event) -> int:
-    """Bytes that an event takes, about."""
+    """Approximate bytes of an event."""
     further = len(str(event.params)) if event.params else 0
     return _OVERHEAD + len(event.message) + further + (len(str(event.results)) if event.results else 0)

@@ -1,6 +1,6 @@
-"""Events as logs of OpenTelemetry: the JSON encoding of OTLP. Pure.
+"""Events as OpenTelemetry logs in the JSON encoding of OTLP. Pure.
 
-A resource for each run, a log record for each event. Numbers of 64 bits are text, as the encoding wants it.
+One resource for each run, one log record for each event. 64-bit numbers are strings, as the encoding requires.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def logs(messages: Sequence[Message], now: float) -> bytes:
     """The body of a request.
 
     Args:
-        messages: its events, those of one run together.
+        messages: the events, grouped by run.
         now: seconds since 1970.
     """
     observed = str(int(now * 1e9))
@@ -41,16 +41,16 @@ def logs(messages: Sequence[Message], now: float) -> bytes:
         }
         for run in runs
     ]
-    # Half a surrogate pair is no text.
+    # Half a surrogate pair can't be encoded.
     return json.dumps({"resourceLogs": resources}, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 def rejected(answer: bytes) -> int:
-    """How many records a receiver says that it did not take, in an answer that is otherwise good."""
+    """Number of records that a receiver reports as rejected in a successful answer."""
     try:
         return int(json.loads(answer)["partialSuccess"]["rejectedLogRecords"])
     except (ValueError, KeyError, TypeError):
-        return 0  # it says nothing of the kind
+        return 0  # it reports none
 
 
 def _resource(message: Message) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def _value(value: Any) -> dict[str, Any]:
 
 
 def _nanoseconds(time: str) -> int:
-    """Nanoseconds since 1970 of a time in RFC 3339, which may have nine digits behind the point."""
+    """Nanoseconds since 1970 of an RFC 3339 time with up to nine fractional digits."""
     moment = datetime.fromisoformat(time)
     found = _FRACTION.search(time)
     return int(moment.replace(microsecond=0).timestamp()) * 10**9 + int(found[1].ljust(9, "0") if found else 0)

@@ -1,4 +1,4 @@
-"""From a Storage's `spec.events` to what its receivers want, and how requests to them look."""
+"""The receivers in a Storage's `spec.events`: which events they get, and the form of requests to them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["KINDS", "WANTS", "Kind", "Receiver", "otlp_receiver", "webhook_recei
 Kind = Literal["webhook", "otlp"]
 KINDS: Final[tuple[Kind, ...]] = ("webhook", "otlp")
 WANTS: Final[Mapping[Kind, Callable[[str], bool]]] = {"webhook": cloudevents.is_life_cycle, "otlp": lambda _: True}
-"""Events of which sources they get."""
+"""Whether a receiver gets events of a source."""
 SIGNING_KEY: Final = "secret"
 """Key in the webhook's Secret."""
 
@@ -32,7 +32,7 @@ class Receiver(Protocol):
 
     @property
     def most(self) -> int:
-        """Events in a request."""
+        """Maximum number of events in a request."""
 
     @property
     def sender(self) -> Sender:
@@ -42,7 +42,7 @@ class Receiver(Protocol):
         """Body and headers of a request. `now`: seconds since 1970."""
 
     def rejected(self, answer: bytes) -> int:
-        """How many events it did not take of a request that it took."""
+        """Number of events that it rejected in a request that it accepted."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class _Webhook:
         }
 
     def rejected(self, answer: bytes) -> int:
-        del answer  # a webhook takes all or nothing
+        del answer  # a webhook accepts all or nothing
         return 0
 
 
@@ -90,15 +90,15 @@ def webhook_receiver(spec: StorageWebhook, secret: Mapping[str, Any] | None) -> 
     """A webhook.
 
     Args:
-        spec: what the Storage says.
-        secret: the Secret that it names, as the API server returns it; None: there is none.
+        spec: the configuration in the Storage.
+        secret: the Secret that it names, as the API server returns it; None if it does not exist.
 
     Raises:
-        UserError: (SecretNotFound) the Secret or its key is missing, or is none; (InvalidSpec) the CA bundle is no PEM.
+        UserError: (SecretNotFound) the Secret or its key is missing or invalid; (InvalidSpec) the CA bundle is not PEM.
     """
-    told = f"key `{SIGNING_KEY}` of Secret `{spec.secret_name}`"
+    subject = f"key `{SIGNING_KEY}` of Secret `{spec.secret_name}`"
     return _Webhook(
-        spec.url, spec.ca_bundle, cloudevents.keys_of(_values(secret, spec.secret_name).get(SIGNING_KEY, ""), told)
+        spec.url, spec.ca_bundle, cloudevents.keys_of(_values(secret, spec.secret_name).get(SIGNING_KEY, ""), subject)
     )
 
 

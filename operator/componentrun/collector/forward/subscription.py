@@ -1,8 +1,7 @@
-"""One receiver of one Storage: takes what is to be sent, has it sent, and marks in Storage how far it got.
+"""One receiver of one Storage: reads from Storage what is to be sent, has it sent, and marks how far it got.
 
-Events of one run are sent in their order, those of several runs side by side in a request (`delivery`). What the
-receiver does not accept is written down in Storage. Nothing here is waited for by whoever writes events, but for the
-mark.
+Events of one run are sent in order, those of several runs together in a request (`delivery`). What the receiver does
+not accept is recorded in Storage. Writing events waits for the mark alone, never for the receiver.
 """
 
 from __future__ import annotations
@@ -10,26 +9,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, Final
 
-from componentrun.collector.forward.backlog import Backlog, Taken
+from componentrun.collector.forward.backlog import Backlog, Batch, Selection
 from componentrun.collector.forward.delivery import Delivery
-from componentrun.collector.forward.message import Message, size_of
+from componentrun.collector.forward.message import Message
 from componentrun.collector.forward.receivers import WANTS
 from componentrun.core.podstatus.results import counted
 from componentrun.errors import ComponentRunError, TransientError
 from componentrun.storage.events.deadletters import add_dead_letters
+from componentrun.storage.events.forwardmarks import marked_runs, read_mark, remove_marks, write_mark
 from componentrun.storage.events.reader import EventReader
-from componentrun.storage.events.unsent import marked_runs, read_mark, remove_mark, write_mark
 from componentrun.storage.store.errors import MissingError
+from componentrun.storage.store.gather import gather_bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from componentrun.collector.forward.backlog import Room
     from componentrun.collector.forward.delivery import DeadLetter
     from componentrun.collector.forward.receivers import Kind, Receiver
     from componentrun.collector.metrics import Metrics, SinkOutcome
@@ -40,9 +38,14 @@ __all__ = ["Subscription"]
 
 log = logging.getLogger(__name__)
 
-_MOST_RUNS: Final = 20_000
-"""That are known at a time; further ones are found in Storage later."""
-_MOST_BYTES: Final = 512 * 1024
+_MAX_RUNS: Final = 20_000
+"""Runs that are known at a time; further ones are found by their marks later."""
+_MAX_RUNS_IN_REQUEST: Final = 16
+"""Maximum number of runs that are read concurrently for one request."""
+_MAX_BYTES: Final = 512 * 1024
+"""Bytes of events in one request. While it is put together, one segment of each of its runs is in memory besides."""
+_MAX_COMPARED: Final = 10_000
+"""Events of one run that are searched for one to compare with."""
 _LINGER: Final = 0.1
 """Seconds that the first event after a silence waits for others."""
 _FIRST_PAUSE: Final = 0.5
@@ -55,80 +58,70 @@ class Subscription:
     """See the module.
 
     Attributes:
-        receiver: whom to send to; None: nobody for now, because the Storage does not say it well.
+        receiver: whom to send to; None while the Storage's configuration of it can't be used.
         store: the Storage.
         wants: whether the receiver gets events of a source.
     """
 
-    def __init__(self, namespace: str, storage: str, kind: Kind, store: Store, room: Room, metrics: Metrics) -> None:
+    def __init__(self, namespace: str, storage: str, kind: Kind, store: Store, metrics: Metrics) -> None:
         """Nothing is sent before `run`."""
         self.store = store
         self.receiver: Receiver | None = None
         self._namespace, self._title, self._kind = namespace, f"{namespace}/{storage}", kind
         self._name = f"{namespace}/{storage}/{kind}"
-        self._room, self._metrics, self.wants = room.share(), metrics, WANTS[kind]
+        self._metrics, self.wants = metrics, WANTS[kind]
         self._delivery = Delivery(self)
-        self._sending: list[Taken] = []
+        self._sending: list[Batch] = []
         self._runs: dict[str, Backlog] = {}
         self._ready: dict[str, Backlog] = {}
+        self._runs_in_request = _MAX_RUNS_IN_REQUEST
         self._news = asyncio.Event()
+        self._closed = False
         self._complained = 0.0
         self._marked_at = time.monotonic()
 
     async def enter(self, run: str, name: str, first_seq: int) -> None:
-        """The run's events from this number on are about to be written. To be called before each segment.
+        """Mark that the run's events from this number on are about to be written. To be called before each segment.
 
         Raises:
             ComponentRunError: the Storage did not take the mark.
         """
-        if run in self._runs or self._room.closed:
+        if run in self._runs or self._closed:
             return
-        sent = await read_mark(self.store, self._name, run)
-        if sent is None:
-            await write_mark(self.store, self._name, run, first_seq - 1)
-        if len(self._runs) < _MOST_RUNS and run not in self._runs and not self._room.closed:
-            backlog = Backlog(run, self._room, sent=first_seq - 1 if sent is None else sent, written=first_seq - 1)
-            if sent is None or sent == first_seq - 1:
-                backlog.held = deque()
-            backlog.name = name
-            self._runs[run] = backlog
+        marked = await read_mark(self.store, self._name, run)
+        before = first_seq - 1
+        if marked is None:
+            await write_mark(self.store, self._name, run, before)
+        if len(self._runs) < _MAX_RUNS and run not in self._runs and not self._closed:
+            sent = before if marked is None else marked
+            self._runs[run] = Backlog(run, name, sent, is_segment_end=sent == before, written=before, marked=sent)
 
-    def offer(self, run: str, numbers: tuple[int, int], wanted: Sequence[Event], *, finished: bool) -> None:
-        """Events were written.
-
-        Args:
-            run: whose, by its uid.
-            numbers: of the first and the last one.
-            wanted: those of them whose sources are wanted.
-            finished: whether they are the run's last.
-        """
+    def segment_written(self, run: str, first: int, last: int, *, is_wanted: bool, is_finished: bool) -> None:
+        """Send a segment of a run that is in Storage now; arguments as of `Backlog.segment_written`."""
         backlog = self._runs.get(run)
         if backlog is not None:
-            backlog.offer(numbers, wanted, finished=finished)
-            self._look_at(backlog)
+            backlog.segment_written(first, last, is_wanted=is_wanted, is_finished=is_finished)
+            self._schedule(backlog)
 
     def overtaken(self, run: str, seq: int) -> None:
-        """Another collector has written the run's event of this number, and may end before it has sent it.
-
-        It is looked for in Storage, also where that was read before it and is being sent now.
-        """
+        """Send a segment that another collector has written and may not send, from its event `seq` on."""
         backlog = self._runs.get(run)
         if backlog is not None:
-            backlog.overtaken(seq)
-            self._look_at(backlog)
+            backlog.in_storage(seq, is_finished=False)
+            self._schedule(backlog)
 
     async def adopt(self, is_ours: Callable[[str], bool]) -> None:
-        """Find runs in Storage that others have not sent to the end.
+        """Find runs whose events other collectors have not sent to the end.
 
         Raises:
-            ComponentRunError: the Storage did not tell.
+            ComponentRunError: the Storage can't be listed.
         """
         async for run in marked_runs(self.store, self._name):
-            if len(self._runs) >= _MOST_RUNS or self._room.closed:
+            if len(self._runs) >= _MAX_RUNS or self._closed:
                 return
             if run not in self._runs and is_ours(run):
-                self._runs[run] = Backlog(run, self._room)
-                self._look_at(self._runs[run])
+                self._runs[run] = Backlog(run)
+                self._schedule(self._runs[run])
 
     def wake(self) -> None:
         """The receiver was changed."""
@@ -140,11 +133,10 @@ class Subscription:
         while True:
             await self._wait()
             try:
-                self._sending = parts = await self._gather()
-                await self._keep(
-                    await self._delivery.deliver([item for part in parts for item in self._messages(part)])
-                )
-                await self._settle(parts)
+                self._sending = batches = await self._read_batches()
+                messages = [message for batch in batches for message in self._messages(batch)]
+                await self._record(await self._delivery.deliver(messages))
+                await self._settle(batches)
             except ComponentRunError as error:
                 self._complain(f"events wait in Storage: {error.message}")
                 await asyncio.sleep(pause)
@@ -153,13 +145,11 @@ class Subscription:
                 pause = _FIRST_PAUSE
 
     async def close(self) -> None:
-        """Mark how far it got, give back all room, and close the connection. Not while it runs."""
-        runs, self._runs = list(self._runs.values()), {}
+        """Mark how far it got, and close the connection. Not while it runs."""
+        backlogs, self._runs, self._closed = list(self._runs.values()), {}, True
         self._ready.clear()
-        self._room.close()
         try:
-            for backlog in runs:
-                await self._mark(backlog)
+            await self._mark(backlogs)
         finally:
             if self.receiver is not None:
                 await self.receiver.sender.close()
@@ -170,77 +160,78 @@ class Subscription:
             await self._news.wait()
             await asyncio.sleep(_LINGER)
 
-    def _look_at(self, backlog: Backlog) -> None:
-        if backlog.waiting:
+    def _schedule(self, backlog: Backlog) -> None:
+        if backlog.is_pending:
             self._ready[backlog.run] = backlog
             self._news.set()
 
-    async def _gather(self) -> list[Taken]:
-        """What the next request holds, of as many runs as it has room for."""
-        parts: list[Taken] = []
-        most, size = (await self.current_receiver()).most, _MOST_BYTES
-        for backlog in list(self._ready.values()):
-            if most <= 0 or size <= 0:
-                break
-            try:
-                part = backlog.take(most, size) if backlog.held is not None else await self._read(backlog, most, size)
-            except TransientError:
-                raise
-            except ComponentRunError as error:
-                await self._leave(backlog, error)
-                continue
-            if part is not None:
-                parts.append(part)
-                most, size = most - len(part.events), size - sum(map(size_of, part.events))
-        return parts
+    async def _read_batches(self) -> list[Batch]:
+        """The events of the next request: an equal share for each of some runs.
 
-    async def _leave(self, backlog: Backlog, error: ComponentRunError) -> None:
-        """A run that can't be read must keep no other one back. Its mark is found again when marks are looked for."""
-        await self._mark(backlog)
-        self._forget(backlog)
-        log.error("Storage %s, %s: events of run %s wait: %s", self._title, self._kind, backlog.run, error.message)
+        While shares are smaller than a segment, requests have fewer runs: a segment is read whole for each share of it.
+        """
+        backlogs = list(islice(self._ready.values(), self._runs_in_request))
+        most = max((await self.current_receiver()).most // len(backlogs), 1)
+        size = _MAX_BYTES // len(backlogs)
+        read = await gather_bounded(lambda backlog: self._read_or_leave(backlog, most, size), backlogs)
+        batches = [batch for batch in read if batch is not None]
+        if any(batch.is_part for batch in batches):
+            self._runs_in_request = max(self._runs_in_request // 2, 1)
+        else:
+            self._runs_in_request = min(self._runs_in_request * 2, _MAX_RUNS_IN_REQUEST)
+        return batches
+
+    async def _read_or_leave(self, backlog: Backlog, most: int, size: int) -> Batch | None:
+        """The next events of a run. One that can't be read is forgotten until marks are looked for again."""
+        try:
+            return await self._read(backlog, most, size)
+        except TransientError:
+            raise
+        except ComponentRunError as error:
+            await self._mark([backlog])
+            self._forget(backlog)
+            log.error("Storage %s, %s: events of run %s wait: %s", self._title, self._kind, backlog.run, error.message)  # noqa: TRY400 - told in a sentence
+            return None
 
     async def _sent_of(self, backlog: Backlog) -> int | None:
-        """Up to which number a run's events were sent. None: all were, and it is forgotten."""
+        """Number of the last event of a run that was sent; None: all were, and the run is forgotten."""
         if backlog.sent is None:
             backlog.sent = await read_mark(self.store, self._name, backlog.run)
         if backlog.sent is None:
             self._forget(backlog)
         return backlog.sent
 
-    async def _read(self, backlog: Backlog, most: int, size: int) -> Taken | None:
-        """The next events of a run, from Storage. None: all were sent."""
+    async def _read(self, backlog: Backlog, most: int, size: int) -> Batch | None:
+        """The next events of a run: at most `most`, and, beyond the first one, at most `size` bytes."""
         seen, written = await self._sent_of(backlog), backlog.written
         if seen is None:
             return None
-        chosen: list[Event] = []
+        chosen = Selection(seen, most, size)
+        reader = EventReader(self.store, backlog.run, seen, is_segment_end=backlog.is_segment_end, ahead=0)
         try:
-            async for segment in EventReader(self.store, backlog.run, seen).read_segments():
+            async for segment in reader.read_segments():
                 backlog.name = segment.about.name or backlog.name
-                for event in segment.events:
-                    if event.seq > seen and self.wants(event.source):
-                        size -= size_of(event)
-                        if len(chosen) == most or (chosen and size < 0):
-                            return Taken(backlog, tuple(chosen), seen)
-                        chosen.append(event)
-                    seen = max(seen, event.seq)
-                backlog.finished = backlog.finished or bool(segment.checkpoint.get("finished"))
+                backlog.in_storage(segment.next_seq - 1, is_finished=bool(segment.checkpoint.get("finished")))
+                if not chosen.add(segment.events, self.wants):
+                    is_part = segment.first_seq <= seen + 1
+                    return Batch(backlog, tuple(chosen.events), chosen.last, is_segment_end=False, is_part=is_part)
         except MissingError:
-            backlog.swept(seen)
+            backlog.swept(chosen.last)
         except ComponentRunError:
-            if not chosen:
+            if not chosen.events:
                 raise
-            return Taken(backlog, tuple(chosen), seen)
-        if seen < written:
-            backlog.swept(seen)
-        return Taken(backlog, tuple(chosen), seen, to_the_end=True)
+            return Batch(backlog, tuple(chosen.events), chosen.last, is_segment_end=False)
+        else:
+            if chosen.last < written:
+                backlog.swept(chosen.last)
+        return Batch(backlog, tuple(chosen.events), chosen.last, is_segment_end=True)
 
-    def _messages(self, part: Taken) -> list[Message]:
-        name = part.backlog.name or part.backlog.run
-        return [Message(event, self._namespace, name) for event in part.events]
+    def _messages(self, batch: Batch) -> list[Message]:
+        name = batch.backlog.name or batch.backlog.run
+        return [Message(event, self._namespace, name) for event in batch.events]
 
-    async def _keep(self, letters: Sequence[DeadLetter]) -> None:
-        """Write down what the receiver does not accept, before it is marked as done."""
+    async def _record(self, letters: Sequence[DeadLetter]) -> None:
+        """Record in Storage what the receiver does not accept, before it is marked as done."""
         by_run = sorted(letters, key=lambda letter: letter.message.event.run)
         for run, found in groupby(by_run, key=lambda letter: letter.message.event.run):
             await add_dead_letters(self.store, self._name, run, [_document(letter) for letter in found])
@@ -251,7 +242,7 @@ class Subscription:
                 self._title, self._kind, counted(len(letters), "event"), first.message.event.id, first.answer,
             )  # fmt: skip
 
-    # --- what a delivery asks and reports
+    # --- what a delivery needs
 
     async def current_receiver(self) -> Receiver:
         """Where to send to; waits while nothing is configured."""
@@ -260,16 +251,29 @@ class Subscription:
             await self._news.wait()
         return self.receiver
 
-    def others(self, besides: Collection[str]) -> list[Message]:
-        """Of each run the next event that is not being sent, as far as it is held, and whose id is none of these."""
-        upto = {part.backlog.run: part.upto for part in self._sending}
+    async def others(self, besides: Collection[str]) -> list[Message]:
+        """The next event of some runs that is not being sent and whose id is not in `besides`."""
+        sending = {batch.backlog.run: batch.last for batch in self._sending}
         found = []
-        for backlog in self._ready.values():
-            behind = upto.get(backlog.run, 0)
-            held = (event for event in backlog.held or () if event.seq > behind and event.id not in besides)
-            if (event := next(held, None)) is not None:
+        for backlog in list(self._ready.values())[:_MAX_RUNS_IN_REQUEST]:
+            try:
+                event = await self._next_event(backlog.run, sending.get(backlog.run, backlog.sent), besides)
+            except ComponentRunError as error:
+                self._complain(f"events of run {backlog.run} can't be read for a comparison: {error.message}")
+                continue
+            if event is not None:
                 found.append(Message(event, self._namespace, backlog.name or backlog.run))
         return found
+
+    async def _next_event(self, run: str, after: int | None, besides: Collection[str]) -> Event | None:
+        if after is None:
+            return None
+        async for event in EventReader(self.store, run, after, ahead=0).read():
+            if event.id not in besides and self.wants(event.source):
+                return event
+            if event.seq > after + _MAX_COMPARED:
+                return None
+        return None
 
     def count(self, outcome: SinkOutcome, number: int) -> None:
         """So many events came to this."""
@@ -287,35 +291,35 @@ class Subscription:
 
     # --- what was sent
 
-    async def _settle(self, parts: Sequence[Taken]) -> None:
-        """The parts were sent, or left out. Who was looked at comes last the next time."""
+    async def _settle(self, batches: Sequence[Batch]) -> None:
+        """Note that these were sent, or left out. Their runs come last in the next request."""
         done = []
-        for part in parts:
-            backlog = part.backlog
-            backlog.advance(part.upto)
-            if part.to_the_end:
-                backlog.caught_up(part.upto)
+        for batch in batches:
+            backlog = batch.backlog
+            backlog.advance(batch)
             self._ready.pop(backlog.run, None)
-            if backlog.done:
+            if backlog.is_done:
                 self._forget(backlog)
                 done.append(backlog)
             else:
-                self._look_at(backlog)
-        # Where that fails, somebody will find the marks, and that there is nothing to send.
-        for backlog in done:
-            await remove_mark(self.store, self._name, backlog.run)
+                self._schedule(backlog)
+        # A mark that can't be removed is found again, and that there is nothing left to send.
+        await remove_marks(self.store, self._name, [backlog.run for backlog in done])
         if time.monotonic() - self._marked_at > _MARK_EVERY:
             self._marked_at = time.monotonic()
-            for backlog in list(self._runs.values()):
-                await self._mark(backlog)
+            await self._mark(self._runs.values())
 
-    async def _mark(self, backlog: Backlog) -> None:
-        if backlog.sent is not None and backlog.sent > backlog.saved:
-            await write_mark(self.store, self._name, backlog.run, backlog.sent)
-            backlog.saved = backlog.sent
+    async def _mark(self, backlogs: Iterable[Backlog]) -> None:
+        """Write the marks that have changed."""
+
+        async def write(backlog: Backlog) -> None:
+            sent = backlog.sent or 0
+            await write_mark(self.store, self._name, backlog.run, sent)
+            backlog.marked = sent
+
+        await gather_bounded(write, [backlog for backlog in backlogs if (backlog.sent or 0) > backlog.marked])
 
     def _forget(self, backlog: Backlog) -> None:
-        backlog.release()
         self._runs.pop(backlog.run, None)
         self._ready.pop(backlog.run, None)
 

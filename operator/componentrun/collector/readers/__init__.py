@@ -1,12 +1,12 @@
-"""From the logs of containers to lines, and from lines to the contents of events.
+"""Reads the logs of containers, and parses lines into events.
 
-Packages `api` and `node` are the two ways to read a log.
+The packages `api` and `node` are the two readers: over the Kubernetes API, and from the log servers of the nodes.
 
 Modules, lowest first:
 
     line        one line of a log
-    grouping    which lines are one event
-    structure   a text to type, message and parameters
-    sink        lines of one container into its run's journal
-    choice      which of the two ways a log is read
+    grouping    which lines form one event
+    structure   parses a text into type, message and parameters
+    sink        passes the lines of one container to its run's journal
+    choice      chooses the reader of a log
 """

@@ -1,6 +1,6 @@
-"""The two ways to read a container's log, and which one is taken.
+"""Chooses the reader of a container's log.
 
-What was begun one way is ended that way where it can be: a position of one way says nothing to the other.
+A log is read to its end by the reader that began it, if possible: the positions of the two readers can't be converted.
 """
 
 from __future__ import annotations
@@ -37,26 +37,23 @@ class LogFollower(Protocol):
 
     @property
     def open(self) -> bool:
-        """Whether it listens to the container now, and has given on all that came."""
+        """Whether a request is open, and all received lines were passed on."""
 
     @property
     def heard(self) -> float:
-        """When the last byte came."""
+        """When the last byte arrived."""
 
     def has_read_all(self, since: float) -> bool:
-        """Whether the log was looked at after this time, had no line that was not read, and nothing came since.
-
-        A look begins if there was none.
-        """
+        """Whether a check after this time found no unread line, and nothing arrived since; else, start a check."""
 
     def tick(self, ended_for: float) -> None:
-        """Called now and then, once the container has ended: so many seconds ago."""
+        """Called periodically once the container has ended, with the seconds since then."""
 
     def nudge(self) -> None:
-        """Something has changed about the container."""
+        """Check the state of the container again."""
 
     async def run(self) -> None:
-        """Read to the end."""
+        """Read the log to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +62,25 @@ class ReaderChoice:
 
     kube: Kube
     nodes: NodeLogs | None = None
-    """None: logs are read over the Kubernetes API."""
+    """None if logs are read over the Kubernetes API."""
     pace: Pace = field(default_factory=Pace)
-    """When silent logs are looked at."""
+    """Limits how often silent logs are checked."""
 
     def follower(
         self, pod: PodFacts, container: ContainerFacts, view: Callable[[], View], sink: Sink, inbox: Inbox
     ) -> LogFollower:
-        """One that goes on where this container's log was read to."""
+        """A follower that continues where this container's log was read to."""
         key = container_key(pod.uid, container.name)
-        place = inbox.journal.place(key)
-        if self.nodes is not None and not (isinstance(place, Position) and place.lines):
-            if not isinstance(place, FilePosition):
-                place = FilePosition()
-                inbox.journal.begin(key, place)
+        position = inbox.journal.known_position(key)
+        if self.nodes is not None and not (isinstance(position, Position) and position.lines):
+            if not isinstance(position, FilePosition):
+                position = FilePosition()
+                inbox.journal.begin(key, position)
             where = (pod.namespace, pod.name, pod.uid, container.name)
             source = Source(self.nodes, pod.node, where, _started(container))
-            return FileFollower(source, view, sink, place, inbox.metrics)
-        if isinstance(place, FilePosition):
-            _change(key, pod, container, place, inbox)
+            return FileFollower(source, view, sink, position, inbox.metrics)
+        if isinstance(position, FilePosition):
+            _change(key, pod, container, position, inbox)
         return Follower(
             self.kube,
             (pod.namespace, pod.name, container.name),
@@ -91,26 +88,26 @@ class ReaderChoice:
             sink,
             inbox.metrics,
             late=inbox.journal.position(key).lines > 0 or _is_old(container),
-            # The agents are ours: each of their lines is written with its newline at once.
+            # The agents write each line together with its newline.
             ends_lines=container.name != names.COMPONENT,
             pace=self.pace,
         )
 
 
-def _change(key: str, pod: PodFacts, container: ContainerFacts, place: FilePosition, inbox: Inbox) -> None:
-    """Go on over the API behind the time of the last line: the log servers were taken away."""
-    inbox.journal.begin(key, Position.behind(place.newest, place.lines))
-    if place.lines:
+def _change(key: str, pod: PodFacts, container: ContainerFacts, position: FilePosition, inbox: Inbox) -> None:
+    """Continue over the API after the time of the last line, because the log servers were removed."""
+    inbox.journal.begin(key, Position.behind(position.newest, position.lines))
+    if position.lines:
         inbox.problem(
             f"changed {key}",
             f"lines of container `{container.name}` of pod `{pod.name}` within a few milliseconds of "
-            f"{stamp_of(place.newest)} may be missing: from there on the log is read over the Kubernetes API, as "
+            f"{stamp_of(position.newest)} may be missing: from there on the log is read over the Kubernetes API, as "
             "`collector.reader` was changed while it was read from its node",
         )
 
 
 def _is_old(container: ContainerFacts) -> bool:
-    """Whether it has run for a while without being followed."""
+    """Whether it was started some time ago."""
     return container.started_at is not None and datetime.now(UTC) - container.started_at > _OLD
 
 

@@ -30,24 +30,24 @@ if TYPE_CHECKING:
     from componentrun.collector.readers.line import Line
 
     Released = tuple[Sequence["Group | Block"], Sequence[Line]]
-    """Groups that are complete, and all of their lines as they were read."""
+    """Complete groups, and all of their lines as they were read."""
 
 __all__ = ["Block", "Group", "Grouper"]
 
 _WINDOW: Final = SECOND // 2
 _MOST_LINES: Final = 500
-"""Lines that are held."""
+"""Maximum number of held lines."""
 _MOST_BYTES: Final = 512 * 1024
-"""Bytes of lines that are held, about."""
+"""Approximate maximum of held bytes."""
 _FEW: Final = 8
-"""Lines for which a block is not worth its steps."""
+"""Minimum number of lines in a block; smaller ones cost more than they save."""
 
 _JOINS: Final = re.compile(
     r"[ \t]+\S|(?:Traceback|Stack) \(most recent call last\):|Caused by: |\.\.\. \d+ (?:more|common)|goroutine \d+ \["
     r"|Stack trace:|\[stacktrace\]|stack backtrace:|note: run with `RUST_BACKTRACE"
     r"|The above exception was the direct cause of the following|During handling of the above exception, another"
 )
-"""Joins any line."""
+"""Beginnings of lines that join any line."""
 _JOIN_CHARACTERS: Final = frozenset(" \tTDC.gS[sn")
 _KINDS: Final = (
     ("T \t", "python", re.compile(r"Traceback \(most recent call last\):|\s+File \".*\", line \d+")),
@@ -86,16 +86,16 @@ _GOES_ON: Final = {
     "php": re.compile(r"$|#\d+ |Next |\[stacktrace\]|\[previous exception\]|\"} ?$"),
     "json": re.compile(r"[}\]]+,?$"),
 }
-"""What joins a text of that kind besides."""
+"""What else joins a text of that kind."""
 
 
 class Block(NamedTuple):
-    """Lines each of which is an event of its own, and nothing but its text."""
+    """Consecutive lines that are an event each, with nothing but a message."""
 
     times: list[int]
     """As `Line.time`."""
     texts: list[str]
-    """As people read them, at most as long as a message may be."""
+    """Readable texts, within the limit of a message."""
 
     @property
     def time(self) -> int:
@@ -114,9 +114,9 @@ class Block(NamedTuple):
 
 
 class Group:
-    """Lines that belong together, in the order in which they were read."""
+    """Lines that form one event, in the order in which they were read."""
 
-    __slots__ = ("characters", "cut", "kind", "last", "missing", "text", "texts", "time")
+    __slots__ = ("characters", "is_truncated", "kind", "last", "missing", "text", "texts", "time")
 
     def __init__(self, line: Line, text: str, kind: str = "") -> None:
         """Begin with its first line; `kind`: it goes on with a text of that kind, which had no room for it."""
@@ -127,9 +127,9 @@ class Group:
         self.texts: list[str] | None = None
         """All lines, where there are several."""
         self.characters = len(text)
-        self.cut = line.size > KEPT_BYTES
+        self.is_truncated = line.size > KEPT_BYTES
         """The end of the line is missing; none joins one that is so long."""
-        self.missing = _missing(line, text) if self.cut else 0
+        self.missing = _missing(line, text) if self.is_truncated else 0
         self.kind = _kind_behind(kind, text) if kind or text[:1] in _KINDS_OF else ""
 
     @property
@@ -143,7 +143,7 @@ class Group:
         return self.text if self.texts is None else "\n".join(self.texts)
 
     def belongs(self, line: Line, text: str) -> bool:
-        """Whether the line belongs to what this group says."""
+        """Whether the line belongs to this group."""
         if self.kind:
             belongs = _JOINS.match(text) is not None or _goes_on(self.kind, text)
         else:
@@ -153,11 +153,11 @@ class Group:
         return abs(line.time - self.last) <= _WINDOW
 
     def has_room(self, text: str) -> bool:
-        """Whether a message may be so long."""
+        """Whether the message stays within the limit with this text."""
         return self.characters + 1 + len(text) <= contract.EVENT_MESSAGE_LIMIT
 
     def add(self, line: Line, text: str) -> None:
-        """This line belongs to it."""
+        """Add a line."""
         if self.texts is None:
             self.texts = [self.text]
         self.texts.append(text)
@@ -167,7 +167,7 @@ class Group:
 
 
 class Grouper:
-    """Holds the last lines of one container until it is known what belongs together."""
+    """Holds the last lines of one container until it is known which of them belong together."""
 
     def __init__(self) -> None:
         """Nothing is held."""
@@ -179,15 +179,15 @@ class Grouper:
 
     @property
     def holds(self) -> bool:
-        """Whether any line is held."""
+        """Whether lines are held."""
         return bool(self._lines)
 
     def take(self, line: Line) -> Released | None:
-        """The next line. Returns groups that are complete now, and all of their lines as they were read."""
+        """Take the next line. Returns the groups that are complete now, and all of their lines as they were read."""
         return self._take(line, readable(line.text))
 
     def take_all(self, lines: Sequence[Line]) -> Released:
-        """Many lines at once: the same as `take` for each, and all that they release."""
+        """Take many lines: the same as `take` for each of them."""
         groups: list[Group | Block] = []
         behind: list[Line] = []
         if len(lines) < _FEW:
@@ -242,11 +242,11 @@ class Grouper:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Lines that are held, and bytes."""
+        """Number of held lines, and their bytes."""
         return len(self._lines), self._bytes
 
     def flush(self) -> Released:
-        """All that is held: nothing joins it any more."""
+        """Release all held lines, as nothing joins them any more."""
         released = self._groups, self._lines
         self._lines, self._groups, self._bytes = [], [], 0
         self._open.clear()
@@ -267,7 +267,7 @@ class Grouper:
 
 
 def _texts(lines: Sequence[Line]) -> list[str]:
-    """All lines as people read them."""
+    """All lines as readable text."""
     data = [line.text for line in lines]
     if b"".join(data).translate(None, _PRINTABLE):
         return [readable(text) for text in data]
@@ -285,7 +285,7 @@ def _apart(lines: Sequence[Line], texts: list[str]) -> list[int]:
 
 
 def _missing(line: Line, text: str) -> int:
-    """How many characters of a line were not kept, about: as many for each byte as what was kept has."""
+    """Estimated number of characters of a line that were not kept, from the ratio in the kept part."""
     if line.text[:1] == b"\r":
         return 0  # what was kept is what was written last over it (`lines.Splitter`)
     return (line.size - KEPT_BYTES) * len(text) // max(len(line.text), 1)
@@ -296,7 +296,7 @@ def _kind(text: str) -> str:
 
 
 def _kind_behind(kind: str, text: str) -> str:
-    """The kind of a text of this kind, behind one more line."""
+    """The kind of a text after one more line."""
     if kind == "python" and not text[:1].isspace() and not text.startswith("Traceback "):
         return "python end"
     return _kind(text) or kind

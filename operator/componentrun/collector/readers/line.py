@@ -1,24 +1,24 @@
-"""One line of a container's log, and its place in the files of the node. Pure."""
+"""One line of a container's log, and where it ends in the files of the node. Pure."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Line", "Place"]
+__all__ = ["Cursor", "Line"]
 
 
-class Place(NamedTuple):
-    """Behind a line."""
+class Cursor(NamedTuple):
+    """Where reading continues after a line."""
 
     file: str
-    """As `process.nodelogs` calls it; empty: nothing was read."""
+    """Name of the file as in `wire.logserver`; empty if nothing was read."""
     offset: int
     first: tuple[str, int] | None = None
-    """Where the first line begins that is not finished here; None: there is none."""
+    """Where the first unfinished line begins; None if there is none."""
 
     @property
     def start(self) -> tuple[str, int]:
-        """Where reading goes on."""
+        """File and offset of the next request."""
         return self.first or (self.file, self.offset)
 
 
@@ -34,6 +34,6 @@ class Line(NamedTuple):
     digest: bytes
     """Of the whole line, timestamp included."""
     stream: str | None = None
-    """`stdout` or `stderr`, where whoever read it can tell them apart."""
-    place: tuple[str, int] | Place | None = None
-    """Where reading goes on behind it, where it was read from a file of the node; a `Place`, or its first two parts."""
+    """`stdout` or `stderr`; None if the reader can't tell."""
+    cursor: tuple[str, int] | Cursor | None = None
+    """Where reading continues after it, with the reader `node`: a `Cursor`, or its first two fields."""

@@ -1,7 +1,7 @@
-"""Takes the lines of one container into the run's journal, and makes its follower wait while that is full.
+"""Passes the lines of one container to the run's journal, and makes its follower wait while the journal is full.
 
-The last lines of a container are held until nothing joins them any more: the next line says so, or the end of the
-answer, or that nothing came for a while when a segment is due.
+The last lines of a container are held until it is known that no further line joins them: at the next line that does
+not, at the end of the response, or when a segment is due and no line arrived for a while.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from componentrun.api import names
 from componentrun.collector.events.budget import MemoryBudget
 from componentrun.collector.events.journal import container_key
 from componentrun.collector.readers.grouping import Grouper
-from componentrun.collector.runs.lifecycle import Told
+from componentrun.collector.runs.lifecycle import LifecycleEvent
 from componentrun.core.redact.lines import LineRedactor
 
 if TYPE_CHECKING:
@@ -32,18 +32,18 @@ __all__ = ["ContainerSink", "Inbox"]
 
 
 class Inbox:
-    """The journal of a run, and who waits for what about it.
+    """The journal of a run, with the sinks and the worker that wait for it.
 
     Attributes:
-        filled: set when the first event or line has come in, and when there is no more room.
-        first_at: when the first of them came in that is not written yet.
+        filled: is set when the first event or line arrives, and when the journal is full.
+        first_at: when the first of the pending events arrived.
     """
 
     def __init__(
-        self, journal: Journal, filled: asyncio.Event, metrics: Metrics, shares: MemoryBudget | None = None
+        self, journal: Journal, filled: asyncio.Event, metrics: Metrics, memory: MemoryBudget | None = None
     ) -> None:
-        """Around this journal, which may hold its share of what all journals may."""
-        self._shares = shares or MemoryBudget()
+        """Wrap this journal, which gets its share of the memory budget."""
+        self._memory = memory or MemoryBudget()
         self.journal, self.filled, self.metrics = journal, filled, metrics
         self.first_at = 0.0
         self._room = asyncio.Event()
@@ -51,12 +51,12 @@ class Inbox:
 
     @property
     def waiting(self) -> bool:
-        """Whether anything came in that is not written yet."""
+        """Whether there are pending events or held lines."""
         return bool(self._holders) or not self.journal.empty
 
     def added(self) -> None:
-        """Something was put into the journal, or is held for it."""
-        self.journal.room = self._shares.enter(self)
+        """Note that something was added to the journal, or is held for it."""
+        self.journal.room = self._memory.enter(self)
         if not self.first_at:
             self.first_at = time.monotonic()
             self.filled.set()
@@ -65,29 +65,29 @@ class Inbox:
             self.filled.set()
 
     def held(self, sink: ContainerSink) -> None:
-        """The sink has taken lines, and holds some of them."""
+        """Note that a sink holds lines."""
         self._holders.add(sink)
         self.added()
 
     def released(self, sink: ContainerSink) -> None:
-        """The sink holds nothing."""
+        """Note that a sink holds no lines."""
         self._holders.discard(sink)
 
     def settle(self, *, quiet_for: float = 0.0) -> None:
-        """Make events of lines that are held and behind which nothing came for so many seconds."""
+        """Turn held lines into events if nothing arrived after them for this many seconds."""
         for sink in tuple(self._holders):
             sink.settle(quiet_for=quiet_for)
 
     def emptied(self) -> None:
-        """The journal was cut."""
+        """Note that all pending events were taken."""
         self.first_at = time.monotonic() if self._holders else 0.0
         self._room.set()
         if not self._holders:
-            self._shares.leave(self)
+            self._memory.leave(self)
 
     def close(self) -> None:
-        """Nobody works on the run any more."""
-        self._shares.leave(self)
+        """Release the memory of this run."""
+        self._memory.leave(self)
 
     async def room(self) -> None:
         """Wait until the journal is not full."""
@@ -95,14 +95,14 @@ class Inbox:
             await self._room.wait()
 
     def problem(self, key: str, message: str) -> None:
-        """Something could not be delivered."""
+        """Add an event about something that could not be delivered."""
         self.metrics.gaps.inc()
-        self.journal.problem(Told(key, time.time_ns(), "warn", message))
+        self.journal.problem(LifecycleEvent(key, time.time_ns(), "warn", message))
         self.added()
 
 
 def source_of(container: str) -> str:
-    """Where an event says that it comes from: what came over GELF was said by the component."""
+    """The source in an event: GELF messages come from the component."""
     return f"{names.COMPONENT}/{names.GELF}" if container == names.GELF else container
 
 
@@ -110,7 +110,7 @@ class ContainerSink:
     """See `follower.Sink`."""
 
     def __init__(self, inbox: Inbox, pod: PodFacts, container: str, redactor: Redactor) -> None:
-        """For one container."""
+        """Take lines of one container."""
         self._inbox, self._source = inbox, source_of(container)
         self._key, self._attempt = container_key(pod.uid, container), pod.attempt
         self._lines = inbox.metrics.lines.labels(container)
@@ -123,13 +123,13 @@ class ContainerSink:
 
     @property
     def position(self) -> Position:
-        """How far the log was read, but for lines that are held."""
+        """How far the log was read, not counting held lines."""
         return self._inbox.journal.position(self._key)
 
     def take(self, lines: Sequence[Line]) -> bool:
-        """The next lines. False: no more room until `room` returns."""
+        """Take the next lines. False: the journal is full until `room` returns."""
         if self._limited and self._inbox.journal.is_at_limits(lines, self._grouper.size):
-            # Which line is the last that a run may print matters to the line.
+            # The limit has to be found to the line.
             for line in lines:
                 released = self._grouper.take(line)
                 if released is not None:
@@ -144,20 +144,22 @@ class ContainerSink:
         return not self._inbox.journal.full
 
     def settle(self, *, quiet_for: float = 0.0) -> None:
-        """Make events of the lines that are held, if there came no others for so many seconds."""
+        """Turn the held lines into events if no further ones arrived for this many seconds."""
         if self._grouper.holds and time.monotonic() - self._heard >= quiet_for:
             self._release(*self._grouper.flush())
         if not self._grouper.holds:
             self._inbox.released(self)
 
     async def room(self) -> None:
-        """Wait until there is room."""
+        """Wait until the journal is not full."""
         await self._inbox.room()
 
     def lost(self, key: str, message: str) -> None:
-        """Lines are missing, or may be."""
+        """Add an event about missing lines."""
         self.settle()
-        self._inbox.problem(key, self._plain_redactor.text(message))  # it may quote what stands where a line should
+        self._inbox.problem(
+            key, self._plain_redactor.text(message)
+        )  # it may quote text that was received instead of a line
 
     def _release(self, groups: Sequence[Group | Block], lines: Sequence[Line]) -> None:
         self._inbox.journal.take(

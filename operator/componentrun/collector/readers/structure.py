@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from componentrun.core.redact.lines import AnyRedactor
     from componentrun.storage.events.events import EventType
 
-__all__ = ["CUT_MARK", "PARAMS_LIMIT", "Said", "cut", "limited", "said", "said_by_all"]
+__all__ = ["PARAMS_LIMIT", "TRUNCATION_MARK", "EventContent", "limit_params", "parse_groups", "parse_text", "truncate"]
 
-CUT_MARK: Final = " [cut: {} more characters]"
+TRUNCATION_MARK: Final = " [cut: {} more characters]"
 PARAMS_LIMIT: Final = contract.EVENT_SIZE_LIMIT - 8 * contract.EVENT_MESSAGE_LIMIT
 """Bytes of the params: what an event may have, less what a message of escaped characters and the other fields take."""
 LEFT_OUT: Final = "left_out"
-"""The param that names fields which had no room."""
+"""The param that lists fields that did not fit."""
 _LOOKED_AT: Final = 4 * contract.EVENT_MESSAGE_LIMIT
 """Characters of a text: where secrets are taken out it becomes shorter, and still fills a message mostly."""
 _TOKEN_CHARACTERS: Final = string.ascii_letters + string.digits + "_-./+=%"
@@ -48,11 +48,11 @@ _LONGEST_NAME: Final = 60
 _ROOM_FOR_NAMES: Final = _MOST_NAMES * (_LONGEST_NAME * _WORST_ESCAPING + 30)
 
 _MESSAGE_FIELDS: Final = ("short_message", "message", "msg", "@m", "@mt", "Message")
-"""The first one that there is. GELF's comes first: what else is there are fields of the client's own."""
+"""The first of these is the message. GELF's comes first, as its clients add fields of their own."""
 _ENVELOPES: Final = ("fields", "record")
-"""Objects in which Rust's tracing and Python's loguru have the message; loguru's level is in there, too."""
+"""Objects in which Rust's tracing and Python's loguru put the message, and loguru also the level."""
 _BESIDE_A_LEVEL: Final = ("event", "body")
-"""Fields that are a message only where there is a level, too."""
+"""Fields that are a message only if there is a level."""
 _LEVEL_FIELDS: Final = (
     "level", "severity", "lvl", "loglevel", "log_level", "levelname", "log.level", "level_name", "@l",
     "severityText", "severity_text", "LogLevel", "Level",
@@ -65,7 +65,7 @@ _TYPES: Final[dict[str, EventType]] = {
     "exception": "error",
 }  # fmt: skip
 _SAME: Final = frozenset({"info", "success", "warn", "warning", "error", "err"})
-"""Words that say no more than the type."""
+"""Levels that are the same as the type."""
 _SYSLOG_ERROR: Final = 3
 _SYSLOG_WARNING: Final = 4
 _SYSLOG_DEBUG: Final = 7
@@ -78,48 +78,50 @@ _BYTES: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\x([0-9a-f]{2})")
 """What `readable` shows for a byte that is not UTF-8; JSON has no such escape."""
 
 
-class Said(NamedTuple):
-    """What one text says, without secrets and within the limits."""
+class EventContent(NamedTuple):
+    """Type, message and parameters of an event, redacted and within the limits."""
 
     type: EventType
     message: str
     params: dict[str, Any] = {}  # noqa: RUF012 - nobody changes it
 
 
-def said(text: str, redactor: AnyRedactor, *, cut_off: bool = False, missing: int = 0, clean: bool = False) -> Said:
-    """Read one text, as `text.readable` has made it of a line or of several that belong together.
+def parse_text(
+    text: str, redactor: AnyRedactor, *, is_truncated: bool = False, missing: int = 0, clean: bool = False
+) -> EventContent:
+    """Parse a text that `text.readable` has made of one line, or of several that belong together.
 
     Args:
-        text: what was printed.
-        redactor: takes secrets out.
-        cut_off: the text's end is missing.
-        missing: how many characters of it.
-        clean: it is known that no secret is in the text (`Redactor.untouched`).
+        text: the text.
+        redactor: redacts secrets.
+        is_truncated: whether the end of the text is missing.
+        missing: number of missing characters.
+        clean: whether the text is known to contain no secret (`Redactor.untouched`).
     """
     if text[:1] == "{" and text.rstrip()[-1:] == "}":
         document = _json_object(text)
         name = _message_field(document)
         if name is None:
-            document, name = _lifted(document)
+            document, name = _unwrap(document)
         if name is not None:
             if "\\" in text:
                 document = plain_value(document)
                 clean = False
             return _structured(document, name, redactor, len(text), clean=clean)
-    if clean and not cut_off:
-        return Said("info", cut(text))
-    return Said("info", _message(text, redactor, cut_off=cut_off, missing=missing))
+    if clean and not is_truncated:
+        return EventContent("info", truncate(text))
+    return EventContent("info", _message(text, redactor, is_truncated=is_truncated, missing=missing))
 
 
-def said_by_all(groups: Sequence[Group | Block], redactor: AnyRedactor) -> list[Said | Block]:
-    """What each says. Most lines hold no secret, and are looked at together.
+def parse_groups(groups: Sequence[Group | Block], redactor: AnyRedactor) -> list[EventContent | Block]:
+    """Parse each group. Most lines contain no secret, and are searched together.
 
-    All lines of a group count: one of them may mask a value in the groups behind it, or begin a private key.
+    All lines of a group are searched: one of them may mask a value in later groups, or begin a private key.
     """
     texts = [group.text if isinstance(group, Block) or group.texts is None else group.message for group in groups]
     clean = redactor.untouched("\n".join(texts))
     return [
-        _block(group, redactor, clean=clean) if isinstance(group, Block) else _said_by(group, redactor, clean=clean)
+        _block(group, redactor, clean=clean) if isinstance(group, Block) else _parse_group(group, redactor, clean=clean)
         for group in groups
     ]
 
@@ -128,13 +130,13 @@ def _block(block: Block, redactor: AnyRedactor, *, clean: bool) -> Block:
     return block if clean else block._replace(texts=[_message(text, redactor) for text in block.texts])
 
 
-def _said_by(group: Group, redactor: AnyRedactor, *, clean: bool) -> Said:
+def _parse_group(group: Group, redactor: AnyRedactor, *, clean: bool) -> EventContent:
     if group.texts is not None:
-        return said(group.message, redactor)
+        return parse_text(group.message, redactor)
     text = group.text
-    if clean and not group.cut and text[:1] != "{" and len(text) <= contract.EVENT_MESSAGE_LIMIT:
-        return Said("info", text)
-    return said(text, redactor, cut_off=group.cut, missing=group.missing, clean=clean)
+    if clean and not group.is_truncated and text[:1] != "{" and len(text) <= contract.EVENT_MESSAGE_LIMIT:
+        return EventContent("info", text)
+    return parse_text(text, redactor, is_truncated=group.is_truncated, missing=group.missing, clean=clean)
 
 
 def _json_object(text: str) -> dict[str, Any]:
@@ -142,13 +144,13 @@ def _json_object(text: str) -> dict[str, Any]:
         try:
             document = _DECODER.decode(candidate)
         except (ValueError, RecursionError):
-            continue  # not JSON after all: it is shown as the text it is
+            continue  # not JSON after all: it is shown as text
         return document if isinstance(document, dict) else {}
     return {}
 
 
 def _finite(text: str) -> float | str:
-    """Infinity and NaN are no JSON, though Python reads and writes them."""
+    """A number, or its text: Infinity and NaN are not valid JSON, although Python reads and writes them."""
     value = float(text)
     return value if math.isfinite(value) else text
 
@@ -166,8 +168,8 @@ def _message_field(document: dict[str, Any]) -> str | None:
     return next(texts, None) or next((name for name in _MESSAGE_FIELDS if document.get(name) is not None), None)
 
 
-def _lifted(document: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """With the message, and its level, taken out of the object that some loggers put them in; and its name."""
+def _unwrap(document: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """The document with message and level moved out of an inner object, and the name of the message's field."""
     for name in _ENVELOPES:
         inner = document.get(name)
         if not isinstance(inner, dict) or not isinstance(inner.get("message"), str):
@@ -182,7 +184,7 @@ def _lifted(document: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
     return document, None
 
 
-def _structured(document: dict[str, Any], name: str, redactor: AnyRedactor, size: int, *, clean: bool) -> Said:
+def _structured(document: dict[str, Any], name: str, redactor: AnyRedactor, size: int, *, clean: bool) -> EventContent:
     level = next((field for field in _LEVEL_FIELDS if _is_level(document.get(field))), None)
     kind: EventType = "info"
     if level is not None:
@@ -191,15 +193,15 @@ def _structured(document: dict[str, Any], name: str, redactor: AnyRedactor, size
             del document[level]
     if isinstance(document[name], str):
         text = document.pop(name)
-        message = cut(text) if clean else _message(text, redactor)
+        message = truncate(text) if clean else _message(text, redactor)
     else:  # some loggers log objects; it stays among the params, where there is more room
-        message = cut(json.dumps(redactor.value(document[name]), ensure_ascii=False))
+        message = truncate(json.dumps(redactor.value(document[name]), ensure_ascii=False))
     params = _params(document, redactor, clean=clean)
-    return Said(kind, message, params if size * _WORST_ESCAPING <= PARAMS_LIMIT else limited(params))
+    return EventContent(kind, message, params if size * _WORST_ESCAPING <= PARAMS_LIMIT else limit_params(params))
 
 
 def _params(document: dict[str, Any], redactor: AnyRedactor, *, clean: bool) -> dict[str, Any]:
-    """The fields without secrets. A fraction may be shown with other digits than it was printed with."""
+    """The redacted fields. A fraction may have other digits than were printed."""
     if clean:
         return {name: value if type(value) in _PLAIN else redactor.value(value) for name, value in document.items()}
     params: dict[str, Any] = redactor.value(document)
@@ -211,14 +213,14 @@ def _is_level(value: Any) -> bool:
 
 
 def _type(level: str | int) -> EventType:
-    """Words of all common loggers, numbers of syslog (0 to 7), of bunyan, pino (10 to 60) and Monolog (100 to 600)."""
+    """From words of common loggers, or numbers of syslog (0 to 7), bunyan and pino (10 to 60), Monolog (100 to 600)."""
     if isinstance(level, str):
         word = level.strip().lower()
         if not word.isdecimal():
             return _TYPES.get(word.partition("+")[0], "info")  # Go's slog: `ERROR+4`
         level = int(word[:9])
     if level < 0:
-        return "info"  # below all of these, as Go's slog and zap count debug
+        return "info"  # debug in Go's slog and zap
     if level <= _SYSLOG_DEBUG:
         return "error" if level <= _SYSLOG_ERROR else "warn" if level == _SYSLOG_WARNING else "info"
     if level >= _MONOLOG_DEBUG:
@@ -226,8 +228,8 @@ def _type(level: str | int) -> EventType:
     return "error" if level >= _BUNYAN_ERROR else "warn" if level >= _BUNYAN_WARNING else "info"
 
 
-def limited(params: dict[str, Any]) -> dict[str, Any]:
-    """The fields that there is room for, smallest first, and the names of the others."""
+def limit_params(params: dict[str, Any]) -> dict[str, Any]:
+    """The fields that fit, smallest first, and the names of the others."""
     sizes = {key: len(json.dumps({key: value})) for key, value in params.items()}
     if sum(sizes.values()) <= PARAMS_LIMIT:
         return params
@@ -238,10 +240,12 @@ def limited(params: dict[str, Any]) -> dict[str, Any]:
         if room < 0:
             break
         kept.add(key)
-    return {key: value for key, value in params.items() if key in kept} | {LEFT_OUT: "; ".join(_named(sizes, kept))}
+    return {key: value for key, value in params.items() if key in kept} | {
+        LEFT_OUT: "; ".join(_names_of_left_out(sizes, kept))
+    }
 
 
-def _named(sizes: dict[str, int], kept: set[str]) -> Iterator[str]:
+def _names_of_left_out(sizes: dict[str, int], kept: set[str]) -> Iterator[str]:
     left = [key for key in sizes if key not in kept]
     for key in left[:_MOST_NAMES]:
         yield f"{key[:_LONGEST_NAME]}: {sizes[key]} bytes"
@@ -249,28 +253,28 @@ def _named(sizes: dict[str, int], kept: set[str]) -> Iterator[str]:
         yield f"{len(left) - _MOST_NAMES} more fields"
 
 
-def _message(text: str, redactor: AnyRedactor, *, cut_off: bool = False, missing: int = 0) -> str:
-    """Of a very long text not all is looked at: a run that prints such would cost the others their time."""
-    head = text if len(text) <= _LOOKED_AT else _without_cut_token(text[:_LOOKED_AT])
+def _message(text: str, redactor: AnyRedactor, *, is_truncated: bool = False, missing: int = 0) -> str:
+    """The redacted message. Only the beginning of a very long text is searched, to bound the time that it takes."""
+    head = text if len(text) <= _LOOKED_AT else _without_last_token(text[:_LOOKED_AT])
     more = len(text) - len(head)
-    message = redactor.text(head, cut_behind=cut_off or more > 0)
-    return cut(message, more + missing if more or len(message) > contract.EVENT_MESSAGE_LIMIT else 0)
+    message = redactor.text(head, cut_behind=is_truncated or more > 0)
+    return truncate(message, more + missing if more or len(message) > contract.EVENT_MESSAGE_LIMIT else 0)
 
 
-def _without_cut_token(head: str) -> str:
-    """The beginning of a text without its last word, which may be a part of a secret that its form does not tell."""
+def _without_last_token(head: str) -> str:
+    """The text without its last word, which may be a part of a secret that is not recognised by its form."""
     return head[: max(len(head.rstrip(_TOKEN_CHARACTERS)), len(head) - _MOST_OF_TOKEN)]
 
 
-def cut(message: str, more: int = 0) -> str:
-    """The message within the limit of characters, with a mark where it was longer.
+def truncate(message: str, more: int = 0) -> str:
+    """Truncate a message to the limit of characters, with a mark that says how many are missing.
 
     Args:
-        message: the text.
-        more: how many characters of it are missing already.
+        message: the message.
+        more: number of characters that are missing already.
     """
     if len(message) <= contract.EVENT_MESSAGE_LIMIT and not more:
         return message
-    kept = contract.EVENT_MESSAGE_LIMIT - len(CUT_MARK.format(len(message) + more))
+    kept = contract.EVENT_MESSAGE_LIMIT - len(TRUNCATION_MARK.format(len(message) + more))
     kept = min(kept, len(message))
-    return message[:kept] + CUT_MARK.format(len(message) - kept + more)
+    return message[:kept] + TRUNCATION_MARK.format(len(message) - kept + more)

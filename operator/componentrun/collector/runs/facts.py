@@ -1,4 +1,4 @@
-"""What the collector knows of runs and pods: the few fields it reads, so that nothing else is held in memory. Pure."""
+"""The few fields of runs and pods that the collector reads, so that nothing else is kept in memory. Pure."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ class RunFacts:
     name: str
     uid: str
     component: str
-    """Name of the Component; the image where the run names none."""
+    """Name of the Component; the image if the run names none."""
     configuration: str
     storage: str | None
-    """The Storage in use, else the one it asks for; None: the namespace's default."""
+    """The Storage in use, or else in the spec; None: the namespace's default."""
     status: ComponentRunStatus
     version: str = ""
     """Its resource version."""
     generation: int = 0
     created: datetime | None = None
-    """When its object was created, to the second; None where that is not known."""
+    """When its object was created, to the second; None if not known."""
 
     @property
     def ended(self) -> bool:
@@ -47,7 +47,7 @@ class RunFacts:
 
     @property
     def delivered(self) -> bool:
-        """Whether there is nothing left to do for it."""
+        """Whether all of its events are reported as delivered."""
         return self.status.events is not None and self.status.events.delivered
 
 
@@ -57,18 +57,22 @@ class ContainerFacts:
 
     name: str
     started: bool
-    """It runs or ran, so it has a log."""
+    """It is running or has run, so it has a log."""
     ended: bool
-    """It has terminated for good: it will print nothing more."""
+    """It has terminated and is not restarted."""
     never_ran: bool
-    """It ended because it could not be started."""
+    """It could not be started."""
     restarts: int
     started_at: datetime | None
-    """When it was started (again); None where that is not known."""
+    """When it was started last; None if not known."""
+    finished_at: datetime | None = None
+    """When it terminated; None if it runs, or that is not known."""
+    image_id: str = ""
+    """Digest of its image, once it runs."""
     sidecar: bool = False
-    """It goes on until its pod is ended."""
+    """It runs until its pod is terminated."""
     failed: bool = False
-    """It has terminated with an error: what comes after it is not started."""
+    """It has terminated with an error, so later containers are not started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +86,18 @@ class PodFacts:
     """Name of the run."""
     run_uid: str
     attempt: int | None
-    """The attempt that it belongs to, from 1."""
+    """Number of its attempt, from 1."""
     ended: bool
-    """All of its containers have ended, or never will start."""
+    """All of its containers have ended, or will not be started."""
     deleting: bool
-    """Its deletion was asked for."""
+    """Its deletion was requested."""
     node: str = ""
-    """Where it was put; empty before that."""
+    """Its node; empty until it is scheduled."""
     containers: tuple[ContainerFacts, ...] = field(default=())
 
     @property
     def may_start(self) -> bool:
-        """Whether its component was not started yet, and may be."""
+        """Whether its component has not been started, and may still be."""
         done = any(item.name == names.COMPONENT and (item.started or item.ended) for item in self.containers)
         return not (self.ended or done or any(item.failed and not item.sidecar for item in self.containers))
 
@@ -102,7 +106,7 @@ def run_facts(raw: Mapping[str, Any]) -> RunFacts:
     """Read a ComponentRun as the API server sends it.
 
     Raises:
-        ValueError: its status is none that this release understands.
+        ValueError: this release does not understand its status.
     """
     metadata, spec = raw["metadata"], raw.get("spec") or {}
     status = ComponentRunStatus.model_validate(raw.get("status") or {})
@@ -162,6 +166,8 @@ def _container(raw: Mapping[str, Any], pod_ended: bool, sidecar: bool) -> Contai
         never_ran=not restarts and (terminated or {}).get("reason") in _NOT_STARTED,
         restarts=restarts,
         started_at=_moment((state.get("running") or terminated or {}).get("startedAt")),
+        finished_at=_moment((terminated or {}).get("finishedAt")),
+        image_id=raw.get("imageID") or "",
         sidecar=sidecar,
         failed=terminated is not None and terminated.get("exitCode", 0) != 0,
     )

@@ -1,8 +1,8 @@
-"""The followers of one run: one for each container that has started, once the secrets of its pod are known.
+"""The log followers of one run: one for each started container, once the secrets of its pod are known.
 
-A container is done with when its follower has returned, which has taken everything by then. There are two exceptions,
-of containers that are not said to have ended: a sidecar whose log was looked at after the run's end and had nothing
-more, and what can't be waited for any longer, of which an event says that lines may be missing.
+A container is done when its follower has returned, which means that the log was read to its end. There are two
+exceptions, both for containers that are not reported as terminated: a sidecar whose log was checked after the run's
+end and had no further lines, and a container that is given up, for which an event says that lines may be missing.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ _QUIET: Final = 3.0
 """Seconds of silence after which the end of a sidecar's log is checked. A sidecar runs until its pod is
 deleted, and the pod is deleted only after its lines were read."""
 _SECRET_PATIENCE: Final = 20.0
-"""Seconds after a run's end until lines are withheld for a Secret that can't be read."""
+"""Seconds after a run's end until lines are withheld because the Secret can't be read."""
 
 _LOCKED: Final = (
-    "the run asked to hide values before this collector was started, and they can be read with the Secret of an "
-    "earlier pod only, which is gone"
+    "the run asked to redact values before this collector was started, and they can be decrypted only with the Secret "
+    "of an earlier pod, which is deleted"
 )
 
 
 class RunFollowers:
-    """Starts followers, and knows when they are through.
+    """Starts followers, and knows when all logs were read.
 
     Attributes:
-        redactor: knows the secrets of the pod that was started last; nothing before one was.
+        redactor: redacts the secrets of the pod that was started last; empty before the first one.
     """
 
-    def __init__(self, state: RunState, inbox: Inbox, ways: ReaderChoice, settings: Settings) -> None:
-        """For this run."""
-        self._state, self._inbox, self._ways, self._settings = state, inbox, ways, settings
+    def __init__(self, state: RunState, inbox: Inbox, readers: ReaderChoice, settings: Settings) -> None:
+        """Follow the containers of this run."""
+        self._state, self._inbox, self._reader_choice, self._settings = state, inbox, readers, settings
         self._readers: dict[str, SecretReader] = {}
         self._followers: dict[str, LogFollower] = {}
         self._sinks: dict[str, ContainerSink] = {}
@@ -63,8 +63,8 @@ class RunFollowers:
         self.redactor = Redactor()
 
     @property
-    def restless(self) -> bool:
-        """Whether a container has ended that is still read: then time matters, not only news."""
+    def has_ended_follower(self) -> bool:
+        """Whether a terminated container is still being read, so that timeouts have to be checked."""
         return any(key in self._ended_at for key in self._followers)
 
     def has_tried_masks(self) -> bool:
@@ -77,15 +77,15 @@ class RunFollowers:
         return not self._inbox.journal.masks.encrypted
 
     def follow(self) -> None:
-        """Start what can be started, and note what has ended."""
+        """Start followers of started containers, and note which ones have returned."""
         self._reap()
         for pod in list(self._state.pods.values()):
             for container in pod.containers:
                 if container.started and not self._inbox.journal.done(container_key(pod.uid, container.name)):
-                    self._attend(pod, container)
+                    self._follow_container(pod, container)
 
     def done(self) -> bool:
-        """Whether all that the run's pods have printed is in; asked when the run is over."""
+        """Whether everything that the run's pods printed was read. To be called when the run is over."""
         self.follow()
         return all(self.done_with(uid) for uid in self._state.pods)
 
@@ -109,8 +109,8 @@ class RunFollowers:
                 f"lines of pod `{pod.name}` may be missing: whether its component was started is not known",
             )
 
-    async def dismiss(self) -> None:
-        """Stop all of them."""
+    async def stop(self) -> None:
+        """Stop all followers."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -118,17 +118,17 @@ class RunFollowers:
         self._tasks.clear()
 
     def _reap(self) -> None:
-        """Raises what a task has raised: that is a defect, and the worker begins again."""
+        """Note followers that have returned. An exception of a task is a defect, and is raised."""
         for key in [key for key, task in self._tasks.items() if task.done()]:
             self._tasks.pop(key).result()
             if self._followers.pop(key, None) is not None:
                 self._finish(key)
 
-    def _attend(self, pod: PodFacts, container: ContainerFacts) -> None:
+    def _follow_container(self, pod: PodFacts, container: ContainerFacts) -> None:
         key = container_key(pod.uid, container.name)
         follower = self._followers.get(key)
         if follower is not None:
-            self._watch_over(key, follower, pod, container)
+            self._check(key, follower, pod, container)
             return
         reader = self._reader(pod)
         if reader.redactor is not None:
@@ -165,14 +165,14 @@ class RunFollowers:
             def hopeless() -> bool:
                 return pod.uid in self._state.gone or (self._state.over_for or 0.0) > _SECRET_PATIENCE
 
-            reader = SecretReader(self._ways.kube, pod, hopeless=hopeless)
+            reader = SecretReader(self._reader_choice.kube, pod, hopeless=hopeless)
             self._readers[pod.uid] = reader
             self._spawn(f"secret {pod.uid}", reader.run())
         return self._readers[pod.uid]
 
     def _start(self, key: str, pod: PodFacts, container: ContainerFacts, redactor: Redactor) -> None:
         sink = ContainerSink(self._inbox, pod, container.name, redactor)
-        follower = self._ways.follower(
+        follower = self._reader_choice.follower(
             pod, container, lambda: self._view(pod.uid, container.name, follower), sink, self._inbox
         )
         self._followers[key], self._sinks[key] = follower, sink
@@ -198,7 +198,7 @@ class RunFollowers:
     def _is_overdue(self, seconds: float | None) -> bool:
         return seconds is not None and seconds > self._settings.drain_seconds
 
-    def _watch_over(self, key: str, follower: LogFollower, pod: PodFacts, container: ContainerFacts) -> None:
+    def _check(self, key: str, follower: LogFollower, pod: PodFacts, container: ContainerFacts) -> None:
         if container.ended or pod.uid in self._state.gone:
             ended_at = self._ended_at.setdefault(key, time.monotonic())
             follower.nudge()
@@ -213,12 +213,12 @@ class RunFollowers:
             self._finish(key)
 
     def _finish(self, key: str) -> None:
-        """All that is to be had of a container was taken."""
+        """Note that a container was read as far as possible."""
         self._sinks.pop(key).settle()
         self._inbox.journal.finish_container(key)
 
     def _is_quiet(self, follower: LogFollower, pod: PodFacts) -> bool:
-        """Whether nothing has arrived since the run's end, and nothing that arrived is still buffered."""
+        """Whether nothing has arrived since the run's end, and everything that arrived was processed."""
         quiet = min(self._state.over_for or 0.0, time.monotonic() - follower.heard)
         return quiet > _QUIET and follower.open and not pod.deleting
 
@@ -242,7 +242,7 @@ class RunFollowers:
     def _withhold(self, key: str, pod: PodFacts, container: ContainerFacts, why: str) -> None:
         self._inbox.problem(
             f"withheld {key}",
-            f"the lines of container `{container.name}` of pod `{pod.name}` are withheld: the secret values that would "
-            f"have to be taken out are not known ({why})",
+            f"the lines of container `{container.name}` of pod `{pod.name}` are withheld: the secret values to redact "
+            f"are not known ({why})",
         )
         self._inbox.journal.finish_container(key)

@@ -1,8 +1,8 @@
-"""What becomes of a run, as events: derived from its status, each said once. Pure.
+"""Life-cycle events of a run, derived from its status and from what its pod shows (`podphases`). Pure.
 
-Every event has a key that stays the same however often the status is read; the journal remembers the keys. The event
-about the result is kept back until all lines are in: it is a run's last. The operator has taken secrets out of what the
-status says; the journal takes those that it knows out once more.
+Every event has a key that stays the same however often these are read; the journal keeps the keys, so each event is
+added once. The event about the result is the run's last, and is added when all lines are in. The operator has redacted
+the status; the journal redacts again with the values that it knows.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api.common import duration_text
 from componentrun.api.componentrun import PhaseTime
+from componentrun.collector.runs.podphases import OF_THE_POD
 from componentrun.core.lifecycle.conditions import PUBLISHED, find
 from componentrun.core.lifecycle.ending import TERMINAL
 
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
     from componentrun.collector.runs.facts import RunFacts
     from componentrun.storage.events.events import EventType
 
-__all__ = ["SOURCE", "Told", "nanoseconds", "progress", "replaced", "result", "vanished"]
+__all__ = ["SOURCE", "LifecycleEvent", "nanoseconds", "progress", "replaced", "result", "vanished"]
 
 SOURCE: Final = "operator"
 _RESULT_KEY: Final = "result"
 WITHHELD: Final = (
-    "the message is withheld: it may quote values that the run asked to hide and that are not known any more"
+    "the message is withheld: it may quote values that the run asked to redact and that are not known any more"
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OF_THE_RUN: Final = frozenset({"Queued", "Suspended"})
@@ -46,7 +47,7 @@ _TYPES: Final[dict[str | None, EventType]] = {"Success": "success", "Warning": "
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class LifecycleEvent:
     """One event about the run itself."""
 
     key: str
@@ -56,38 +57,40 @@ class Told:
     message: str
     params: dict[str, Any] = field(default_factory=dict)
     attempt: int | None = None
-    """The attempt that it is about; None where it is about the run as a whole."""
+    """The attempt that it is about; None if it is about the whole run."""
+    former_key: str = ""
+    """Key that an earlier release gave it; a checkpoint may have it."""
 
 
 def nanoseconds(moment: datetime) -> int:
-    """The moment in the unit of log timestamps, without the rounding of floats."""
+    """Nanoseconds since 1970, without the rounding errors of floats."""
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
-def progress(run: RunFacts, *, with_words: bool = True) -> Iterator[Told]:
-    """All that the status tells but the result, in the order in which it happened.
+def progress(run: RunFacts, *, with_words: bool = True) -> Iterator[LifecycleEvent]:
+    """All events of the status except the result, in chronological order.
 
     Args:
-        run: as it is now.
-        with_words: show messages that may quote the component, of which not all masks may be known.
+        run: the run.
+        with_words: include messages that may quote the component; not while masks of it are unknown.
     """
-    told = [
+    events = [
         _phase(run.status, item, before)
         for before, item in pairwise((None, *_phases(run)))
         if item is not None and item.phase not in TERMINAL
     ]
-    told += _published(run.status)
-    told += [_attempt(item, with_words=with_words) for item in replaced(run.status)]
+    events += _published(run.status)
+    events += [_attempt(item, with_words=with_words) for item in replaced(run.status)]
     stop = run.status.termination
     if stop is not None:
         message = f"the attempt is being stopped: {stop.message}"
         time, attempt = nanoseconds(stop.time), _attempt_at(run.status, stop.time)
-        told.append(Told(f"termination@{time}", time, "warn", message, {"reason": stop.reason}, attempt))
-    yield from sorted(told, key=lambda item: item.time)
+        events.append(LifecycleEvent(f"termination@{time}", time, "warn", message, {"reason": stop.reason}, attempt))
+    yield from sorted(events, key=lambda item: item.time)
 
 
 def _phases(run: RunFacts) -> tuple[PhaseTime, ...]:
-    """A run that needs to wait for nothing is started before its status says that it was accepted."""
+    """The phases, beginning with Queued: a run that is started at once has no such phase in its status."""
     phases = run.status.phases
     if not phases or phases[0].phase in _OF_THE_RUN or run.created is None:
         return phases
@@ -95,17 +98,17 @@ def _phases(run: RunFacts) -> tuple[PhaseTime, ...]:
 
 
 def replaced(status: ComponentRunStatus) -> tuple[Attempt, ...]:
-    """Attempts that have ended and that another one follows, or will."""
+    """Attempts that have ended and that are followed by another one, now or later."""
     followed = status.attempts if status.next_attempt_time is not None else status.attempts[:-1]
     return tuple(attempt for attempt in followed if attempt.completion_time is not None)
 
 
 def _attempt_at(status: ComponentRunStatus, moment: datetime) -> int | None:
-    """The attempt that went on at this time, or had ended last."""
+    """Number of the attempt that was running at this time, or had ended last."""
     return max((item.number for item in status.attempts if item.start_time <= moment), default=None)
 
 
-def _phase(status: ComponentRunStatus, item: PhaseTime, before: PhaseTime | None) -> Told:
+def _phase(status: ComponentRunStatus, item: PhaseTime, before: PhaseTime | None) -> LifecycleEvent:
     params: dict[str, Any] = {"phase": item.phase}
     if before is not None:
         params |= {"ended": before.phase, "seconds": _seconds(before.start_time, item.start_time)}
@@ -117,11 +120,15 @@ def _phase(status: ComponentRunStatus, item: PhaseTime, before: PhaseTime | None
     if item.phase == "Queued" and _attempt_at(status, item.start_time) is not None:
         message = "the run waits for its next attempt"
     attempt = None if item.phase in _OF_THE_RUN else _attempt_at(status, item.start_time)
-    return Told(f"{item.phase}@{time}", time, "info", message, params, attempt)
+    key = f"{item.phase}@{time}"
+    if item.phase not in OF_THE_POD or attempt is None:
+        return LifecycleEvent(key, time, "info", message, params, attempt)
+    # An attempt has each of these once, and the pod and the status may give it different times.
+    return LifecycleEvent(f"{item.phase} of attempt {attempt}", time, "info", message, params, attempt, key)
 
 
-def _published(status: ComponentRunStatus) -> Iterator[Told]:
-    """That the output is in its tables. What could not be published is said by the result."""
+def _published(status: ComponentRunStatus) -> Iterator[LifecycleEvent]:
+    """The event about published output. The result reports what could not be published."""
     condition = find(status.conditions, PUBLISHED)
     if condition is None or condition.status != "True":
         return
@@ -136,11 +143,11 @@ def _published(status: ComponentRunStatus) -> Iterator[Told]:
         }
     )
     attempt = _attempt_at(status, time)
-    yield Told("published", nanoseconds(time), "info", f"published: {condition.message}", params, attempt)
+    yield LifecycleEvent("published", nanoseconds(time), "info", f"published: {condition.message}", params, attempt)
 
 
 def _durations(status: ComponentRunStatus) -> dict[str, float] | None:
-    """Seconds that the run spent in each phase; in all attempts together."""
+    """Seconds that the run spent in each phase, over all attempts."""
     spent: dict[str, float] = {}
     for item, behind in pairwise(status.phases):
         spent[item.phase] = round(spent.get(item.phase, 0.0) + _seconds(item.start_time, behind.start_time), 3)
@@ -151,7 +158,7 @@ def _seconds(begin: datetime, end: datetime) -> float:
     return round((end - begin).total_seconds(), 3)
 
 
-def _attempt(item: Attempt, *, with_words: bool) -> Told:
+def _attempt(item: Attempt, *, with_words: bool) -> LifecycleEvent:
     end = item.completion_time or item.start_time
     params = _present(
         {
@@ -165,11 +172,11 @@ def _attempt(item: Attempt, *, with_words: bool) -> Told:
     words = item.message if with_words else item.message and WITHHELD
     message = f"attempt {item.number} ended: {words or item.reason or 'no reason is known'}"
     time = nanoseconds(end)
-    return Told(f"attempt {item.number}", time, "warn", message, params, item.number)
+    return LifecycleEvent(f"attempt {item.number}", time, "warn", message, params, item.number)
 
 
-def result(run: RunFacts, *, with_words: bool = True) -> Told:
-    """How the run ended: reason, message, duration. See `progress`."""
+def result(run: RunFacts, *, with_words: bool = True) -> LifecycleEvent:
+    """The event about the run's end: reason, message, duration. Arguments as of `progress`."""
     status = run.status
     end = status.completion_time or datetime.now(UTC)
     begin = status.start_time or (status.phases[0].start_time if status.phases else end)
@@ -179,6 +186,7 @@ def result(run: RunFacts, *, with_words: bool = True) -> Told:
             "phase": status.phase,
             "result": status.result,
             "reason": status.reason,
+            "advice": status.advice if with_words else None,
             "exitCode": status.exit_code,
             "seconds": round(seconds, 3),
             "phases": _durations(status),
@@ -190,16 +198,16 @@ def result(run: RunFacts, *, with_words: bool = True) -> Told:
         }
     )
     words = status.message if with_words else WITHHELD
-    told = f": {words}" if status.message else ""
-    message = f"{status.phase or 'ended'} after {duration_text(seconds)}{told}"
+    reason = f": {words}" if status.message else ""
+    message = f"{status.phase or 'ended'} after {duration_text(seconds)}{reason}"
     kind = _TYPES.get(status.result, "success" if status.phase == "Succeeded" else "error")
-    return Told(_RESULT_KEY, nanoseconds(end), kind, message, params)
+    return LifecycleEvent(_RESULT_KEY, nanoseconds(end), kind, message, params)
 
 
-def vanished(run: RunFacts) -> Told:
-    """The run was deleted before the operator wrote how it ended."""
+def vanished(run: RunFacts) -> LifecycleEvent:
+    """The last event of a run that was deleted before the operator wrote how it ended."""
     now = nanoseconds(datetime.now(UTC))
-    return Told(
+    return LifecycleEvent(
         _RESULT_KEY, now, "warn", "the run was deleted before its end was known", _present({"phase": run.status.phase})
     )
 

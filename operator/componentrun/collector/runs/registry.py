@@ -1,4 +1,4 @@
-"""Which runs there are: hears the watches, keeps a state and a worker for each run that is not delivered."""
+"""Keeps a state and a worker for each run with undelivered events, from the watches."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ log = logging.getLogger(__name__)
 
 _PAUSE_AFTER_DEFECT: Final = 5.0
 _PAUSE_AFTER_LOSS: Final = (0.5, 2.0)
-"""Two collectors on one run: after losing a segment, wait a random time, so that they do not keep in step."""
+"""Range of random pauses after another collector wrote a segment, so that two collectors do not stay in step."""
 
 
 class Registry:
-    """All runs that this process works on."""
+    """All runs that this process collects."""
 
     def __init__(self, services: Services) -> None:
-        """Workers use these services."""
+        """Workers get these services."""
         self._services = services
         self._states: dict[str, RunState] = {}
         self._workers: dict[str, Worker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._pods: dict[str, PodFacts] = {}
         self._pods_of: dict[str, dict[str, PodFacts]] = {}
-        """By the uid of the run that their labels name."""
+        """Pods by the uid of the run in their label."""
         self._stopping = False
 
     def run_changed(self, run: RunFacts) -> None:
-        """A run as it is now."""
+        """Update a run."""
         state = self._states.get(run.uid)
         if state is not None:
             state.run_changed(run)
@@ -53,12 +53,12 @@ class Registry:
             self._begin(run)
 
     def run_deleted(self, uid: str) -> None:
-        """A run's object is gone."""
+        """Record that a run's object was deleted."""
         if uid in self._states:
             self._states[uid].run_deleted()
 
     def pod_changed(self, pod: PodFacts) -> None:
-        """A pod of a run as it is now."""
+        """Update a pod of a run."""
         self._forget_pod(pod.uid)
         self._pods[pod.uid] = self._pods_of.setdefault(pod.run_uid, {})[pod.uid] = pod
         state = self._states.get(pod.run_uid)
@@ -66,7 +66,7 @@ class Registry:
             state.pod_changed(pod)
 
     def pod_deleted(self, uid: str) -> None:
-        """A pod is gone."""
+        """Record that a pod was deleted."""
         pod = self._forget_pod(uid)
         state = self._states.get(pod.run_uid) if pod is not None else None
         if pod is not None and state is not None and _belongs(pod, state.run):
@@ -82,7 +82,7 @@ class Registry:
         return pod
 
     async def stop(self) -> None:
-        """Write what is held, then end all workers."""
+        """Write pending events, then stop all workers."""
         self._stopping = True
         for worker in self._workers.values():
             worker.stop()
@@ -109,42 +109,40 @@ class Registry:
         self._services.metrics.runs.set(len(self._states))
 
     async def _supervise(self, state: RunState) -> None:
-        """Work on a run until it is delivered; begin again from its last segment where that fails."""
+        """Collect a run until it is delivered. After an error, start again from its last segment."""
         while not self._stopping:
             worker = self._workers[state.run.uid] = Worker(state, self._services)
             try:
                 await worker.work()
             except SupersededError as error:
-                log.warning("%s/%s: beginning again: %s", state.run.namespace, state.run.name, error.message)
+                log.warning("%s/%s: starting again: %s", state.run.namespace, state.run.name, error.message)
                 await asyncio.sleep(random.uniform(*_PAUSE_AFTER_LOSS))  # noqa: S311 - spreads, keeps no secret
             except Exception:
-                # A defect in the work on one run must not end the work on all others; it is loud and tried again.
-                log.exception(
-                    "%s/%s: the work on this run failed, beginning again", state.run.namespace, state.run.name
-                )
+                # A defect at one run must not affect the others. It is logged, and the run is retried.
+                log.exception("%s/%s: collecting this run failed, starting again", state.run.namespace, state.run.name)
                 await asyncio.sleep(_PAUSE_AFTER_DEFECT)
             else:
                 return
 
 
 def _belongs(pod: PodFacts, run: RunFacts) -> bool:
-    """Whether the pod is of the run. Its labels are whatever its maker says, but its namespace is not.
+    """Whether the pod belongs to the run: anyone can set its labels, but not its namespace.
 
-    One of another name is a copy that somebody made to look into it.
+    A pod with another name is a copy that somebody made for debugging.
     """
     copied = pod.attempt is not None and pod.name != names.pod_name(run.name, pod.attempt)
     return (pod.run_uid, pod.namespace) == (run.uid, run.namespace) and not copied
 
 
 class RunTarget:
-    """Hears about runs."""
+    """Target of the watch of runs."""
 
     def __init__(self, registry: Registry) -> None:
-        """Tell this registry."""
+        """Update this registry."""
         self._registry = registry
 
     def changed(self, raw: Mapping[str, Any]) -> None:
-        """A run as it is now."""
+        """Update a run."""
         try:
             run = run_facts(raw)
         except ValueError as error:
@@ -169,7 +167,7 @@ class PodTarget:
     """Hears about pods of runs."""
 
     def __init__(self, registry: Registry) -> None:
-        """Tell this registry."""
+        """Update this registry."""
         self._registry = registry
 
     def changed(self, raw: Mapping[str, Any]) -> None:
@@ -177,7 +175,7 @@ class PodTarget:
         self._registry.pod_changed(pod_facts(raw))
 
     def deleted(self, uid: str, last: Mapping[str, Any]) -> None:
-        """A pod is gone."""
+        """Record that a pod was deleted."""
         self.changed(last)  # exit codes come with it
         self._registry.pod_deleted(uid)
 

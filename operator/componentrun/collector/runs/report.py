@@ -1,11 +1,11 @@
-"""What the collector writes into a run's status once all of its events are in Storage. Pure."""
+"""The patch that reports in a run's status that its events are in Storage. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from componentrun.core.lifecycle import conditions
-from componentrun.core.lifecycle.ending import conditions_delivered
+from componentrun.core.lifecycle.delivery import conditions_delivered
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -18,17 +18,16 @@ __all__ = ["delivered", "for_this"]
 def delivered(run: RunFacts, count: int, message: str, words: str | None, now: datetime) -> dict[str, Any]:
     """The merge patch of a run.
 
-    It holds for the run as it was read and for no other: not for a later one of its name, of which a watch has not told
-    yet, and whose events would be left out then. The condition goes with it, so that the operator has nothing to write
-    but the pod's end: one write less for each run. Words that the status lacks are the operator's to take over, and the
-    condition with them.
+    It applies only to the version of the run that was read: not to a later run of the same name, whose events would
+    then be skipped. It includes the condition, so that the operator has nothing to write but the end of the pod. If the
+    status lacks the last words, the operator takes them over and sets the condition.
 
     Args:
-        run: as it is now.
-        count: events in Storage.
-        message: what could not be delivered; empty where all was.
-        words: the component's last ones, where the status should have some and has none.
-        now: the time.
+        run: the run.
+        count: number of events in Storage.
+        message: what could not be delivered; empty if everything was.
+        words: the component's last words, if the status should have some and has none.
+        now: the current time.
     """
     events: dict[str, Any] = {"count": count, "delivered": True, "message": message}
     if words is not None:
@@ -42,5 +41,5 @@ def delivered(run: RunFacts, count: int, message: str, words: str | None, now: d
 
 
 def for_this(run: RunFacts, status: dict[str, Any]) -> dict[str, Any]:
-    """The merge patch of a status that is refused where the run has changed, or is another one by now."""
+    """The merge patch of a status, which the API server refuses if the run was changed or replaced."""
     return {"metadata": {"resourceVersion": run.version}, "status": status}

@@ -1,8 +1,8 @@
 """The secret values of one run, read once for each of its pods.
 
-Lines are never delivered without them. While the run's Secret can't be read, its logs are left where they are, on the
-node; if it can't be read until the run is over, its lines are withheld and an event says so. A lost line can be
-regretted, a published key can't be called back.
+Lines are never delivered without them. While the run's Secret can't be read, its logs are not read and stay on the
+node. If it can't be read until the run is over, its lines are withheld and an event says so: a lost line is less
+harmful than a published key.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from componentrun.core.redact.masks import key_of_secret
 from componentrun.core.redact.redactor import Redactor
 from componentrun.process.kubernetes.errors import KubeError
 from componentrun.process.kubernetes.resources import SECRETS
-from componentrun.wire.agents import REDACT_KEY
+from componentrun.wire.grants import REDACT_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,18 +36,18 @@ class SecretReader:
     Attributes:
         redactor: set when the Secret was read.
         key: encrypts what the checkpoint must not show; set with the redactor.
-        given_up: why it can't be read; empty while it is tried.
+        given_up: why it can't be read; empty while it is retried.
     """
 
     def __init__(self, kube: Kube, pod: PodFacts, *, hopeless: Callable[[], bool]) -> None:
-        """Read the Secret that is called like the pod; `hopeless` says when to stop trying."""
+        """Read the Secret with the pod's name; `hopeless` returns whether to stop retrying."""
         self._kube, self._pod, self._hopeless = kube, pod, hopeless
         self.redactor: Redactor | None = None
         self.key = b""
         self.given_up = ""
 
     async def run(self) -> None:
-        """Try until it is read or hopeless. It is created some moments after its pod, so none yet is no error."""
+        """Retry until it is read or hopeless. It is created after its pod, so it may not exist yet."""
         pause = _FIRST_PAUSE
         while True:
             hopeless = self._hopeless()
@@ -65,10 +65,10 @@ class SecretReader:
 
 
 def _of_pod(secret: dict[str, Any], pod: PodFacts) -> dict[str, Any]:
-    """The Secret, where it is this pod's.
+    """The Secret, if it belongs to this pod.
 
     Raises:
-        ValueError: it is that of a later pod of the name, whose values may be others.
+        ValueError: it belongs to a later pod of the same name, whose values may differ.
     """
     owners = [owner.get("uid") for owner in secret["metadata"].get("ownerReferences") or ()]
     if owners and pod.uid not in owners:
@@ -80,7 +80,7 @@ def redactor_of(secret: dict[str, Any]) -> Redactor:
     """The redactor for the values that the Secret lists.
 
     Raises:
-        ValueError: it has no such list; the message shows nothing of its content.
+        ValueError: it has no such list; the message does not quote its content.
     """
     name = (secret.get("metadata") or {}).get("name")
     encoded = (secret.get("data") or {}).get(REDACT_KEY)
@@ -89,7 +89,7 @@ def redactor_of(secret: dict[str, Any]) -> Redactor:
     try:
         values = json.loads(base64.b64decode(encoded))
     except ValueError:
-        values = None  # said below; the cause would quote the content
+        values = None  # reported below, as the cause would quote the content
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise ValueError(f"the key `{REDACT_KEY}` of the Secret `{name}` is no JSON list of texts")
+        raise ValueError(f"the key `{REDACT_KEY}` of the Secret `{name}` is not a JSON list of strings")
     return Redactor(values)

@@ -1,4 +1,4 @@
-"""What is known of one run and its pods now; shared by those who work on it, changed by the registry only."""
+"""The current state of one run and its pods. The registry changes it; worker and followers read it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ["RunState"]
 
 
 class RunState:
-    """One run, its pods, and since when it is over.
+    """One run and its pods.
 
     Attributes:
-        run: as it was seen last.
-        deleted: the run's object is gone.
-        pods: pods by uid, also those that are gone, as they were seen last.
-        gone: uids of pods that are deleted.
-        news: set with every change.
+        run: the run as it was last seen.
+        deleted: whether the run's object is deleted.
+        pods: pods by uid as they were last seen, including deleted ones.
+        gone: uids of deleted pods.
+        news: is set with every change.
     """
 
     def __init__(self, run: RunFacts) -> None:
-        """Begin with a run that was just seen."""
+        """Start with a run that was just seen."""
         self.run = run
         self.deleted = False
         self.pods: dict[str, PodFacts] = {}
@@ -39,35 +39,35 @@ class RunState:
 
     @property
     def over_for(self) -> float | None:
-        """Seconds since it was seen that the run is over; None: it isn't."""
+        """Seconds since the run was seen to be over; None if it is not."""
         return None if self._over_since is None else time.monotonic() - self._over_since
 
     def run_changed(self, run: RunFacts) -> None:
-        """The run as it is now."""
+        """Update the run."""
         self.run = run
         self._note_end(over=run.ended)
 
     def run_deleted(self) -> None:
-        """The run's object is gone."""
+        """Record that the run's object was deleted."""
         self.deleted = True
         self._note_end(over=True)
 
     def pod_changed(self, pod: PodFacts) -> None:
-        """A pod as it is now."""
+        """Update a pod."""
         self.pods[pod.uid] = pod
         self.news.set()
 
     def pod_deleted(self, uid: str) -> None:
-        """A pod is gone."""
+        """Record that a pod was deleted."""
         self.gone.add(uid)
         self.news.set()
 
     def container(self, pod_uid: str, name: str) -> ContainerFacts | None:
-        """A container as it was seen last."""
+        """A container as it was last seen."""
         return next((item for item in self.pods[pod_uid].containers if item.name == name), None)
 
     async def pause(self, seconds: float) -> None:
-        """Wait. Not shortened by news: what failed should not be tried again for each of them."""
+        """Wait, also if there is news: a failed request should not be retried for each of them."""
         await asyncio.sleep(seconds)
 
     def _note_end(self, *, over: bool) -> None:

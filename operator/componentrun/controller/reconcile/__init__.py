@@ -2,17 +2,18 @@
 
 Modules, lowest first:
 
-    podreader        reads one pod by name before a verdict
+    podreader        reads one pod by name before a decision
     planning         plans from the caches
     runmemory        in-memory state of each run
-    hiding           statuses without secret values
-    statuswriter     writes a run's status, and what follows a write
+    hiding           redacts secret values in statuses
+    statuswriter     writes a run's status, and updates what depends on it
     queues           admission queues of all namespaces
-    secretvalues     Secrets that a run names
-    parametersfrom   ConfigMaps with parameters
-    policies         NetworkPolicies
-    start            the action StartAttempt
-    publish          the action Publish
+    secretvalues     reads Secrets that a run references
+    parametersfrom   reads ConfigMaps with parameters
+    policies         creates NetworkPolicies
+    start            carries out the action StartAttempt
+    publish          carries out the action Publish
+    resultwriter     writes the results of actions, and decides on retries
     removal          deletes pods
     unreadpods       finished pods that the collector has not read
     reconciler       carries out a plan

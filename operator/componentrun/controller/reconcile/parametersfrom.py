@@ -1,4 +1,4 @@
-"""Parameters that a run keeps in a ConfigMap: read when an attempt starts."""
+"""Reads the parameters of a run from a ConfigMap when an attempt starts."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["referenced_parameters", "text_of"]
 
 _GZIP: Final = b"\x1f\x8b"
 _GZIP_WINDOW: Final = 31
-"""zlib's `wbits` for gzip with its header."""
+"""zlib's `wbits` for gzip."""
 
 
 async def referenced_parameters(kube: Kube, run: ComponentRun) -> str | None:
-    """The text that `configuration.parametersFrom` refers to; None where it is not set.
+    """The text that `configuration.parametersFrom` refers to; None if it is not set.
 
     Raises:
-        UserError: (ConfigMapNotFound) the ConfigMap or the key is missing; (InvalidSpec) its value is no text.
-        TransientError: the API server is away.
+        UserError: (ConfigMapNotFound) the ConfigMap or the key is missing; (InvalidSpec) its value is not text.
+        TransientError: the API server is unavailable.
     """
     source = run.spec.configuration.parameters_from
     if source is None:
@@ -38,16 +38,18 @@ async def referenced_parameters(kube: Kube, run: ComponentRun) -> str | None:
         found = await kube.get(CONFIG_MAPS, namespace, ref.name)
     except NotFoundError:
         raise UserError(
-            f"{where}: there is no such ConfigMap; create it, or name another", Reason.CONFIG_MAP_NOT_FOUND
+            f"{where}: there is no such ConfigMap",
+            Reason.CONFIG_MAP_NOT_FOUND,
+            advice="Create it, or name another one.",
         ) from None
     return text_of(found, ref.key, where)
 
 
 def text_of(config_map: dict[str, Any], key: str, where: str) -> str:
-    """The value of a key: of `data` as it is, of `binaryData` decompressed where it is gzip.
+    """The value of a key: `data` unchanged, `binaryData` decompressed if it is gzip.
 
     Raises:
-        UserError: (ConfigMapNotFound) the key is missing; (InvalidSpec) its value is no text, or too large.
+        UserError: (ConfigMapNotFound) the key is missing; (InvalidSpec) its value is not text, or too large.
     """
     data: dict[str, str] = config_map.get("data") or {}
     binary: dict[str, str] = config_map.get("binaryData") or {}
@@ -56,14 +58,16 @@ def text_of(config_map: dict[str, Any], key: str, where: str) -> str:
     if key not in binary:
         there = ", ".join(f"`{name}`" for name in sorted([*data, *binary])) or "none"
         raise UserError(
-            f"{where}: there is no such key (it has: {there}); add it, or name another", Reason.CONFIG_MAP_NOT_FOUND
+            f"{where}: there is no such key (it has: {there})",
+            Reason.CONFIG_MAP_NOT_FOUND,
+            advice="Add it, or name another one.",
         )
     content = base64.b64decode(binary[key])
     try:
         return (_decompressed(content, where) if content.startswith(_GZIP) else content).decode()
     except UnicodeDecodeError as error:
         raise UserError(
-            f"{where}: found bytes that are no UTF-8 text; expected JSON, as it is or compressed with gzip",
+            f"{where}: found bytes that are not UTF-8 text; expected JSON, as it is or compressed with gzip",
             Reason.INVALID_SPEC,
         ) from error
 
@@ -74,15 +78,16 @@ def _decompressed(content: bytes, where: str) -> bytes:
         found = stream.decompress(content, MAX_PARAMETERS_BYTES + 1)
     except zlib.error as error:
         raise UserError(
-            f"{where}: found what begins as gzip and can't be decompressed ({error}); compress the file again",
+            f"{where}: found data that begins as gzip and can't be decompressed ({error})",
             Reason.INVALID_SPEC,
+            advice="Compress the file again.",
         ) from error
     if len(found) > MAX_PARAMETERS_BYTES:
         raise UserError(
-            f"{where}: it has more than {MAX_PARAMETERS_BYTES // 2**20} MiB when decompressed; pass data of this size "
-            "as an input file or table",
+            f"{where}: it has more than {MAX_PARAMETERS_BYTES // 2**20} MiB when decompressed",
             Reason.INVALID_SPEC,
+            advice="Pass data of this size as an input file or table.",
         )
     if not stream.eof:
-        raise UserError(f"{where}: the gzip stream ends early; compress the file again", Reason.INVALID_SPEC)
+        raise UserError(f"{where}: the gzip stream ends early", Reason.INVALID_SPEC, advice="Compress the file again.")
     return found

@@ -1,4 +1,4 @@
-"""Makes plans from the caches. If the plan needs a pod to be read first, reads it and plans again."""
+"""Makes plans from the caches. If a plan requires a pod to be read first, reads it and plans again."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from componentrun.core.lifecycle import plan as core_plan
 from componentrun.core.lifecycle.actions import LookAtPod
 from componentrun.core.lifecycle.observed import Observed
+from componentrun.core.lifecycle.phases import short_seconds
 from componentrun.core.pod.identity import PodIdentity
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from componentrun.controller.reconcile.unreadpods import UnreadPods
     from componentrun.controller.watching.caches import Caches, Key
     from componentrun.core.lifecycle.actions import Plan
-    from componentrun.core.lifecycle.observed import Limits
+    from componentrun.core.limits import Limits
 
 __all__ = ["Planner"]
 
@@ -38,7 +39,7 @@ class Planner:
         limits: Limits,
         clock: Callable[[], datetime],
     ) -> None:
-        """`is_granted` returns whether a run's pod, given by uid, is known to have its Secret."""
+        """`is_granted` returns whether the pod of a run with this uid is known to have its Secret."""
         self._caches = caches
         self._queues = queues
         self._pods = pods
@@ -52,7 +53,7 @@ class Planner:
         """The plan for a run; None if the run changed while its pod was being read.
 
         Raises:
-            KubeError: its pod has to be looked at, and the API server refused or is away: nothing is concluded.
+            KubeError: its pod could not be read, because the API server refused or does not respond.
         """
         made = core_plan.plan(self._observe(key, run))
         look = next((action for action in made.actions if isinstance(action, LookAtPod)), None)
@@ -65,7 +66,7 @@ class Planner:
         return core_plan.plan(replace(self._observe(key, run), pod_was_read=True))
 
     def _observe(self, key: Key, run: ComponentRun) -> Observed:
-        """Collect the current state of the run and its pods."""
+        """The current state of the run and its pods, from the caches."""
         status = run.status
         # Between two attempts, the pod of the next attempt may already exist.
         recorded = status.attempts[-1].pod_uid if status.attempts and status.next_attempt_time is None else None
@@ -81,11 +82,12 @@ class Planner:
             turn=self._queues.turn(key),
             over_unread_limit=self._unread.over_limit(key),
             granted=pod is not None and self._is_granted(run, pod.uid),
+            short_seconds=short_seconds(self._caches.runs.in_progress),
             acting_since=self._acting_since,
         )
 
     async def _read_pod(self, key: Key, run: ComponentRun, look: LookAtPod) -> None:
-        """Read the pod that the plan asks for, by name."""
+        """Read the pod that the plan requests, by name."""
         numbers = {attempt.pod_uid: attempt.number for attempt in run.status.attempts}
         pod = self._caches.pods.current(key, run.metadata.uid, look.uid)
         number = numbers.get(look.uid) or (pod.attempt if pod is not None else 0)

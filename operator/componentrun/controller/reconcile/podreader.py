@@ -1,4 +1,4 @@
-"""Reads one pod by name from the API server, before its absence or silence is interpreted (decision 0040).
+"""Reads one pod by name from the API server, before the operator acts on its absence or silence (decision 0040).
 
 If the labels of an existing pod were removed or changed, they are restored, because watches select pods by labels.
 """
@@ -26,7 +26,7 @@ class PodReader:
     """Reads pods by name into the cache."""
 
     def __init__(self, kube: Kube, caches: Caches) -> None:
-        """Results are stored in the caches."""
+        """Store results in the caches."""
         self._kube = kube
         self._caches = caches
 
@@ -36,11 +36,11 @@ class PodReader:
         Args:
             run: the run that owns it.
             name: name of the pod.
-            uid: uid of the pod; one of the same name with another uid counts as absent.
+            uid: uid of the pod; a pod of the same name with another uid counts as absent.
             identity: run and attempt that the pod was created for.
 
         Raises:
-            KubeError: the API server refused or is away: nothing is known then.
+            KubeError: the API server refused or does not respond; the cache is unchanged.
         """
         try:
             found = await self._kube.get(PODS, run.namespace, name)
@@ -57,7 +57,7 @@ class PodReader:
         """Read pods whose deletion was only reported by a watch and that no plan reads; see `PodCache.unconfirmed`.
 
         Raises:
-            KubeError: the API server refused or is away.
+            KubeError: the API server refused or is unavailable.
         """
         if self._caches.runs.is_anothers(run):
             return
@@ -65,11 +65,11 @@ class PodReader:
             await self.read(run, pod.name, pod.uid, PodIdentity(run.name, owner, pod.attempt))
 
     async def _with_labels(self, run: Key, pod: dict[str, Any], identity: PodIdentity) -> dict[str, Any]:
-        """Restore the pod's labels and return it; return it unchanged if the API server refuses.
+        """Restore the pod's labels and return it. Returns it unchanged if the API server refuses.
 
         Raises:
-            ConflictError: it has changed; look again at once.
-            UnavailableError: the API server is away.
+            ConflictError: the pod has changed; try again at once.
+            UnavailableError: the API server is unavailable.
         """
         metadata = pod["metadata"]
         body = {"metadata": {"resourceVersion": metadata["resourceVersion"], "labels": identity.labels}}
@@ -78,7 +78,7 @@ class PodReader:
         except (ConflictError, UnavailableError):
             raise
         except NotFoundError:
-            return pod  # it went just then, which the next look finds
+            return pod  # it was deleted meanwhile; the next reconcile finds that
         except KubeError as error:
             RunLogger(_log, *run).warning("can't restore the labels of pod %s: %s", metadata["name"], error.message)
             return pod

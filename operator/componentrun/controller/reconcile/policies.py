@@ -1,6 +1,6 @@
-"""The NetworkPolicy of a class: there, and as it should be, before a pod of that class is made.
+"""Creates or updates the NetworkPolicy of a class before a pod of that class is created.
 
-What was found right is not looked at again for a minute, so that a run normally costs no request for it.
+A policy that was correct is not read again for a minute, so most runs need no request for it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 _TRUST_SECONDS: Final = 60.0
 _RESOLVE_AGAIN_SECONDS: Final = 30.0
 _KEEP_ADDRESS_SECONDS: Final = 24 * 3600.0
-"""A store that answers with other addresses every time: those of the longest run must stay open."""
+"""Seconds to keep addresses: a store may resolve to different ones each time, and running pods must keep access."""
 _MOST_ADDRESSES: Final = 200
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -52,10 +52,10 @@ class _Addresses:
 
 
 class Resolver:
-    """Addresses of host names; those seen within a day are kept, as some stores answer with others every time."""
+    """Resolves host names. Keeps addresses for a day, because some stores resolve to different ones each time."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Nothing is resolved yet."""
+        """Resolve nothing yet."""
         self._clock = clock
         self._hosts: dict[tuple[str, int], _Addresses] = {}
 
@@ -81,15 +81,15 @@ async def _look_up(host: str, port: int) -> set[str]:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise TransientError(
-            f"the store's name `{host}` can't be resolved, so no way to it can be opened for the pod ({error}); "
-            "correct the Storage's endpoint, or give its `egress` rules",
+            f"the store's name `{host}` can't be resolved, so the pod's network policy can't allow it ({error})",
             Reason.STORAGE_UNAVAILABLE,
+            advice="Correct the Storage's endpoint, or set its `egress` rules.",
         ) from error
     return {str(item[4][0]) for item in found}
 
 
 class Policies:
-    """Keeps NetworkPolicies as they should be."""
+    """Creates NetworkPolicies and keeps them up to date."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class Policies:
         ip_versions: Collection[int] = IPV4_ONLY,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Pods have addresses of `ip_versions` and may also ask the resolvers at `dns_cidrs`."""
+        """Pods have addresses of `ip_versions`, and may send DNS queries to `dns_cidrs`, too."""
         self._kube = kube
         self._resolver = resolver
         self._dns_cidrs = tuple(dns_cidrs)
@@ -109,7 +109,7 @@ class Policies:
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
 
     async def ensure(self, network: Network, storage: Storage, base_url: str) -> None:
-        """Have the policy of this class in force.
+        """Create or update the policy of this class.
 
         Args:
             network: what the run may reach.
@@ -117,8 +117,8 @@ class Policies:
             base_url: URL of its store.
 
         Raises:
-            TransientError: the store's name can't be resolved, the API server is away, or others change the policy, or
-                delete it.
+            TransientError: the store's name can't be resolved, the API server does not respond, or another client keeps
+                changing or deleting the policy.
             KubeError: the API server refused.
         """
         addresses = () if storage.spec.egress else await self._resolver.resolve(*endpoint_of(base_url))
@@ -159,7 +159,7 @@ class Policies:
             log.info("network policy %s/%s brought up to date", namespace, name)
 
     async def _create(self, namespace: str, name: str, wanted: dict[str, Any]) -> dict[str, Any] | None:
-        """Make it; what somebody else made just now, where that was faster."""
+        """Create the policy. Returns the existing one if another client was faster."""
         try:
             await self._kube.create(NETWORK_POLICIES, namespace, wanted)
         except AlreadyExistsError:
@@ -174,12 +174,12 @@ class Policies:
 
 
 def _others_change(name: str, error: KubeError) -> TransientError:
-    """It may be the policy of an earlier Storage of the name, which is collected with it."""
+    """The error if others change the policy: the garbage collector may delete that of an earlier Storage."""
     return TransientError(f"others change network policy `{name}` just now: {error.message}")
 
 
 def _plain(value: Any) -> Any:
-    """Without empty lists and objects: the API server drops them, so they make no difference."""
+    """A copy without empty lists and objects, which the API server drops."""
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items() if item not in ([], {})}
     if isinstance(value, list):

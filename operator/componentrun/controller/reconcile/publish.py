@@ -1,7 +1,7 @@
-"""The action Publish: what stage-out uploaded becomes tables, files and state, in this order.
+"""Carries out the action Publish: publishes what stage-out uploaded as tables, files and state, in this order.
 
-The loader commits the tables, all of them or none. What follows can be repeated until it is done: whoever repeats it
-finds the tables committed and creates the same files.
+The loader commits all tables or none. The other steps are retried until they succeed: a retry finds the tables
+committed and creates the same files.
 """
 
 from __future__ import annotations
@@ -51,32 +51,32 @@ __all__ = ["Publisher"]
 log = logging.getLogger(__name__)
 
 _MOST_BYTES: Final = 64 * 2**20
-"""Of what stage-out says: a state of 16 MiB, and tens of thousands of slices and files. Whoever stole its grant can put
-objects of gigabytes there."""
+"""Maximum size of stage-out's result, which holds a state of 16 MiB and tens of thousands of slices and files. With a
+stolen grant, an object of gigabytes could be uploaded instead."""
 
 
 class Publisher:
     """Publishes attempts."""
 
     def __init__(self, stores: Stores, clock: Callable[[], datetime], gate: StoreGate, catalogs: CatalogTables) -> None:
-        """`clock` returns the time for the status; `gate` limits the use of the store."""
+        """`clock` returns the time for the status; `gate` limits operations on the store."""
         self._stores = stores
         self._catalogs = catalogs
         self._clock = clock
         self._gate = gate
         self._entered: dict[Key, str] = {}
-        """Names and uids of runs in whose status this process has written that it publishes them."""
+        """Names and uids of runs for which this process has written the phase Publishing."""
         self._undecided: dict[Key, int] = {}
-        """Those of them that this process brought into phase Publishing and of which it knows that nothing is published
-        or on its way, with the number of phases in their status since then. No process publishes before it has added a
-        phase of its own. So while the number is the same, that is certain."""
+        """Runs that this process brought into phase Publishing and of which it knows that nothing is published or in
+        flight, with the number of phases in their status at that time. Every process adds a phase before it publishes a
+        run. So while the number has not changed, nothing has been published."""
 
     def has_entered(self, run: ComponentRun) -> bool:
-        """Whether this process has written into the run's status that it publishes the run."""
+        """Whether this process has written the phase Publishing for the run."""
         return self._entered.get(_key(run)) == run.metadata.uid
 
     def status_written(self, before: ComponentRun, after: ComponentRun) -> None:
-        """A status was written that may have begun, or ended, the phase Publishing."""
+        """Record a status write that may begin or end the phase Publishing."""
         key, phases = _key(after), len(after.status.phases)
         if after.status.phase != "Publishing":
             self.forget(key)
@@ -86,21 +86,21 @@ class Publisher:
                 self._undecided[key] = phases
 
     def forget(self, key: Key) -> None:
-        """Forget a run that is published or deleted."""
+        """Forget a run that was published or deleted."""
         self._entered.pop(key, None)
         self._undecided.pop(key, None)
 
     async def publish(self, run: ComponentRun, attempt: int, *, write_always_only: bool) -> ComponentRunStatus:
-        """Have the attempt's tables published; the status to write then. May be repeated.
+        """Publish the attempt. Returns the status to write. May be repeated.
 
-        Where a table does not fit and others are stored always, nothing has changed yet: the run's phase is Publishing
-        still, and these are to be published then.
+        If a table does not fit and other tables are `writeAlways`, nothing has changed yet: the run stays in phase
+        Publishing, and those tables are published next.
 
         Raises:
-            RequeuedError: the Storage has no room for it now.
-            UserError: a table does not fit what is there; nothing was changed.
-            PlatformError: what was uploaded is not what stage-out said; nothing was changed.
-            TransientError: the store is away; try again.
+            RequeuedError: all slots of the Storage are in use.
+            UserError: a table does not fit the existing one; nothing was changed.
+            PlatformError: the uploads do not match stage-out's result; nothing was changed.
+            TransientError: the store does not respond; try again.
         """
         async with self._gate.using(run):
             return await self._publish(run, attempt, write_always_only=write_always_only)
@@ -124,7 +124,7 @@ class Publisher:
     async def _commit(
         self, opened: OpenStorage, run: ComponentRun, attempt: int, result: StageOutResult, *, write_always_only: bool
     ) -> _Published:
-        """Publish tables and files. Tables come first, once it is known that the files can follow."""
+        """Publish tables, then files. Checks first that the files can be published."""
         store, uid, began = opened.store, run.metadata.uid, core_status.publishing_began(run)
         tables = [table for table in result.tables if table.write_always or not write_always_only]
         check_tables_can_be_published(opened.storage, [table.destination for table in tables])
@@ -151,20 +151,20 @@ class Publisher:
             return await self._catalogs.publish(opened, run, attempt, tables)
         except ComponentRunError as error:
             if undecided is not None and not isinstance(error, UnknownOutcomeError):
-                # Everything that was ever asked for the run is answered: nothing is on its way.
+                # Every request for the run got a response, so no commit is in flight.
                 self._undecided[_key(run)] = undecided
             raise
 
     async def is_certain(self, run: ComponentRun, attempt: int) -> bool:
-        """Whether it is certain that nothing of an attempt is published any more; has it so where that can be had.
+        """Make sure that nothing of an attempt will be published from now on, if that is possible.
 
-        Tables are committed by another process, which may have been cut off with a commit on its way.
+        Another process commits the tables, so a commit may be in flight.
 
         Returns:
-            False: something of it is published.
+            False if something of it is published already.
 
         Raises:
-            ComponentRunError: it is not certain yet.
+            ComponentRunError: not certain yet; try again.
         """
         if self._is_undecided(run):
             return True
@@ -172,7 +172,7 @@ class Publisher:
             opened = await self._stores.open(run.metadata.namespace, run.status.storage or run.spec.storage)
         except UserError as error:
             if error.reason is Reason.STORAGE_NOT_FOUND:
-                return True  # there is nobody left to ask
+                return True  # there is no loader to ask
             raise
         tables, has_files = [table.destination for table in run.spec.output.tables], False
         try:
@@ -181,36 +181,36 @@ class Publisher:
             has_files = bool(result.files)
         except TransientError:
             raise
-        except ComponentRunError as error:  # what it asked for can't be read any more; it named these at least
+        except ComponentRunError as error:  # unreadable result: use the tables of the mapping
             log.warning("what run %s uploaded can't be read: %s", run.metadata.uid, error.message)
         if opened.storage.spec.catalog is not None:
             if not await self._catalogs.is_given_up(opened, run, attempt, tables):
                 return False
-            if tables:  # files come behind the tables
+            if tables:  # files are published after the tables
                 return True
         folder = opened.store.layout.data(run.metadata.uid, attempt)
         return not has_files or not await named_data(opened.store, [folder])
 
     def may_have_begun(self, run: ComponentRun, error: ComponentRunError) -> bool:
-        """Whether something of a run may be published, or be on its way.
+        """Whether something of a run may be published, or a commit of it may be in flight.
 
         Args:
-            run: in phase Publishing.
-            error: why it could not be published.
+            run: a run in phase Publishing.
+            error: the error that prevented publishing.
         """
         return isinstance(error, UnknownOutcomeError) or not self._is_undecided(run)
 
     def _is_undecided(self, run: ComponentRun) -> bool:
-        """Whether it is certain that nothing of the run is published or on its way."""
+        """Whether it is certain that nothing of the run is published and no commit is in flight."""
         phases = self._undecided.get(_key(run))
         return self.has_entered(run) and phases == len(run.status.phases)
 
     async def _remember_state(
         self, opened: OpenStorage, run: ComponentRun, attempt: int, result: StageOutResult
     ) -> None:
-        """Hand out/state.json, and what was seen of tables, to the next run.
+        """Store the state (`out/state.json`) and the versions of the tables read, for the next run.
 
-        A run that is published late, after one that was published behind it, leaves both as they are.
+        If a later run was published first, neither is written.
         """
         configuration = run.spec.configuration
         if configuration.id is None:
@@ -232,7 +232,7 @@ class Publisher:
 
 @dataclass(frozen=True, slots=True)
 class _Published:
-    """What is published of an attempt."""
+    """What was published of an attempt."""
 
     tables: tuple[LoadedTable, ...]
     files: tuple[FileRecord, ...]
@@ -243,10 +243,10 @@ def _key(run: ComponentRun) -> Key:
 
 
 async def _result(opened: OpenStorage, run: ComponentRun, attempt: int) -> StageOutResult:
-    """What stage-out says about its attempt.
+    """Read stage-out's result of an attempt.
 
     Raises:
-        PlatformError: (StageOutFailed) it says nothing, or nothing that can be read; (PublishFailed) it is too large.
+        PlatformError: (StageOutFailed) it is missing or can't be read; (PublishFailed) it is too large.
     """
     store = opened.store
     key = store.layout.result(run.metadata.uid, attempt)

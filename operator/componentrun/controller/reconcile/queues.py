@@ -1,12 +1,12 @@
-"""The queues of all namespaces, fed by the caches: whose turn it is is decided in `core.queue.admission`.
+"""Admission queues of all namespaces, updated from the caches; `core.queue.admission` decides which runs may start.
 
-A change of one run, one pod, a Component or a Storage changes a queue, and the runs that may now start, or have to
-end, are put on the work queue at once: nobody asks again and again. What is being started is claimed before anything is
-sent, so that no other worker starts a second one of its group; after that the run's status, and its pod, say that it
-has a place. A restarted operator has listed both before it starts anything.
+A change of a run, a pod, a Component or a Storage updates a queue. Runs that may now start, or must end, are added to
+the work queue at once; nothing polls. A run that is about to start is claimed before any request is sent, so no other
+worker starts a second run of its group. After the start, its status and its pod show that it has a place. After a
+restart, the operator lists both before it starts anything.
 
-All that is known of a namespace is in one object, which goes when the namespace has no run, pod or Component that
-counts. After an unexpected error its queue is derived anew from the rest (decision 0039).
+The state of a namespace is one object, dropped when the namespace has no run, pod or Component that counts. After an
+unexpected error, its queue is rebuilt from the rest of the state (decision 0039).
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from componentrun.controller.watching.caches import Key, version_of
-from componentrun.core.podstatus.stuck import occupies
 from componentrun.core.queue.admission import START, Queue, Turn
 from componentrun.core.queue.concurrency import DEFAULTS, defaults_of, entry_of, entry_of_pod, facts_of, limit_of
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
     from componentrun.api.componentrun import WaitingFor
     from componentrun.controller.watching.caches import Caches
-    from componentrun.core.lifecycle.observed import PodView
+    from componentrun.core.podstatus.view import PodView
     from componentrun.core.queue.concurrency import Defaults, RunFacts
     from componentrun.core.queue.entry import Entry
 
@@ -39,32 +38,32 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Namespace:
-    """What counts in one namespace, and the queue that follows from it."""
+    """Runs, pods and Components of one namespace that count, and the queue derived from them."""
 
     name: str
     queue: Queue = field(default_factory=Queue)
     facts: dict[str, RunFacts] = field(default_factory=dict)
-    """Of runs by their name, until they have ended, or are deleted and none of their pods keeps their place."""
+    """Runs by name, until they have ended, or were deleted and none of their pods keeps their place."""
     claims: set[str] = field(default_factory=set)
-    """Names of runs that are being started; each is in `facts`."""
+    """Names of runs that are about to start; all of them are in `facts`."""
     pods: dict[tuple[str, str], set[str]] = field(default_factory=dict)
-    """Of each run, by its name and uid, the pods that keep its place."""
+    """Pods that keep the place of a run, by the run's name and uid."""
     superseded: dict[tuple[str, str], Entry] = field(default_factory=dict)
-    """Runs that do not exist, or whose name another run has, and whose pods still run; each is in `pods`."""
+    """Deleted runs, or runs replaced by another one of the same name, whose pods still run; all are in `pods`."""
     defaults: dict[str, Defaults] = field(default_factory=dict)
-    """Of Components that say something."""
+    """Defaults of Components that matter for the queue."""
     is_stale: bool = False
-    """Whether the queue was left in the middle of a change."""
+    """Whether an error interrupted a change of the queue, which must be rebuilt."""
     rejected: set[str] = field(default_factory=set)
-    """Names of runs that the queue could not take: an error that is theirs alone."""
+    """Names of runs that can't be added to the queue because of an error that concerns only them."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is known of it that counts."""
+        """Whether nothing in the namespace counts."""
         return not (self.facts or self.pods or self.defaults)
 
     def forget(self, name: str) -> None:
-        """A run counts no more."""
+        """Remove a run from the namespace."""
         self.facts.pop(name, None)
         self.claims.discard(name)
         self.rejected.discard(name)
@@ -74,7 +73,7 @@ class _Namespace:
         return facts.stage == "started" or (facts.name, facts.order.uid) in self.pods
 
     def entry(self, facts: RunFacts) -> Entry | None:
-        """A run as it stands in the queue; None where it neither waits nor has a place."""
+        """The queue entry of a run; None if it neither waits nor has a place."""
         running, claimed = self.is_running(facts), facts.name in self.claims
         if not (running or claimed or facts.stage == "waiting"):
             return None
@@ -82,7 +81,7 @@ class _Namespace:
         return entry_of(facts, defaults, placed=running or claimed, claimed=claimed and not running)
 
     def place(self, name: str) -> set[str]:
-        """Have the queue say what is known of the run. Which others to look at again."""
+        """Update the queue with the current state of a run. Returns other runs to reconcile."""
         facts = self.facts.get(name)
         if facts is not None and facts.stage in {"started", "ended"}:
             self.claims.discard(name)
@@ -96,7 +95,7 @@ class _Namespace:
         return self.queue.remove(name)
 
     def behind_rejected(self, name: str) -> Turn | None:
-        """The answer for a run that waits where the queue lacks one of its group: that one may be running."""
+        """The turn of a run if its group contains a run that can't be added to the queue and may be running."""
         facts = self.facts.get(name)
         if not self.rejected or facts is None or facts.group is None or self.is_running(facts):
             return None
@@ -104,7 +103,7 @@ class _Namespace:
         return Turn("wait", "ConcurrencyGroup", 1, facts.group, tuple(ahead)) if ahead else None
 
     def derive(self) -> None:
-        """Make the queue anew from everything else, without runs that it can't take. Quotas refuse runs anew."""
+        """Rebuild the queue, without runs that can't be added to it. Runs that a quota refused are retried."""
         limit, self.is_stale = self.queue.limit, True
         while self.is_stale:
             self.queue, self.is_stale = Queue(), False
@@ -114,7 +113,7 @@ class _Namespace:
             for name in [name for name in self.facts if name not in self.rejected]:
                 try:
                     self.place(name)
-                except Exception:  # noqa: BLE001 - a defect that one run brings about stays with it
+                except Exception:  # noqa: BLE001 - a defect in one run must not affect others
                     _log.exception("run %s/%s can't be put in the queue; the others are", self.name, name)
                     self.rejected.add(name)
                     self.is_stale = True
@@ -122,15 +121,15 @@ class _Namespace:
 
 
 class Queues:
-    """See the module. Not thread-safe, and nothing in it waits."""
+    """See the module. Not thread-safe; no method waits."""
 
     def __init__(self, caches: Caches, look: Callable[[Key], object], limit: int | None = None) -> None:
-        """Listen to the caches.
+        """Subscribe to the caches.
 
         Args:
-            caches: empty ones.
-            look: called with each run that is to be looked at again.
-            limit: how many runs of a namespace may have a pod where its Storage says nothing; None: no limit.
+            caches: still empty.
+            look: called with each run that must be reconciled.
+            limit: maximum number of runs of a namespace with a pod, unless its Storage sets one; None: no limit.
         """
         self._caches = caches
         self._look = look
@@ -146,7 +145,7 @@ class Queues:
         """Whether this run may start, what it waits for, and whether another one takes its place.
 
         Raises:
-            Exception: whatever keeps the queue from taking this run.
+            Exception: the error because of which the run can't be added to the queue.
         """
         if key.namespace not in self._namespaces:
             return START
@@ -156,7 +155,7 @@ class Queues:
             return space.behind_rejected(key.name) or space.queue.turn(key.name)
 
     def claim(self, key: Key, *, starts: bool) -> None:
-        """This run is about to be started, or is not after all. One that is deleted meanwhile claims nothing."""
+        """Claim a place for a run that is about to start, or drop the claim. A deleted run gets no place."""
         space = self._namespaces.get(key.namespace)
         if space is None or key.name not in space.facts or starts == (key.name in space.claims):
             return
@@ -165,7 +164,7 @@ class Queues:
             self._wake(key.namespace, space.place(key.name))
 
     def quota_full(self, key: Key, said: str) -> None:
-        """A quota refused this run's pod: it keeps no place, and those behind it wait for it."""
+        """Record that a quota refused this run's pod: it has no place, and later runs of its class wait for it."""
         self.claim(key, starts=False)
         if key.namespace not in self._namespaces:
             return
@@ -173,7 +172,7 @@ class Queues:
             self._wake(key.namespace, space.queue.quota_full(key.name, said))
 
     def counts(self) -> Mapping[WaitingFor, int]:
-        """How many runs wait for what."""
+        """Number of waiting runs by what they wait for."""
         total: Counter[WaitingFor] = Counter()
         for namespace in list(self._namespaces):
             with self._change(namespace) as space:
@@ -184,7 +183,7 @@ class Queues:
         with self._change(key.namespace) as space:
             known = space.facts.get(key.name)
             if known is not None and (run is None or known.order.uid != run["metadata"].get("uid")):
-                # What was being started is gone; a later run of its name waits for its own turn.
+                # The claimed run was deleted. A later run of the same name waits for its own turn.
                 space.claims.discard(key.name)
             if run is not None:
                 if known is not None and known.order.uid != run["metadata"].get("uid"):
@@ -192,14 +191,14 @@ class Queues:
                 self._wake(key.namespace, _return(space, key.name, run["metadata"].get("uid")))
                 space.facts[key.name] = facts_of(run, version_of(run), known)
             elif known is not None and (key.name, known.order.uid) not in space.pods:
-                # With a pod that still runs, it keeps its place until that is gone, too.
+                # The run's pod still runs and keeps its place until it ends.
                 space.forget(key.name)
             self._wake(key.namespace, space.place(key.name))
 
     def _pod_changed(self, key: Key, run_uid: str, uid: str, pod: PodView) -> None:
         with self._change(key.namespace) as space:
             who = key.name, run_uid
-            if occupies(pod):
+            if pod.can_run_component:
                 space.pods.setdefault(who, set()).add(uid)
                 if not self._is_anothers(key, run_uid):
                     self._wake(key.namespace, _keep_place(space, key.name, run_uid, pod))
@@ -208,12 +207,12 @@ class Queues:
                 if not space.pods[who]:
                     self._wake(key.namespace, self._last_pod_gone(space, key, run_uid))
             self._wake(key.namespace, space.place(key.name))
-            if pod.gone or pod.ended:
-                # A quota counts the pod no more.
+            if pod.gone or pod.is_terminal:
+                # The quota no longer counts the pod, so refused runs may fit.
                 self._wake(key.namespace, space.queue.refused())
 
     def _run_is_anothers(self, key: Key, uid: str) -> None:
-        """Another operator's run takes no place here; its pods may have been listed before it."""
+        """Free the places of another operator's run, whose pods may have been listed before it."""
         if key.namespace in self._namespaces:
             with self._change(key.namespace) as space:
                 self._wake(key.namespace, _return(space, key.name, uid))
@@ -222,7 +221,7 @@ class Queues:
         return self._caches.runs.is_anothers(key) or self._caches.runs.was_anothers(run_uid)
 
     def _last_pod_gone(self, space: _Namespace, key: Key, run_uid: str) -> set[str]:
-        """No pod keeps the place of this run any more. Which others to look at again."""
+        """Handle the end of the last pod that kept a run's place. Returns other runs to reconcile."""
         del space.pods[key.name, run_uid]
         left = space.superseded.pop((key.name, run_uid), None)
         if left is not None:
@@ -247,7 +246,7 @@ class Queues:
 
     def _storage_changed(self, key: Key) -> None:
         if key.namespace not in self._namespaces:
-            return  # asked for the limit when there is a run
+            return  # its limit is read when the namespace has a run
         with self._change(key.namespace) as space:
             before, space.queue.limit = space.queue.limit, self._limit_of(key.namespace)
             if space.queue.limit != before:
@@ -255,9 +254,9 @@ class Queues:
 
     @contextmanager
     def _change(self, namespace: str) -> Iterator[_Namespace]:
-        """What is known of a namespace, to be changed; after an error within, its queue is derived anew.
+        """Yield the state of a namespace for a change. After an error in the block, its queue is rebuilt.
 
-        The error is raised: whoever told of the change logs and counts it.
+        The error is raised; the caller that reported the change logs and counts it.
         """
         space = self._namespaces.get(namespace)
         if space is None:
@@ -285,7 +284,7 @@ class Queues:
 
 
 def _keep_place(space: _Namespace, name: str, run_uid: str, pod: PodView) -> set[str]:
-    """Have a pod keep a place whose run is not known: it was deleted before this operator began, or is listed later."""
+    """Record that a pod of an unknown run keeps its place: the run was deleted earlier, or is listed later."""
     known, who = space.facts.get(name), (name, run_uid)
     if who in space.superseded or (known is not None and known.order.uid == run_uid):
         return set()
@@ -294,13 +293,13 @@ def _keep_place(space: _Namespace, name: str, run_uid: str, pod: PodView) -> set
 
 
 def _return(space: _Namespace, name: str, run_uid: str) -> set[str]:
-    """A run is there, and says itself whether it has a place. Whom to look at again."""
+    """Handle that a run exists, so its own status says whether it has a place. Returns other runs to reconcile."""
     left = space.superseded.pop((name, run_uid), None)
     return set() if left is None else space.queue.remove(left.name)
 
 
 def _leave(space: _Namespace, facts: RunFacts) -> set[str]:
-    """Another run has this one's name; its place is kept by its pods, not by the other one. Whom to look at again."""
+    """Handle that another run has taken this run's name; its pods keep its place. Returns other runs to reconcile."""
     who = facts.name, facts.order.uid
     moved = space.queue.remove(facts.name)
     if who not in space.pods:

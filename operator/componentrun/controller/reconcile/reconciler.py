@@ -1,6 +1,7 @@
-"""From what was seen to what is done: caches -> `core.lifecycle.plan` -> actions, in order, up to the first error.
+"""Reconciles a run: observes its state, gets a plan from `core.lifecycle.plan`, and carries out the plan's actions.
 
-Nothing is decided here. Every action may be repeated, so after any error, and after a restart, the same is asked again.
+No decisions are made here. Actions stop at the first error. Every action may be repeated, so after an error or a
+restart a new plan is made.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from componentrun.controller.reconcile.hiding import StatusRedactor
 from componentrun.controller.reconcile.planning import Planner
 from componentrun.controller.reconcile.podreader import PodReader
 from componentrun.controller.reconcile.removal import Remover
+from componentrun.controller.reconcile.resultwriter import ResultWriter, RetryError
 from componentrun.controller.reconcile.runmemory import RunMemories
-from componentrun.controller.storages.gate import StoreDownError
 from componentrun.controller.watching.caches import Key
 from componentrun.core.lifecycle import status as core_status
 from componentrun.core.lifecycle.actions import (
@@ -28,8 +29,6 @@ from componentrun.core.lifecycle.actions import (
     StartAttempt,
     WriteStatus,
 )
-from componentrun.core.queue.quota import read_quota
-from componentrun.core.queue.texts import queued
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError, UnsupportedError
 from componentrun.process.kubernetes.errors import ConflictError, NotFoundError, QuotaExceededError
 from componentrun.process.kubernetes.resources import RUNS
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from componentrun.api.componentrun import ComponentRun, ComponentRunStatus, Phase
+    from componentrun.api.componentrun import ComponentRun
     from componentrun.controller.reconcile.publish import Publisher
     from componentrun.controller.reconcile.queues import Queues
     from componentrun.controller.reconcile.start import Starter
@@ -48,28 +47,23 @@ if TYPE_CHECKING:
     from componentrun.controller.storages.references import References
     from componentrun.controller.watching.caches import Caches
     from componentrun.core.lifecycle.actions import Action
-    from componentrun.core.lifecycle.observed import Limits
+    from componentrun.core.limits import Limits
     from componentrun.process.kubernetes.client import Kube
 
-__all__ = ["Reconciler", "RetryError"]
+__all__ = ["Reconciler"]
 
 _log = logging.getLogger(__name__)
 
-_REJECTED: Final = Reason.POD_REJECTED
 _AT_ONCE: Final = 0.001
 _NOT_AT_ONCE: Final = 0.05
 _KNOWN_SECONDS: Final = 60
-"""A pod that starts as it should has mounted its Secret by then, and is not asked about."""
+"""Seconds after which a pod that starts normally has mounted its Secret, so that no request is needed for it."""
 _KILL_SECONDS: Final = 2
-"""Grace of a pod whose run had to be given up."""
-
-
-class RetryError(Exception):
-    """The status says what happened; try again after a pause."""
+"""Grace period in seconds of a pod whose run is given up."""
 
 
 class Reconciler:
-    """Brings one run a step further."""
+    """Reconciles runs, one at a time for each key."""
 
     def __init__(
         self,
@@ -84,7 +78,7 @@ class Reconciler:
         clock: Callable[[], datetime],
         unread: UnreadPods,
     ) -> None:
-        """The clock gives the time that decisions are made by."""
+        """`clock` returns the time that decisions are based on."""
         self._kube = kube
         self._caches = caches
         self._queues = queues
@@ -98,23 +92,24 @@ class Reconciler:
         self._remover = Remover(kube, caches, limits)
         self._pods = PodReader(kube, caches)
         self._planner = Planner(caches, queues, self._pods, unread, self._is_granted, limits, clock)
-        self._hider = StatusRedactor(kube)
+        self._redactor = StatusRedactor(kube)
         self._memories = RunMemories()
+        self._results = ResultWriter(writer, publisher, self._redactor, self._memories, queues, limits, clock)
         self.active = True
-        """Whether this operator acts; one that stands by only keeps its caches tidy."""
+        """Whether this operator is active; a standby only maintains its caches."""
 
     async def reconcile(self, key: Key) -> float | None:
-        """Do what is to be done about a run now; seconds until it should be looked at again if nothing happens before.
+        """Reconcile a run. Returns the seconds until the next reconcile, unless an event causes an earlier one.
 
         Raises:
-            ConflictError: the run has changed; look again at once.
-            RequeuedError: it waits for its Storage; look again when it is added.
-            RetryError, TransientError: look again after a pause.
-            ComponentRunError: something that more tries will hardly change.
+            ConflictError: the run has changed; reconcile again at once.
+            RequeuedError: the run waits for its Storage and will be added to the queue again.
+            RetryError, TransientError: reconcile again after a pause.
+            ComponentRunError: an error that retries are unlikely to fix.
         """
         existed = self._caches.runs.document(key) is not None
         wake = await self._reconcile(key)
-        # A run that was found to be deleted is not in the cache any more, so the event of its deletion adds no key.
+        # If a request did not find the run, it is already removed from the cache, and its DELETED event queues nothing.
         is_deleted = existed and self._caches.runs.document(key) is None
         return _AT_ONCE if is_deleted else wake
 
@@ -157,11 +152,11 @@ class Reconciler:
         return None
 
     async def _bring_further(self, key: Key, run: ComponentRun) -> float | None:
-        """Plan and act; seconds until the next look."""
+        """Plan and act. Returns the seconds until the next reconcile."""
         was_over = core_status.is_terminal(run.status)
         last = run.status.attempts[-1].number if run.status.attempts else 0
         await self._pods.confirm(key, run.metadata.uid, before_attempt=sys.maxsize if was_over else last)
-        await self._remover.sweep(key, but=run.metadata.uid)  # of an earlier run of the name
+        await self._remover.sweep(key, but=run.metadata.uid)  # pods of an earlier run of the same name
         known = await self._with_references(key, run)
         if known is None:
             return _AT_ONCE
@@ -171,22 +166,22 @@ class Reconciler:
             return _AT_ONCE
         self._unread.note(key, plan.unread_pods)
         self._queues.claim(key, starts=any(isinstance(action, StartAttempt) for action in plan.actions))
-        for action in await self._hider.actions(run, plan.actions):
+        for action in await self._redactor.actions(run, plan.actions):
             run = await self._carry_out(run, action)
         ended = core_status.is_terminal(run.status) and not was_over
         if core_status.is_terminal(run.status):
             self._memories.ended(key)
-            if was_over:  # and so it is known which of its pods are gone
+            if was_over:  # requests have confirmed that its pods are gone
                 self._caches.pods.forget(key, only_gone=True)
         if ended or plan.wake_at is None:
-            # Once more: clean-up has deadlines of its own, and the operator's own writes trigger no reconcile.
+            # Plan again: cleanup has its own deadlines, and the operator's own writes trigger no reconcile.
             return _AT_ONCE if ended else None
-        # Where nothing was done and the time has come all the same, asking again at once would only turn in circles.
+        # If a deadline has passed and nothing was to be done, an immediate plan would loop.
         soonest = _AT_ONCE if plan.actions else _NOT_AT_ONCE
         return max((plan.wake_at - self._clock()).total_seconds(), soonest)
 
     async def _with_references(self, key: Key, run: ComponentRun) -> ComponentRun | None:
-        """The run, once the caches hold its Component and Storage; None if it was deleted.
+        """The run, after its Component and Storage are in the caches; None if it was deleted.
 
         Raises:
             RetryError: its Component or Storage has unsupported values; it waits outside the queue and is retried.
@@ -204,14 +199,15 @@ class Reconciler:
         return known
 
     async def refresh(self, key: Key) -> None:
-        """Read the run anew: what is cached has turned out to be old."""
+        """Read the run from the API server, because the cached version is outdated."""
+        uid = self._caches.runs.uid(key)  # another run of this name may be created, and seen, before the answer arrives
         try:
             self._caches.runs.seen(await self._kube.get(RUNS, *key))
         except NotFoundError:
-            self._caches.runs.drop(key)
+            self._caches.runs.gone(key, uid)
 
     async def give_up(self, key: Key, error: Exception) -> None:
-        """End a run that can't be brought further, so that nobody waits for it for ever."""
+        """End a run whose reconciles keep failing, so that users do not wait for it forever."""
         await self.refresh(key)
         try:
             run = self._caches.runs.get(key)
@@ -221,17 +217,17 @@ class Reconciler:
         if run is None or core_status.is_terminal(run.status):
             return
         told = error.message if isinstance(error, ComponentRunError) else f"{type(error).__name__}: {error}"
-        final = PlatformError(f"the operator gave it up: {told}", Reason.INTERNAL)
-        await self._write(run, core_status.start_failed(run, final, limits=self._limits, now=self._clock()))
+        final = PlatformError(f"the operator gave up on the run: {told}", Reason.INTERNAL)
+        await self._results.write(run, core_status.start_failed(run, final, limits=self._limits, now=self._clock()))
         self._memories.ended(key)
         if (pod := self._caches.pods.current(key, run.metadata.uid)) is not None and not pod.confirmed:
             await self._remover.delete(key, DeletePod(pod.name, pod.uid, _KILL_SECONDS))
 
     async def _leave(self, key: Key, error: UnsupportedError) -> None:
-        """Leave a run alone that has, or whose Component or Storage has, unsupported values; its status reports it.
+        """Leave a run unchanged if it, its Component or its Storage has unsupported values. Report that in its status.
 
         Raises:
-            ConflictError: it has changed, or is another one by now; look again at once.
+            ConflictError: the run has changed, or was replaced; reconcile again at once.
         """
         if not self.active or self._caches.runs.has_ended(key):
             return
@@ -268,13 +264,13 @@ class Reconciler:
         try:
             started = await self._starter.start(run, action.number)
         except QuotaExceededError as error:
-            return await self._no_room(run, error)
+            return await self._results.quota_exceeded(run, error)
         except ComponentRunError as error:
-            patience = self._patience(run, "Queued", now := self._clock())
+            patience = self._results.retry_limits(run, "Queued", now := self._clock())
             status = core_status.start_failed(run, error, limits=patience, now=now)
-            return await self._failed(run, status, error)
+            return await self._results.failed(run, status, error)
         self._memories.of(run).failing_since = None
-        run = await self._write(run, started.status)
+        run = await self._results.write(run, started.status)
         try:
             await self._starter.give(run, started)
         except ComponentRunError as error:
@@ -282,14 +278,14 @@ class Reconciler:
         return self._given(run, started.pod_uid)
 
     async def _give(self, run: ComponentRun, action: GiveGrants) -> ComponentRun:
-        """The attempt is written down, and nobody knows here whether its pod has its Secret."""
+        """Create the pod's Secret if it is not known to exist. The attempt is already recorded in the status."""
         uid = run.status.attempts[-1].pod_uid or ""
         try:
             if not await self._starter.has_given(run, action.number, uid):
                 started = await self._starter.start(run, action.number)
                 if started.pod_uid == uid:
                     await self._starter.give(run, started)
-                else:  # ours was deleted just now: the one in its place never runs
+                else:  # the pod was deleted just now; its replacement must never run
                     pod = DeletePod(names.pod_name(run.metadata.name, action.number), started.pod_uid, _KILL_SECONDS)
                     await self._remover.delete(Key(run.metadata.namespace, run.metadata.name), pod)
         except ComponentRunError as error:
@@ -301,67 +297,42 @@ class Reconciler:
         return run
 
     def _is_granted(self, run: ComponentRun, pod_uid: str) -> bool:
-        """Whether the pod is known to have its Secret. That of one that waits for long may have been deleted since."""
+        """Whether the pod is known to have its Secret. The Secret may have been deleted while the pod waits."""
         uid, since = self._memories.of(run).granted or ("", self._clock())
         return uid == pod_uid and (self._clock() - since).total_seconds() < _KNOWN_SECONDS
 
     async def _not_given(self, run: ComponentRun, error: ComponentRunError) -> ComponentRun:
-        """A pod has to do without its Secret: for now, or for ever, which ends the run."""
+        """Handle a failure to create the pod's Secret: retry, or end the run."""
         if isinstance(error, TransientError):
             status = core_status.held_up(run, error, self._clock())
         else:
             status = core_status.start_failed(run, error, limits=self._limits, now=self._clock())
-        return await self._failed(run, status, error)
-
-    async def _no_room(self, run: ComponentRun, error: QuotaExceededError) -> ComponentRun:
-        """A quota is used up: the run waits, for as long as it takes, unless the quota has no room for it at all."""
-        now = self._clock()
-        self._memories.of(run).failing_since = None
-        quota = read_quota(error.message)
-        if quota is not None and quota.too_small:
-            refusal = PlatformError(f"{quota} is too small for its pod: ask for less, or have it raised", _REJECTED)
-            return await self._failed(run, core_status.start_failed(run, refusal, limits=self._limits, now=now), error)
-        key = Key(run.metadata.namespace, run.metadata.name)
-        said = str(quota) if quota is not None else error.message.rstrip(".")
-        self._queues.quota_full(key, said)
-        turn = replace(self._queues.turn(key), waiting_for="ResourceQuota", quota=said)
-        return await self._failed(run, queued(run, turn, now), error)
-
-    def _patience(self, run: ComponentRun, phase: Phase, now: datetime) -> Limits:
-        """How long what is done in a phase is tried, from the first time that it failed.
-
-        What a run waited for its turn, for a quota, or for an operator that was away, does not count.
-        """
-        memory = self._memories.of(run)
-        failing_since = memory.failing_since = memory.failing_since or now
-        begun = next((item.start_time for item in reversed(run.status.phases) if item.phase == phase), now)
-        waited, limits = max((failing_since - begun).total_seconds(), 0.0), self._limits
-        return replace(limits, start_retry=limits.start_retry + waited, publish_retry=limits.publish_retry + waited)
+        return await self._results.failed(run, status, error)
 
     async def _publish(self, run: ComponentRun, action: Publish) -> ComponentRun:
         if not self._publisher.has_entered(run):
-            # The operator that brought it here may still run and know that it published nothing. From now on, what it
-            # concludes from that is refused.
-            run = await self._write(run, core_status.publishing_again(run, self._clock()))
+            # Another operator may still be running, and conclude that it published nothing. After this write, the API
+            # server rejects its status, which is based on an older version.
+            run = await self._results.write(run, core_status.publishing_again(run, self._clock()))
         try:
             status = await self._publisher.publish(run, action.attempt, write_always_only=action.write_always_only)
         except ComponentRunError as error:
             begun, now = self._publisher.may_have_begun(run, error), self._clock()
-            limits = self._patience(run, "Publishing", now)
+            limits = self._results.retry_limits(run, "Publishing", now)
             status = core_status.publish_failed(run, error, limits=limits, now=now, begun=begun)
             if core_status.is_terminal(status) and (doubt := await self._doubt(run, action.attempt, error)) is not None:
                 status = core_status.publish_uncertain(run, doubt, now=now)
-            return await self._failed(run, status, error)
+            return await self._results.failed(run, status, error)
         self._memories.of(run).failing_since = None
-        run = await self._write(run, status)
+        run = await self._results.write(run, status)
         if core_status.is_terminal(run.status):
             return run
         return await self._publish(run, replace(action, write_always_only=True))
 
     async def _doubt(self, run: ComponentRun, attempt: int, error: ComponentRunError) -> ComponentRunError | None:
-        """Why it is not certain that an attempt stays as it is; None: it is.
+        """The reason why an attempt may be published, now or later; None if the run may end as failed.
 
-        What is published stays published. If something that does not pass keeps the rest from it, the run ends.
+        Published tables stay published. If an error that retries can't fix prevents the rest, the run ends.
         """
         try:
             certain = await self._publisher.is_certain(run, attempt)
@@ -371,29 +342,10 @@ class Reconciler:
             return None
         return TransientError("a part of its output is published", Reason.PUBLISHING)
 
-    async def _failed(self, run: ComponentRun, status: ComponentRunStatus, error: ComponentRunError) -> ComponentRun:
-        """Write what an error made of the run; it is tried again unless that is the end."""
-        run = await self._write(run, status)
-        if core_status.is_terminal(run.status):
-            return run
-        if isinstance(error, StoreDownError):
-            raise error
-        _logger(run).warning("%s; it will be tried again", error.message)
-        raise RetryError(error.message) from error
-
-    async def _write(self, run: ComponentRun, status: ComponentRunStatus) -> ComponentRun:
-        """Write a status that the plan did not know yet, and tell `kubectl describe` about it."""
-        written = await self._writer.write(run, await self._hider.status(run, status))
-        self._publisher.status_written(run, written)
-        event = core_status.lifecycle_event(run.status, written.status)
-        if event is not None:
-            await self._writer.tell(written, event)
-        return written
-
     async def _delete_run(self, run: ComponentRun) -> None:
         key = Key(run.metadata.namespace, run.metadata.name)
         try:
-            # Its time to live may have been raised while the watch was behind.
+            # The ttl may have been raised in a version that the watch has not delivered yet.
             await self._kube.delete(RUNS, *key, run.metadata.uid, version=run.metadata.resource_version)
         except (NotFoundError, ConflictError):
             await self.refresh(key)

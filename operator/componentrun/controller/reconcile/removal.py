@@ -1,4 +1,4 @@
-"""Deleting pods: those that a plan says, and those whose run is deleted."""
+"""Deletes pods: those that a plan names, and those of deleted runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from componentrun.process.logs import RunLogger
 if TYPE_CHECKING:
     from componentrun.controller.watching.caches import Caches, Key
     from componentrun.core.lifecycle.actions import DeletePod
-    from componentrun.core.lifecycle.observed import Limits
+    from componentrun.core.limits import Limits
     from componentrun.process.kubernetes.client import Kube
 
 __all__ = ["Remover"]
@@ -22,10 +22,10 @@ _log = logging.getLogger(__name__)
 
 
 class Remover:
-    """Deletes pods; each of them may be gone already."""
+    """Deletes pods. A pod may already be deleted."""
 
     def __init__(self, kube: Kube, caches: Caches, limits: Limits) -> None:
-        """The limits say how much time a component gets to end by itself."""
+        """`limits` contains the time that a component gets to end by itself."""
         self._kube = kube
         self._caches = caches
         self._limits = limits
@@ -34,32 +34,32 @@ class Remover:
         """Delete this pod of a run.
 
         Raises:
-            KubeError: the API server refused or is away.
+            KubeError: the API server refused or is unavailable.
         """
         try:
             answer = await self._kube.delete(PODS, run.namespace, action.name, action.uid, action.grace_seconds)
         except NotFoundError:
-            # Its event was missed, or is on its way: from now on it counts as gone.
+            # Its event was missed or is still to come: from now on the pod counts as deleted.
             if self._caches.pods.absent(run, action.uid):
                 RunLogger(_log, *run).info("pod %s was gone already", action.name)
         except ConflictError:
-            # Another pod of that name: ours is gone.
+            # Another pod has the name, so this one was deleted.
             self._caches.pods.absent(run, action.uid)
         else:
             self._caches.pods.expect_deletion(action.uid)
             if answer.get("kind") == "Pod":
-                # With its deletion time, so that it is not deleted again before its event comes.
+                # The response contains the deletion time, so the pod is not deleted again before the event arrives.
                 self._caches.pods.seen(answer)
 
     async def sweep(self, run: Key, but: str = "") -> None:
-        """End the pods of a deleted run, but those of other operators; see `core.lifecycle.cleanup.dismiss`.
+        """Delete the pods of a deleted run, except those of other operators; see `core.lifecycle.cleanup.dismiss`.
 
         Args:
-            run: its name.
-            but: uid of the run that has the name now.
+            run: name of the deleted run.
+            but: uid of the run that has this name now.
 
         Raises:
-            KubeError: the API server refused or is away.
+            KubeError: the API server refused or is unavailable.
         """
         if self._caches.runs.is_anothers(run):
             return
@@ -67,7 +67,7 @@ class Remover:
         actions = [(uid, action) for uid, pod in pods if uid != but for action in dismiss(pod, self._limits)]
         if not actions:
             return
-        # A new run may be known here by its pod only.
+        # The run may be a new one of which only a pod is known.
         try:
             there = await self._kube.get(RUNS, *run)
         except NotFoundError:
@@ -75,7 +75,7 @@ class Remover:
         attempts = (there.get("status") or {}).get("attempts") or ()
         recorded = {attempt.get("podUID") for attempt in attempts}
         for uid, action in actions:
-            # What the run's status knows is its pod, whatever somebody has written on it.
+            # A pod that the run's status records is its pod, whatever the labels are.
             if uid != there["metadata"].get("uid") and action.uid not in recorded:
                 RunLogger(_log, *run).info("pod %s is told to end, as its run is deleted", action.name)
                 await self.delete(run, action)

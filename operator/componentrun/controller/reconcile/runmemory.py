@@ -1,6 +1,6 @@
-"""In-memory state of the reconciler for each run. It is not part of the status, and lost when the process ends.
+"""In-memory state of the reconciler for each run. It is not part of the status, and is lost when the process ends.
 
-State belongs to one run, by name and uid. It is dropped when the run ends or is deleted, or another run takes its name.
+State belongs to one run, by name and uid. It is dropped when the run ends or is deleted, or another run has its name.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class RunMemory:
 
     uid: str
     failing_since: datetime | None = None
-    """Time of the first of the failures in a row of the current action."""
+    """Time of the first of consecutive failures of the current action."""
     granted: tuple[str, datetime] | None = None
-    """Uid of the pod that has its Secret, and when that was found out."""
+    """Uid of the pod that has its Secret, and when that was checked."""
 
 
 class RunMemories:
@@ -49,9 +49,9 @@ class RunMemories:
         return memory
 
     def ended(self, key: Key) -> None:
-        """A run has ended."""
+        """Drop the state of a run that has ended."""
         self._runs.pop(key, None)
 
     def forget(self, key: Key) -> None:
-        """A run is deleted, or not for this operator any more."""
+        """Drop the state of a run that was deleted, or handed to another operator."""
         self._runs.pop(key, None)

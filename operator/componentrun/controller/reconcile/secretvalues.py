@@ -1,4 +1,4 @@
-"""Values of Secrets that a run, or its Component, names: read when an attempt starts, each Secret once."""
+"""Reads the Secrets that a run or its Component references when an attempt starts, each Secret once."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["forwarded_token", "parameter_values"]
 
 
 async def parameter_values(kube: Kube, run: ComponentRun) -> dict[str, str]:
-    """Path below `parameters` to value.
+    """Values of secrets by path below `parameters`.
 
     Raises:
-        UserError: (SecretNotFound) a Secret or an entry is missing, or is no text; (InvalidSpec) it is an attempt's.
-        TransientError: the API server is away.
+        UserError: (SecretNotFound) a Secret or entry is missing or not text; (InvalidSpec) it is an attempt's Secret.
+        TransientError: the API server is unavailable.
     """
     namespace, wanted = run.metadata.namespace, run.spec.configuration.secrets
     secret_names = sorted({item.secret_key_ref.name for item in wanted})
@@ -43,10 +43,10 @@ async def parameter_values(kube: Kube, run: ComponentRun) -> dict[str, str]:
 
 
 async def forwarded_token(kube: Kube, run: ComponentRun, effective: EffectiveRun) -> str | None:
-    """The token that the component gets, where its Component forwards one.
+    """The token for the component, if its Component forwards one.
 
     Raises:
-        UserError, TransientError: as `parameter_values`.
+        UserError, TransientError: see `parameter_values`.
     """
     if effective.forward_token is None:
         return None
@@ -59,22 +59,23 @@ def _value(secret: dict[str, Any] | None, key: Key, entry: str, what: str) -> st
     """The text of one entry of a Secret.
 
     Raises:
-        UserError: (SecretNotFound) the Secret or the entry is missing, or is no text; (InvalidSpec) it is an attempt's.
+        UserError: (SecretNotFound) the Secret or entry is missing or not text; (InvalidSpec) it is an attempt's Secret.
     """
-    told = f"{what} is to come from key `{entry}` of Secret `{key}`"
+    source = f"{what} is to come from key `{entry}` of Secret `{key}`"
     if secret is None:
-        raise UserError(f"{told}, and there is no such Secret", Reason.SECRET_NOT_FOUND)
+        raise UserError(f"{source}, and there is no such Secret", Reason.SECRET_NOT_FOUND)
     if names.ATTEMPT_LABEL in (secret["metadata"].get("labels") or {}):
-        # Its name can be guessed, and who makes runs may have no right to read Secrets.
+        # Its name is predictable, and the author of a run may lack the permission to read Secrets.
         raise UserError(
-            f"{told}, which holds the grants of a run and the secrets of its author: name a Secret of your own",
+            f"{source}, which holds the grants of a run and the secrets of its author",
             Reason.INVALID_SPEC,
+            advice="Name a Secret of your own.",
         )
     data = secret.get("data") or {}
     if entry not in data:
         there = ", ".join(f"`{name}`" for name in sorted(data)) or "none"
-        raise UserError(f"{told}, which has no such key (it has: {there})", Reason.SECRET_NOT_FOUND)
+        raise UserError(f"{source}, which has no such key (it has: {there})", Reason.SECRET_NOT_FOUND)
     try:
         return base64.b64decode(data[entry], validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
-        raise UserError(f"{told}, and that is no UTF-8 text", Reason.SECRET_NOT_FOUND) from None
+        raise UserError(f"{source}, which is not UTF-8 text", Reason.SECRET_NOT_FOUND) from None

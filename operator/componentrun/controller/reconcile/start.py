@@ -1,14 +1,14 @@
-"""The action StartAttempt: everything that must be there for a pod to run, in an order that is safe to repeat.
+"""Carries out the action StartAttempt: creates everything that a pod needs, in an order that is safe to repeat.
 
-    1. decide     Component, Storage (and whether it keeps grants apart), ConfigMap, secrets -> `core.request.resolve`
-    2. plan       inputs are looked up, plans are written to the store, grants are signed
-    3. policy     the class's NetworkPolicy is in force
-    4. pod        owned by the run; a pod of this name that is there already must be ours, and a Secret that pod's
-    5. status     the caller writes what `core.lifecycle.status.attempt_started` says
-    6. Secret     owned by the pod, so that it goes with it; the kubelet waits until it is there
+    1. resolve    Component, Storage (does its store enforce grants?), ConfigMap, secrets -> `core.request.resolve`
+    2. plan       look up inputs, write plans to the store, sign grants
+    3. policy     create or update the NetworkPolicy of the run's class
+    4. pod        create it, owned by the run; an existing pod of its name must be the run's, and a Secret that pod's
+    5. status     the caller writes the result of `core.lifecycle.status.attempt_started`
+    6. Secret     create it, owned by the pod, so that both are deleted together; the kubelet waits for it
 
-Killed between any two, the next try finds what is there and goes on: the plans are written anew below the same keys, so
-the grant in a Secret that is there already leads to them. A pod whose attempt was not written down never ran.
+If the operator is killed between two steps, the next reconcile continues: plans are written again under the same
+keys, so the grant in an existing Secret still refers to them. A pod that is not recorded in the status never ran.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from componentrun.api.componentrun import TableStatus
 from componentrun.api.files import FileStatus
 from componentrun.controller.reconcile.parametersfrom import referenced_parameters
 from componentrun.controller.reconcile.secretvalues import forwarded_token, parameter_values
+from componentrun.controller.storages.references import new_enough_for
 from componentrun.core.lifecycle import status as core_status
 from componentrun.core.pod.build import build_pod, build_secret
 from componentrun.core.request.buckets import writable_buckets
 from componentrun.core.request.config import state_secrets
 from componentrun.core.request.resolve import EffectiveRun, resolve
 from componentrun.core.storages.catalog import check_tables_can_be_kept
-from componentrun.core.storages.scope import ScopeMethod, need_scope
+from componentrun.core.storages.scope import ScopeMethod, need_scope, warning_of
 from componentrun.errors import PlatformError, Reason, TransientError
 from componentrun.process.kubernetes.errors import (
     AlreadyExistsError,
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
     from componentrun.controller.storages.scopes import Scopes
     from componentrun.controller.storages.stores import OpenStorage, Stores
     from componentrun.controller.watching.caches import Caches
-    from componentrun.core.lifecycle.observed import Limits
+    from componentrun.core.limits import Limits
     from componentrun.core.pod.settings import PodSettings
     from componentrun.core.request.files import EffectiveFiles
     from componentrun.core.request.requested import EffectiveInput
@@ -73,17 +74,17 @@ if TYPE_CHECKING:
 __all__ = ["StartSettings", "Started", "Starter"]
 
 _SPARE: Final = timedelta(minutes=15)
-"""Added to the life of a grant: for clocks that differ, and for an operator that is away for a while."""
+"""Added to the validity of a grant, for clock differences and short outages of the operator."""
 _LACKS_RIGHT: Final = " cannot create resource "
-"""Of the API server's own check of rights, which comes before all admission."""
+"""Text of errors by the API server's own authorization, which runs before all admission."""
 _GATED: Final = timedelta(hours=20)
-"""Added where Kueue decides when the pod may start. The longest run after that still ends before the sweep deletes what
-it reads or writes."""
+"""Added if Kueue decides when the pod may start. Even then, the longest run ends before the sweep deletes what it
+reads or writes."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartSettings:
-    """What holds for every attempt."""
+    """Settings for all attempts."""
 
     agent_image: str
     pod: PodSettings
@@ -92,11 +93,11 @@ class StartSettings:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A pod that is there, and waits for its Secret."""
+    """A pod that exists and waits for its Secret."""
 
     pod_uid: str
     status: ComponentRunStatus
-    """To be written before the pod gets its Secret."""
+    """Status to write before the pod gets its Secret."""
     secret: dict[str, Any]
 
 
@@ -116,7 +117,7 @@ class Starter:
         gate: StoreGate,
         catalogs: CatalogTables,
     ) -> None:
-        """`clock` returns the time for the status; `gate` limits the use of the store."""
+        """`clock` returns the time for the status; `gate` limits operations on the store."""
         self._catalogs = catalogs
         self._kube = kube
         self._caches = caches
@@ -129,26 +130,27 @@ class Starter:
         self._gate = gate
 
     async def start(self, run: ComponentRun, number: int) -> Started:
-        """Have the attempt's pod; what to write, and to give it, then.
+        """Create the attempt's pod. Returns the status to write and the pod's Secret.
 
         Raises:
-            RequeuedError: the Storage has no room for it now, or the run was cancelled meanwhile.
-            UserError: what the run asks for can't be.
+            RequeuedError: all slots of the Storage are in use, or the run was cancelled meanwhile.
+            UserError: the request can't be fulfilled.
             PlatformError: a store or the API server refused.
-            TransientError: something is away, or a quota is used up; try again.
+            TransientError: a service does not respond, or a quota is exhausted; try again.
         """
         async with self._gate.using(run, interruptible=True):
             return await self._start(run, number)
 
     async def _start(self, run: ComponentRun, number: int) -> Started:
-        # What was begun in one Storage goes on there, though another one is the namespace's default by now.
+        # A run keeps the Storage that it started with, even if the namespace's default changes.
         wanted = run.status.storage or run.spec.storage
-        opened = await self._stores.open(run.metadata.namespace, wanted, anew=True)
+        as_of = new_enough_for(run)
+        opened = await self._stores.open(run.metadata.namespace, wanted, anew=True, as_of=as_of)
         check_tables_can_be_kept(opened.storage, run.spec)
         scope = await self._scopes.of(opened)
         need_scope(opened.storage, scope)
         opened = replace(opened, by_session=scope.means is ScopeMethod.SESSION)
-        component = await self._references.component(run.metadata.namespace, run.spec.component, anew=True)
+        component = await self._references.component(run.metadata.namespace, run.spec.component, anew=True, as_of=as_of)
         referenced = await referenced_parameters(self._kube, run)
         effective = resolve(run, component, opened.storage.metadata.name, referenced)
         buckets = writable_buckets(run.spec.output, component).patterns
@@ -175,16 +177,17 @@ class Starter:
             gates=[gate["name"] for gate in pod["spec"].get("schedulingGates") or ()],
             input_tables=[TableStatus(table=item.source, rows=item.rows, bytes=item.bytes) for item in plan.inputs],
             input_files=[FileStatus(id=item.id, name=item.name, bytes=item.size) for item in plan.files],
+            warnings=warning_of(opened.storage),
             now=self._clock(),
         )
         return Started(uid, status, secret)
 
     async def give(self, run: ComponentRun, started: Started) -> None:
-        """Give the pod its Secret, after which it may run.
+        """Create the pod's Secret, after which the pod may run.
 
         Raises:
-            PlatformError: the API server refused it, or a Secret of that name is somebody else's.
-            TransientError: the API server is away, or one is left from an earlier run of the name; try again.
+            PlatformError: the API server refused, or a Secret of that name has another owner.
+            TransientError: the API server does not respond, or an earlier run's Secret still exists; try again.
         """
         namespace = run.metadata.namespace
         try:
@@ -193,8 +196,8 @@ class Starter:
             there = await self._there(SECRETS, namespace, started.secret["metadata"]["name"])
             _check_owner("Secret", there, started.pod_uid)
         except (TransientError, NamespaceTerminatingError):
-            raise  # these say by themselves what becomes of the run
-        except KubeError as error:  # a webhook chooses the status of its refusal
+            raise  # the caller handles these
+        except KubeError as error:  # a webhook may refuse with any status
             raise _without_body(error) from None
 
     async def has_given(self, run: ComponentRun, number: int, pod_uid: str) -> bool:
@@ -226,7 +229,7 @@ class Starter:
             output_files=effective.output_files,
             file_tags=effective.file_tags,
             default_bucket=effective.default_bucket,
-            # A file with holes is larger than the room that it takes.
+            # The apparent size of a sparse file exceeds the space that it uses.
             max_output_bytes=round(quantity_value(effective.data_size)),
             type_support=effective.type_support,
             config=effective.config,
@@ -240,7 +243,7 @@ class Starter:
         return await prepare_attempt(opened.store, opened.signer, request, partial(self._catalogs.plan, opened, run))
 
     def _expiry(self, effective: EffectiveRun) -> tuple[timedelta, timedelta]:
-        """How long the two grants are good for: until what they are for must have ended."""
+        """Validity of the two grants: each until its container must have ended."""
         limits, pod = self._settings.limits, self._settings.pod
         before = timedelta(seconds=2 * limits.pending + limits.image_pull + pod.stage_in_seconds) + _SPARE
         if names.KUEUE_QUEUE_LABEL in effective.queue_labels:
@@ -249,14 +252,14 @@ class Starter:
         return min(before, MAX_EXPIRY), min(before + after, MAX_EXPIRY)
 
     async def _pod_with_secret(self, run: ComponentRun, number: int) -> dict[str, Any] | None:
-        """The attempt's pod where a Secret of its name exists; None where there is no such Secret.
+        """The attempt's pod, if a Secret of its name exists; None without such a Secret.
 
-        A kubelet mounts what has the name. So no pod is created while a Secret has it: that could be the Secret of an
-        earlier run's pod which the garbage collector has not deleted yet, or of a pod that is deleted at this moment.
+        A kubelet mounts any Secret of that name. So no pod is created while one exists: it may belong to the pod of an
+        earlier run, which is not deleted yet, or to a pod that is being deleted.
 
         Raises:
-            TransientError: the Secret, or its pod, is left from an earlier run of the name.
-            PlatformError: one of them is somebody else's.
+            TransientError: the Secret, or its pod, belongs to an earlier run of the same name.
+            PlatformError: one of them has another owner.
         """
         namespace, name = run.metadata.namespace, names.pod_name(run.metadata.name, number)
         secret = await find_secret(self._kube, namespace, name)
@@ -291,33 +294,33 @@ class Starter:
             return pod
         except UnavailableError as error:
             raise TransientError(
-                f"the pod can't be made now: {error.message.rstrip('.')}. Where that stays so, have the API server and "
-                "its admission webhooks looked at",
+                f"the pod can't be created now: {error.message.rstrip('.')}",
                 Reason.POD_REJECTED,
+                advice="If this persists, check the API server and its admission webhooks.",
             ) from error
         except (QuotaExceededError, NamespaceTerminatingError):
-            raise  # these say by themselves what becomes of the run
-        except KubeError as error:  # a webhook chooses the status of its refusal
+            raise  # the caller handles these
+        except KubeError as error:  # a webhook may refuse with any status
             raise PlatformError(
-                f"the pod was refused: {error.message.rstrip('.')}. {_advice(error)}", Reason.POD_REJECTED
+                f"the pod was refused: {error.message.rstrip('.')}", Reason.POD_REJECTED, advice=_advice(error)
             ) from error
 
     async def _there(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
-        """What has a name that was found to be taken.
+        """Read the object that made a creation fail with AlreadyExists.
 
         Raises:
-            TransientError: it went just then, and the name is free.
+            TransientError: the object was deleted meanwhile, so the name is free.
         """
         try:
             return await self._kube.get(resource, namespace, name)
         except NotFoundError as error:
             raise TransientError(
-                f"what had the name `{name}` in namespace `{namespace}` went just now", Reason.QUEUED
+                f"the object that had the name `{name}` in namespace `{namespace}` was deleted just now", Reason.QUEUED
             ) from error
 
 
 async def _memory(effective: EffectiveRun, opened: OpenStorage) -> Memory:
-    """What the run's configuration remembers; nothing where it names none."""
+    """The saved state of the run's configuration; empty if it has none."""
     if effective.configuration_id is None:
         return Memory()
     owner = StateOwner(
@@ -327,12 +330,10 @@ async def _memory(effective: EffectiveRun, opened: OpenStorage) -> Memory:
 
 
 def _advice(error: KubeError) -> str:
-    """What to do about a pod that was refused."""
+    """Advice for a pod that was refused."""
     if _LACKS_RIGHT in error.message:
-        return "The operator lacks that right: have the roles of its chart looked at"
-    return (
-        "Change what it names; where that is a rule of the namespace (limits, pod security, admission), have it changed"
-    )
+        return "The operator lacks this permission: check the roles of its chart."
+    return "Change what it names, or the rule of the namespace (limits, pod security, admission)."
 
 
 def _source(item: EffectiveInput, now: datetime, memory: Memory) -> InputSource:
@@ -340,7 +341,7 @@ def _source(item: EffectiveInput, now: datetime, memory: Memory) -> InputSource:
     since = changed_since(item.changed_since, now) if item.changed_since is not None and not adaptive else None
     seen = memory.inputs.get(item.table or "") if adaptive else None
     wish = Wish(item.columns, item.where, since, item.limit, seen)
-    # What is behind a limit has not been delivered, so it stays new.
+    # Rows beyond the limit are not delivered, so they are still new for the next run.
     remember = adaptive and item.limit is None
     return InputSource(item.table, item.object, item.destination, wish, remember, item.sliced)
 
@@ -351,11 +352,11 @@ def _files(item: EffectiveFiles) -> FileSource:
 
 
 def _check_owner(what: str, obj: dict[str, Any], uid: str) -> None:
-    """Refuse an object that is not ours though it has our name.
+    """Refuse an object that has the expected name but another owner.
 
     Raises:
-        TransientError: it is on its way out; it belonged to an earlier run of the same name.
-        PlatformError: it is somebody else's.
+        TransientError: it belongs to an earlier run of the same name and will be deleted.
+        PlatformError: it belongs to another owner.
     """
     metadata = obj["metadata"]
     if _is_owned(obj, uid):
@@ -363,10 +364,13 @@ def _check_owner(what: str, obj: dict[str, Any], uid: str) -> None:
     title = f"a {what} `{metadata['name']}` of namespace `{metadata['namespace']}`"
     ours = (metadata.get("labels") or {}).get(names.MANAGED_BY_LABEL) == names.MANAGED_BY
     if ours or metadata.get("deletionTimestamp"):
-        raise TransientError(f"{title} is left from an earlier run of the same name and not gone yet", Reason.QUEUED)
+        raise TransientError(
+            f"{title} belongs to an earlier run of the same name and is not deleted yet", Reason.QUEUED
+        )
     raise PlatformError(
-        f"{title} exists and does not belong to this run; delete it, or give the run another name",
+        f"{title} exists and does not belong to this run",
         Reason.POD_REJECTED,
+        advice="Delete it, or give the run another name.",
     )
 
 
@@ -375,8 +379,9 @@ def _is_owned(obj: dict[str, Any], uid: str) -> bool:
 
 
 def _without_body(error: KubeError) -> PlatformError:
-    """A refusal of a Secret may quote it; only the status is told."""
+    """The error without its text, which may quote the Secret."""
     return PlatformError(
-        f"the API server refused the attempt's Secret ({error.status}); see its log and the operator's rights",
+        f"the API server refused the attempt's Secret ({error.status})",
         Reason.POD_REJECTED,
+        advice="Check the API server's log and the operator's permissions.",
     )

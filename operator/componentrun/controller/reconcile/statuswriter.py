@@ -1,10 +1,10 @@
-"""Writing a run's status, and what follows a write that succeeded: the cache, metrics, the log, a Kubernetes Event.
+"""Writes a run's status. After a successful write, updates the cache, metrics, log and Kubernetes Events.
 
 `status.events` belongs to the collector: it is neither compared nor written.
 
-A write whose answer was lost may be done all the same, and a repetition of it is answered with a conflict. So the run
-is read again: where it holds what was to be written, the write counts. Where it can't be read either, the write is
-remembered until the run is seen again (`settle`).
+A write whose response was lost may have succeeded, and its repetition then fails with a conflict. So the run is read
+again: if it contains the intended status, the write has succeeded. If it can't be read either, the write is remembered
+until the run is seen again (`settle`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _log = logging.getLogger(__name__)
 
 _REPORTER: Final = "componentrun.dev/operator"
 _LONGEST_NOTE: Final = 1000
-"""Bytes; the API server refuses an Event with more than 1,024."""
+"""Maximum bytes of the note of an Event; the API server refuses more than 1,024."""
 _LONGEST_MESSAGE: Final = 1000
 _MOST_UNCONFIRMED: Final = 8
 
@@ -66,12 +66,12 @@ class StatusWriter:
         self._unconfirmed: dict[Key, _Unconfirmed] = {}
 
     async def write(self, run: ComponentRun, status: ComponentRunStatus) -> ComponentRun:
-        """Make this the run's status; the run as it is then. Nothing is sent where nothing changed.
+        """Write the run's status if it has changed. Returns the run after the write.
 
         Raises:
-            ConflictError: the run was changed since it was read, by somebody else.
-            NotFoundError: the run is gone.
-            KubeError: the API server refused or is away.
+            ConflictError: another client has changed the run since it was read.
+            NotFoundError: the run was deleted.
+            KubeError: the API server refused or is unavailable.
         """
         change = merge_patch(core_status.without_events(run.status), core_status.without_events(status))
         if not change:
@@ -87,17 +87,16 @@ class StatusWriter:
             self._unconfirmed[key] = _Unconfirmed.after(self._unconfirmed.get(key), run, status)
             return await self._look_who_wrote(key, error)
         self._unconfirmed.pop(key, None)
-        self._caches.runs.seen(answer)
-        written = ComponentRun.model_validate(answer)
+        written = self._caches.runs.answered(answer)
         self._count(run, written)
         return written
 
     async def settle(self, key: Key, run: ComponentRun | None) -> None:
-        """Find out whether an earlier write without an answer was done; if so, do what follows a write.
+        """Find out whether an earlier write without a response succeeded; if so, complete its follow-up work.
 
         Args:
-            key: the run's.
-            run: as it is known now; None: it is gone.
+            key: key of the run.
+            run: its latest known version; None if it was deleted.
         """
         waiting = self._unconfirmed.get(key)
         if waiting is None or (run is not None and waiting.is_open(run)):
@@ -111,14 +110,14 @@ class StatusWriter:
             await self.tell(run, event)
 
     async def _look_who_wrote(self, key: Key, error: KubeError) -> ComponentRun:
-        """The run, if it holds what was written; otherwise raise the error of the write."""
+        """The run, if it contains the written status. Otherwise raises the error of the write."""
         try:
             answer = await self._kube.get(RUNS, *key)
         except UnavailableError:
             raise error from None
         written, waiting = ComponentRun.model_validate(answer), self._unconfirmed[key]
         if not waiting.is_last(written):
-            # This request, or an earlier one, may still be carried out: `settle` finds out later.
+            # This request, or an earlier one, may still be applied; `settle` finds out later.
             raise error
         del self._unconfirmed[key]
         self._caches.runs.seen(answer)
@@ -127,14 +126,14 @@ class StatusWriter:
         return written
 
     async def write_unsupported(self, key: Key, problem: str) -> None:
-        """Set the condition `Accepted` to False for a run that this release does not support; change nothing else.
+        """Set the condition `Accepted` to False for a run that this release does not support, and change nothing else.
 
-        Told once: nothing is sent where the run says so already. Where the API server refuses it, as the CRD is older
-        than the status, a log line says so.
+        Nothing is sent if the condition is already set. If the API server refuses the status because its CRD is older,
+        that is logged.
 
         Raises:
-            ConflictError: it has changed, or is another one of its name by now.
-            UnavailableError: the API server is away.
+            ConflictError: the run has changed, or was replaced by another one of its name.
+            UnavailableError: the API server is unavailable.
         """
         known = json.loads(self._caches.runs.document(key) or b"{}")
         metadata = ObjectMeta.model_validate(known.get("metadata") or {"name": key.name})
@@ -155,12 +154,12 @@ class StatusWriter:
         try:
             await self._kube.create(EVENTS, run.metadata.namespace, _event(run, event, self._instance))
         except AlreadyExistsError:
-            return  # told by an earlier try
+            return  # an earlier attempt created it
         except KubeError as error:
             _logger(run).warning("the Kubernetes Event %s was not written: %s", event.reason, error.message)
 
     def _count(self, before: ComponentRun, after: ComponentRun) -> None:
-        """Metrics and a log line for a write that succeeded."""
+        """Update metrics and write a log line after a successful write."""
         old, new = before.status, after.status
         self._metrics.phases_ended(_phases_ended(old, new))
         if new.phase != old.phase:
@@ -183,11 +182,11 @@ class StatusWriter:
 
 @dataclass(frozen=True, slots=True)
 class _Unconfirmed:
-    """Status writes of one run, all based on the same version, whose outcome is unknown."""
+    """Status writes of one run with unknown outcome, all based on the same version."""
 
     before: ComponentRun
     wanted: tuple[dict[str, Any], ...]
-    """Status documents, the newest last."""
+    """Status documents, newest last."""
 
     @classmethod
     def after(cls, earlier: _Unconfirmed | None, run: ComponentRun, status: ComponentRunStatus) -> _Unconfirmed:
@@ -196,16 +195,16 @@ class _Unconfirmed:
         return cls(run, (*known[1 - _MOST_UNCONFIRMED :], core_status.without_events(status)))
 
     def is_open(self, run: ComponentRun) -> bool:
-        """Whether the run still has the version that the writes are based on."""
+        """Whether the run still has the version on which the writes are based."""
         now, then = run.metadata, self.before.metadata
         return (now.uid, now.resource_version) == (then.uid, then.resource_version)
 
     def was_done(self, run: ComponentRun) -> bool:
-        """Whether the run holds the result of one of the writes; the collector may have written since."""
+        """Whether the run contains the result of one of the writes. The collector may have written since."""
         return any(self._is(run, document) for document in self.wanted)
 
     def is_last(self, run: ComponentRun) -> bool:
-        """Whether the run holds the result of the last write."""
+        """Whether the run contains the result of the last write."""
         return not self.is_open(run) and self._is(run, self.wanted[-1])
 
     def _is(self, run: ComponentRun, document: dict[str, Any]) -> bool:
@@ -214,13 +213,13 @@ class _Unconfirmed:
 
 
 def _compared(document: dict[str, Any]) -> dict[str, Any]:
-    """A status without the condition that belongs to the collector."""
+    """A status without the condition that the collector writes."""
     others = [item for item in document.get("conditions") or () if item["type"] != EVENTS_DELIVERED]
     return {**document, "conditions": others}
 
 
 def merge_patch(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON merge patch that makes `wanted` of `current`; empty where they are equal."""
+    """The JSON merge patch from `current` to `wanted`; empty if they are equal."""
     change: dict[str, Any] = {name: None for name in current if name not in wanted}
     for name, value in wanted.items():
         before = current.get(name)
@@ -234,7 +233,7 @@ def merge_patch(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[s
 
 
 def _phases_ended(old: ComponentRunStatus, new: ComponentRunStatus) -> Iterator[tuple[str, float]]:
-    """Phases that have an end now and had none before, with their seconds."""
+    """Phases that have ended since `old`, with their durations in seconds."""
     ended_before = max(len(old.phases) - 1, 0)
     for begun, following in list(zip(new.phases, new.phases[1:], strict=False))[ended_before:]:
         yield begun.phase, (following.start_time - begun.start_time).total_seconds()
@@ -242,7 +241,7 @@ def _phases_ended(old: ComponentRunStatus, new: ComponentRunStatus) -> Iterator[
 
 def _event(run: ComponentRun, event: KubernetesEvent, instance: str) -> dict[str, Any]:
     metadata = run.metadata
-    # The name is made of what the event says, so that telling it again is no second event.
+    # The name is derived from the content, so that a repetition does not create a second event.
     told = sha256(f"{metadata.uid} {event.reason} {event.message}".encode()).hexdigest()[:16]
     return {
         "apiVersion": "events.k8s.io/v1",

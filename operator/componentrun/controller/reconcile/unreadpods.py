@@ -1,6 +1,6 @@
 """Counts, for each node, the finished pods that are kept until the collector has read their last lines.
 
-The pods come from the plans of their runs (`Plan.unread_pods`), so a restarted operator gets the same result. When a
+The pods come from the plans of their runs (`Plan.unread_pods`), so a restarted operator finds the same ones. When a
 node exceeds the limit, the run whose pod ended first is reconciled again.
 """
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_MOST", "UnreadPods"]
 
 DEFAULT_MOST: Final = 110
-"""The kubelet's default maximum of pods: all pods of a full node may end while the collector is away, and the kubelet
-then manages at most twice as many pods as it is made for."""
+"""The kubelet's default maximum of pods. If all pods of a full node end while the collector is down, the kubelet then
+manages at most twice that number."""
 
 
 class _Kept(NamedTuple):
@@ -42,15 +42,15 @@ class UnreadPods:
         self._look, self._limit = look, limit
         self._runs: dict[Key, tuple[UnreadPod, ...]] = {}
         self._nodes: dict[str, list[_Kept]] = {}
-        """By node, in the order in which they ended."""
+        """Kept pods by node, in the order in which they ended."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Number of kept pods."""
         return sum(len(kept) for kept in self._nodes.values())
 
     @property
     def oldest(self) -> datetime | None:
-        """End time of the oldest one; None if there is none."""
+        """End time of the oldest kept pod; None if there is none."""
         return min((kept[0].ended for kept in self._nodes.values()), default=None)
 
     def over_limit(self, run: Key) -> frozenset[str]:
@@ -74,7 +74,7 @@ class UnreadPods:
         insort(on_node, kept)
         excess = len(on_node) - self._limit
         if excess > 0:
-            # One more pod exceeds the limit now: this one, if it ended before one that already did.
+            # One more pod exceeds the limit now. It is this one if it ended before a pod that already exceeded it.
             self._look(on_node[min(bisect_left(on_node, kept), excess - 1)].run)
 
     def _remove(self, kept: _Kept, node: str) -> None:

@@ -1,8 +1,9 @@
-"""A circuit breaker for the catalog of each Storage, beside that of its store (`controller.storages.gate`).
+"""A circuit breaker for the catalog of each Storage, in addition to that of its store (`controller.storages.gate`).
 
-The loader asks catalogs. A catalog that gives no answer costs each step a timeout, and a slot of the loader that other
-tenants could use. So after three steps in a row without an answer, runs that need it wait: one at a time is the probe,
-and as soon as one gets through, all are added to the work queue. Runs that need no tables go on.
+The loader sends requests to catalogs. If a catalog does not respond, each step costs a timeout, and a slot of the
+loader that other tenants could use. So after three consecutive steps without a response, runs that need the catalog
+wait. One run at a time probes the catalog; when a probe succeeds, all runs are added to the work queue. Runs that need
+no tables continue.
 """
 
 from __future__ import annotations
@@ -33,20 +34,20 @@ _log = logging.getLogger(__name__)
 
 
 class CatalogDownError(StoreDownError):
-    """The catalog gives no answer, so it was not asked."""
+    """The catalog does not respond, so no request was sent."""
 
 
 @dataclass(slots=True)
 class _CatalogState:
-    """What is known of one Storage's catalog that is asked, or gives no answer."""
+    """State of one Storage's catalog that is in use or does not respond."""
 
     store: StoreId
     breaker: Breaker
     running: int = 0
     waiting: dict[Key, None] = field(default_factory=dict)
-    """Runs that wait for it, in order."""
+    """Runs that wait for the catalog, in order."""
     since: datetime | None = None
-    """Time of the first failure in a row."""
+    """Time of the first of consecutive failures."""
     timer: asyncio.TimerHandle | None = None
 
 
@@ -56,12 +57,12 @@ class CatalogGate:
     def __init__(
         self, queue: WorkQueue[Key], clock: Callable[[], datetime], settings: BreakerSettings | None = None
     ) -> None:
-        """All are closed.
+        """Start with all breakers closed.
 
         Args:
             queue: the work queue of runs.
             clock: current time for messages.
-            settings: of the breakers.
+            settings: settings of the breakers.
         """
         self._queue = queue
         self._clock = clock
@@ -70,14 +71,14 @@ class CatalogGate:
 
     @asynccontextmanager
     async def using(self, storage: Storage, key: Key) -> AsyncIterator[None]:
-        """Ask a catalog for a run.
+        """Use a catalog for a run.
 
         Args:
-            storage: whose catalog it is.
-            key: the run; it is added to the work queue when the catalog answers again.
+            storage: the Storage of the catalog.
+            key: the run, which is added to the work queue when the catalog responds again.
 
         Raises:
-            CatalogDownError: the catalog gives no answer.
+            CatalogDownError: the catalog does not respond.
         """
         store = StoreId.of(storage)
         self._forget_older(store)
@@ -110,7 +111,7 @@ class CatalogGate:
             self._tend(state)
 
     def _forget_older(self, store: StoreId) -> None:
-        """Drop what is known of an earlier spec of the Storage: an edit may mend it."""
+        """Drop the state of earlier versions of the Storage's spec, because an edit may have fixed the problem."""
         for known in [known for known in self._states if known.key == store.key and known != store]:
             state = self._states.pop(known)
             self._requeue(state, len(state.waiting))
@@ -118,13 +119,13 @@ class CatalogGate:
                 state.timer.cancel()
 
     def _wait(self, state: _CatalogState, key: Key) -> None:
-        """Have the key wait; one of a spec that was changed meanwhile is tried again as after any error."""
+        """Let the key wait. If the spec has changed meanwhile, the key is retried as after any error."""
         if self._states.get(state.store) is state:
             state.waiting.setdefault(key)
             self._tend(state)
 
     def _tend(self, state: _CatalogState) -> None:
-        """Have all runs looked at again if the catalog answers, or else one when it is time for a probe."""
+        """Queue all waiting runs if the catalog responds, or one of them when a probe is due."""
         if self._states.get(state.store) is not state:
             return
         breaker, now = state.breaker, self._now()
@@ -148,9 +149,9 @@ class CatalogGate:
 
     def _report(self, state: _CatalogState) -> None:
         if state.breaker.is_open:
-            _log.warning("the catalog of Storage %s gives no answer", state.store.key)
+            _log.warning("the catalog of Storage %s does not respond", state.store.key)
         else:
-            _log.info("the catalog of Storage %s answers again", state.store.key)
+            _log.info("the catalog of Storage %s responds again", state.store.key)
 
     @staticmethod
     def _now() -> float:
@@ -160,7 +161,7 @@ class CatalogGate:
 def _down_error(state: _CatalogState) -> CatalogDownError:
     since = f" since {state.since:%Y-%m-%dT%H:%M:%SZ}" if state.since is not None else ""
     return CatalogDownError(
-        f"the catalog of Storage `{state.store.name}` has given no answer{since}. Check the catalog and `catalog.uri` "
-        "of the Storage",
+        f"the catalog of Storage `{state.store.name}` has given no answer{since}",
         Reason.STORAGE_UNAVAILABLE,
+        advice="Check the catalog and `catalog.uri` of the Storage.",
     )

@@ -1,4 +1,4 @@
-"""Tables, which are in catalogs: the loader publishes them, gives them up, and says where their rows are."""
+"""Tables in catalogs: the loader publishes them, gives publishing up, and finds their files."""
 
 from __future__ import annotations
 
@@ -32,34 +32,35 @@ __all__ = ["CatalogTables"]
 log = logging.getLogger(__name__)
 
 _FRESH_SECONDS: Final = 15.0
-"""So long, what a check has found holds for runs that start: a thousand of them don't check a catalog each."""
+"""Seconds for which a check is valid, so that a thousand starting runs do not check a catalog each."""
 
 
 class CatalogTables:
-    """Asks the loader."""
+    """Sends the requests about tables to the loader."""
 
     def __init__(self, loader: LoaderClient, gate: CatalogGate) -> None:
-        """`loader` is open for as long as the operator works; `gate` says which catalogs give no answer."""
+        """`loader` stays open for as long as the operator runs; `gate` knows which catalogs do not respond."""
         self._loader = loader
         self._gate = gate
         self._found: dict[StoreId, tuple[float, tuple[CatalogCheck, ...]]] = {}
-        """What the checks of the last moments found, and when."""
+        """Results of recent checks with their times."""
 
     async def publish(
         self, opened: OpenStorage, run: ComponentRun, attempt: int, tables: Sequence[TableWritten]
     ) -> tuple[LoadedTable, ...]:
-        """Have an attempt's tables published: all of them, or none. May be repeated.
+        """Publish all tables of an attempt, or none. Safe to repeat.
 
         Raises:
-            UserError: (OutputInvalid) a table does not fit, or may not be written; nothing was changed.
-            PlatformError: something refused; nothing was changed.
-            TransientError: something is away; where it is `unknown`, the tables may be published.
+            UserError: (OutputInvalid) a table does not fit or must not be written; nothing was changed.
+            PlatformError: the loader, the catalog or the store refused; nothing was changed.
+            TransientError: a service does not respond; if the error is `unknown`, the tables may be published.
         """
         plan = await read_stage_out_plan(opened.store, run.metadata.uid, attempt)
         if plan is None:
             raise PlatformError(
-                f"the plan of attempt {attempt} is gone, which says what it may write. Run it again",
+                f"the plan of attempt {attempt}, which says what it may write, is missing",
                 Reason.PUBLISH_FAILED,
+                advice="Run it again.",
             )
         buckets = plan.buckets or ()
         check_writable([table.destination for table in tables], WritableBuckets(buckets, run.spec.component))
@@ -79,19 +80,19 @@ class CatalogTables:
             return (await self._loader.load(request, _name(opened))).tables
 
     async def is_given_up(self, opened: OpenStorage, run: ComponentRun, attempt: int, tables: Sequence[str]) -> bool:
-        """Have it that an attempt is never published.
+        """Make sure that an attempt is never published.
 
         Args:
             opened: the Storage.
             run: the run.
             attempt: number of the attempt.
-            tables: ids of those that it asked for. What is no id, and what it may not write, never reached the loader.
+            tables: ids of its tables; invalid ids, and tables that it must not write, never reached the loader.
 
         Returns:
-            Whether that is certain. False: it is published already.
+            True if it is certain; False if the attempt is published already.
 
         Raises:
-            ComponentRunError: it is not certain yet; call again.
+            ComponentRunError: not certain yet; call again.
         """
         buckets = await self._buckets(opened, run, attempt)
         asked = tuple(table for table in dict.fromkeys(tables) if _is_table(table) and _may_write(buckets, table))
@@ -103,38 +104,38 @@ class CatalogTables:
         return not answer.published
 
     async def _buckets(self, opened: OpenStorage, run: ComponentRun, attempt: int) -> WritableBuckets:
-        """What the attempt may write; if its plan is gone, what the run itself names."""
+        """The buckets that the attempt may write. If its plan is missing, those that the run names."""
         plan = await read_stage_out_plan(opened.store, run.metadata.uid, attempt)
         if plan is None:
             return writable_buckets(run.spec.output, None)
         return WritableBuckets(plan.buckets or (), run.spec.component)
 
     async def plan(self, opened: OpenStorage, run: ComponentRun, tables: Sequence[str]) -> PlanAnswer:
-        """One consistent cut over tables that a run reads.
+        """One consistent snapshot of the tables that a run reads.
 
         Raises:
-            ComponentRunError: the loader, the catalog or the store refused or is away.
+            ComponentRunError: the loader, the catalog or the store refused or does not respond.
         """
         async with self._gate.using(opened.storage, _key(run)):
             return await self._loader.plan(PlanRequest(encode(opened.store.settings), tuple(tables)), _name(opened))
 
     @property
     def has_loader(self) -> bool:
-        """Whether there is somebody to ask."""
+        """Whether a loader is installed."""
         return self._loader.installed
 
     async def check(self, opened: OpenStorage) -> tuple[CatalogCheck, ...]:
-        """Whether the catalog can do what publishing needs.
+        """Check whether the catalog supports what publishing needs.
 
         Raises:
-            ComponentRunError: the loader refused or is away; nothing is known of the catalog.
+            ComponentRunError: the loader refused or does not respond; the state of the catalog is unknown.
         """
         answer = await self._loader.check(CheckRequest(encode(opened.store.settings)), _name(opened))
         self._found[StoreId.of(opened.storage)] = (self._now(), answer.checks)
         return answer.checks
 
     async def need_fit(self, opened: OpenStorage) -> None:
-        """Refuse a run whose tables are in a catalog that can't be used, by a look of this moment.
+        """Refuse a run that needs tables if its catalog can't be used, according to a recent check.
 
         Raises:
             PlatformError, TransientError: see `core.storages.catalog.need_catalog`.
@@ -148,7 +149,7 @@ class CatalogTables:
             try:
                 checks = await self.check(opened)
             except ComponentRunError as error:
-                # Whoever needs the loader next says what is wrong with it.
+                # The next step that needs the loader reports the error.
                 log.warning("the catalog of Storage %s could not be checked: %s", _name(opened), error.message)
                 return
         need_catalog(storage, finding_of(storage, checks))

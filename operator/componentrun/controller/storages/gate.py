@@ -1,8 +1,8 @@
 """Limits operations on object stores: a number of slots for each Storage, and a circuit breaker.
 
-An operation is all requests that one step of a run makes to a store: to start an attempt, to publish it, or to find out
-what the store can do. While it runs, the run's key holds no worker, so a store that hangs does not use up the workers.
-If no slot is free, the key waits here and is added to the work queue again when one is reserved for it.
+An operation is all requests to a store that one step of a run makes: to start an attempt, to publish it, or to find out
+what the store supports. During an operation, the run's key holds no worker, so a store that hangs does not use up the
+workers. If no slot is free, the key waits here, and is added to the work queue again when a slot is reserved for it.
 
 Slots and breaker belong to one version of a Storage (decision 0038); after a change of its spec, new ones are used.
 """
@@ -40,24 +40,24 @@ __all__ = ["RequeuedError", "StoreDownError", "StoreGate"]
 _log = logging.getLogger(__name__)
 
 _ANSWERED_REASONS: Final = frozenset({Reason.STORAGE_UNAVAILABLE, Reason.STORAGE_BUCKET_NOT_FOUND})
-"""Reasons of errors that show that the store has answered."""
+"""Reasons of errors which show that the store has responded."""
 
 _REPORT_BATCH: Final = 20
 _REPORT_INTERVAL_SECONDS: Final = 0.25
-"""Waiting runs report an outage in batches: a thousand status writes at once would block the event loop for seconds."""
+"""Interval at which waiting runs report an outage: a thousand status writes at once would block the event loop."""
 
 
 class RequeuedError(Exception):
-    """The step was not taken, and nothing failed. The gate adds the key to the work queue again."""
+    """The step was not carried out, and nothing failed. The gate adds the key to the work queue again."""
 
 
 class StoreDownError(TransientError):
-    """The store, or the catalog, does not respond, so no request was made."""
+    """The store or the catalog does not respond, so no request was sent."""
 
 
 @dataclass(slots=True)
 class _StoreState:
-    """State of one Storage that is in use, is waited for, or does not respond."""
+    """State of one Storage that is in use, has waiting runs, or does not respond."""
 
     store: StoreId
     breaker: Breaker
@@ -67,7 +67,7 @@ class _StoreState:
     reserved: int = 0
     """Slots reserved for keys that were added to the work queue again and have not been processed yet."""
     since: datetime | None = None
-    """Time of the first failure in a row."""
+    """Time of the first of consecutive failures."""
     cause: str = ""
     timer: asyncio.TimerHandle | None = None
 
@@ -132,7 +132,7 @@ class StoreGate:
 
     @asynccontextmanager
     async def using(self, run: ComponentRun, *, interruptible: bool = False) -> AsyncIterator[None]:
-        """Hold a slot of the run's Storage instead of a worker, from here until the key is done.
+        """Hold a slot of the run's Storage instead of a worker, until the key is done.
 
         Args:
             run: the run whose step uses the store.
@@ -179,14 +179,14 @@ class StoreGate:
             yield
 
     def release(self, key: Key) -> None:
-        """Give back the slot reserved for a key that was processed without using it; the next key gets it."""
+        """Release the slot reserved for a key that was processed without using it; the next key gets the slot."""
         state = self._reservations.pop(key, None)
         if state is not None:
             state.reserved -= 1
             self._requeue_waiting(state)
 
     def forget(self, storage: Key, *, but: StoreId | None = None) -> None:
-        """Drop the state of a Storage that was deleted or changed; waiting keys are added to the work queue.
+        """Drop the state of a Storage that was deleted or changed. Waiting keys are added to the work queue.
 
         Args:
             storage: namespace and name.
@@ -218,7 +218,7 @@ class StoreGate:
                 state.cause = error.detail
             raise
         except (StoreDownError, CatalogAwayError):
-            raise  # that is said of the catalog
+            raise  # these concern the catalog
         except ComponentRunError as error:
             evidence = Evidence.ANSWERED if error.reason in _ANSWERED_REASONS else Evidence.NOTHING
             raise
@@ -237,18 +237,18 @@ class StoreGate:
         return state
 
     def _wait_for_slot(self, state: _StoreState, key: Key) -> None:
-        """Have the key wait for a slot; if it waits already, it keeps its position."""
+        """Let the key wait for a slot. If it waits already, it keeps its position."""
         state.waiting.setdefault(key)
         self._requeue_waiting(state)
 
     def _use_reservation(self, key: Key, state: _StoreState) -> None:
-        """The key is being processed, so its reservation is over."""
+        """End the reservation of a key, because it is being processed."""
         if self._reservations.get(key) is state:
             del self._reservations[key]
             state.reserved -= 1
 
     def _requeue_waiting(self, state: _StoreState) -> None:
-        """Add as many waiting keys to the work queue as there are free slots."""
+        """Add as many waiting keys to the work queue as slots are free."""
         if self._states.get(state.store) is not state:
             return
         for key in list(islice(state.waiting, self._free_slots(state))):
@@ -275,7 +275,7 @@ class StoreGate:
         self._requeue_waiting(state)
 
     def _report_change(self, state: _StoreState) -> None:
-        """Log and count that the breaker has opened or closed, and let waiting runs report an outage."""
+        """Log and count that the breaker has opened or closed. Waiting runs report an outage in their status."""
         if self._states.get(state.store) is not state:
             return
         down = state.breaker.is_open
@@ -288,11 +288,11 @@ class StoreGate:
         self.on_change(state.store.key)
 
     def _on_added_while_detached(self, key: Key) -> None:
-        """The run changed during its operation. If it was cancelled or deleted, interrupt the operation."""
+        """Interrupt an operation if its run, which has just changed, was cancelled or deleted."""
         operation = self._operations.get(key)
         if operation is None or operation.task is None or not operation.interruptible or operation.interrupted:
             return
-        # The operation itself may cause the change; then its task is executing and can't be cancelled here.
+        # The operation itself may have caused the change. Its task is running then, and can't be cancelled here.
         if operation.task is not asyncio.current_task() and self._is_to_be_stopped(key):
             operation.interrupted = True
             operation.task.cancel()
@@ -301,7 +301,7 @@ class StoreGate:
         try:
             run = self._caches.runs.get(key)
         except ValidationError:
-            return False  # the next reconcile reports what is wrong with it
+            return False  # the next reconcile reports the error
         return run is None or run.spec.cancel or run.metadata.deletion_timestamp is not None
 
     def _report_outage(self, state: _StoreState, waiting: list[Key]) -> None:
@@ -320,6 +320,7 @@ class StoreGate:
 def _down_error(state: _StoreState) -> StoreDownError:
     since = f" since {state.since:%Y-%m-%dT%H:%M:%SZ}" if state.since is not None else ""
     return StoreDownError(
-        f"Storage `{state.store.name}` has not responded{since} ({state.cause}). Check its store and its endpoint",
+        f"Storage `{state.store.name}` has not responded{since} ({state.cause})",
         Reason.STORAGE_UNAVAILABLE,
+        advice="Check its store and its endpoint.",
     )

@@ -1,4 +1,4 @@
-"""What tells one Storage from another, and from itself before it was edited."""
+"""Identifies a Storage and the version of its spec."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["StoreId"]
 
 
 class StoreId(NamedTuple):
-    """A Storage with its present spec; without uid and generation where none of that name is known."""
+    """A Storage and the version of its spec; without uid and generation if no Storage of that name is known."""
 
     namespace: str
     name: str
@@ -22,7 +22,7 @@ class StoreId(NamedTuple):
 
     @classmethod
     def of(cls, storage: Storage) -> StoreId:
-        """That of this Storage."""
+        """The id of this Storage."""
         metadata = storage.metadata
         return cls(metadata.namespace, metadata.name, metadata.uid, metadata.generation)
 

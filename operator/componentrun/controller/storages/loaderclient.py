@@ -1,13 +1,14 @@
-"""The operator's way to the loader: requests of `componentrun.wire.loader` over TLS, and what their failures mean.
+"""Client of the loader: requests of `componentrun.wire.loader` over TLS, and the errors for their failures.
 
-    no loader is installed, or it refuses (4xx)       PlatformError
-    no connection, no trust, no answer, 503           TransientError
-    the body was sent, and no answer can be read      UnknownOutcomeError
-    it answers with a `Failure`                       by its kind, or UnknownOutcomeError if its outcome is unknown
+    no loader is installed, or it refuses (4xx)         PlatformError
+    no connection, no trust, no response, 503           TransientError
+    the body was sent, and no response can be read      UnknownOutcomeError
+    the response is a `Failure`                         by its kind, or UnknownOutcomeError if its outcome is unknown
 
-Only an error whose `unknown` is True may have changed something. The body is sent when the loader asks for it (100
-Continue), so a request that was not begun is known for certain. Each request has a connection of its own, so that the
-loader's Service spreads requests over its pods, and none is sent into a connection that its other end is closing.
+Only a request whose error is `unknown` may have changed something. The body is sent only when the loader requests it
+(100 Continue), so without that the request has certainly not begun. A request that may change something uses a new
+connection, so that the loader's Service distributes loads over its pods, and none is sent over a connection that the
+loader is closing. Plans, which every run with input tables needs, share connections (decision 0083).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from componentrun.errors import (
     TransientError,
     UnknownOutcomeError,
     UserError,
+    without_advice,
 )
 from componentrun.process.kubernetes.connections import lively_socket
 from componentrun.process.kubernetes.tokenfile import TokenFile
@@ -57,12 +59,14 @@ __all__ = ["CatalogAwayError", "LoaderClient", "UnansweredCommitError"]
 Answer = TypeVar("Answer", LoadAnswer, FenceAnswer, PlanAnswer, CheckAnswer)
 
 _CONNECT_SECONDS: Final = 5.0
+_IDLE_SECONDS: Final = 5.0
+"""Seconds that an unused connection is kept for the next plan; less than the loader keeps it."""
 _OK: Final = 200
 _UNAUTHORIZED: Final = 401
 _TRY_LATER: Final = frozenset({429, 503})
 _QUOTED: Final = 300
 _IN_THREAD_BYTES: Final = 2**20
-"""Longer documents are written and read in a thread, so that they don't hold up the event loop."""
+"""Larger documents are encoded and decoded in a thread, so that they don't block the event loop."""
 _KINDS: Final[dict[str, type[ComponentRunError]]] = {
     "user": UserError,
     "platform": PlatformError,
@@ -71,78 +75,82 @@ _KINDS: Final[dict[str, type[ComponentRunError]]] = {
 
 
 class CatalogAwayError(TransientError):
-    """The catalog gave no answer at all. Nothing was changed."""
+    """The catalog did not respond at all, so nothing was changed."""
 
 
 class UnansweredCommitError(UnknownOutcomeError):
-    """The catalog gave no answer to a commit."""
+    """The catalog did not respond to a commit."""
 
 
 class LoaderClient:
-    """The loader, as the operator sees it. Every method can be called again after any error."""
+    """Client of the loader. Every method may be called again after any error."""
 
     def __init__(self, chosen: LoaderSettings | None) -> None:
-        """None: no loader is installed."""
+        """With None, no loader is installed."""
         self._chosen = chosen
         self._session: aiohttp.ClientSession | None = None
+        self._plan_session: aiohttp.ClientSession | None = None
         if chosen is not None:
             self._authority = Authority(chosen.authority_file)
             self._token = TokenFile(chosen.token_file)
 
     async def __aenter__(self) -> Self:
-        """Prepare; connections are opened by requests."""
-        connector = aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=lively_socket)
+        """Open no connection yet."""
         # No proxy: the loader is a Service of the cluster.
+        connector = aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=lively_socket)
         self._session = aiohttp.ClientSession(connector=connector)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS, socket_factory=lively_socket)
+        self._plan_session = aiohttp.ClientSession(connector=connector)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
+        for session in (self._session, self._plan_session):
+            if session is not None:
+                await session.close()
 
     async def load(self, request: LoadRequest, storage: str) -> LoadAnswer:
         """Publish an attempt's tables.
 
         Args:
-            request: what is to be published.
+            request: the tables to publish.
             storage: `<namespace>/<name>` of the Storage.
 
         Raises:
-            UserError: the tables can't become what the run asks for.
+            UserError: the tables do not fit the existing ones.
             PlatformError: no loader is installed, or it, the catalog or the store refused.
-            TransientError: something does not respond.
-            UnknownOutcomeError: the tables may be published; ask again.
+            TransientError: a service does not respond.
+            UnknownOutcomeError: the tables may be published; call again.
         """
         return await self._ask(LOAD_PATH, request, LoadAnswer, storage)
 
     async def fence(self, request: FenceRequest, storage: str) -> FenceAnswer:
-        """Have it that an attempt is never published any more.
+        """Make sure that an attempt is never published from now on.
 
         Raises:
-            PlatformError, TransientError, UnknownOutcomeError: that is not certain (yet); as `load`.
+            PlatformError, TransientError, UnknownOutcomeError: not certain (yet); see `load`.
         """
         return await self._ask(FENCE_PATH, request, FenceAnswer, storage)
 
     async def plan(self, request: PlanRequest, storage: str) -> PlanAnswer:
-        """Which files hold the rows of tables, as of one moment.
+        """The files that contain the rows of tables, in one consistent snapshot.
 
         Raises:
-            UserError, PlatformError, TransientError: as `load`. Nothing is changed in any case.
+            UserError, PlatformError, TransientError: see `load`. The request changes nothing.
         """
         return await self._ask(PLAN_PATH, request, PlanAnswer, storage)
 
     async def check(self, request: CheckRequest, storage: str) -> CheckAnswer:
-        """Whether a Storage's catalog can do what publishing needs.
+        """Check whether a Storage's catalog supports what publishing needs.
 
         Raises:
-            PlatformError, TransientError: as `load`; then nothing is known of the catalog.
+            PlatformError, TransientError: see `load`; the state of the catalog is unknown.
         """
         return await self._ask(CHECK_PATH, request, CheckAnswer, storage)
 
     @property
     def installed(self) -> bool:
-        """Whether there is a loader."""
+        """Whether a loader is installed."""
         return self._chosen is not None
 
     async def _ask(
@@ -152,21 +160,23 @@ class LoaderClient:
         kind: type[Answer],
         storage: str,
     ) -> Answer:
-        if self._chosen is None or self._session is None:
+        session = self._plan_session if path == PLAN_PATH else self._session
+        if self._chosen is None or session is None:
             raise PlatformError(
-                f"Storage `{storage}` keeps its tables in a catalog, and no loader is installed that reads and writes "
-                "these. Install the chart with `loader.enabled=true`",
+                f"Storage `{storage}` keeps its tables in a catalog, and no loader is installed to read and write them",
                 Reason.LOADER_UNAVAILABLE,
+                advice="Install the chart with `loader.enabled=true`.",
             )
-        body = (await asyncio.to_thread(to_json, request)).encode()
+        text = to_json(request) if path != LOAD_PATH else await asyncio.to_thread(to_json, request)
+        body = text.encode()
         if len(body) > loaderaccess.BODY_BYTES:
             raise PlatformError(
-                f"what the loader is asked for has {len(body)} bytes; expected at most {loaderaccess.BODY_BYTES}. "
-                "Have the run write fewer slices or tables",
+                f"the request to the loader has {len(body)} bytes; expected at most {loaderaccess.BODY_BYTES}",
                 Reason.PUBLISH_FAILED,
+                advice="Let the run write fewer slices or tables.",
             )
         sending = _Sending(body, changes=kind in {LoadAnswer, FenceAnswer})
-        data = await self._send(path, sending, storage)
+        data = await self._send(session, path, sending, storage)
         try:
             answer = await _read(kind, data)
         except ValueError as error:
@@ -175,16 +185,15 @@ class LoaderClient:
             _raise(answer.failure)
         return answer
 
-    async def _send(self, path: str, sending: _Sending, storage: str) -> bytes:
-        assert self._chosen is not None  # noqa: S101 - looked at by the caller
-        assert self._session is not None  # noqa: S101 - likewise
+    async def _send(self, session: aiohttp.ClientSession, path: str, sending: _Sending, storage: str) -> bytes:
+        assert self._chosen is not None  # noqa: S101 - checked by the caller
         url = self._chosen.url
         total = self._chosen.load_seconds if path == LOAD_PATH else self._chosen.answer_seconds
         limits = aiohttp.ClientTimeout(total=total, sock_connect=_CONNECT_SECONDS)
         headers, tls = self._shown(), self._tls()
         headers |= {loaderaccess.STORAGE: storage, "Content-Length": str(len(sending.body))}
         try:
-            async with self._session.post(
+            async with session.post(
                 url + path, data=sending.once_asked(), headers=headers, timeout=limits, expect100=True,
                 ssl=tls, server_hostname=loaderaccess.SERVER_NAME, allow_redirects=False,
             ) as response:  # fmt: skip
@@ -194,7 +203,7 @@ class LoaderClient:
         except aiohttp.ClientConnectorCertificateError as error:
             self._authority.invalidate()
             raise TransientError(
-                f"what answers at {url} is no loader: its certificate is not valid: {error.certificate_error}",
+                f"the server at {url} is not the loader: its certificate is not valid: {error.certificate_error}",
                 Reason.LOADER_UNAVAILABLE,
             ) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -224,21 +233,21 @@ class LoaderClient:
 
 
 class _Sending:
-    """One request, and whether its body was sent: then the loader may have begun it."""
+    """The body of one request. Once it is sent, the loader may have begun the request."""
 
     def __init__(self, body: bytes, *, changes: bool) -> None:
-        """Nothing is sent yet."""
+        """Send nothing yet."""
         self.body = body
         self._changes = changes
         self._sent = False
 
     async def once_asked(self) -> AsyncIterator[bytes]:
-        """The body; read when the loader asks for it."""
+        """Yield the body; called when the loader requests it."""
         self._sent = True
         yield self.body
 
     def failed(self, told: str) -> TransientError:
-        """The error of a request that was not answered."""
+        """The error for a request without a response."""
         if self._sent and self._changes:
             return UnknownOutcomeError(told, Reason.LOADER_UNAVAILABLE)
         return TransientError(told, Reason.LOADER_UNAVAILABLE)
@@ -257,13 +266,14 @@ async def _read(kind: type[Answer], data: bytes) -> Answer:
 
 
 def _raise(failure: Failure) -> NoReturn:
-    """Raise the error that the loader describes."""
+    """Raise the error that the loader reports."""
     known = failure.reason in Reason.__members__.values()
     reason = Reason(failure.reason) if known else Reason.INTERNAL
+    summary = without_advice(failure.message, failure.advice)
     if failure.unknown:
         kind = UnansweredCommitError if failure.no_answer else UnknownOutcomeError
-        raise kind(failure.message, reason)
+        raise kind(summary, reason, advice=failure.advice)
     if failure.no_answer:
-        raise CatalogAwayError(failure.message, reason)
-    # A loader of another release may know further kinds.
-    raise _KINDS.get(failure.kind, PlatformError)(failure.message, reason)
+        raise CatalogAwayError(summary, reason, advice=failure.advice)
+    # A loader of another release may send other kinds.
+    raise _KINDS.get(failure.kind, PlatformError)(summary, reason, advice=failure.advice)

@@ -1,14 +1,15 @@
-"""What a run refers to, its Component and its Storage, from the caches.
+"""Finds the Component and the Storage of a run in the caches.
 
-A run may be created together with both, and its event come first: whose is not known is asked for. That happens before
-the run's turn is decided, as that depends on what they say: groups, policies, how many runs may have a pod.
+A run may be created together with both, and its event may arrive first. Then the API server is asked, before the run's
+turn is decided, because the decision depends on both: groups, policies, the maximum number of runs with a pod.
 """
 
 from __future__ import annotations
 
 import json
 from contextlib import suppress
-from functools import lru_cache
+from datetime import timedelta
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
@@ -17,7 +18,9 @@ from componentrun.api.component import Component, ComponentSpec
 from componentrun.api.storage import Storage, StorageSpec
 from componentrun.api.unreadable import unknown_fields, what_is_wrong
 from componentrun.controller.storages.identity import StoreId
+from componentrun.controller.storages.sharedreads import SharedReads
 from componentrun.controller.watching.caches import Key
+from componentrun.core.lease.clock import TOLERATED
 from componentrun.core.request.platformkeys import check_secrets
 from componentrun.errors import UnsupportedError, UserError
 from componentrun.process.kubernetes.errors import ForbiddenError, NotFoundError
@@ -26,6 +29,7 @@ from componentrun.storage.store.resource import Unreadable, UnreadableStorageErr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
     from pydantic import BaseModel
 
@@ -33,99 +37,141 @@ if TYPE_CHECKING:
     from componentrun.controller.watching.caches import Caches
     from componentrun.process.kubernetes.client import Kube
 
-__all__ = ["References"]
+__all__ = ["References", "new_enough_for"]
 
 _KEPT: Final = 256
-"""So many of each kind are kept as they were read last: each run needs both, some of them twice."""
+"""Number of parsed objects of each kind to keep, because each run needs both, some twice."""
+
+
+_SURELY_CREATED: Final = timedelta(seconds=1 + TOLERATED)
+"""A run was certainly created this long after its creation timestamp, which is rounded down to whole seconds, even if
+this machine's clock is ahead of the API server's by a difference that is not corrected."""
+
+
+def new_enough_for(run: ComponentRun) -> datetime | None:
+    """Time from which on a read of the run's Component and Storages is new enough; None: only one that begins now.
+
+    A run that was suspended may be released right after a change of what it refers to. Its phases need not say that it
+    was suspended, if no operator worked meanwhile; but its spec has been changed.
+    """
+    created, was_edited = run.metadata.creation_timestamp, run.metadata.generation > 1
+    return None if created is None or was_edited else created + _SURELY_CREATED
 
 
 class References:
     """Finds Components and Storages."""
 
     def __init__(self, kube: Kube, caches: Caches) -> None:
-        """Nothing is asked for yet."""
+        """Send no request yet."""
         self._kube = kube
         self._caches = caches
+        self._component_reads: SharedReads[None] = SharedReads(self._now)
+        self._storage_reads: SharedReads[frozenset[str]] = SharedReads(self._now)
+
+    def _now(self) -> datetime:
+        return self._kube.clock.now()
 
     async def look_up(self, run: ComponentRun) -> bool:
-        """See to it that what the run refers to is in the caches, if it exists.
+        """Load the Component and the Storage of the run into the caches, if they exist.
 
         Returns:
-            Whether the API server had to be asked: meanwhile the run may have changed.
+            Whether a request was sent, so that the run may have changed meanwhile.
 
         Raises:
-            KubeError: the API server is away.
+            KubeError: the API server does not respond.
         """
         namespace = run.metadata.namespace
         if self._knows(namespace, run.spec.component, run.spec.storage):
             return False
         with suppress(
             UserError, UnsupportedError, ForbiddenError
-        ):  # the run's start meets them again, and says so in its status
+        ):  # the start of the run reports these errors in its status
             await self.component(namespace, run.spec.component)
             await self.storage(namespace, run.spec.storage)
         return True
 
-    async def component(self, namespace: str, name: str | None, *, anew: bool = False) -> Component | None:
-        """The Component of this name; None where there is none, or no name.
+    async def component(
+        self, namespace: str, name: str | None, *, anew: bool = False, as_of: datetime | None = None
+    ) -> Component | None:
+        """The Component of this name; None if it does not exist or the name is None.
 
         Args:
-            namespace: of the run.
-            name: of the Component.
-            anew: read it though it is known: it may have been changed right before the run was made, and a watch that
-                tells of it be behind.
+            namespace: namespace of the run.
+            name: name of the Component.
+            anew: read it even if it is cached, because it may have changed right before the run was created, and the
+                event may not have arrived yet.
+            as_of: a read of the last second that began after this time is new enough; see `SharedReads`.
 
         Raises:
-            UnsupportedError: it can't be read.
-            KubeError: the API server refused or is away.
+            UnsupportedError: it has values that this release does not support.
+            KubeError: the API server refused or is unavailable.
         """
         if name is None:
             return None
-        key, known = Key(namespace, name), self._caches.components
-        if anew or known.document(key) is None:
-            try:
-                known.seen(await self._kube.get(COMPONENTS, *key))
-            except NotFoundError:
-                known.drop(key)
-                return None
-        document = known.document(key)
+        key = Key(namespace, name)
+        if anew or self._caches.components.document(key) is None:
+            await self._component_reads.read(key, partial(self._read_component, key), as_of)
+        document = self._caches.components.document(key)
+        if document is None and as_of is not None:
+            return await self.component(namespace, name, anew=True)  # it may be newer than the read that was shared
         return None if document is None else _component(document)
+
+    async def _read_component(self, key: Key) -> None:
+        components = self._caches.components
+        uid = components.uid(key)  # another Component of this name may be created, and seen, before the answer arrives
+        try:
+            components.seen(await self._kube.get(COMPONENTS, *key))
+        except NotFoundError:
+            components.gone(key, uid)
 
     def check(self, run: ComponentRun) -> None:
         """Refuse a run whose cached Component or Storage has values that this release does not support.
 
         Raises:
-            UnsupportedError: naming the object and the field.
+            UnsupportedError: the message names the object and the field.
         """
         document = self._caches.components.document(Key(run.metadata.namespace, run.spec.component or ""))
         if document is not None:
             _component(document)
-        with suppress(UserError):  # the run's start meets it again
+        with suppress(UserError):  # the start of the run reports it
             _choose(self._storages(run.metadata.namespace), run.spec.storage, run.metadata.namespace)
 
-    async def storage(self, namespace: str, wanted: str | None, *, anew: bool = False) -> Storage:
+    async def storage(
+        self, namespace: str, wanted: str | None, *, anew: bool = False, as_of: datetime | None = None
+    ) -> Storage:
         """The Storage of this name, or the namespace's default one.
 
         Args:
-            namespace: of the run.
-            wanted: its name.
-            anew: read it though it is known, as a Component is.
+            namespace: namespace of the run.
+            wanted: name of the Storage; None: the default one.
+            anew: read it even if it is cached, see `component`.
+            as_of: likewise.
 
         Raises:
-            UserError: there is none that fits.
-            UnsupportedError: the one that fits, or may, can't be read.
-            KubeError: the API server refused or is away.
+            UserError: the Storage does not exist.
+            UnsupportedError: the Storage, or a candidate for the default, has unsupported values.
+            KubeError: the API server refused or is unavailable.
         """
         if not anew:
             with suppress(UserError, UnsupportedError):
                 return _choose(self._storages(namespace), wanted, namespace)
+        there = await self._storage_reads.read(namespace, partial(self._read_storages, namespace), as_of)
+        try:
+            # A deleted Storage may still be cached.
+            return _choose([item for item in self._storages(namespace) if name_of(item) in there], wanted, namespace)
+        except UserError:
+            if as_of is None:
+                raise
+        return await self.storage(namespace, wanted, anew=True)  # it may be newer than the read that was shared
+
+    async def _read_storages(self, namespace: str) -> frozenset[str]:
+        """Read the Storages of a namespace into the cache. Returns their names."""
         there = set()
         async for page in self._kube.pages(STORAGES, namespace):
             for raw in page.items:
                 self._caches.storages.seen(raw)
                 there.add(raw["metadata"]["name"])
-        # One that is gone may be known still.
-        return _choose([item for item in self._storages(namespace) if name_of(item) in there], wanted, namespace)
+        return frozenset(there)
 
     def _knows(self, namespace: str, component: str | None, storage: str | None) -> bool:
         if component is not None and self._caches.components.document(Key(namespace, component)) is None:
@@ -137,7 +183,7 @@ class References:
         return True
 
     def store_id(self, namespace: str, wanted: str | None) -> StoreId:
-        """The Storage of this name, or the namespace's default one, as far as the cache knows it."""
+        """The id of the Storage of this name, or of the namespace's default one, according to the cache."""
         try:
             storage = choose(self._storages(namespace), wanted, namespace)
         except UserError:
@@ -145,11 +191,11 @@ class References:
         return StoreId.of(storage)
 
     def check_keys(self, run: ComponentRun) -> None:
-        """Refuse parameters that are to come from a Secret that a Storage of the namespace uses itself.
+        """Refuse parameters from a Secret that a Storage of the namespace uses for itself.
 
         Raises:
-            UserError: (InvalidSpec) naming the Secret and the Storage.
-            UnsupportedError: a Storage can't be read, which may use any Secret.
+            UserError: (InvalidSpec) the message names the Secret and the Storage.
+            UnsupportedError: a Storage has unsupported values, so it may use any Secret.
         """
         known = self._storages(run.metadata.namespace)
         for storage in known if run.spec.configuration.secrets else ():
@@ -162,7 +208,7 @@ class References:
 
 
 def _choose(storages: Iterable[Storage | Unreadable], wanted: str | None, namespace: str) -> Storage:
-    """The Storage of the run, see `choose`. One that can't be read was written by another release."""
+    """The Storage of the run, see `choose`. An unreadable one was written by another release, so it is unsupported."""
     try:
         return choose(storages, wanted, namespace)
     except UnreadableStorageError as error:

@@ -1,7 +1,7 @@
-"""From a run to its Storage: which one it means, and a client and a signer for it.
+"""Opens the Storage of a run: a client and a signer for its store.
 
-A Storage's Secret is read anew for each run, so a changed key holds for the next one, but not more than once a second.
-Clients are kept, as making one costs more than a request.
+A Storage's Secret is read for each run, at most once a second, so that a changed key is used by the next run. Clients
+are kept, because creating one costs more than a request.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from componentrun.storage.access.grants import Signer
 from componentrun.storage.store.connection import Store, open_store
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from componentrun.api.storage import Storage
     from componentrun.controller.storages.references import References
     from componentrun.process.kubernetes.client import Kube
@@ -31,13 +33,13 @@ _FRESH_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class OpenStorage:
-    """A Storage that can be worked with."""
+    """A Storage with a client and a signer."""
 
     storage: Storage
     store: Store
     signer: Signer
     by_session: bool = False
-    """Whether stage-out gets temporary keys, because the store does not hold to signed forms."""
+    """Whether stage-out gets temporary keys, because the store does not enforce signed forms."""
 
 
 class Stores:
@@ -50,7 +52,7 @@ class Stores:
         observer: StoreObserver | None = None,
         timeouts: StoreTimeouts | None = None,
     ) -> None:
-        """The observer is told about every request to a store; the timeouts are those of all clients."""
+        """`observer` is called for every request to a store; `timeouts` apply to all clients."""
         self._kube = kube
         self._references = references
         self._observer = observer
@@ -59,26 +61,29 @@ class Stores:
         self._reading: dict[tuple[str, int], asyncio.Task[StoreSettings]] = {}
         self._clients: OrderedDict[StoreSettings, tuple[Store, Signer]] = OrderedDict()
 
-    async def open(self, namespace: str, wanted: str | None, *, anew: bool = False) -> OpenStorage:
+    async def open(
+        self, namespace: str, wanted: str | None, *, anew: bool = False, as_of: datetime | None = None
+    ) -> OpenStorage:
         """The Storage of this name, or the namespace's default one.
 
         Args:
-            namespace: of the run.
-            wanted: its name.
+            namespace: namespace of the run.
+            wanted: name of the Storage; None: the default one.
             anew: see `References.storage`.
+            as_of: likewise.
 
         Raises:
-            UserError: there is none that fits, or its Secret is missing or incomplete.
-            KubeError: the API server refused or is away.
+            UserError: the Storage does not exist, or its Secret is missing or incomplete.
+            KubeError: the API server refused or is unavailable.
         """
-        storage = await self._references.storage(namespace, wanted, anew=anew)
+        storage = await self._references.storage(namespace, wanted, anew=anew, as_of=as_of)
         store, signer = self._client(await self._settings(storage))
         return OpenStorage(storage, store, signer)
 
     async def _settings(self, storage: Storage) -> StoreSettings:
-        """How to reach it; its Secret is not read again within a second, in which many runs may start.
+        """Settings of its store. Reads the Secret at most once a second, because many runs may start at once.
 
-        Those that ask while it is being read wait for that.
+        Concurrent callers share one read.
         """
         key, now = (storage.metadata.uid, storage.metadata.generation), time.monotonic()
         self._read = {known: value for known, value in self._read.items() if now - value[0] <= _FRESH_SECONDS}
@@ -88,7 +93,7 @@ class Stores:
         if reading is None:
             reading = self._reading[key] = asyncio.create_task(read_settings(self._kube, storage))
             reading.add_done_callback(lambda _: self._reading.pop(key))
-        # Whoever is cancelled must not take the answer from the others.
+        # Cancelling one caller must not cancel the read for the others.
         settings = await asyncio.shield(reading)
         self._read[key] = (now, settings)
         return settings

@@ -1,13 +1,12 @@
-"""What the API server tells: watches, listings, and the caches that they fill.
+"""Caches of the latest known objects, and the events and listings that fill them.
 
 Modules, lowest first:
 
-    cachekeys     names and versions of cached objects
-    bynamespace   objects by namespace
-    podcache      pods by run
-    caches        the latest known objects
-    handlers      an event updates a cache and queues a key
-    targets       watches of runs and pods
-    kopfwatch     kopf: watches of Components and Storages
+    cachekeys     keys and versions of cached objects
+    bynamespace   mapping of objects by namespace
+    podcache      cache of pods by run
+    caches        all caches
+    events        applies events to caches and queues runs
+    podwatch      watches pods; runs, Components and Storages are watched through kopf (`controller.handlers`)
     resync        full resync, to recover from missed watch events
 """

@@ -1,4 +1,4 @@
-"""A mapping from keys of objects that finds those of one namespace without going through the others."""
+"""A mapping from keys of objects that finds the keys of one namespace without visiting the others."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Value = TypeVar("Value")
 
 
 class ByNamespace(MutableMapping["Key", Value], Generic[Value]):
-    """A dict of dicts; a namespace without keys takes no room."""
+    """A dict of dicts; a namespace without keys uses no memory."""
 
     def __init__(self) -> None:
-        """Nothing is there."""
+        """Start empty."""
         self._namespaces: dict[str, dict[Key, Value]] = {}
 
     def of(self, namespace: str | None) -> Iterator[tuple[Key, Value]]:
-        """Keys of a namespace with their values; of all namespaces for None."""
+        """The items of a namespace; None: of all namespaces."""
         chosen = self._namespaces.values() if namespace is None else [self._namespaces.get(namespace, {})]
         return (item for values in chosen for item in values.items())
 
@@ -45,5 +45,5 @@ class ByNamespace(MutableMapping["Key", Value], Generic[Value]):
         return (key for values in self._namespaces.values() for key in values)
 
     def __len__(self) -> int:
-        """How many keys there are."""
+        """Number of keys."""
         return sum(map(len, self._namespaces.values()))

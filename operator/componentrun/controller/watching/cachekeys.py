@@ -1,4 +1,4 @@
-"""What all caches share: names of objects, their versions, and which of them are gone."""
+"""Keys of cached objects, their versions, and a record of deleted objects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 __all__ = ["Gone", "Key", "nobody", "version_of"]
 
 _MOST_GONE: Final = 10_000
-"""So many are remembered; what is under way comes within seconds."""
+"""Maximum number of remembered uids; late responses arrive within seconds."""
 
 
 class Key(NamedTuple):
@@ -20,7 +20,7 @@ class Key(NamedTuple):
     name: str
 
     def __str__(self) -> str:
-        """As people write it: `namespace/name`."""
+        """Return `namespace/name`."""
         return f"{self.namespace}/{self.name}"
 
     @classmethod
@@ -30,32 +30,32 @@ class Key(NamedTuple):
 
 
 def version_of(obj: Mapping[str, Any]) -> int:
-    """The resource version as the number that it is on every API server; 0 where it is none, which counts as old."""
+    """The resource version as a number, as all API servers use; 0, which counts as oldest, if it is not a number."""
     text = str(obj["metadata"].get("resourceVersion", ""))
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def nobody(*_: Any) -> None:
-    """Nobody listens."""
+    """Do nothing; the default of callbacks."""
 
 
 class Gone:
-    """Uids of objects that are gone: a listing or an answer that was under way meanwhile does not bring them back."""
+    """Uids of deleted objects. Listings and responses that were in flight must not restore them."""
 
     def __init__(self) -> None:
-        """None is known to be gone."""
+        """Start empty."""
         self._uids: dict[str, None] = {}
 
     def __contains__(self, uid: str) -> bool:
-        """Whether this object is gone."""
+        """Whether this object was deleted."""
         return uid in self._uids
 
     def add(self, uid: str) -> None:
-        """An object is gone; those that went long ago are forgotten."""
+        """Record that an object was deleted. The oldest records are dropped."""
         self._uids[uid] = None
         if len(self._uids) > _MOST_GONE:
             del self._uids[next(iter(self._uids))]
 
     def discard(self, uid: str) -> None:
-        """It may come back."""
+        """Remove an object's record, because the object may reappear."""
         self._uids.pop(uid, None)

@@ -1,4 +1,4 @@
-"""Cache of pods by run, fed by watches, listings and single requests."""
+"""Cache of pods by run, updated by watches, listings and single requests."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 from componentrun.controller.watching.bynamespace import ByNamespace
 from componentrun.controller.watching.cachekeys import Gone, Key, nobody, version_of
 from componentrun.core.pod.identity import identity_of
-from componentrun.core.podstatus.stuck import occupies
-from componentrun.core.podstatus.view import asked_before, read_pod
+from componentrun.core.podstatus.reading import read_pod, with_history
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from componentrun.core.lifecycle.observed import PodView
     from componentrun.core.pod.identity import PodIdentity
+    from componentrun.core.podstatus.view import PodView
 
 __all__ = ["PodCache", "run_of_pod"]
 
@@ -28,33 +27,33 @@ class _CachedPod:
 
 
 class PodCache:
-    """Pods by their run. A pod that was deleted is kept as `gone` until its run has no more use for it.
+    """Pods by run. A deleted pod is kept as `gone` until its run no longer needs it.
 
-    A watch also reports DELETED if a pod loses a label that selects it; such a pod may reappear.
+    A watch also reports DELETED if a pod loses a label of the selector; such a pod may reappear.
     """
 
     def __init__(self) -> None:
-        """Nothing was seen yet."""
+        """Start empty."""
         self._pods: ByNamespace[dict[str, _CachedPod]] = ByNamespace()
         self._gone = Gone()
         self._expected: set[str] = set()
         self.on_pod: Callable[[Key, str, str, PodView], object] = nobody
-        """Called with the run, its uid, the uid and the state of each pod that is new, has changed or is gone."""
+        """Called with the run, its uid, and the uid and state of each pod that was created, changed or deleted."""
 
     def __len__(self) -> int:
-        """How many pods there are, with those that are gone."""
+        """Number of pods, including deleted ones."""
         return sum(len(pods) for pods in self._pods.values())
 
     def seen(self, obj: Mapping[str, Any]) -> bool:
-        """Remember a pod. False where this or something newer was known already."""
+        """Store a pod. Returns False if this version or a newer one is already known."""
         return self._remember(obj, identity_of(obj), gone=False)
 
     def found(self, obj: Mapping[str, Any], identity: PodIdentity) -> bool:
-        """Store a pod that was just read by name, whatever a watch reported and whatever its labels are."""
+        """Store a pod that was just read by name, regardless of what a watch reported and of its labels."""
         return self._remember(obj, identity, gone=False, asked=True)
 
     def absent(self, key: Key, uid: str) -> bool:
-        """Store that a request by name did not find the pod. Returns False if that was known."""
+        """Record that a request by name did not find the pod. Returns False if that was known."""
         known = self._pods.get(key, {}).get(uid)
         if known is None or known.view.confirmed:
             return False
@@ -63,35 +62,35 @@ class PodCache:
         return True
 
     def expect_deletion(self, uid: str) -> None:
-        """The operator deletes this pod, so its disappearance needs no confirmation."""
+        """Record that the operator deletes this pod, so that its disappearance needs no confirmation."""
         self._expected.add(uid)
 
     def unconfirmed(self, run: Key, run_uid: str, *, before_attempt: int) -> list[tuple[str, PodView]]:
-        """Pods reported as deleted without confirmation, which no plan reads, each with the uid of its run.
+        """Pods whose deletion was reported but not confirmed, and that no plan reads, each with the uid of its run.
 
-        Pods that may still run keep their run's place. Pods of earlier attempts and of a finished run would be left
-        behind, because only the operator deletes them.
+        Pods that may still run keep their run's place. Without confirmation, pods of earlier attempts and of finished
+        runs could remain, because only the operator deletes them.
 
         Args:
-            run: its name.
-            run_uid: of the run that has the name now; empty: none has.
-            before_attempt: number of an attempt of that run; plans read the pods of this attempt and of later ones.
+            run: name of the run.
+            run_uid: uid of the run that has the name now; empty if there is none.
+            before_attempt: number of an attempt of that run; plans read the pods of this attempt and later ones.
         """
         unconfirmed = []
         for uid, pod in self._pods.get(run, {}).items():
             is_read_by_plans = pod.run_uid == run_uid and pod.view.attempt >= before_attempt
             if not pod.view.gone or pod.view.confirmed or is_read_by_plans:
                 continue
-            if occupies(pod.view) or (pod.run_uid == run_uid and uid not in self._expected):
+            if pod.view.can_run_component or (pod.run_uid == run_uid and uid not in self._expected):
                 unconfirmed.append((pod.run_uid, pod.view))
         return unconfirmed
 
     def deleted(self, obj: Mapping[str, Any]) -> bool:
-        """Remember a pod that was deleted, in its last state. False where that was known already."""
+        """Store the last state of a deleted pod. Returns False if that was already known."""
         return self._remember(obj, identity_of(obj), gone=True)
 
     def vanished(self, key: Key, uid: str) -> bool:
-        """A pod of the run is not there any more; its last state was missed. False where that changes nothing."""
+        """Record that a pod was deleted and its last state was missed. Returns False if that changes nothing."""
         known = self._pods.get(key, {}).get(uid)
         if known is None or known.view.gone:
             return False
@@ -99,12 +98,12 @@ class PodCache:
         return True
 
     def current(self, run: Key, run_uid: str, recorded: str = "") -> PodView | None:
-        """The pod of the run's latest attempt; one that is there before one that is gone.
+        """The pod of the run's latest attempt; an existing pod takes precedence over a deleted one.
 
         Args:
-            run: its name.
-            run_uid: its uid.
-            recorded: uid of the pod that the status says it is; it goes before all others.
+            run: name of the run.
+            run_uid: uid of the run.
+            recorded: uid of the pod in the run's status; it takes precedence over all others.
         """
         views = [pod.view for pod in self._pods.get(run, {}).values() if pod.run_uid == run_uid]
         return max(
@@ -112,22 +111,22 @@ class PodCache:
         )
 
     def earlier(self, run: Key, run_uid: str, current: PodView | None) -> tuple[PodView, ...]:
-        """The run's pods that are there besides the current one."""
+        """The run's existing pods, except the current one."""
         if current is None:
             return ()
         views = [pod.view for pod in self._pods.get(run, {}).values() if pod.run_uid == run_uid]
         return tuple(view for view in views if view.uid != current.uid and not view.gone)
 
     def all_keys(self) -> list[Key]:
-        """Runs of which there are pods."""
+        """Runs that have pods."""
         return list(self._pods)
 
     def there(self, run: Key) -> list[tuple[str, PodView]]:
-        """All pods that are there and bear this run's name, each with the uid of the run that it was made for."""
+        """All existing pods of runs of this name, each with the uid of its run."""
         return [(pod.run_uid, pod.view) for pod in self._pods.get(run, {}).values() if not pod.view.gone]
 
     def forget(self, run: Key, *, only_gone: bool = False) -> None:
-        """The run needs its pods no more; those that are gone keep no place."""
+        """Drop the pods of a run; deleted ones no longer keep its place."""
         pods = self._pods.pop(run, {})
         left = {uid: pod for uid, pod in pods.items() if only_gone and not pod.view.gone}
         if left:
@@ -136,11 +135,11 @@ class PodCache:
             if pod.view.gone:
                 self._gone.add(uid)
                 self._expected.discard(uid)
-                if occupies(pod.view):
+                if pod.view.can_run_component:
                     self.on_pod(run, pod.run_uid, uid, replace(pod.view, confirmed=True))
 
     def older_than(self, version: int, namespace: str | None) -> list[tuple[Key, str]]:
-        """Run and uid of pods that are not known as gone and were seen last at or before this version."""
+        """Runs and uids of existing pods whose latest known version is not newer than `version`."""
         return [
             (key, uid)
             for key, pods in self._pods.of(namespace)
@@ -161,9 +160,9 @@ class PodCache:
         known = self._pods.get(run, {}).get(uid)
         if uid in self._gone or (known is not None and not _is_news(known, version, gone=gone, asked=asked)):
             return False
-        view = read_pod(dict(obj), identity, gone=gone)
+        view = with_history(read_pod(dict(obj), identity, gone=gone), known.view if known is not None else None)
         if known is not None:
-            view = replace(asked_before(view, known.view), confirmed=gone and known.view.confirmed)
+            view = replace(view, confirmed=gone and known.view.confirmed)
         self._change(run, uid, _CachedPod(identity.run_uid, version, view), view)
         return True
 
@@ -173,10 +172,10 @@ class PodCache:
 
 
 def _is_news(known: _CachedPod, version: int, *, gone: bool, asked: bool) -> bool:
-    """Whether something is to be learned.
+    """Whether a version of a pod changes what is known.
 
-    A pod that was noticed to be missing may still be told of with its end. One that was told to be gone and is seen at
-    a later version, or found when it was asked for, is there; what was told of its end before that is old by then.
+    The DELETED event of a pod that a listing lacked may still arrive. A pod that was reported as deleted exists if a
+    later version arrives, or if a request finds it.
     """
     if known.view.gone:
         return known.view.missed if gone else version > known.version or (asked and version == known.version)
@@ -184,6 +183,6 @@ def _is_news(known: _CachedPod, version: int, *, gone: bool, asked: bool) -> boo
 
 
 def run_of_pod(obj: Mapping[str, Any]) -> Key | None:
-    """The run that a pod belongs to; None where it is none's."""
+    """The run that a pod belongs to; None if the pod belongs to none."""
     identity = identity_of(obj)
     return None if identity is None else Key(obj["metadata"].get("namespace", ""), identity.run)

@@ -1,11 +1,12 @@
-"""Listing everything: at the start, so that the caches are known to be complete, and now and then afterwards.
+"""Full resync: lists all objects, at the start to fill the caches, and regularly to recover from missed watch events.
 
-A watch that broke may have missed changes and deletions (kopf lists again then, but tells nobody what is gone). What a
-listing finds and no event had told is put on the queue, and every run that has not ended is looked at again.
+A broken watch may miss changes and deletions. (kopf then lists again, but does not report deletions.) Runs that a
+listing finds changed are queued, and so is every run that has not ended.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from contextlib import suppress
@@ -26,15 +27,41 @@ if TYPE_CHECKING:
     from componentrun.process.kubernetes.client import Kube
     from componentrun.process.kubernetes.watch import Watch
 
-__all__ = ["Resync"]
+__all__ = ["Relists", "Resync"]
 
 _log = logging.getLogger(__name__)
 
 _UNFINISHED: Final = frozenset({"Queued", "Suspended", "Pending", "StagingIn", "Running", "StagingOut", "Publishing"})
 
 
+_QUIET_SECONDS: Final = 2.0
+"""Seconds without a listed object after which a listing counts as finished."""
+
+
+class Relists:
+    """Detects that kopf lists objects: at its start, and after a watch whose version was too old (410).
+
+    Objects that were deleted before are missing in the listing; kopf reports them to no handler.
+    """
+
+    def __init__(self) -> None:
+        """Start without any listing."""
+        self._listed = asyncio.Event()
+
+    def note(self) -> None:
+        """Record that an object was listed, or that kopf was restarted."""
+        self._listed.set()
+
+    async def wait(self) -> None:
+        """Return when a listing has finished."""
+        await self._listed.wait()
+        while self._listed.is_set():
+            self._listed.clear()
+            await asyncio.sleep(_QUIET_SECONDS)
+
+
 class _Mirror(Protocol):
-    """A cache as a listing sees it."""
+    """The part of a cache that a listing uses."""
 
     def seen(self, obj: Mapping[str, Any]) -> bool: ...
 
@@ -47,18 +74,18 @@ class _Mirror(Protocol):
 class _Listing:
     version: str
     there: set[str]
-    """Uids."""
+    """Uids of the listed objects."""
     changes: int
-    """That nobody had told."""
+    """Number of changes that no event had reported."""
 
 
 class Resync:
-    """Compares the caches with the API server."""
+    """Lists objects and updates the caches."""
 
     def __init__(
         self, kube: Kube, caches: Caches, queue: WorkQueue[Key], metrics: Metrics, namespaces: Sequence[str]
     ) -> None:
-        """Without namespaces, all of them are listed."""
+        """`namespaces` is empty for all namespaces."""
         self._kube = kube
         self._caches = caches
         self._queue = queue
@@ -66,14 +93,14 @@ class Resync:
         self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
 
     async def everything(self, *, first: bool = False, watches: Sequence[Watch] = ()) -> None:
-        """List all that is watched. The first time, what is found was not missed by anybody.
+        """List everything that is watched. In the first listing, differences do not count as missed events.
 
         Args:
-            first: whether nothing was listed before.
-            watches: have not begun yet, and begin where the listings end.
+            first: whether this is the first listing.
+            watches: watches that are not started yet; they begin at the version of the listing.
 
         Raises:
-            KubeError: the API server refused everywhere, or is away; the caches are as they were, or better.
+            KubeError: all namespaces were refused, or the API server does not respond; the caches stay valid.
         """
         missed: Counter[str] = Counter()
         refused: list[ForbiddenError] = []
@@ -81,7 +108,7 @@ class Resync:
             try:
                 await self._namespace(namespace, watches, missed)
             except ForbiddenError as error:
-                # One that is deleted takes our rights in it along; the others need not wait until that is mended.
+                # When a namespace is deleted, so are the operator's permissions in it. The others are still listed.
                 refused.append(error)
                 if first and namespace is not None:
                     self._caches.unlisted.add(namespace)
@@ -90,24 +117,24 @@ class Resync:
             raise refused[0]
         for plural, count in missed.items() if not first else ():
             self._metrics.watch_missed(plural, count)
-            _log.info("a listing of %s found %d changes that no event had told", plural, count)
+            _log.info("a listing of %s found %d changes that no event had reported", plural, count)
         for key in self._caches.runs.all_keys() if first else self._caches.runs.in_phases(_UNFINISHED):
             self._queue.add(key)
 
     async def late(self) -> None:
-        """List the namespaces that were refused the first time, where that is allowed by now.
+        """List the namespaces whose first listing was refused, if that is allowed now.
 
         Raises:
-            KubeError: the API server is away.
+            KubeError: the API server does not respond.
         """
         for namespace in sorted(self._caches.unlisted):
-            with suppress(ForbiddenError):  # told when all were listed
+            with suppress(ForbiddenError):  # logged by `everything`
                 await self._namespace(namespace, (), Counter())
 
     async def _namespace(self, namespace: str | None, watches: Sequence[Watch], missed: Counter[str]) -> None:
-        """List everything of one namespace; of all that there are for None."""
+        """List everything in one namespace; None: in all of them."""
         caches = self._caches
-        # What runs refer to comes before them, so that a run finds its Component and its Storage.
+        # List Components and Storages before the runs that refer to them.
         kinds: tuple[tuple[Resource, _Mirror, str], ...] = (
             (COMPONENTS, caches.components, ""),
             (STORAGES, caches.storages, ""),
@@ -128,7 +155,7 @@ class Resync:
                     self._queue.add(key)
 
     async def _one(self, resource: Resource, mirror: _Mirror, labels: str, namespace: str | None) -> _Listing:
-        """List one kind in one namespace."""
+        """List objects of one kind in one namespace; None: in all of them. Those of other shards are left out."""
         there: set[str] = set()
         changed = 0
         version = ""
@@ -136,13 +163,15 @@ class Resync:
         async for page in self._kube.pages(resource, namespace, labels):
             version = version or page.resource_version
             for item in page.items:
+                if not self._caches.shard.owns(item["metadata"].get("namespace", "")):
+                    continue
                 uid = item["metadata"]["uid"]
                 there.add(uid)
                 with errors.of(uid, name_of(item)):
                     if mirror.seen(item):
                         changed += 1
                         self._enqueue(resource, item)
-        # What is newer than the listing may be missing in it.
+        # The listing does not contain objects that are newer than it.
         for key, uid in mirror.older_than(int(version) if version.isdigit() else 0, namespace):
             if uid in there:
                 continue

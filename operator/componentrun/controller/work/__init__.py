@@ -1,8 +1,9 @@
-"""Which run is reconciled next.
+"""The work queue: which run is reconciled next.
 
 Modules, lowest first:
 
-    flows     fair queueing: the flow of each key
-    queue     the work queue: never the same run twice at once
+    flows     fair queueing: maps each key to a flow
+    queue     the work queue: a run is never processed twice at the same time
+    fairslots limits concurrent tasks, fairly among namespaces
     workers   take keys from the queue
 """

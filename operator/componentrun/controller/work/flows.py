@@ -14,9 +14,9 @@ __all__ = ["Flows"]
 
 
 class Flows:
-    """Maps runs to flows. A run's Storage is read when the run is first seen, because it is immutable.
+    """Maps runs to flows. The Storage that a run names is read once, because it is immutable.
 
-    Runs that name no Storage use the namespace's default one and share a flow.
+    Runs that name no Storage use the namespace's default one, and share a flow.
     """
 
     def __init__(self, runs: RunCache) -> None:
@@ -26,7 +26,7 @@ class Flows:
         runs.listen(self._run_changed)
 
     def __len__(self) -> int:
-        """How many runs are known."""
+        """Number of known runs."""
         return len(self._storages)
 
     def of(self, key: Key) -> Flow:

@@ -1,8 +1,8 @@
 """A work queue like that of client-go, with fair queueing: `fairqueue` decides which key is next.
 
-What is put in twice before it is taken comes out once, and nobody works on a key that somebody else is working on.
-A key may also be put in for later. There is at most one such wake-up for a key: an earlier one replaces a later one,
-and taking the key drops it, because whoever works on the key says anew when to look again.
+A key that is added twice before it is taken is processed once, and no key is processed twice at the same time. A key
+can also be added after a delay. Each key has at most one delayed addition: an earlier one replaces a later one, and
+taking the key drops it, because its worker schedules the next one.
 """
 
 from __future__ import annotations
@@ -28,51 +28,51 @@ _LARGEST_EXPONENT: Final = 30
 
 
 class Timer(Protocol):
-    """A call that was asked for and can be taken back."""
+    """A cancellable scheduled call."""
 
     def cancel(self) -> None:
-        """Don't call."""
+        """Cancel the call."""
 
 
 class Clock(Protocol):
-    """Time, and calls at a time; an asyncio loop is one."""
+    """A clock with scheduled calls, such as an asyncio loop."""
 
     def time(self) -> float:
-        """Seconds since some moment."""
+        """Seconds since an arbitrary moment."""
 
     def call_at(self, when: float, callback: Callable[[Key], object], key: Key, /) -> Timer:
-        """Call back with the key, once, at or after that time."""
+        """Call `callback` with the key once, at or after that time."""
 
 
 class QueueObserver(Protocol):
-    """Told what happens, for metrics."""
+    """Receives events of the queue, for metrics."""
 
     def added(self) -> None:
-        """A key was asked to be worked on (also where it was waiting already)."""
+        """Called when a key is added, even if it is already waiting."""
 
     def depth(self, waiting: int) -> None:
-        """So many keys wait."""
+        """Called when the number of waiting keys has changed."""
 
     def taken(self, waited: float) -> None:
-        """A key was taken after it had waited this many seconds."""
+        """Called when a key is taken, with the seconds that it waited."""
 
     def done(self, worked: float) -> None:
-        """Work on a key took this many seconds."""
+        """Called when a key is done, with the seconds that its processing took."""
 
     def retried(self) -> None:
-        """A key failed and will come again."""
+        """Called when a key has failed and will be retried."""
 
 
 class ShutDownError(Exception):
-    """The queue was shut down; there is nothing more to take."""
+    """The queue was shut down."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How long a key waits after it failed: doubling from `first` to `longest` seconds.
+    """Delay of a key after failures: doubles from `first` to `longest` seconds.
 
-    Each time it is shortened at random by up to `jitter` of itself, so that what failed together does not come back
-    together.
+    Each delay is shortened at random by up to the fraction `jitter`, so that keys that failed together are not retried
+    at the same time.
     """
 
     first: float = 0.25
@@ -80,13 +80,13 @@ class Backoff:
     jitter: float = 0.3
 
     def delay(self, failures: int, random: Random) -> float:
-        """Seconds to wait after this many failures in a row (1 for the first)."""
+        """Seconds to wait after this number of consecutive failures (1 for the first)."""
         full = min(self.first * 2.0 ** min(failures - 1, _LARGEST_EXPONENT), self.longest)
         return full * (1.0 - self.jitter * random.random())
 
 
 class WorkQueue(Generic[Key]):
-    """See the module. Not thread-safe: all calls come from the loop's thread."""
+    """See the module. Not thread-safe: call it only from the event loop's thread."""
 
     def __init__(
         self,
@@ -97,11 +97,11 @@ class WorkQueue(Generic[Key]):
         flow_of: Callable[[Key], Flow] = one_flow,
         workers: int | None = None,
     ) -> None:
-        """Make an empty queue.
+        """Create an empty queue.
 
         Args:
-            clock: None: the running loop.
-            backoff: how long keys wait that failed.
+            clock: clock to use; None: the running loop.
+            backoff: delays of keys that failed.
             observer: for metrics.
             flow_of: returns the flow of a key; flows are served in turn.
             workers: maximum number of keys in process, not counting detached ones; None: no limit.
@@ -111,32 +111,32 @@ class WorkQueue(Generic[Key]):
         self._observer = observer
         self._random = Random()  # noqa: S311 - spreads retries, keeps no secret
         self._waiting: FairQueue[Key] = FairQueue(flow_of, workers)
-        self._since: dict[Key, float] = {}  # keys that are to be worked on, and since when
-        self._taken: dict[Key, float] = {}  # keys that are being worked on, and since when
+        self._since: dict[Key, float] = {}  # waiting keys, with the time when they were added
+        self._taken: dict[Key, float] = {}  # keys in process, with the time when they were taken
         self._timers: dict[Key, tuple[float, Timer]] = {}
         self._failures: dict[Key, int] = {}
         self._takers: deque[asyncio.Future[None]] = deque()
         self._detached: set[Key] = set()
         self._open = True
         self.on_added_while_detached: Callable[[Key], object] = lambda _: None
-        """Called with a key that is added while it is detached: its work may have become unnecessary."""
+        """Called with each key that is added while it is detached: its operation may have become unnecessary."""
 
     def __len__(self) -> int:
-        """How many keys wait to be taken."""
+        """Number of waiting keys."""
         return len(self._waiting)
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits and nothing is being worked on; wake-ups of later don't count."""
+        """Whether no key waits or is in process; delayed additions do not count."""
         return not self._since and not self._taken
 
     @property
     def closed(self) -> bool:
-        """Whether it was shut down."""
+        """Whether the queue was shut down."""
         return not self._open
 
     def add(self, key: Key) -> None:
-        """Have this key worked on, once, after whoever works on it now is done."""
+        """Add a key. A key in process is processed again afterwards."""
         if self._observer is not None:
             self._observer.added()
         if not self._open or key in self._since:
@@ -148,7 +148,7 @@ class WorkQueue(Generic[Key]):
             self.on_added_while_detached(key)
 
     def add_after(self, key: Key, delay: float) -> None:
-        """Have this key worked on in so many seconds, unless it is due before that anyway."""
+        """Add a key after this delay in seconds, unless it is already due earlier."""
         if delay <= 0:
             self.add(key)
             return
@@ -161,7 +161,7 @@ class WorkQueue(Generic[Key]):
         self._timers[key] = (when, self._clock.call_at(when, self._wake, key))
 
     def retry(self, key: Key) -> float:
-        """Work on this key failed: have it worked on again, the later the more often it failed. Returns the delay."""
+        """Add a failed key after a delay that grows with its failures. Returns the delay."""
         self._failures[key] = self._failures.get(key, 0) + 1
         if self._observer is not None:
             self._observer.retried()
@@ -170,15 +170,15 @@ class WorkQueue(Generic[Key]):
         return delay
 
     def failures(self, key: Key) -> int:
-        """How often in a row work on this key failed."""
+        """Number of consecutive failures of this key."""
         return self._failures.get(key, 0)
 
     def forget(self, key: Key) -> None:
-        """Work on this key succeeded: its failures don't count any more."""
+        """Reset the failures of a key."""
         self._failures.pop(key, None)
 
     async def get(self) -> Key:
-        """Take the key whose turn it is, as soon as there is a worker for it. Call `done` with it afterwards.
+        """Take the next key, as soon as a worker is free for it. Call `done` with the key afterwards.
 
         Raises:
             ShutDownError: the queue was shut down.
@@ -192,16 +192,16 @@ class WorkQueue(Generic[Key]):
         raise ShutDownError
 
     def detach(self, key: Key) -> None:
-        """Give back the worker of a key whose processing continues, but waits for something else.
+        """Give back the worker of a key whose processing continues but waits for something else.
 
-        The key counts as being processed until `done`.
+        The key counts as in process until `done`.
         """
         self._waiting.release(key)
         self._detached.add(key)
         self._wake_taker()
 
     def done(self, key: Key) -> None:
-        """Work on this key has ended, one way or the other."""
+        """Report that the processing of this key has ended, successfully or not."""
         started = self._taken.pop(key)
         self._waiting.release(key)
         self._detached.discard(key)
@@ -213,7 +213,7 @@ class WorkQueue(Generic[Key]):
             self._wake_taker()
 
     def shut_down(self) -> None:
-        """Give out no more keys; whoever waits for one gets ShutDownError."""
+        """Stop giving out keys. Waiting callers of `get` receive ShutDownError."""
         self._open = False
         for _, timer in self._timers.values():
             timer.cancel()
@@ -222,19 +222,19 @@ class WorkQueue(Generic[Key]):
             self._wake_taker()
 
     async def _wait(self) -> None:
-        """Until a key is there, or the queue is shut down."""
+        """Wait until a key may be taken or the queue is shut down."""
         taker: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._takers.append(taker)
         try:
             await taker
         except asyncio.CancelledError:
-            # Cancelled after it was chosen: the key it was chosen for goes to the next one.
+            # The taker was cancelled after it had been chosen, so the next taker gets the key.
             if taker.done() and not taker.cancelled() and self._waiting:
                 self._wake_taker()
             raise
 
     def _wake_taker(self) -> None:
-        """Wake one waiter of `get`. It continues to wait if no key may have a worker."""
+        """Wake one waiter of `get`. It continues to wait if no worker is free for any key."""
         while self._takers:
             taker = self._takers.popleft()
             if not taker.done():

@@ -1,6 +1,6 @@
-"""The workers: they take keys from the queue, have them reconciled, and say when to look again.
+"""Workers: take keys from the queue, reconcile them, and schedule the next reconcile.
 
-The one place that catches every exception: a defect must neither stop the operator nor leave a run without an end.
+Only this module catches every exception: a defect must neither stop the operator nor leave a run that never ends.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from componentrun.controller.reconcile.reconciler import RetryError
+from componentrun.controller.reconcile.resultwriter import RetryError
 from componentrun.controller.storages.gate import RequeuedError, StoreDownError
 from componentrun.controller.work.queue import ShutDownError, WorkQueue
 from componentrun.errors import TransientError
@@ -27,10 +27,10 @@ __all__ = ["MOST_FAILURES", "Workers"]
 _log = logging.getLogger(__name__)
 
 MOST_FAILURES: Final = 10
-"""Unexpected errors in a row after which a run is given up."""
+"""Consecutive unexpected errors after which a run is given up."""
 
 _DOWN_SECONDS: Final = 15.0
-"""Seconds after which a run whose store does not respond is reconciled, so that it ends in time."""
+"""Seconds after which a run whose store does not respond is reconciled, so that it can time out."""
 
 
 class _Reconciles(Protocol):
@@ -40,10 +40,10 @@ class _Reconciles(Protocol):
 
 
 class Workers:
-    """Processes keys of one work queue, each in its own task; the queue limits the concurrency."""
+    """Processes the keys of one work queue, each in its own task. The queue limits the concurrency."""
 
     def __init__(self, queue: WorkQueue[Key], reconciler: _Reconciles, metrics: Metrics, gate: StoreGate) -> None:
-        """Nothing is started yet."""
+        """Start nothing yet."""
         self._queue = queue
         self._reconciler = reconciler
         self._metrics = metrics
@@ -54,26 +54,26 @@ class Workers:
 
     @property
     def running(self) -> bool:
-        """Whether keys are being processed."""
+        """Whether keys are being taken and processed."""
         return self._dispatcher is not None and not self._dispatcher.done()
 
     def start(self) -> None:
-        """Start to process keys."""
+        """Start processing keys."""
         self._dispatcher = asyncio.create_task(self._dispatch(), name="workers")
 
     async def watch(self) -> None:
         """Wait until processing ends unexpectedly.
 
         Raises:
-            RuntimeError: it came to that.
+            RuntimeError: processing ended although the queue is open.
         """
         if self._dispatcher is not None:
             await asyncio.wait([self._dispatcher])
         if not self._queue.closed:
-            raise RuntimeError("a worker ended; the operator ends, too, and is started again")
+            raise RuntimeError("a worker ended; the operator exits and is restarted")
 
     async def stop(self, seconds: float) -> None:
-        """Take no more keys; wait until what is being worked on is done, at most so long."""
+        """Take no more keys. Wait up to `seconds` until the keys in process are done."""
         self._queue.shut_down()
         if not self._tasks:
             return
@@ -82,7 +82,7 @@ class Workers:
             task.cancel()
         if late:
             _log.warning(
-                "%d workers were stopped in the middle of a run; it is taken up again by the next start", len(late)
+                "%d workers were stopped while they reconciled a run, which continues after the next start", len(late)
             )
 
     async def _dispatch(self) -> None:
@@ -96,7 +96,7 @@ class Workers:
             task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """Handle the end of a key's task. An exception here is a defect of this module, so processing stops."""
+        """Handle the end of a key's task. An exception is a defect of this module, so processing stops."""
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None and self._dispatcher is not None:
@@ -114,10 +114,10 @@ class Workers:
             self._metrics.reconciled(result, time.monotonic() - started)
 
     async def _process(self, key: Key) -> str:
-        """Reconcile a key and plan its next turn; what to count it as."""
+        """Reconcile a key and schedule its next reconcile. Returns the result for metrics."""
         try:
             wake = await self._reconciler.reconcile(key)
-        except Exception as error:  # noqa: BLE001 - the top of a worker: see the module
+        except Exception as error:  # noqa: BLE001 - top level of a worker, see the module
             return await self._failed(key, error)
         self._queue.forget(key)
         self._defects.pop(key, None)
@@ -127,11 +127,11 @@ class Workers:
         return "requeue_after"
 
     async def _failed(self, key: Key, error: Exception) -> str:
-        """Schedule the next attempt for a key that failed; returns the result to count."""
+        """Schedule the next attempt for a key that failed. Returns the result for metrics."""
         result = "requeue_after"
         match error:
             case RequeuedError():
-                result = "requeue"  # the gate adds it again
+                result = "requeue"  # the gate adds the key again
             case ConflictError():
                 self._queue.add(key)
                 result = "requeue"
@@ -141,14 +141,14 @@ class Workers:
                 self._queue.retry(key)
             case TransientError():
                 delay = self._queue.retry(key)
-                RunLogger(_log, *key).warning("%s; again in %.1f s", error.message, delay)
+                RunLogger(_log, *key).warning("%s; again in %.1f s", error.summary, delay)
             case _:
                 await self._unexpected(key, error)
                 result = "error"
         return result
 
     async def _unexpected(self, key: Key, error: Exception) -> None:
-        """Tell about a defect, and end the run after too many."""
+        """Log and count a defect. End the run after too many of them."""
         self._metrics.panicked()
         self._defects[key] = self._defects.get(key, 0) + 1
         count = self._defects[key]

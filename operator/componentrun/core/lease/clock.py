@@ -1,13 +1,14 @@
-"""How far the API servers' time is from a clock of ours, estimated from many readings, some of them wrong. Pure.
+"""Estimate the offset between the API servers' time and a local clock, from many readings, some of them wrong. Pure.
 
-Several servers may answer, each with a clock of its own, and one of them may be minutes off. A reading gives an
-interval in which the offset lies, as `Date` has whole seconds and an answer takes its time. As with NTP, the estimate
-is the offset that lies in the most intervals (Marzullo's algorithm). Each source, which is a connection and so one
-server, has one vote, however often it answers; a source that contradicts itself splits its vote.
+Several servers may respond, each with its own clock, and one of these may be wrong by minutes. A reading gives an
+interval that contains the offset, because `Date` has whole seconds and a response takes time. As with NTP, the estimate
+is the offset that is in the most intervals (Marzullo's algorithm). Each source, which is a connection and so one
+server, has one vote, regardless of the number of its responses. If its readings contradict each other, its vote is
+split.
 
-Whatever is not certain ends runs later rather than earlier: of offsets with equal votes the lowest counts, the estimate
-goes back at once, and it goes forward in one step only when this machine's time agrees, or when the estimate is new and
-no server disagrees. Otherwise it goes forward slowly.
+In case of doubt, runs end later rather than earlier: of offsets with equal votes, the lowest one is used, and the
+estimate decreases immediately. It increases in one step only if this machine's time agrees, or if the estimate is new
+and no server disagrees. Otherwise it increases slowly.
 """
 
 from __future__ import annotations
@@ -22,40 +23,46 @@ if TYPE_CHECKING:
 __all__ = ["TOLERATED", "Agreement", "Estimate", "Interval", "Readings", "agree", "next_estimate"]
 
 TOLERATED: Final = 5.0
-"""Seconds. Clocks that differ by less agree: nothing that is decided by the time needs more."""
+"""Seconds. Clocks that differ by less agree. No decision based on the time needs a higher precision."""
 SETTLING: Final = 10.0
-"""Seconds from the first reading until the estimate may go forward: by then every connection has answered."""
+"""Seconds from the first reading until the estimate may increase. By then, every connection has had a response."""
 SLEW_RATE: Final = 0.1
-"""Seconds by which a settled estimate goes forward in one second. Our clock does not jump, so where all servers seem to
-have jumped forward, another server answers, or their clock was set: in doubt runs end later."""
+"""Seconds by which a settled estimate increases in one second. The local clock does not jump. If all servers seem to
+have jumped forward, either another server responds, or their clock was set: in case of doubt, runs end later."""
+_WIDENING: Final = TOLERATED / 4
+"""Seconds by which an interval is widened at both limits, so that intervals within half of the tolerance agree."""
 _KEPT: Final = 900.0
-"""Seconds for which a reading counts: longer than a watch, which is one answer, goes on."""
+"""Seconds for which a reading counts. Longer than a watch, which is one response, can last."""
 _READINGS: Final = 4
-"""Of each source, the newest ones."""
+"""Number of newest readings that are kept for each source."""
 _SPACING: Final = 5.0
-"""Seconds between two readings of a source: a burst of answers says no more than one."""
+"""Minimum seconds between two readings of a source, because a burst of responses adds no information."""
 _SOURCES: Final = 64
-"""Connections that are known at the same time; the one that was not heard for the longest time goes first."""
+"""Maximum number of connections to remember. The least recently used one is forgotten first."""
 _EQUAL: Final = 1e-9
-"""Sums of weights that differ by less are equal."""
+"""Sums of weights that differ by less count as equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """The offset (their time less ours, in seconds) is not below `low` and not above `high`."""
+    """Range of the offset (the server's time minus the local time, in seconds), including both limits."""
 
     low: float
     high: float
 
+    def agrees_with(self, offset: float) -> bool:
+        """Whether the widened interval contains this offset."""
+        return self.low - _WIDENING <= offset <= self.high + _WIDENING
+
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What the readings say together."""
+    """The combined result of the readings."""
 
     offset: float
-    """Seconds to add to our clock."""
+    """Seconds to add to the local clock."""
     spread: float
-    """Seconds by which the readings differ at least; 0 where one offset fits all of them."""
+    """Minimum seconds by which the readings differ; 0 if one offset fits all of them."""
 
     @property
     def is_disputed(self) -> bool:
@@ -67,35 +74,35 @@ class Readings:
     """The newest readings of each source."""
 
     def __init__(self) -> None:
-        """There are none yet."""
+        """Start without readings."""
         self._sources: dict[str, deque[tuple[float, Interval]]] = {}
 
     def is_due(self, source: str, at: float) -> bool:
-        """Whether another reading of this source says more than what is known of it."""
+        """Whether the last reading of this source is old enough for another one to be useful."""
         known = self._sources.get(source)
         return not known or at - known[-1][0] >= _SPACING
 
     def add(self, source: str, interval: Interval, at: float) -> None:
-        """Take in a reading.
+        """Add a reading.
 
         Args:
-            source: the connection it came over.
-            interval: in which the offset lies.
-            at: seconds on our clock.
+            source: the connection of the reading.
+            interval: range of the offset.
+            at: seconds on the local clock.
         """
         known = self._sources.pop(source, None) or deque(maxlen=_READINGS)
         known.append((at, interval))
-        self._sources[source] = known  # behind all others: heard last
+        self._sources[source] = known  # last in the order, because it is the most recent
         while len(self._sources) > _SOURCES:
             del self._sources[next(iter(self._sources))]
 
     def agreement(self, now: float, own: float) -> Agreement | None:
-        """What all readings that still count say together; None where there are none.
+        """The combined result of all readings that still count; None if there are none.
 
         Args:
-            now: seconds on our clock.
-            own: the offset of this machine's time. It is one clock more, with a vote where servers disagree, and only
-                there: a machine that differs from all servers is wrong.
+            now: seconds on the local clock.
+            own: the offset of this machine's time. It gets a vote only if the servers disagree: if a machine differs
+                from all servers, the machine is wrong.
         """
         votes: list[tuple[Interval, float]] = []
         for readings in self._sources.values():
@@ -110,16 +117,15 @@ class Readings:
 
 
 def agree(votes: Iterable[tuple[Interval, float]]) -> float:
-    """The middle of the offsets on which the most weight agrees; of several such places the lowest.
+    """The middle of the range of offsets with the largest total weight. Of several such ranges, the lowest is used.
 
     Args:
-        votes: intervals and their weights, at least one. Each is widened so that what is within half of the tolerance
-            agrees.
+        votes: at least one interval with its weight; the intervals are widened.
     """
     edges = sorted(
         edge
         for interval, weight in votes
-        for edge in ((interval.low - TOLERATED / 4, 0, weight), (interval.high + TOLERATED / 4, 1, -weight))
+        for edge in ((interval.low - _WIDENING, 0, weight), (interval.high + _WIDENING, 1, -weight))
     )
     weight, best, low, high, is_open = 0.0, 0.0, 0.0, 0.0, False
     for position, _, change in edges:
@@ -133,25 +139,25 @@ def agree(votes: Iterable[tuple[Interval, float]]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The offset that is used."""
+    """The current estimate of the offset."""
 
     offset: float
     began: float
-    """When the first reading came, in seconds on our clock."""
+    """Time of the first reading, in seconds on the local clock."""
     changed: float
-    """When it was looked at last."""
+    """Time of the last update."""
     is_settled: bool = False
-    """Whether it has gone forward as far as the first readings said."""
+    """Whether the settling time has passed, after which the estimate may increase."""
 
 
 def next_estimate(before: Estimate | None, agreement: Agreement, now: float, own: float) -> Estimate:
     """The offset to use from now on.
 
     Args:
-        before: the one until now; None: there is none.
-        agreement: what the readings say.
-        now: seconds on our clock.
-        own: the offset of this machine's time, which is used until there is another.
+        before: the previous estimate; None: there is none.
+        agreement: the combined result of the readings.
+        now: seconds on the local clock.
+        own: the offset of this machine's time.
     """
     if before is None:
         return Estimate(min(own, agreement.offset), now, now)

@@ -1,7 +1,7 @@
 """The holder of a Lease as a process in a pod: its identity, and whether the process has certainly ended.
 
 The identity names the pod by name and uid: `<pod name>_<pod uid>_<process>`. No `_` can be part of a pod's name or uid.
-An identity of any other form says nothing about a pod, and such a holder never counts as ended.
+An identity of any other form does not name a pod, and such a holder never counts as ended.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 __all__ = ["CONTAINER", "HolderPod", "has_ended"]
 
 CONTAINER: Final = "operator"
-"""Name of the operator's container, of which each runs one process."""
+"""Name of the operator's container. Each container runs one process."""
 _ENDED: Final = ("Succeeded", "Failed")
 
 
 class HolderPod(NamedTuple):
-    """The pod that a holder runs in."""
+    """The pod in which a holder runs."""
 
     name: str
     uid: str
@@ -39,13 +39,14 @@ class HolderPod(NamedTuple):
 def has_ended(holder: HolderPod, acquired: str, pod: Mapping[str, Any] | None) -> bool:
     """Whether the process that acquired the Lease has certainly ended.
 
-    One container of the name runs at a time. So if one ended or started after the Lease was acquired, the holder's has
-    ended. Both times come from the holder's node: its own clock for `acquireTime`, and its kubelet's for containers.
+    Only one instance of the container runs at a time. So if one ended or started after the Lease was acquired, the
+    holder's instance has ended. Both times come from the holder's node: `acquireTime` from its clock, and the times of
+    containers from its kubelet.
 
     Args:
         holder: the pod that the holder's identity names.
         acquired: the Lease's `acquireTime`.
-        pod: the pod of that name as the API server has it now; None if there is none.
+        pod: the current state of the pod with that name; None if it does not exist.
     """
     if pod is None or _dict(pod, "metadata").get("uid") != holder.uid:
         return True
@@ -59,7 +60,7 @@ def has_ended(holder: HolderPod, acquired: str, pod: Mapping[str, Any] | None) -
 def _changes(status: Mapping[str, Any]) -> Iterator[datetime]:
     """When instances of the operator's container ended, and when the current one started.
 
-    The API has whole seconds, rounded down, so a time is never later than what happened.
+    The API reports whole seconds, rounded down, so a time is never later than the actual event.
     """
     statuses = status.get("containerStatuses")
     for item in statuses if isinstance(statuses, list) else []:
@@ -82,7 +83,7 @@ def _dict(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _time(text: Any) -> datetime | None:
-    """A time with its zone; None for anything else."""
+    """Parse a time with a time zone; None for anything else."""
     try:
         time = datetime.fromisoformat(text)
     except (TypeError, ValueError):

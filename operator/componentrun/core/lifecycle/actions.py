@@ -1,4 +1,4 @@
-"""What the reconciler is told to do. Every action can be repeated without harm."""
+"""The actions of a plan. Every action can be repeated without harm."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class WriteStatus:
-    """Make this the run's status: all fields but `events`, which is the collector's.
+    """Write this status: all fields except `events`, which belongs to the collector.
 
-    Nothing is written where nothing changed. Written with the resourceVersion that was observed, so that a cancel in
-    between is never overlooked.
+    Nothing is written if nothing changed. The write carries the observed resourceVersion, so that a cancel in between
+    is never missed.
     """
 
     status: ComponentRunStatus
@@ -51,7 +51,7 @@ class LookAtPod:
 class StartAttempt:
     """Prepare Storage, network policy and pod of this attempt, write the status, then give the pod its Secret.
 
-    Stops at the first error. Repeated where the pod is there but the status does not know it yet.
+    Stops at the first error. Repeated if the pod exists but is not recorded in the status yet.
     """
 
     number: int
@@ -59,7 +59,7 @@ class StartAttempt:
 
 @dataclass(frozen=True, slots=True)
 class GiveGrants:
-    """See to it that the pod of this attempt, which the status knows, has its Secret: it can't start without."""
+    """Create the Secret of the attempt's recorded pod if it is missing: the pod can't start without it."""
 
     number: int
 
@@ -70,7 +70,7 @@ class Publish:
 
     attempt: int
     write_always_only: bool
-    """The component failed: only its `writeAlways` tables."""
+    """Publish only the `writeAlways` tables, because the component failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +80,17 @@ class DeletePod:
     name: str
     uid: str
     grace_seconds: int | None
-    """None: the pod's own grace period."""
+    """Grace period of the deletion; None for the pod's own."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteRun:
-    """Delete the run itself; its time to live is over."""
+    """Delete the run itself, because its time to live is over."""
 
 
 @dataclass(frozen=True, slots=True)
 class KubernetesEvent:
-    """Tell `kubectl describe` about a life-cycle change. Sent only after the status write succeeded."""
+    """A Kubernetes Event about a life-cycle change. Sent only after the status write succeeded."""
 
     type: Literal["Normal", "Warning"]
     reason: str
@@ -111,7 +111,7 @@ Action = WriteStatus | LookAtPod | StartAttempt | GiveGrants | Publish | DeleteP
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Actions in their order, and when to look again if nothing happens before."""
+    """Actions in order, and when to plan again if nothing happens before."""
 
     actions: tuple[Action, ...] = ()
     wake_at: datetime | None = None

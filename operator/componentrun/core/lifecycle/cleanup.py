@@ -1,4 +1,4 @@
-"""When a pod goes: after its events are delivered, or when the wait for that is over, and never while it is of use.
+"""When a pod is deleted: after its events are delivered, or when the wait for them is over.
 
 A finished pod is cheap: the scheduler, the kubelet's pod limit and a ResourceQuota of `pods` do not count it. It only
 uses disk for its logs and a place in the kubelet's lists. So it is kept for a long time if its lines were not read, up
@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun.api.common import duration_seconds
 from componentrun.core.lifecycle.actions import DeletePod, UnreadPod
-from componentrun.core.podstatus.stuck import has_ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
     from componentrun.api.componentrun import ComponentRunStatus
-    from componentrun.core.lifecycle.observed import Limits, Observed, PodView
+    from componentrun.core.lifecycle.observed import Observed
+    from componentrun.core.limits import Limits
+    from componentrun.core.podstatus.facts import PodFacts
+    from componentrun.core.podstatus.view import PodView
 
 __all__ = [
     "KILL_GRACE_SECONDS",
@@ -35,7 +37,7 @@ __all__ = [
 ]
 
 KILL_GRACE_SECONDS: Final = 1
-"""Grace of a deletion that is to end it. Not 0: that removes the object before the containers have been stopped."""
+"""Shortest grace period of a deletion. Not 0, which removes the object before its containers have stopped."""
 
 _LATE_SECONDS: Final = 60
 """A working collector has delivered the last lines by then. Before that, the status does not mention the wait, and no
@@ -43,22 +45,22 @@ pod is deleted because of the limit."""
 
 
 def kill(pod: PodView) -> tuple[DeletePod, ...]:
-    """Delete the pod with next to no grace, unless that was done already."""
-    asked = pod.deleted_at is not None and (pod.deletion_grace_seconds or 0) <= KILL_GRACE_SECONDS
-    return () if asked else (DeletePod(pod.name, pod.uid, KILL_GRACE_SECONDS),)
+    """Delete the pod with the shortest grace period, unless that was already requested."""
+    if pod.is_being_deleted_within(KILL_GRACE_SECONDS):
+        return ()
+    return (DeletePod(pod.name, pod.uid, KILL_GRACE_SECONDS),)
 
 
 def dismiss(pod: PodView, limits: Limits) -> tuple[DeletePod, ...]:
-    """Have the pod of a run that is deleted end as any pod that is stopped, unless it was told to go already.
+    """Stop the pod of a deleted run as any other pod that is stopped, unless its deletion was already requested.
 
-    The garbage collector does it with the pod's own grace period, the ten minutes that are meant for an upload, where
-    it is faster (seen: one in six); then the kubelet obeys that (decision 0010). Where the run was deleted without its
-    dependents (`--cascade=orphan`), nobody else does.
+    If the garbage collector is faster (seen: one in six), it deletes the pod with its own grace period, the ten minutes
+    that are meant for an upload, and the kubelet honours that (decision 0010). If the run was deleted without its
+    dependents (`--cascade=orphan`), only the operator deletes its pods.
     """
     if pod.gone or pod.deleted_at is not None:
         return ()
-    running = pod.component is not None and pod.component.state == "running"
-    grace = max(KILL_GRACE_SECONDS, int(limits.stop_grace)) if running else KILL_GRACE_SECONDS
+    grace = max(KILL_GRACE_SECONDS, int(limits.stop_grace)) if pod.component.is_running else KILL_GRACE_SECONDS
     return (DeletePod(pod.name, pod.uid, grace),)
 
 
@@ -69,7 +71,7 @@ def events_waited_for(o: Observed, pod: PodView | None, end: datetime) -> dateti
     container (a sidecar that nobody stops) still runs, because that uses resources and may delay the next attempt. A
     pod with a deletion timestamp goes by itself, so a short wait would gain nothing.
     """
-    runs_on = pod is not None and not (pod.gone or pod.ended or pod.deleted_at is not None)
+    runs_on = pod is not None and not (pod.gone or pod.is_terminal or pod.deleted_at is not None)
     if runs_on or is_over_unread_limit(o, pod):
         return events_late_at(o, end)
     return _waits_since(o, end) + timedelta(seconds=o.limits.events_wait)
@@ -91,31 +93,31 @@ def _waits_since(o: Observed, end: datetime) -> datetime:
 
 def unread_pod(pod: PodView | None, end: datetime) -> tuple[UnreadPod, ...]:
     """The pod, if it has finished and is kept only for its last lines."""
-    if pod is None or pod.gone or not pod.ended or pod.deleted_at is not None:
+    if pod is None or pod.gone or not pod.is_terminal or pod.deleted_at is not None:
         return ()
     return (UnreadPod(pod.uid, pod.node, end),)
 
 
-def kept_until(o: Observed, pod: PodView, end: datetime) -> datetime:
-    """Until when the last attempt's pod stays though its events are delivered; the run's end where it does not stay."""
+def kept_until(o: Observed, pod: PodFacts, end: datetime) -> datetime:
+    """Until when the last attempt's pod is kept although its events are delivered; the run's end if it is not kept."""
     ttl = o.run.spec.pod_ttl_after_finished
-    if ttl is None or not has_ended(pod, o.limits, o.now):
+    if ttl is None or not pod.has_finished:
         return end
     return end + timedelta(seconds=duration_seconds(ttl))
 
 
 def leftovers(o: Observed) -> tuple[tuple[DeletePod, ...], datetime | None, tuple[UnreadPod, ...]]:
-    """What is to be done about pods of attempts that another one follows, when to look again, and which are kept.
+    """Deletions of pods whose attempts are followed by another one, when to plan again, and the pods that are kept.
 
-    A pod whose attempt the status does not know was made by an operator that had been superseded: it goes at once.
+    A pod whose attempt is not in the status was created by an operator that had been superseded; it is deleted at once.
     """
-    known = {attempt.pod_uid: attempt for attempt in o.run.status.attempts}
+    attempts = {attempt.pod_uid: attempt for attempt in o.run.status.attempts}
     delivered = _delivered(o.run.status)
     actions: tuple[DeletePod, ...] = ()
     times: list[datetime | None] = []
     kept: tuple[UnreadPod, ...] = ()
     for pod in _replaced(o):
-        attempt = known.get(pod.uid)
+        attempt = attempts.get(pod.uid)
         end = (attempt.completion_time or attempt.start_time) if attempt is not None else o.now
         due = events_waited_for(o, pod, end)
         if attempt is None or attempt.number <= delivered or o.now >= due:
@@ -127,19 +129,19 @@ def leftovers(o: Observed) -> tuple[tuple[DeletePod, ...], datetime | None, tupl
 
 
 def earliest(*times: datetime | None) -> datetime | None:
-    """The first of the times that are given; None where none is."""
+    """The earliest of the times that are not None; None if there is none."""
     return min((time for time in times if time is not None), default=None)
 
 
 def _delivered(status: ComponentRunStatus) -> int:
-    """Up to which attempt all events are delivered."""
+    """Number of the last attempt whose events are all delivered."""
     if status.events is None:
         return 0
     return len(status.attempts) if status.events.delivered else status.events.attempts
 
 
 def _replaced(o: Observed) -> Iterator[PodView]:
-    """Pods that are there and that no decision looks at any more. One of a later attempt is being started."""
+    """Existing pods that no rule considers any more. A pod of a later attempt is being started."""
     status = o.run.status
     last = status.attempts[-1].number if status.attempts else 0
     if status.next_attempt_time is not None and o.pod is not None and not o.pod.gone and o.pod.attempt <= last:

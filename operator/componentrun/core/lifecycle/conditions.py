@@ -1,4 +1,4 @@
-"""The run's conditions, as the Kubernetes API conventions want them (sig-architecture/api-conventions.md)."""
+"""The run's conditions, following the Kubernetes API conventions (sig-architecture/api-conventions.md)."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ __all__ = [
 ]
 
 ACCEPTED: Final = "Accepted"
-"""False while an operator does not understand the run, or what it names, as in the Gateway API; else it need not be
-there. Not `Stalled`: whoever waits with kstatus would take that for a failure."""
+"""False while an operator does not understand the run or what it refers to, as in the Gateway API; otherwise optional.
+Not `Stalled`, which kstatus treats as a failure."""
 SUCCEEDED: Final = "Succeeded"
 STAGED_IN: Final = "StagedIn"
 PUBLISHED: Final = "Published"
 EVENTS_DELIVERED: Final = "EventsDelivered"
 
 _MAX_MESSAGE: Final = 32_768
-"""As the CRD says."""
+"""Maximum length in the CRD."""
 
 
 def find(conditions: Sequence[Condition], kind: str) -> Condition | None:
-    """The condition of this type, if it is there."""
+    """The condition of this type; None if it is not set."""
     return next((condition for condition in conditions if condition.type == kind), None)
 
 
 def is_settled(conditions: Sequence[Condition], kind: str) -> bool:
-    """Whether the condition of this type is there, and will not change any more."""
+    """Whether the condition of this type is set to True or False."""
     found = find(conditions, kind)
     return found is not None and found.status != "Unknown"
 
 
 def refused(status: Any, problem: str, generation: int, now: datetime) -> list[Any] | None:
-    """The conditions of a status that may hold anything, with Accepted False; None where they say so already.
+    """The conditions of an unvalidated status with Accepted set to False; None if they already say so.
 
     Args:
         status: as the API server sent it.
@@ -56,8 +56,8 @@ def refused(status: Any, problem: str, generation: int, now: datetime) -> list[A
         now: the time.
     """
     given = status.get("conditions") if isinstance(status, dict) else None
-    there = given if isinstance(given, list) else []
-    old = next((item for item in there if isinstance(item, dict) and item.get("type") == ACCEPTED), {})
+    existing = given if isinstance(given, list) else []
+    old = next((item for item in existing if isinstance(item, dict) and item.get("type") == ACCEPTED), {})
     if (old.get("status"), old.get("message")) == ("False", problem):
         return None
     since = now.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -66,7 +66,7 @@ def refused(status: Any, problem: str, generation: int, now: datetime) -> list[A
         "lastTransitionTime": old.get("lastTransitionTime", since) if old.get("status") == "False" else since,
         "observedGeneration": generation,
     }  # fmt: skip
-    return [*(item for item in there if item is not old), new]
+    return [*(item for item in existing if item is not old), new]
 
 
 def with_condition(
@@ -79,10 +79,10 @@ def with_condition(
     generation: int,
     now: datetime,
 ) -> tuple[Condition, ...]:
-    """The conditions with this one set, in its old place. Its transition time moves only where its status changes.
+    """The conditions with this one set, at its old position. Its transition time changes only with its status.
 
-    Where nothing but the generation differs, the old one stays: `suspend` and `ttlAfterFinished` change no outcome, and
-    a condition must not change with every look at it.
+    If only the generation differs, the condition is unchanged: `suspend` and `ttlAfterFinished` change no outcome, and
+    a condition must not change with every reconciliation.
     """
     old = find(conditions, kind)
     message = message[:_MAX_MESSAGE]

@@ -5,11 +5,15 @@ Level-triggered: it may be asked at any time, and its actions repeated. Rules th
 - a terminal phase is never left; if the run is being deleted, only its pods are deleted;
 - a decision is in the status before anything is done about it: a termination before a deletion, phase Publishing
   (with the attempt's outcome) before publishing, the final status before the pod goes;
-- nothing is published once `spec.cancel` was seen, unless phase Publishing was in the status before that;
+- nothing is published once `spec.cancel` was seen, unless phase Publishing was in the status before that. A run that
+  leaves nothing to publish has no such phase: nothing is done about its success, and its final status, like any other,
+  is refused by the API server if `spec.cancel` was set since it was read;
 - a conclusion from a missing pod or an overdue event is drawn only after reading the pod by name (`certainty`);
 - a pod gets its Secret, without which it can't start, only after the status records the pod. So a pod that is not
   recorded in the status cannot have run;
-- there is one pod for an attempt. Whether another attempt follows is decided in `retry`, when the one before has ended.
+- there is one pod for an attempt. Whether another attempt follows is decided in `retry`, when the one before has ended;
+- a short phase (two seconds, or up to ten if many runs are in progress) is written with the next one. No decision rests
+  on a phase that an operator has seen and not written: what it means for a retry is in the pod's own state (`phases`);
 - a run starts when the admission queue allows it (`core.queue.admission`); a replaced run ends like a cancelled one.
 """
 
@@ -31,6 +35,7 @@ from componentrun.core.lifecycle.actions import (
     StartAttempt,
     WriteStatus,
 )
+from componentrun.core.lifecycle.certainty import pod_to_read
 from componentrun.core.lifecycle.cleanup import (
     KILL_GRACE_SECONDS,
     dismiss,
@@ -43,21 +48,10 @@ from componentrun.core.lifecycle.cleanup import (
     leftovers,
     unread_pod,
 )
-from componentrun.core.podstatus.certainty import pod_of, pod_to_read
-from componentrun.core.podstatus.diagnosis import Diagnosis, diagnose, not_taken_back
-from componentrun.core.podstatus.facts import saved_always
-from componentrun.core.podstatus.results import agent_reason
-from componentrun.core.podstatus.stuck import (
-    admitted,
-    given_up_at,
-    has_begun,
-    has_ended,
-    next_look,
-    stuck,
-    timeout_at,
-    with_api_server_times,
-)
+from componentrun.core.podstatus.diagnosis import Diagnosis, diagnose, not_taken_back, stopped, verdict
+from componentrun.core.podstatus.stuck import next_look, stuck
 from componentrun.core.queue import texts as queued
+from componentrun.core.request.mapping import reads_adaptively
 from componentrun.errors import Reason
 
 if TYPE_CHECKING:
@@ -65,13 +59,14 @@ if TYPE_CHECKING:
 
     from componentrun.api.componentrun import Attempt, ComponentRun, ComponentRunStatus
     from componentrun.core.lifecycle.actions import Action
-    from componentrun.core.lifecycle.observed import Observed, PodView
+    from componentrun.core.lifecycle.observed import Observed
+    from componentrun.core.podstatus.facts import PodFacts
 
 __all__ = ["plan"]
 
 FIRST_ATTEMPT: Final = 1
 _UNSEEN_SECONDS: Final = 5
-"""Between two looks at a pod of which no watch tells."""
+"""Interval for reading a pod that no watch reports."""
 
 
 def plan(observed: Observed) -> Plan:
@@ -81,12 +76,12 @@ def plan(observed: Observed) -> Plan:
         return Plan(tuple(action for pod in pods for action in dismiss(pod, observed.limits)))
     refused = conditions.find(observed.run.status.conditions, conditions.ACCEPTED)
     if refused is not None and refused.status == "False" and not status.is_terminal(observed.run.status):
-        # It stands in line again from there on.
+        # From now on, the run is queued again.
         return _write(observed, status.accepted(observed.run, observed.now), wake_at=observed.now)
     look = pod_to_read(observed)
     if look is not None:
         return Plan((look,), observed.now)
-    # First, as what follows may have to be tried again.
+    # Removals come first, because a later action may have to be repeated.
     removals, look_again, unread_before = leftovers(observed)
     step = _next_step(observed)
     wake_at = earliest(step.wake_at, look_again, _labels_again(observed))
@@ -94,7 +89,7 @@ def plan(observed: Observed) -> Plan:
 
 
 def _labels_again(o: Observed) -> datetime | None:
-    """When a pod is read again that could not be given its labels: until then nobody tells of its changes."""
+    """When to read a pod again whose labels could not be restored: no watch reports its changes."""
     is_unseen = o.pod is not None and o.pod.mislabelled and not o.pod.gone
     return o.now + timedelta(seconds=_UNSEEN_SECONDS) if is_unseen else None
 
@@ -113,12 +108,11 @@ def _next_step(observed: Observed) -> Plan:
 
 
 def _during_the_attempt(o: Observed, attempt: Attempt) -> Plan:
-    """A pod was made. Ended goes before stopped: what has ended by itself is not stopped any more."""
-    pod = pod_of(o.pod, attempt)
+    """An attempt is recorded. A pod that has ended by itself is not stopped any more."""
+    pod = o.attempt_pod
     if pod is None:
         return _without_pod(o, attempt)
-    pod = with_api_server_times(admitted(pod, o.run.status, o.now), o.run.status, o.now)
-    if has_ended(pod, o.limits, o.now):
+    if pod.has_finished:
         return _conclude(o, pod)
     if o.run.status.termination is not None:
         return _stop(o, pod)
@@ -129,7 +123,7 @@ def _during_the_attempt(o: Observed, attempt: Attempt) -> Plan:
 
 
 def _before_the_start(o: Observed) -> Plan:
-    """Nothing is recorded. A pod may be there all the same: its operator died between the pod and the status."""
+    """No attempt is recorded. A pod may still exist if its operator died between creating it and writing the status."""
     if o.pod is not None and (o.pod.gone or o.run.spec.cancel):
         return _write(o, status.adopted(o.run, o.pod, o.now), wake_at=o.now)
     if o.pod is not None:
@@ -143,7 +137,7 @@ def _before_the_start(o: Observed) -> Plan:
 
 
 def _when_it_is_its_turn(o: Observed) -> Plan:
-    """Start, wait, or make room for another one."""
+    """Start, wait, or make room for another run."""
     if o.turn.replaced_by is not None:
         return _write(o, status.finished(o.run, queued.replaced(o.turn), now=o.now))
     if o.turn.verdict == "forbidden":
@@ -165,134 +159,154 @@ def _between_attempts(o: Observed, last: Attempt, begins: datetime) -> Plan:
         return _write(o, status.finished(o.run, Diagnosis(Reason.CANCELLED, message), now=o.now))
     if o.turn.replaced_by is not None:
         return _write(o, status.finished(o.run, queued.replaced(o.turn), now=o.now))
-    look_again = retry.in_the_way(pod_of(o.pod, last), o.limits, o.now)
+    look_again = retry.in_the_way(o.attempt_pod)
     if look_again is not None:
         return Plan(wake_at=look_again)
     return _start(o, last.number + 1) if o.now >= begins else Plan(wake_at=begins)
 
 
 def _start(o: Observed, number: int) -> Plan:
-    """From then on the pod's own changes tell; one of which nobody ever says anything is overdue.
+    """Start the attempt. From then on, changes of the pod trigger plans; without any, it is overdue.
 
-    A pod that was there already is read anew, and what that brings is told by no event: it is looked at at once.
+    If the pod already existed, it is read again, which triggers no event, so the next plan follows at once.
     """
     found = o.pod is not None and o.pod.attempt == number
     return Plan((StartAttempt(number),), o.now if found else o.now + timedelta(seconds=o.limits.pending))
 
 
 def _without_pod(o: Observed, attempt: Attempt) -> Plan:
-    """The attempt's pod is not there: it is too new for the watch, or it was deleted while nobody watched."""
+    """The attempt's pod is missing: it is too new for the watch, or it was deleted while no operator watched."""
     known_until = attempt.start_time + timedelta(seconds=o.limits.pod_missing)
     if o.now < known_until:
         return Plan(wake_at=known_until)
     if _is_cancelled(o):
         return _write(o, status.finished(o.run, _cancelled(o, "It was stopped before it was through"), now=o.now))
     if (termination := o.run.status.termination) is not None:
-        return _end(o, None, Diagnosis(agent_reason(termination.reason, Reason.CANCELLED), termination.message))
-    message = (
+        return _end(o, None, stopped(termination))
+    summary = (
         f"Pod `{attempt.pod}` was deleted while no operator was watching, so how it ended is not known. "
         "Nothing was published."
     )
-    return _end(o, None, Diagnosis(Reason.POD_DELETED, message))
+    return _end(o, None, verdict(Reason.POD_DELETED, summary))
 
 
-def _go_on(o: Observed, pod: PodView) -> Plan:
-    """All is well so far: the phase follows the pod. Or there is no point in waiting for the component to start."""
-    problem = None if pod.gates else stuck(pod, o.limits, o.now)
-    if problem is None and not o.granted and not has_begun(pod):
-        return Plan((GiveGrants(pod.attempt),), o.now)
-    if pod.gates:
-        return _write(o, status.observed_phase(o.run, pod, o.now))  # whoever set them takes as long as they like
+def _go_on(o: Observed, pod: PodFacts) -> Plan:
+    """Let the phase follow the pod, or stop waiting for the component to start."""
+    problem = None if pod.view.gates else stuck(pod)
+    if problem is None and not o.granted and not pod.view.has_started:
+        return Plan((GiveGrants(pod.view.attempt),), o.now)
+    if pod.view.gates:
+        return _write(o, status.observed_phase(o.run, pod, o.now))  # gates may stay for any time
     if problem is None:
-        return _write(o, status.observed_phase(o.run, pod, o.now), wake_at=next_look(pod, o.limits))
+        return _follow(o, pod, wake_at=next_look(pod))
     if retry.worth_another(o.run, problem.reason, o.now, started=False):
         # The pod has to be gone first: only then it is certain that its component has not started meanwhile.
-        return _begin_to_stop(o, pod, Termination(reason=problem.reason, message=problem.message, time=o.now))
-    return _write(o, _finished(o, pod, problem), *kill(pod))
+        return _begin_to_stop(
+            o,
+            pod,
+            Termination(reason=problem.reason, message=problem.message, advice=problem.advice or None, time=o.now),
+        )
+    return _write(o, _finished(o, pod, problem), *kill(pod.view))
 
 
-def _reason_to_stop(o: Observed, pod: PodView) -> Termination | None:
+def _follow(o: Observed, pod: PodFacts, *actions: Action, wake_at: datetime) -> Plan:
+    """Let the status follow the pod. A recent step is written with the next one, or when it is no longer recent."""
+    followed = status.observed_phase(o.run, pod, o.now)
+    due = status.deferred_until(o.run, pod, o.now, o.short_seconds)
+    if due is None or not status.worth_a_write(o.run.status, followed):
+        return _write(o, followed, *actions, wake_at=wake_at)
+    return Plan(actions, min(wake_at, due))
+
+
+def _reason_to_stop(o: Observed, pod: PodFacts) -> Termination | None:
     """Cancel, another run that takes its place, or timeout."""
     if o.run.spec.cancel:
         return Termination(reason=Reason.CANCELLED, message="The run was cancelled.", time=o.now)
     if (replacement := queued.replacement(o.turn, o.now)) is not None:
         return replacement
-    deadline = timeout_at(pod)
-    if deadline is None or o.now < deadline:
+    if pod.timeout_at is None or o.now < pod.timeout_at:
         return None
-    limit = duration_text(pod.timeout_seconds or DEFAULT_TIMEOUT_SECONDS)
-    message = f"The component ran longer than its timeout of {limit}. Raise `spec.timeout`, or have it do less."
-    return Termination(reason=Reason.TIMEOUT, message=message, time=o.now)
+    limit = duration_text(pod.view.timeout_seconds or DEFAULT_TIMEOUT_SECONDS)
+    found = verdict(Reason.TIMEOUT, f"The component ran longer than its timeout of {limit}.")
+    return Termination(reason=found.reason, message=found.message, advice=found.advice, time=o.now)
 
 
-def _begin_to_stop(o: Observed, pod: PodView, termination: Termination) -> Plan:
-    """The decision is written first, then the pod is told to end."""
+def _begin_to_stop(o: Observed, pod: PodFacts, termination: Termination) -> Plan:
+    """Record the decision first, then delete the pod."""
     decided = status.terminating(_looked_at(o, pod), termination)
     actions, wake_at = _stop_actions(o, pod)
     return _write(o, decided, *actions, wake_at=wake_at)
 
 
-def _stop(o: Observed, pod: PodView) -> Plan:
-    """The decision stands; see to it that the pod ends."""
+def _stop(o: Observed, pod: PodFacts) -> Plan:
+    """The decision is recorded; make sure that the pod ends."""
     actions, wake_at = _stop_actions(o, pod)
-    return _write(o, status.observed_phase(o.run, pod, o.now), *actions, wake_at=wake_at)
+    return _follow(o, pod, *actions, wake_at=wake_at)
 
 
-def _stop_actions(o: Observed, pod: PodView) -> tuple[tuple[Action, ...], datetime]:
-    """Delete the pod, once, with the grace that is meant.
+def _stop_actions(o: Observed, pod: PodFacts) -> tuple[tuple[Action, ...], datetime]:
+    """Delete the pod once, with the intended grace period.
 
-    The kubelet obeys the first grace period only: seen with Kubernetes 1.35, a later and shorter deletion does not
+    The kubelet honours only the first grace period: seen with Kubernetes 1.35, a later and shorter deletion does not
     reach a kubelet that already waits for a container to end.
     """
     grace = _stop_grace(o, pod)
-    told = pod.deleted_at is not None and (pod.deletion_grace_seconds or 0) <= grace
-    # A kubelet that has not heard of it by then is lost.
-    look_again = (given_up_at(pod, o.limits) if told else None) or o.now + timedelta(seconds=o.limits.node_lost)
-    return (() if told else (DeletePod(pod.name, pod.uid, grace),)), look_again
+    is_asked = pod.view.is_being_deleted_within(grace)
+    # A kubelet that has not noticed it by then is lost.
+    look_again = (pod.given_up_at if is_asked else None) or o.now + timedelta(seconds=o.limits.node_lost)
+    return (() if is_asked else (DeletePod(pod.view.name, pod.view.uid, grace),)), look_again
 
 
-def _stop_grace(o: Observed, pod: PodView) -> int:
-    """Seconds from SIGTERM to SIGKILL: more where `writeAlways` tables are to be saved, few before the start."""
+def _stop_grace(o: Observed, pod: PodFacts) -> int:
+    """Seconds from SIGTERM to SIGKILL: more to save `writeAlways` tables, few before the component started."""
     saving = _writes_always(o) and not _is_cancelled(o)
-    started = pod.component is not None and pod.component.state != "waiting"
-    running = pod.component is not None and pod.component.state == "running"
-    if not started or not (running or saving):
+    if pod.component.is_waiting or not (pod.component.is_running or saving):
         return KILL_GRACE_SECONDS
     grace = o.limits.stop_grace + (o.limits.stop_upload if saving else 0)
     return max(KILL_GRACE_SECONDS, int(grace))  # never 0: the object would go while the containers go on
 
 
-def _conclude(o: Observed, pod: PodView) -> Plan:
-    """The pod has ended: publish, or write down how the run ended."""
+def _conclude(o: Observed, pod: PodFacts) -> Plan:
+    """The pod has ended: publish, or record how the run ended."""
     if _is_cancelled(o):
-        ended = pod.component is not None and pod.component.state == "terminated"
-        when = "It was stopped before it was through" if not ended else "Its component had ended"
+        when = "Its component had ended" if pod.component.has_ended else "It was stopped before it was through"
         found = _cancelled(o, when, diagnose(pod))
         return _write(o, _finished(o, pod, found))
     return _end(o, pod, diagnose(pod, termination=o.run.status.termination))
 
 
-def _end(o: Observed, pod: PodView | None, found: Diagnosis) -> Plan:
-    """The attempt has ended so: publish, let another one follow, or end the run."""
+def _end(o: Observed, pod: PodFacts | None, found: Diagnosis) -> Plan:
+    """The attempt has ended with this diagnosis: publish, let another one follow, or end the run."""
     run = o.run if pod is None else _looked_at(o, pod)
-    if pod is not None and retry.was_seen_running(run):
-        found = not_taken_back(pod, found)
+    if pod is not None and ((ran := retry.was_seen_running(run)) or pod.view.may_lack_containers):
+        found = not_taken_back(pod, found, was_seen_running=ran)
     if found.reason is Reason.SUCCEEDED:
+        if pod is not None and _has_nothing_to_publish(o, pod):
+            return _write(o, status.nothing_to_publish(run, found, o.now))
         return _write(o, status.publishing(run, found, o.now), wake_at=o.now)
     retrying = retry.another_attempt(run, pod, found, o.now)
     if retrying is not None:
         return _write(o, retrying, wake_at=o.now)
-    if pod is not None and saved_always(pod):
+    if pod is not None and pod.has_write_always_tables:
         return _write(o, status.publishing(run, found, o.now), wake_at=o.now)
     return _write(o, status.finished(run, found, now=o.now))
 
 
-def _finished(o: Observed, pod: PodView, found: Diagnosis) -> ComponentRunStatus:
+def _has_nothing_to_publish(o: Observed, pod: PodFacts) -> bool:
+    """Whether nothing in a store or a catalog changes because the run succeeded.
+
+    A run that reads only new rows saves how far it has read, even if it wrote nothing.
+    """
+    result = pod.view.stage_out_result
+    return result is not None and result.ok and result.empty and not reads_adaptively(o.run.spec)
+
+
+def _finished(o: Observed, pod: PodFacts, found: Diagnosis) -> ComponentRunStatus:
     """The final status, with what the last look at the pod added (node, image, whether the input was in)."""
     return status.finished(_looked_at(o, pod), found, now=o.now)
 
 
-def _looked_at(o: Observed, pod: PodView) -> ComponentRun:
+def _looked_at(o: Observed, pod: PodFacts) -> ComponentRun:
     """The run with the status that this look at its pod gives."""
     return o.run.model_copy(update={"status": status.observed_phase(o.run, pod, o.now)})
 
@@ -315,37 +329,38 @@ def _cancelled(o: Observed, when: str, ended: Diagnosis | None = None) -> Diagno
 
 
 def _publish(o: Observed, attempt: Attempt) -> Plan:
-    """Phase Publishing is in the status, and with it how the component ended."""
+    """The status has the phase Publishing and how the component ended."""
     action = Publish(attempt.number, write_always_only=attempt.reason != Reason.SUCCEEDED)
     return Plan((action,), o.now + timedelta(seconds=o.limits.start_retry))
 
 
 def _after_the_end(o: Observed) -> Plan:
-    """The pod goes when its events are delivered, or the wait for that is over; the run when its time to live is."""
+    """Delete the pod once its events are delivered or the wait is over, and the run once its time to live is over."""
     run, end = o.run, o.run.status.completion_time or o.now
-    pod = o.pod if o.pod is not None and not o.pod.gone else None
+    pod = o.facts if o.pod is not None and not o.pod.gone else None
+    view = None if pod is None else pod.view
     if conditions.is_settled(run.status.conditions, conditions.EVENTS_DELIVERED):
         rest = _clean_up(o, pod, end)
         if DeleteRun() in rest.actions:
             return rest
         return _write(o, status.seen_again(run), *rest.actions, wake_at=rest.wake_at)
-    wait_ends, late_at = events_waited_for(o, pod, end), events_late_at(o, end)
+    wait_ends, late_at = events_waited_for(o, view, end), events_late_at(o, end)
     if run.status.events is not None and run.status.events.delivered:
         return _write(o, status.events_delivered(run, o.now), *_clean_up(o, pod, end).actions, wake_at=o.now)
     if o.now >= wait_ends:
-        given_up = status.events_given_up(run, o.now, over_limit=is_over_unread_limit(o, pod))
+        given_up = status.events_given_up(run, o.now, over_limit=is_over_unread_limit(o, view))
         return _write(o, given_up, *_clean_up(o, pod, end).actions, wake_at=o.now)
-    # A pod that has not ended must not start its component after all, now that the run is said to have failed.
-    early = kill(pod) if pod is not None and not has_ended(pod, o.limits, o.now) else ()
-    kept = unread_pod(pod, end)
+    # The run has failed, so a pod that has not ended must not start its component any more.
+    early = kill(pod.view) if pod is not None and not pod.has_finished else ()
+    kept = unread_pod(view, end)
     if o.now < late_at:
         return Plan(early, min(late_at, wait_ends), kept)
-    said = _write(o, status.events_late(run, pod, wait_ends, o.now), *early, wake_at=wait_ends)
-    return Plan(said.actions, said.wake_at, kept)
+    step = _write(o, status.events_late(run, view, wait_ends, o.now), *early, wake_at=wait_ends)
+    return Plan(step.actions, step.wake_at, kept)
 
 
-def _clean_up(o: Observed, pod: PodView | None, end: datetime) -> Plan:
-    """Pod and run go, each in its time."""
+def _clean_up(o: Observed, pod: PodFacts | None, end: datetime) -> Plan:
+    """Delete pod and run, each at its time."""
     ttl = o.run.spec.ttl_after_finished
     run_goes = end + timedelta(seconds=duration_seconds(ttl)) if ttl is not None else None
     if run_goes is not None and o.now >= run_goes:
@@ -353,7 +368,7 @@ def _clean_up(o: Observed, pod: PodView | None, end: datetime) -> Plan:
     if pod is None:
         return Plan(wake_at=run_goes)
     pod_goes = kept_until(o, pod, end)
-    return Plan(kill(pod), run_goes) if o.now >= pod_goes else Plan(wake_at=earliest(pod_goes, run_goes))
+    return Plan(kill(pod.view), run_goes) if o.now >= pod_goes else Plan(wake_at=earliest(pod_goes, run_goes))
 
 
 def _writes_always(o: Observed) -> bool:
@@ -361,7 +376,7 @@ def _writes_always(o: Observed) -> bool:
 
 
 def _write(o: Observed, new: ComponentRunStatus, *actions: Action, wake_at: datetime | None = None) -> Plan:
-    """Write the status where it changed, then the actions, then tell about it."""
+    """Write the status if it changed, then the actions, then the Kubernetes Event."""
     if not status.worth_a_write(o.run.status, new):
         return Plan(actions, wake_at)
     event = status.lifecycle_event(o.run.status, new)

@@ -1,10 +1,10 @@
 """Whether another attempt follows one that failed, when it begins, and what has to be over before.
 
-- What happened before the component had started is retried by its reason (`errors.RETRIED_BEFORE_START`). That it had
-  not started must be certain: what nobody saw, or what a node that does not answer may still do, counts as a start.
-- A component that has started is started again only for the reasons that `retry.afterStart` names.
-- When the next attempt begins is written down before it is waited for, and follows from the run and the number of the
-  attempt alone: whoever asks again gets the same time.
+- A failure before the component started is retried depending on its reason (`reasons.RETRIED_BEFORE_START`). It must
+  be certain that it had not started: an unobserved pod, or a node that does not respond, counts as a start.
+- A component that has started is started again only for the reasons in `retry.afterStart`.
+- The start time of the next attempt is recorded before it is waited for. It depends only on the run and the number of
+  the attempt, so every call returns the same time.
 """
 
 from __future__ import annotations
@@ -18,18 +18,16 @@ from componentrun.api.retry import Retry
 from componentrun.contract import RETRY_WINDOW_SECONDS
 from componentrun.core.lifecycle import conditions
 from componentrun.core.lifecycle.ending import with_end
-from componentrun.core.lifecycle.steps import moved
-from componentrun.core.podstatus.facts import failed_stage_in
-from componentrun.core.podstatus.stuck import given_up_at
-from componentrun.errors import RETRIED_BEFORE_START, RETRIED_IF_NAMED, Reason
+from componentrun.core.lifecycle.steps import with_phase_and_reason
+from componentrun.reasons import RETRIED_BEFORE_START, RETRIED_IF_NAMED, Reason
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
     from componentrun.api.retry import Backoff
-    from componentrun.core.lifecycle.observed import Limits, PodView
     from componentrun.core.podstatus.diagnosis import Diagnosis
+    from componentrun.core.podstatus.facts import PodFacts
 
 __all__ = [
     "another_attempt",
@@ -45,14 +43,14 @@ _RAN: Final = frozenset({"Running", "StagingOut", "Publishing"})
 
 
 def policy(run: ComponentRun) -> Retry:
-    """What decides: the run's own, its Component's as it was when the run began, or the default."""
+    """The retry policy: the run's own, its Component's when the run started, or the default."""
     return run.spec.retry or run.status.retry or Retry()
 
 
 def another_attempt(
-    run: ComponentRun, pod: PodView | None, found: Diagnosis, now: datetime
+    run: ComponentRun, pod: PodFacts | None, found: Diagnosis, now: datetime
 ) -> ComponentRunStatus | None:
-    """The status of a run whose attempt has ended and is followed by another one; None where none follows.
+    """The status of a run whose attempt is followed by another one; None if no attempt follows.
 
     Args:
         run: the run, with an attempt.
@@ -66,7 +64,7 @@ def another_attempt(
     number = run.status.attempts[-1].number
     begins = _begins(run, number, now)
     of = f"{number} of at most {policy(run).limit + 1}"
-    message = f"Attempt {of} ended with {found.reason}; the next one begins at {begins:%H:%M:%S} UTC. {found.message}"
+    summary = f"Attempt {of} ended with {found.reason}; the next one begins at {begins:%H:%M:%S} UTC. {found.summary}"
     fresh = run.status.model_copy(
         update={
             "attempts": with_end(run.status, found, now),
@@ -78,11 +76,13 @@ def another_attempt(
             "conditions": tuple(c for c in run.status.conditions if c.type != conditions.STAGED_IN),
         }
     )
-    return moved(run.model_copy(update={"status": fresh}), "Queued", Reason.RETRYING, message, now=now)
+    return with_phase_and_reason(
+        run.model_copy(update={"status": fresh}), "Queued", Reason.RETRYING, summary, now=now, advice=found.advice
+    )
 
 
 def worth_another(run: ComponentRun, reason: Reason, now: datetime, *, started: bool) -> bool:
-    """Whether an attempt that ends so is followed by another one."""
+    """Whether an attempt that ends with this reason is followed by another one."""
     chosen, status = policy(run), run.status
     if run.spec.cancel or not status.attempts or status.attempts[-1].number > chosen.limit:
         return False
@@ -93,42 +93,29 @@ def worth_another(run: ComponentRun, reason: Reason, now: datetime, *, started: 
     return _begins(run, status.attempts[-1].number, now) <= status.attempts[0].start_time + window
 
 
-def may_have_started(pod: PodView | None) -> bool:
-    """Whether the component of a pod that has ended may have run, or may do so yet.
+def may_have_started(pod: PodFacts | None) -> bool:
+    """Whether the component of a pod that has ended, or is not known, may have run or may still do so."""
+    return pod is None or pod.may_have_run_component
 
-    Certain is only what the kubelet said last (it ends a pod that is deleted as Failed before it lets it go), what
-    follows from a failed init container, and that a pod without a node was never run.
+
+def in_the_way(pod: PodFacts | None) -> datetime | None:
+    """Until when the next attempt waits for the end of the last one's containers; None if it need not wait.
+
+    A node that does not respond is not waited for indefinitely. What its pod still does is never published: each
+    attempt writes below its own prefix, and the operator publishes only what the latest attempt left.
     """
-    if pod is None or pod.missed:
-        return True
-    component = pod.component
-    if component is not None and (component.state != "waiting" or component.restarts or component.ran_before):
-        return True
-    if pod.ended or (pod.gone and not pod.node):
-        return False
-    stage_in = pod.stage_in
-    return stage_in is None or not failed_stage_in(stage_in) or stage_in.exit_code == 0
-
-
-def in_the_way(pod: PodView | None, limits: Limits, now: datetime) -> datetime | None:
-    """Until when the next attempt waits for the end of the last one's containers; None where nothing is waited for.
-
-    A node that does not answer is not waited for without end. What its pod still does is never published: each attempt
-    writes to a place of its own, and the operator publishes only what the latest attempt left.
-    """
-    if pod is None or pod.gone or pod.ended:
+    if pod is None or pod.view.gone or pod.view.is_terminal:
         return None
-    lost = given_up_at(pod, limits)
-    if lost is None:
-        return now + timedelta(seconds=limits.node_lost)
-    return None if now >= lost else lost
+    if pod.given_up_at is None:
+        return pod.now + timedelta(seconds=pod.limits.node_lost)
+    return None if pod.is_given_up else pod.given_up_at
 
 
 def backoff_seconds(run_uid: str, attempt: int, backoff: Backoff) -> float:
-    """Seconds between the end of this attempt and the begin of the next: doubled each time, up to half of it by chance.
+    """Seconds between the end of this attempt and the start of the next: doubled each time, up to half of it random.
 
-    The chance is the run's and the attempt's own, so that runs that failed together do not come again together, and
-    that the same question has the same answer.
+    The random part is derived from the run and the attempt, so that runs that failed together do not retry together,
+    and every call returns the same value.
     """
     longest = duration_seconds(backoff.max)
     whole = min(longest, duration_seconds(backoff.initial) << (attempt - 1))
@@ -138,7 +125,7 @@ def backoff_seconds(run_uid: str, attempt: int, backoff: Backoff) -> float:
 
 
 def was_seen_running(run: ComponentRun) -> bool:
-    """Whether the last attempt's component was seen to run, whatever its pod says now."""
+    """Whether the last attempt's component was seen running, whatever its pod says now."""
     begin = run.status.attempts[-1].start_time if run.status.attempts else None
     return begin is not None and any(item.phase in _RAN and item.start_time >= begin for item in run.status.phases)
 

@@ -1,8 +1,8 @@
 """The next ComponentRunStatus. Pure; `status.events` belongs to the collector and is only ever copied.
 
-Every function takes the observed run and gives back its next status; where nothing changes it is equal to the old one,
-so that nothing is written. A terminal phase is never left: once there, only `events_delivered`, `events_late` and
-`events_given_up` change anything. How runs end is in `outcome.py`.
+Every function takes the observed run and returns its next status. If nothing changes, it is equal to the old one, and
+nothing is written. A terminal phase is never left: once there, only `events_delivered`, `events_late` and
+`events_given_up` change anything. Other modules with parts of it: `publishing`, `ending`, `delivery`.
 """
 
 from __future__ import annotations
@@ -10,16 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from componentrun.api import names
-from componentrun.api.componentrun import Attempt, PhaseTime, QueueStatus
-from componentrun.core.lifecycle import conditions
+from componentrun.api.componentrun import Attempt, QueueStatus
+from componentrun.core.lifecycle import conditions, phases
 from componentrun.core.lifecycle.actions import KubernetesEvent
-from componentrun.core.lifecycle.ending import (
-    TERMINAL,
-    events_delivered,
-    events_given_up,
-    events_late,
-    finished,
-    is_terminal,
+from componentrun.core.lifecycle.delivery import events_delivered, events_given_up, events_late
+from componentrun.core.lifecycle.ending import TERMINAL, finished, is_terminal, seen_again, start_failed
+from componentrun.core.lifecycle.phases import ORDER, phase_start
+from componentrun.core.lifecycle.publishing import (
+    nothing_to_publish,
     publish_failed,
     publish_uncertain,
     published,
@@ -27,14 +25,11 @@ from componentrun.core.lifecycle.ending import (
     publishing_again,
     publishing_began,
     refused,
-    seen_again,
-    start_failed,
 )
-from componentrun.core.lifecycle.steps import moved, said, with_phase
-from componentrun.core.podstatus.facts import failed_stage_in
-from componentrun.core.podstatus.results import counted, excerpt, shortened, stage_in_result, stage_out_result
+from componentrun.core.lifecycle.steps import sentence, with_phase, with_phase_and_reason, with_reason
+from componentrun.core.podstatus.results import counted, excerpt, shortened
 from componentrun.core.request.files import files_status
-from componentrun.errors import Reason
+from componentrun.errors import Reason, without_advice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +37,8 @@ if TYPE_CHECKING:
 
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus, Phase, TableStatus, Termination
     from componentrun.api.files import FileStatus
-    from componentrun.core.lifecycle.observed import ContainerView, PodView
+    from componentrun.core.podstatus.facts import PodFacts
+    from componentrun.core.podstatus.view import PodView
     from componentrun.core.request.resolve import EffectiveRun
     from componentrun.errors import TransientError
 
@@ -51,6 +47,7 @@ __all__ = [
     "accepted",
     "adopted",
     "attempt_started",
+    "deferred_until",
     "events_delivered",
     "events_given_up",
     "events_late",
@@ -58,6 +55,7 @@ __all__ = [
     "held_up",
     "is_terminal",
     "lifecycle_event",
+    "nothing_to_publish",
     "observed_phase",
     "publish_failed",
     "publish_uncertain",
@@ -74,11 +72,6 @@ __all__ = [
     "worth_a_write",
 ]
 
-_ORDER: Final[tuple[Phase | None, ...]] = (
-    None, "Suspended", "Queued", "Pending", "StagingIn", "Running", "StagingOut", "Publishing",
-)  # fmt: skip
-"""Phases on the way. A run only ever moves on in it: what is observed may be older than what is known."""
-
 _SENTENCES: Final[dict[Phase, str]] = {
     "Pending": "The pod waits for a node, a volume or an image.",
     "StagingIn": "Input is being brought into the data folder.",
@@ -88,7 +81,7 @@ _SENTENCES: Final[dict[Phase, str]] = {
 
 
 def worth_a_write(before: ComponentRunStatus, after: ComponentRunStatus) -> bool:
-    """Whether anything has changed that should be told now. Which node an attempt is on goes with the next change."""
+    """Whether the change is worth a write. A node or an image's digest alone is written with the next change."""
     if before == after:
         return False
     if len(before.attempts) != len(after.attempts):
@@ -97,7 +90,7 @@ def worth_a_write(before: ComponentRunStatus, after: ComponentRunStatus) -> bool
         new if old.node else new.model_copy(update={"node": None})
         for old, new in zip(before.attempts, after.attempts, strict=True)
     )
-    return after.model_copy(update={"attempts": attempts}) != before
+    return after.model_copy(update={"attempts": attempts, "image_digest": before.image_digest}) != before
 
 
 def without_events(status: ComponentRunStatus) -> dict[str, Any]:
@@ -108,9 +101,9 @@ def without_events(status: ComponentRunStatus) -> dict[str, Any]:
 
 
 def suspended(run: ComponentRun, now: datetime) -> ComponentRunStatus:
-    """`spec.suspend` holds the run back."""
-    message = "The run is held back; it starts when `spec.suspend` is taken away."
-    return moved(run, "Suspended", Reason.SUSPENDED, message, now=now)
+    """The status of a run that `spec.suspend` holds back."""
+    message = "The run is held back; it starts when `spec.suspend` is set to false."
+    return with_phase_and_reason(run, "Suspended", Reason.SUSPENDED, message, now=now)
 
 
 def attempt_started(
@@ -122,9 +115,10 @@ def attempt_started(
     gates: Sequence[str] = (),
     input_tables: Sequence[TableStatus],
     input_files: Sequence[FileStatus] = (),
+    warnings: Sequence[str] = (),
     now: datetime,
 ) -> ComponentRunStatus:
-    """The attempt's pod exists: phase Pending. Called again for the same attempt it changes nothing that is known.
+    """The status once the attempt's pod exists: phase Pending. Calling it again for the same attempt changes nothing.
 
     Args:
         run: the run as observed.
@@ -134,6 +128,7 @@ def attempt_started(
         gates: names of the pod's scheduling gates: while it has any, the run is still Queued.
         input_tables: what goes in, with rows and bytes where known.
         input_files: what goes in, too.
+        warnings: warnings about its Storage.
         now: the time.
     """
     if any(attempt.number == number for attempt in run.status.attempts):
@@ -146,30 +141,31 @@ def attempt_started(
             "storage": effective.storage,
             "input_tables": tuple(input_tables),
             "input_files": files_status(input_files),
+            "warnings": tuple(dict.fromkeys((*(status.warnings or ()), *warnings))) or None,
             "retry": effective.retry,
         }
     )
 
 
 def accepted(run: ComponentRun, now: datetime) -> ComponentRunStatus:
-    """An operator understands the run that another release did not."""
+    """The status of a run that this release understands and another one did not."""
     message = "This release of the operator understands the run."
-    told = conditions.with_condition(
+    accepted_conditions = conditions.with_condition(
         run.status.conditions, conditions.ACCEPTED, "True", conditions.ACCEPTED, message,
         generation=run.metadata.generation, now=now,
     )  # fmt: skip
-    return run.status.model_copy(update={"conditions": told})
+    return run.status.model_copy(update={"conditions": accepted_conditions})
 
 
 def held_up(run: ComponentRun, error: TransientError, now: datetime) -> ComponentRunStatus:
-    """The attempt's pod can't be given its Secret yet; it is tried again for as long as the pod may wait."""
+    """The status while the attempt's Secret can't be created; it is retried for as long as the pod may wait."""
     phase: Phase = run.status.phase or "Pending"
-    why = error.message.rstrip(".")
-    return moved(run, phase, Reason(phase), f"The pod waits for its Secret, which can't be made yet: {why}.", now=now)
+    summary = f"The pod waits for its Secret, which can't be created yet: {sentence(error.summary)}"
+    return with_phase_and_reason(run, phase, Reason(phase), summary, now=now, advice=error.advice)
 
 
 def adopted(run: ComponentRun, pod: PodView, now: datetime) -> ComponentRunStatus:
-    """A pod of this run is (or was) there that the status does not know: its operator died before it wrote it down."""
+    """The status with a pod that was not recorded, because its operator died before it wrote the status."""
     return _with_attempt(run, max(pod.attempt, 1), pod.name, pod.uid, now, pod.gates)
 
 
@@ -178,9 +174,9 @@ def _with_attempt(
 ) -> ComponentRunStatus:
     phase: Phase = "Queued" if gates else "Pending"
     attempt = Attempt(number=number, pod=pod, pod_uid=pod_uid, start_time=now)
-    # No other event tells of the gates: the pod stays as it was made until somebody takes one away.
+    # No other event reports the gates: the pod does not change until one of them is removed.
     message = _gated(gates) if gates else _SENTENCES[phase]
-    status = moved(run, phase, Reason(phase), message, now=now)
+    status = with_phase_and_reason(run, phase, Reason(phase), message, now=now)
     update: dict[str, Any] = {
         "attempts": (*status.attempts, attempt),
         "start_time": status.start_time or now,
@@ -191,53 +187,67 @@ def _with_attempt(
     return status.model_copy(update=update)
 
 
-def observed_phase(run: ComponentRun, pod: PodView, now: datetime) -> ComponentRunStatus:
-    """The run's phase as its pod shows it, with what is known by then: node, image, whether the input is in."""
-    phase = _phase_of(pod)
-    run = _with_phases_gone_by(run, pod, phase, now)
-    message = _gated(pod.gates) if phase == "Queued" else _SENTENCES[phase]
-    if phase == "Pending" and pod.unschedulable:
-        message = f"No node takes the pod yet: {excerpt(pod.unschedulable)}."
+def observed_phase(run: ComponentRun, pod: PodFacts, now: datetime) -> ComponentRunStatus:
+    """The status with the phase that the pod shows, its node, image, and whether the input is staged.
+
+    It has all phases that the attempt has passed, observed or not, with the times that the kubelet reported.
+    """
+    phase = pod.phase
+    run = _with_phases(run, pod, now)
+    message = _gated(pod.view.gates) if phase == "Queued" else _SENTENCES[phase]
+    if phase == "Pending" and pod.view.unschedulable:
+        message = f"No node takes the pod yet: {excerpt(pod.view.unschedulable)}."
     elif phase in {"Pending", "StagingIn"} and (held := _held(pod)):
         message = f"The pod is held up: {held}."
-    elif phase == "StagingIn" and pod.stage_in is not None and pod.stage_in.state == "terminated":
+    elif phase == "StagingIn" and pod.stage_in.has_ended:
         message = "The input is in; the component waits for its image, or to be started."
-    if is_terminal(run.status) or _ORDER.index(phase) < _ORDER.index(run.status.phase):
+    if is_terminal(run.status) or _is_behind(pod, run.status):
         status = run.status
     elif run.status.termination is not None:
-        # The condition keeps saying that the run is being stopped, whatever the pod does meanwhile.
-        status = with_phase(run.status, phase, now)
+        # The condition keeps the decision to stop, whatever the pod does meanwhile.
+        status = with_phase(run.status, phase, phase_start(run.status.phases, pod, now))
     else:
-        status = moved(run, phase, Reason(phase), message, now=now)
+        status = with_phase(run.status, phase, phase_start(run.status.phases, pod, now))
+        status = with_reason(status, run, Reason(phase), message, now)
     return _with_facts(status, run, pod, now)
 
 
-def _with_phases_gone_by(run: ComponentRun, pod: PodView, phase: Phase, now: datetime) -> ComponentRun:
-    """The run with the phases that were over before anybody looked, as the kubelet noted their containers' begins."""
-    began: tuple[tuple[Phase, ContainerView | None], ...] = (("StagingIn", pod.stage_in), ("Running", pod.component))
-    known, seen = _ORDER.index(run.status.phase) if not is_terminal(run.status) else len(_ORDER), _ORDER.index(phase)
-    phases = run.status.phases
-    for name, container in began:
-        if container is None or container.started_at is None or not known < _ORDER.index(name) < seen:
-            continue
-        # The kubelet tells whole seconds, by the node's clock: no phase begins before the one before it, or after now.
-        start = max([min(container.started_at, now), *(item.start_time for item in phases[-1:])])
-        phases = (*phases, PhaseTime(phase=name, start_time=start))
-    if phases == run.status.phases:
+def deferred_until(run: ComponentRun, pod: PodFacts, now: datetime, short: float) -> datetime | None:
+    """Until when the write of `observed_phase` waits for the next change; None if it is written now.
+
+    What keeps a pod from starting is written at once. A phase is short if it lasts less than `short` seconds.
+    """
+    is_held_up = bool(pod.view.unschedulable) or (pod.component.is_waiting and bool(_held(pod)))
+    return None if is_held_up else phases.deferred_until(run.status, pod, now, short)
+
+
+def _is_behind(pod: PodFacts, status: ComponentRunStatus) -> bool:
+    """Whether the status has a later phase than the pod shows."""
+    return ORDER.index(pod.phase) < ORDER.index(status.phase)
+
+
+def _with_phases(run: ComponentRun, pod: PodFacts, now: datetime) -> ComponentRun:
+    """The run with the phases that its pod has passed since the recorded one."""
+    status = run.status
+    if is_terminal(status) or not (passed := phases.passed_unobserved(status.phases, status.phase, pod, now)):
         return run
-    return run.model_copy(update={"status": run.status.model_copy(update={"phases": phases})})
+    return run.model_copy(update={"status": status.model_copy(update={"phases": (*status.phases, *passed)})})
 
 
 def terminating(run: ComponentRun, termination: Termination) -> ComponentRunStatus:
-    """It was decided to stop the run. Written before anything is done about it."""
+    """The status with the decision to stop the run. It is written before the pod is deleted."""
     status = run.status.model_copy(update={"termination": termination})
-    return said(status, run, Reason.TERMINATING, termination.message, termination.time)
+    advice = termination.advice or ""
+    summary = without_advice(termination.message, advice)
+    return with_reason(status, run, Reason.TERMINATING, summary, termination.time, advice=advice)
 
 
 def lifecycle_event(before: ComponentRunStatus, after: ComponentRunStatus) -> KubernetesEvent | None:
-    """What `kubectl describe` should tell about this change; None for most changes.
+    """The Kubernetes Event about this change; None for most changes.
 
-    An event is a write: of runs that end as they should there are many, and their status says it all.
+    An event is a write. It is sent only for changes that people should notice without looking at the run: another
+    attempt, and an end that is not a plain success. The decision to stop a run has none, because the event about the
+    end gives the reason (decision 0079).
     """
     if is_terminal(after) and not is_terminal(before):
         if after.result == "Success":
@@ -247,9 +257,6 @@ def lifecycle_event(before: ComponentRunStatus, after: ComponentRunStatus) -> Ku
         return KubernetesEvent(kind, after.reason or Reason.INTERNAL, _short(message))
     if after.next_attempt_time is not None and before.next_attempt_time is None:
         return KubernetesEvent("Warning", Reason.RETRYING, _short(after.message or ""))
-    if after.termination is not None and before.termination is None:
-        kind = "Warning" if after.termination.reason == Reason.TIMEOUT else "Normal"
-        return KubernetesEvent(kind, Reason.TERMINATING, _short(after.termination.message))
     return None
 
 
@@ -265,38 +272,27 @@ def _gated(gates: Sequence[str]) -> str:
     return f"The pod waits for its scheduling gates to be taken away: {', '.join(f'`{gate}`' for gate in gates)}."
 
 
-def _phase_of(pod: PodView) -> Phase:
-    """Read from the containers: the pod's own phase says Running from stage-out's start to its end."""
-    if pod.component is not None and pod.component.state == "terminated":
-        return "StagingOut"
-    if pod.component is not None and pod.component.state == "running":
-        return "Running"
-    if pod.stage_in is not None and pod.stage_in.state != "waiting":
-        return "StagingIn"
-    return "Queued" if pod.gates else "Pending"
-
-
-def _held(pod: PodView) -> str:
-    """What a container waits for, where it is more than its turn."""
-    for container in (pod.stage_out, pod.stage_in, pod.component):
-        if container is not None and container.state == "waiting" and container.message:
+def _held(pod: PodFacts) -> str:
+    """Why a container waits, if the kubelet gives a message."""
+    for container in pod.waiting:
+        if container.message:
             why = f", {container.reason}" if container.reason else ""
             return f"`{container.name}`{why}: {excerpt(container.message)}"
     return ""
 
 
-def _with_facts(status: ComponentRunStatus, run: ComponentRun, pod: PodView, now: datetime) -> ComponentRunStatus:
+def _with_facts(status: ComponentRunStatus, run: ComponentRun, pod: PodFacts, now: datetime) -> ComponentRunStatus:
     attempt = status.attempts[-1]
     update: dict[str, Any] = {}
-    if pod.node and attempt.node != pod.node:
-        update["attempts"] = (*status.attempts[:-1], attempt.model_copy(update={"node": pod.node}))
-    if pod.component is not None and pod.component.image_id:
+    if pod.view.node and attempt.node != pod.view.node:
+        update["attempts"] = (*status.attempts[:-1], attempt.model_copy(update={"node": pod.view.node}))
+    if pod.component.image_id:
         update["image_digest"] = pod.component.image_id
-    left = stage_out_result(pod.stage_out)
+    left = pod.view.stage_out_result
     if left is not None and left.said is not None:
         update["result_message"] = shortened(left.said)
-    if pod.stage_in is not None and pod.stage_in.state == "terminated" and not failed_stage_in(pod.stage_in):
-        result = stage_in_result(pod.stage_in)
+    if pod.stage_in.has_ended and not pod.has_failed_stage_in:
+        result = pod.view.stage_in_result
         message = "The input is in."
         if result:
             parts = [counted(result.tables, "table"), counted(result.rows, "row")]

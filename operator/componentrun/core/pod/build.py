@@ -1,4 +1,4 @@
-"""The pod of an attempt and its Secret, as plain JSON. One small module for each concern; this one joins them."""
+"""Build the pod of an attempt and its Secret, as JSON, from the parts in the other modules."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from componentrun.api import names
 from componentrun.core.pod import containers, security, volumes
 from componentrun.core.pod import metadata as podmeta
 from componentrun.core.pod.settings import PodSettings
-from componentrun.wire import agents as exchange
+from componentrun.wire import grants
+from componentrun.wire.documents import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from componentrun.api.componentrun import ComponentRun
     from componentrun.core.request.resolve import EffectiveRun
-    from componentrun.wire.agents import GrantIn, GrantOut
+    from componentrun.wire.grants import GrantIn, GrantOut
 
 __all__ = ["PodSettings", "build_pod", "build_secret"]
 
@@ -24,10 +25,12 @@ __all__ = ["PodSettings", "build_pod", "build_secret"]
 def build_pod(
     effective: EffectiveRun, run: ComponentRun, attempt: int, agent_image: str, settings: PodSettings
 ) -> dict[str, Any]:
-    """The pod of an attempt: owned by the run, labelled as names.py says, fit for the restricted pod security standard.
+    """Build the pod of an attempt.
+
+    The run owns the pod. Its labels are those of names.py, and it meets the restricted pod security standard.
 
     Raises:
-        UserError: INVALID_SPEC where `spec.podTemplate` tries to change the pod's security.
+        UserError: (InvalidSpec) `spec.podTemplate` tries to change the pod's security.
     """
     name = names.pod_name(effective.name, attempt)
     template = run.spec.pod_template
@@ -50,7 +53,7 @@ def _spec(
 ) -> dict[str, Any]:
     return {
         "hostname": podmeta.hostname(name),
-        # Never started again in place: a component runs once, and what comes next is the operator's decision.
+        # Containers are never restarted: a component runs once, and the operator decides about another attempt.
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": settings.upload_seconds,
         "activeDeadlineSeconds": backstop_seconds(effective, settings),
@@ -69,10 +72,10 @@ def _spec(
 
 
 def backstop_seconds(effective: EffectiveRun, settings: PodSettings) -> int:
-    """When the kubelet stops the pod if no operator does: later than any decision of the operator could be.
+    """Seconds until the kubelet stops the pod if no operator does. Longer than any timeout of the operator.
 
-    It is a poor stop (a component that ignores SIGTERM keeps the whole grace period, stage-out then gets 2 s), so it
-    must not come first.
+    The operator must stop the pod first: if the kubelet does and the component ignores SIGTERM, the component uses the
+    whole grace period, and stage-out has only 2 s left.
     """
     return settings.stage_in_seconds + effective.timeout_seconds + 2 * settings.upload_seconds
 
@@ -87,18 +90,18 @@ def build_secret(
     redact: Sequence[str],
     token: str | None = None,
 ) -> dict[str, Any]:
-    """The attempt's Secret, named like its pod and owned by it: it goes when the pod goes, without anybody's doing.
+    """Build the attempt's Secret. It has the name of its pod, which owns it, so they are garbage-collected together.
 
-    Immutable: the kubelet then reads it once and need not watch it.
+    The Secret is immutable, so that the kubelet reads it once and need not watch it.
 
     Args:
         run: the run.
-        attempt: 1 for the first.
-        pod_uid: of the pod that was created before.
-        grant_in: for stage-in's eyes only.
-        grant_out: for stage-out's eyes only.
-        redact: values that must never appear in an event or a status; mounted nowhere.
-        token: for the component's environment; None where none is forwarded.
+        attempt: number of the attempt, starting at 1.
+        pod_uid: uid of the pod, which must already exist.
+        grant_in: grant that only stage-in can read.
+        grant_out: grant that only stage-out can read.
+        redact: values to redact in events and statuses. They are not mounted in any container.
+        token: token for the component's environment; None if none is forwarded.
     """
     name = names.pod_name(run.metadata.name, attempt)
     return {
@@ -117,10 +120,10 @@ def build_secret(
         "type": "Opaque",
         "immutable": True,
         "stringData": {
-            exchange.GRANT_IN_KEY: exchange.to_json(grant_in),
-            exchange.GRANT_OUT_KEY: exchange.to_json(grant_out),
-            exchange.REDACT_KEY: json.dumps(list(redact), ensure_ascii=False),
-            # A copy, so that what the component holds is what is redacted, also if the original changes meanwhile.
-            **({exchange.TOKEN_KEY: token} if token is not None else {}),
+            grants.GRANT_IN_KEY: to_json(grant_in),
+            grants.GRANT_OUT_KEY: to_json(grant_out),
+            grants.REDACT_KEY: json.dumps(list(redact), ensure_ascii=False),
+            # A copy, so that the component's token is the one that is redacted, even if the original changes meanwhile.
+            **({grants.TOKEN_KEY: token} if token is not None else {}),
         },
     }

@@ -1,4 +1,4 @@
-"""The containers of a run's pod: the component, the two agents, and a GELF server where the Component wants one."""
+"""The containers of a run's pod: the component, the two agents, and a GELF server if the Component requests one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from componentrun.core.pod.security import container_security
 from componentrun.core.pod.volumes import mounts
 from componentrun.core.request.image import pull_policy
 from componentrun.wire import agents as exchange
+from componentrun.wire import grants
 
 if TYPE_CHECKING:
     from componentrun.api.component import Gelf
@@ -29,29 +30,29 @@ KUBERNETES_VARIABLES: Final = (
     "KUBERNETES_SERVICE_PORT",
     "KUBERNETES_SERVICE_PORT_HTTPS",
 )
-"""What a kubelet tells each container of the service `kubernetes`, whatever `enableServiceLinks` says. A variable of
-the container's own wins; none can be taken away. The API server makes that service with one port, 443, named `https`;
-of further ports that somebody gave it, nothing is known here."""
+"""Variables of the service `kubernetes` that a kubelet sets even if `enableServiceLinks` is false. A container can
+override them, but not remove them. The API server creates this service with one port, 443, named `https`. Variables of
+ports that were added manually are not overridden."""
 _EPHEMERAL: Final = "ephemeral-storage"
 _PREFIXES: Final = (contract.ENV_PREFIX, contract.ENV_TWIN_PREFIX)
 _AGENT_SCRATCH_BYTES: Final = 2 * 2**30
-"""What the agents may use beside the data folder: a /tmp each."""
+"""Ephemeral storage of the agents in addition to the data folder: a /tmp for each."""
 _AGENT_EPHEMERAL_REQUEST: Final = "16Mi"
 _GELF_START_SECONDS: Final = 60
-"""For the GELF server to listen; it takes a tenth of a second. Then the kubelet starts it again."""
+"""Time limit for the GELF server to start, after which the kubelet restarts it. It normally takes 0.1 s."""
 
 
 def stage_in(effective: EffectiveRun, image: str, settings: PodSettings) -> dict[str, Any]:
-    """Brings the input, then ends; the component starts after it."""
+    """The init container that downloads the input. The component starts when it has ended."""
     del effective
     return _agent(names.STAGE_IN, exchange.STAGE_IN_COMMAND, image, settings)
 
 
 def stage_out(effective: EffectiveRun, image: str, settings: PodSettings) -> dict[str, Any]:
-    """A native sidecar, the first of all: it has to listen for SIGTERM before the component can possibly end."""
+    """The native sidecar that uploads the output. It starts first, to handle SIGTERM before the component can end."""
     container = _agent(names.STAGE_OUT, exchange.STAGE_OUT_COMMAND, image, settings) | {
         "restartPolicy": "Always",
-        # What the operator reads from the pod and nobody can change; the agent needs none of it.
+        # The agent does not need these values. The operator reads them from the pod, where they can't be edited.
         "env": [
             {"name": names.TIMEOUT_VARIABLE, "value": str(effective.timeout_seconds)},
             *(
@@ -62,21 +63,22 @@ def stage_out(effective: EffectiveRun, image: str, settings: PodSettings) -> dic
         ],
     }
     if _EPHEMERAL in effective.limits:
-        # The kubelet adds up the containers' limits and counts the data folder against the sum. Without room for it
-        # here, a limit meant for the component's own files would evict the pod as soon as its tables are larger.
+        # The kubelet adds up the containers' limits and counts the data folder against the sum. If this limit did not
+        # include the data folder, the limit for the component's own files would evict pods with larger tables.
         room = quantity_value(effective.data_size) + _AGENT_SCRATCH_BYTES
         container["resources"]["limits"][_EPHEMERAL] = str(round(room))
     return container
 
 
 def gelf(server: Gelf, image: str, settings: PodSettings) -> dict[str, Any]:
-    """A native sidecar, the last of all: the component starts when it listens, and it ends before stage-out begins.
+    """The native sidecar with the GELF server.
 
-    It mounts nothing of the run and holds no grant: it reads what the component sends it.
+    It starts last: the component starts when the server listens. It ends before stage-out checks the output. It has
+    neither the run's data nor a grant, and only reads what the component sends.
     """
     visibility = contract.GELF_VISIBILITY | (server.visibility or {})
-    chosen = ",".join(f"{level}={visibility[level]}" for level in contract.GELF_LEVELS)
-    command = (*exchange.GELF_COMMAND, "--server", server.server, "--visibility", chosen)
+    levels = ",".join(f"{level}={visibility[level]}" for level in contract.GELF_LEVELS)
+    command = (*exchange.GELF_COMMAND, "--server", server.server, "--visibility", levels)
     return _agent(names.GELF, command, image, settings) | {
         "restartPolicy": "Always",
         "startupProbe": {
@@ -88,12 +90,12 @@ def gelf(server: Gelf, image: str, settings: PodSettings) -> dict[str, Any]:
 
 
 def component(effective: EffectiveRun, settings: PodSettings, secret: str) -> dict[str, Any]:
-    """The user's image as it is: no wrapper, its own entrypoint unless the run or its Component replace it.
+    """The component's container: the unchanged image with its entrypoint, unless the run or the Component replace it.
 
     Args:
         effective: the run.
-        settings: what holds for every pod.
-        secret: name of the attempt's Secret, which holds the token where one is forwarded.
+        settings: platform settings for every pod.
+        secret: name of the attempt's Secret, which contains the token if one is forwarded.
     """
     env = {
         **effective.env,
@@ -109,7 +111,7 @@ def component(effective: EffectiveRun, settings: PodSettings, secret: str) -> di
         "resources": {"limits": dict(effective.limits), "requests": dict(effective.requests)},
         "securityContext": container_security(read_only_root=effective.read_only_root),
         "volumeMounts": mounts(names.COMPONENT, read_only_root=effective.read_only_root),
-        # The end of its log becomes its last words, unless it writes a message itself.
+        # If the component writes no termination message, the end of its log is used.
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
     if effective.command is not None:
@@ -120,11 +122,11 @@ def component(effective: EffectiveRun, settings: PodSettings, secret: str) -> di
 
 
 def _forwarded(effective: EffectiveRun, secret: str) -> list[dict[str, Any]]:
-    """The token that the Component forwards. The kubelet takes it from the attempt's Secret."""
+    """Variables with the token that the Component forwards. The kubelet reads it from the attempt's Secret."""
     forward = effective.forward_token
     if forward is None:
         return []
-    ref = {"secretKeyRef": {"name": secret, "key": exchange.TOKEN_KEY}}
+    ref = {"secretKeyRef": {"name": secret, "key": grants.TOKEN_KEY}}
     return [
         {"name": prefix + name, **value}
         for prefix in _PREFIXES
@@ -147,17 +149,17 @@ def _agent(name: str, command: tuple[str, ...], image: str, settings: PodSetting
                 "memory": settings.agent_memory_request,
                 _EPHEMERAL: _AGENT_EPHEMERAL_REQUEST,
             },
-            # No CPU limit: it makes the interpreter's start slow, and that is most of what an agent does.
+            # No CPU limit: it would slow down the start of the interpreter, which is most of an agent's work.
             # No ephemeral-storage limit: the kubelet would count the data folder against it.
             "limits": {"memory": settings.agent_memory_limit},
         },
         "securityContext": container_security(read_only_root=True),
         "volumeMounts": mounts(name, read_only_root=True),
-        # Its message is its result: never a piece of its log instead.
+        # The termination message is the agent's result, so it must never be a part of its log.
         "terminationMessagePolicy": "File",
     }
 
 
 def _literal(text: str) -> str:
-    """The text so that it arrives as it was written: Kubernetes reads `$(NAME)` as a variable, `$$` as one dollar."""
+    """Escape a text, because Kubernetes expands `$(NAME)` as a variable and `$$` as one dollar sign."""
     return text.replace("$", "$$") if "$(" in text or "$$" in text else text

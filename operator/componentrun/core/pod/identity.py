@@ -1,10 +1,10 @@
 """Which run and attempt a pod belongs to.
 
-The owner reference identifies the run by uid, and the pod's name, which is immutable, the attempt. Labels are only used
-for selection, so that editing one does not change the identity. If there is no owner reference, as after
-`kubectl delete --cascade=orphan`, the labels count.
+The owner reference identifies the run by its uid, and the pod's immutable name identifies the attempt. Labels are only
+used for selection, so that editing one does not change the identity. If there is no owner reference, as after
+`kubectl delete --cascade=orphan`, the labels are used.
 
-Never raises: fields that are missing or malformed count as absent.
+These functions never raise: fields that are missing or malformed count as absent.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["PodIdentity", "has_its_labels", "identity_of"]
 
 
 class PodIdentity(NamedTuple):
-    """A run, by name and uid, and the number of the attempt that the pod was made for."""
+    """Name and uid of a pod's run, and the number of its attempt."""
 
     run: str
     run_uid: str
@@ -36,7 +36,7 @@ class PodIdentity(NamedTuple):
 
 
 def identity_of(pod: Mapping[str, Any]) -> PodIdentity | None:
-    """The run and attempt of a pod; None if it belongs to no run, like a debugging copy."""
+    """The run and attempt of a pod; None if it belongs to no run, such as a debugging copy."""
     metadata = _dict(pod, "metadata")
     name = str(metadata.get("name", ""))
     owner = _owner(metadata)

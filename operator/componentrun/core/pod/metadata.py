@@ -29,7 +29,7 @@ _SECURITY_ANNOTATIONS: Final = (
 
 
 def label_value(text: str) -> str:
-    """The text as a label value: itself where it is one, else what is left of it and a hash, so that two never meet."""
+    """The text as a label value. If it is not valid, the value is its valid part with a hash, so that it is unique."""
     if _LABEL_VALUE.fullmatch(text):
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
@@ -38,21 +38,21 @@ def label_value(text: str) -> str:
 
 
 def pod_labels(effective: EffectiveRun, attempt: int, template: PodTemplate | None) -> dict[str, str]:
-    """Ours over those of the template; the template can't set any of our group, not even one that we leave out."""
-    own = {
+    """The labels of a pod: ComponentRun's, and those of the template, except of ComponentRun's API group."""
+    labels = {
         **identity_labels(effective.name, effective.uid, attempt),
         names.COMPONENT_LABEL: label_value(effective.component_id),
         names.STORAGE_LABEL: label_value(effective.storage),
         names.NETWORK_CLASS_LABEL: network_class(effective.network, effective.storage),
     }
-    own |= effective.queue_labels
+    labels |= effective.queue_labels
     if effective.configuration_id:
-        own[names.CONFIGURATION_LABEL] = label_value(effective.configuration_id)
-    return _foreign((template and template.labels) or {}) | own
+        labels[names.CONFIGURATION_LABEL] = label_value(effective.configuration_id)
+    return _foreign((template and template.labels) or {}) | labels
 
 
 def identity_labels(run: str, run_uid: str, attempt: int) -> dict[str, str]:
-    """The labels by which a pod is found, and its run with it."""
+    """The labels that identify a pod and its run."""
     return {
         names.MANAGED_BY_LABEL: names.MANAGED_BY,
         names.RUN_LABEL: label_value(run),
@@ -62,40 +62,40 @@ def identity_labels(run: str, run_uid: str, attempt: int) -> dict[str, str]:
 
 
 def pod_annotations(effective: EffectiveRun, settings: PodSettings, template: PodTemplate | None) -> dict[str, str]:
-    """Ours over those of the template.
+    """The annotations of a pod: ComponentRun's, and those of the template, except of ComponentRun's API group.
 
     Raises:
-        UserError: INVALID_SPEC where the template tries to change a security setting.
+        UserError: (InvalidSpec) the template tries to change a security setting.
     """
-    given = _foreign((template and template.annotations) or {})
-    for key in given:
+    template_annotations = _foreign((template and template.annotations) or {})
+    for key in template_annotations:
         if key.startswith(_SECURITY_ANNOTATIONS):
             raise UserError(
                 f"spec.podTemplate.annotations: `{key}` changes the pod's security, which a run can't: leave it out",
                 Reason.INVALID_SPEC,
             )
-    return given | {
+    return template_annotations | {
         names.TIMEOUT_ANNOTATION: str(effective.timeout_seconds),
         names.UPLOAD_ANNOTATION: str(settings.upload_seconds),
-        # The container whose log `kubectl logs` shows when it is not told.
+        # The default container of `kubectl logs`.
         "kubectl.kubernetes.io/default-container": names.COMPONENT,
     }
 
 
-def _foreign(given: dict[str, str]) -> dict[str, str]:
-    return {key: value for key, value in given.items() if not key.startswith(f"{GROUP}/")}
+def _foreign(values: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in values.items() if not key.startswith(f"{GROUP}/")}
 
 
 def hostname(pod: str) -> str:
-    """The pod's name as one DNS label; a run's name may hold dots."""
+    """The pod's name as a single DNS label, because a run's name may contain dots."""
     return pod.replace(".", "-")[:_MAX_LABEL].strip("-")
 
 
 def owner(run: ComponentRun) -> dict[str, Any]:
-    """The run owns its pod: it is deleted with it, and two operators never both own it.
+    """The owner reference of a pod to its run, so that it is deleted with the run and has only one controller.
 
-    It does not block its owner's deletion: where OwnerReferencesPermissionEnforcement is on (OpenShift), saying so
-    needs a right to the run's finalizers, and nothing depends on the order.
+    `blockOwnerDeletion` is not set: with the admission plugin OwnerReferencesPermissionEnforcement (OpenShift), setting
+    it requires permission for the run's finalizers, and nothing depends on the order of deletion.
     """
     return {
         "apiVersion": API_VERSION,
@@ -107,16 +107,16 @@ def owner(run: ComponentRun) -> dict[str, Any]:
 
 
 def scheduling(run: ComponentRun, settings: PodSettings) -> dict[str, Any]:
-    """What the template and the run say about where the pod goes, and how to log in at registries."""
+    """Scheduling and registry credentials, from the pod template and the run."""
     template = run.spec.pod_template
     pulls = list(settings.agent_pull_secrets)
     result: dict[str, Any] = {}
     if run.spec.priority_class_name:
         result["priorityClassName"] = run.spec.priority_class_name
     if template:
-        given = template.to_dict()
-        wanted = ("nodeSelector", "tolerations", "affinity", "runtimeClassName")
-        result |= {key: given[key] for key in wanted if given.get(key)}
+        fields = template.to_dict()
+        keys = ("nodeSelector", "tolerations", "affinity", "runtimeClassName")
+        result |= {key: fields[key] for key in keys if fields.get(key)}
         pulls = [reference.name for reference in template.image_pull_secrets or ()] + pulls
     if pulls:
         result["imagePullSecrets"] = [{"name": name} for name in dict.fromkeys(pulls)]

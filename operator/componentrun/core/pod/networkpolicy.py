@@ -1,4 +1,4 @@
-"""What pods may reach. Pods that may reach the same share a class and one NetworkPolicy: runs are many, classes few."""
+"""NetworkPolicies of pods. Pods with the same network access share a class and its NetworkPolicy, to keep them few."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _CLUSTER_DNS: Final = {
 
 
 def network_class(network: Network, storage_name: str) -> str:
-    """Value of the class label: a hash of what may be reached.
+    """Value of the class label: a hash of the network access.
 
-    The store's addresses are not part of it: they may change, and the policy changes with them under the same class.
+    The hash does not include the store's addresses. If they change, the policy of the class is updated.
     """
     rules = sorted((rule.cidr, rule.port or 0) for rule in network.egress)
     text = json.dumps([network.mode, rules, storage_name])
@@ -56,18 +56,18 @@ def build_policy(
     dns_cidrs: Sequence[str] = (),
     ip_versions: Collection[int] = IPV4_ONLY,
 ) -> dict[str, Any]:
-    """The NetworkPolicy of a class, owned by the Storage. Nothing may connect to its pods; out goes what is listed.
+    """Build the NetworkPolicy of a class, owned by the Storage. It denies all ingress, and allows the listed egress.
 
     Args:
-        network: what the run may reach, as `EffectiveRun.network`.
-        storage: the store, whose `spec.egress` rules are taken as they are.
-        store_addresses: IP and port of the store, resolved by the caller; used where the Storage gives no rules.
-        dns_cidrs: further resolvers, e.g. `169.254.20.10/32` for a node-local cache.
-        ip_versions: 4, 6 or both: what pods have addresses of. Blocks of another version are left out: they open
-            nothing, and kube-router was seen to stop enforcing every policy of the cluster because of one.
+        network: network access of the run, as in `EffectiveRun.network`.
+        storage: the Storage. Its `spec.egress` rules are used unchanged.
+        store_addresses: IP addresses and ports of the store, resolved by the caller; used if the Storage has no rules.
+        dns_cidrs: additional resolvers, such as `169.254.20.10/32` for a node-local cache.
+        ip_versions: IP versions of the pods' addresses: 4, 6 or both. Blocks of another version are omitted, because
+            they have no effect, and kube-router was seen to stop enforcing all policies of a cluster because of one.
 
     Raises:
-        UserError: (InvalidSpec) the store's name leads to addresses only that are never opened.
+        UserError: (InvalidSpec) the store's name resolves only to forbidden addresses.
     """
     name = storage.metadata.name
     return {
@@ -100,18 +100,18 @@ def build_spark_policy(
     catalog_addresses: Sequence[tuple[str, int]] = (),
     dns_cidrs: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The NetworkPolicy of the pods in which Spark maintains a Storage's tables: store, catalog and DNS are open.
+    """Build the NetworkPolicy for Spark's pods, which allows access to the store, the catalog and DNS.
 
     Args:
-        storage: owns it. Its `spec.egress` rules are taken as they are, and must open the catalog as well.
-        name: of the policy.
+        storage: owner of the policy. Its `spec.egress` rules are used unchanged, and must include the catalog.
+        name: name of the policy.
         label: value of the pods' label `names.SPARK_LABEL`.
-        store_addresses: IP and port of the store; used where the Storage gives no rules.
-        catalog_addresses: likewise of the catalog and of what gives out its tokens.
+        store_addresses: IP addresses and ports of the store; used if the Storage has no rules.
+        catalog_addresses: the same for the catalog and its token server.
         dns_cidrs: see `build_policy`.
 
     Raises:
-        UserError: (InvalidSpec) a name leads to addresses only that are never opened.
+        UserError: (InvalidSpec) a name resolves only to forbidden addresses.
     """
     return {
         "apiVersion": "networking.k8s.io/v1",
@@ -147,12 +147,12 @@ def _dns(cidrs: Sequence[str]) -> dict[str, Any]:
 
 
 def _store(storage: Storage, addresses: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
-    """The Storage's own rules, else one rule for each port with the addresses that answer there."""
+    """The Storage's own rules, or one rule for each port with its addresses if the Storage has none."""
     if storage.spec.egress:
         return [dict(rule) for rule in storage.spec.egress]
-    # Whoever answers for the store's name in DNS may name any address.
-    usable = [item for item in addresses if not inside(ipaddress.ip_network(item[0]), FORBIDDEN_BLOCKS)]
-    if addresses and not usable:
+    # DNS is not trusted: it may return any address for the store's name.
+    reachable = [item for item in addresses if not inside(ipaddress.ip_network(item[0]), FORBIDDEN_BLOCKS)]
+    if addresses and not reachable:
         raise UserError(
             f"the endpoint of Storage `{storage.metadata.name}` leads to {addresses[0][0]}, one of the addresses where "
             "a node's credentials are served, which is not opened for pods; correct the endpoint, or give the Storage "
@@ -160,7 +160,7 @@ def _store(storage: Storage, addresses: Sequence[tuple[str, int]]) -> list[dict[
             Reason.INVALID_SPEC,
         )
     by_port: dict[int, list[str]] = {}
-    for address, port in sorted(set(usable)):
+    for address, port in sorted(set(reachable)):
         by_port.setdefault(port, []).append(str(ipaddress.ip_network(address)))
     return [
         {"to": [{"ipBlock": {"cidr": cidr}} for cidr in cidrs], "ports": [{"protocol": "TCP", "port": port}]}
@@ -169,10 +169,10 @@ def _store(storage: Storage, addresses: Sequence[tuple[str, int]]) -> list[dict[
 
 
 def _component(network: Network, ip_versions: Collection[int]) -> list[dict[str, Any]]:
-    """What the mode opens, then the single destinations."""
-    opened: tuple[Block, ...] = {"none": (), "no-internet": PRIVATE_BLOCKS, "bridge": _EVERYWHERE}[network.mode]
-    opened = tuple(block for block in opened if block.version in ip_versions)
-    rules = [{"to": _peers(opened)}] if opened else []
+    """Rules for the blocks of the network mode, followed by the run's egress rules."""
+    blocks: tuple[Block, ...] = {"none": (), "no-internet": PRIVATE_BLOCKS, "bridge": _EVERYWHERE}[network.mode]
+    blocks = tuple(block for block in blocks if block.version in ip_versions)
+    rules = [{"to": _peers(blocks)}] if blocks else []
     for rule in network.egress:
         block = ipaddress.ip_network(rule.cidr)
         if block.version not in ip_versions:
@@ -185,11 +185,11 @@ def _component(network: Network, ip_versions: Collection[int]) -> list[dict[str,
 
 
 def _peers(blocks: Iterable[Block]) -> list[dict[str, Any]]:
-    """Address blocks without the parts that are never opened."""
+    """Address blocks, except their forbidden parts."""
     peers = []
     for block in blocks:
         entry: dict[str, Any] = {"cidr": str(block)}
-        holes = [str(forbidden) for forbidden in FORBIDDEN_BLOCKS if inside(forbidden, [block])]
+        holes = [str(hole) for hole in FORBIDDEN_BLOCKS if inside(hole, [block])]
         if holes:
             entry["except"] = holes
         peers.append({"ipBlock": entry})

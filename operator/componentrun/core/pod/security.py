@@ -1,4 +1,4 @@
-"""Security contexts: the restricted pod security standard, for whatever uid the Component names.
+"""Security contexts that meet the restricted pod security standard, for any uid that a Component sets.
 
 Source of the rules: https://kubernetes.io/docs/concepts/security/pod-security-standards/ (Restricted).
 """
@@ -11,16 +11,16 @@ __all__ = ["container_security", "pod_security"]
 
 
 def pod_security(user_id: int) -> dict[str, Any]:
-    """One user and group for all containers: stage-out must be able to read a file with mode 0600 of the component.
+    """The pod's security context. All containers have one user, so that stage-out can read files with mode 0600.
 
-    uid 0 is the root feature of a Component; a namespace that enforces `restricted` refuses its pods.
+    A Component may set uid 0. A namespace that enforces `restricted` refuses its pods.
     """
     context: dict[str, Any] = {
         "runAsNonRoot": user_id != 0,
         "runAsUser": user_id,
         "runAsGroup": user_id,
         "fsGroup": user_id,
-        # Volumes are the pod's own and empty: there is no old file whose owner had to be changed.
+        # The volumes are new and empty, so they contain no files whose owner must be changed.
         "fsGroupChangePolicy": "OnRootMismatch",
         "seccompProfile": {"type": "RuntimeDefault"},
     }
@@ -28,7 +28,7 @@ def pod_security(user_id: int) -> dict[str, Any]:
 
 
 def container_security(*, read_only_root: bool) -> dict[str, Any]:
-    """No way up, no capabilities, and a read-only root where the image can live with it."""
+    """A container's security context: no privilege escalation, no capabilities, optionally a read-only root."""
     return {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},

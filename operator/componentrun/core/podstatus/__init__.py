@@ -1,15 +1,14 @@
-"""What a pod's status says: sorted once, then read by every decision.
+"""A pod's status: read once, sorted once for each plan, and then used by every rule.
 
 Modules, lowest first:
 
-    view            raw pod JSON to the facts that decisions use
-    facts           what was done in a pod, from its state
+    view            a pod's status as named fields, whatever the time
     printed         a container's output as readable text
-    lastwords       the component's last lines, for the status of a failed run
     errortext       the error sentence among the last lines of a program
-    startfailures   why a container could not be started
     results         termination messages of the agents and of the component
-    certainty       whether a pod must be read before a verdict
-    stuck           why a pending pod has not started, and how long to wait
+    reading         raw pod JSON to a view
+    facts           what follows for the attempt: how far the pod came, how it ended, what is overdue
+    startfailures   why a container could not be started
     diagnosis       one reason and one sentence for the end of a pod
+    stuck           why a pending pod has not started, and how long to wait
 """

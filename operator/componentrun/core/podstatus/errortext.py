@@ -265,10 +265,10 @@ def _json(lines: Sequence[str]) -> _Error | None:
     if not lines[-1].startswith("{"):
         return None
     try:
-        said = json.loads(lines[-1])
+        document = json.loads(lines[-1])
     except (ValueError, RecursionError):
         return None
-    texts = [said[key] for key in _MESSAGE_KEYS if isinstance(said.get(key), str)]
+    texts = [document[key] for key in _MESSAGE_KEYS if isinstance(document.get(key), str)]
     return _Error(texts[0], len(lines)) if texts else None
 
 

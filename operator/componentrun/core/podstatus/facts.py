@@ -1,129 +1,277 @@
-"""What a pod's state says of what was done in it: facts that the reason of its end rests on (`diagnosis`)."""
+"""What follows from a pod's status for its attempt: how far it came, how it ended, and when its steps are overdue.
+
+`pod_facts` sorts a pod once for each plan, and every rule of the plan reads its answers here. So "has it started" and
+"has it ended" have one answer each, and all times are by one clock.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from componentrun import contract
-from componentrun.core.podstatus.results import LOST, stage_in_result, stage_out_result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import datetime
 
-    from componentrun.core.lifecycle.observed import ContainerView, PodView
+    from componentrun.api.componentrun import ComponentRunStatus, Phase
+    from componentrun.core.limits import Limits
+    from componentrun.core.podstatus.view import ContainerView, PodView
 
-__all__ = [
-    "OOM_KILLED",
-    "before_start",
-    "containers",
-    "decisive_containers",
-    "failed_stage_in",
-    "interrupted",
-    "nothing_ran",
-    "output_complete",
-    "over_before",
-    "saved_always",
-    "unfinished",
-]
+__all__ = ["PodFacts", "pod_facts"]
 
-OOM_KILLED: Final = "OOMKilled"
-_CLOCKS: Final = timedelta(seconds=5)
-"""By which a node's clock may be behind that of the control plane."""
+_NODE_BEHIND: Final = timedelta(seconds=5)
+"""How far a node's clock may be behind that of the control plane."""
+_NODE_AHEAD: Final = timedelta(seconds=10)
+"""How far a node's clock may be ahead of the operator's without a correction (decision 0024)."""
 
 
-def output_complete(pod: PodView) -> bool:
-    """Whether the component ended (how ever) and stage-out then uploaded all it found."""
-    if pod.component is None or pod.component.state != "terminated" or pod.stage_out is None:
-        return False
-    result = stage_out_result(pod.stage_out)
-    return result is not None and result.ok and pod.stage_out.exit_code == contract.EXIT_SUCCESS
+@dataclass(frozen=True, slots=True)
+class PodFacts:
+    """A pod at the time of a plan."""
+
+    view: PodView
+    """The pod's status, with the times of its containers by the operator's clock."""
+    limits: Limits
+    now: datetime
+    available_at: datetime
+    """Since when the cluster could start the pod: its creation, or the removal of its last scheduling gate."""
+
+    @property
+    def stage_in(self) -> ContainerView:
+        """The init container that brings the input."""
+        return self.view.stage_in
+
+    @property
+    def component(self) -> ContainerView:
+        """The component's container."""
+        return self.view.component
+
+    @property
+    def stage_out(self) -> ContainerView:
+        """The sidecar that uploads the output."""
+        return self.view.stage_out
+
+    @property
+    def containers(self) -> tuple[ContainerView, ...]:
+        """The reported containers, in the order in which their failures matter: the component first."""
+        return tuple(c for c in (self.component, self.stage_in, self.stage_out) if c.is_reported)
+
+    @property
+    def waiting(self) -> list[ContainerView]:
+        """The containers that wait, in the order in which they start."""
+        view = self.view
+        return [container for container in (view.stage_out, view.stage_in, view.component) if container.is_waiting]
+
+    # How far it came
+
+    @property
+    def phase(self) -> Phase:
+        """The run's phase by its containers; the pod's own phase is Running from stage-out's start to its end."""
+        if self.component.has_ended:
+            return "StagingOut"
+        if self.component.is_running:
+            return "Running"
+        if not self.stage_in.is_waiting:
+            return "StagingIn"
+        return "Queued" if self.view.gates else "Pending"
+
+    @property
+    def has_failed_stage_in(self) -> bool:
+        """Whether stage-in ended in such a way that the component must not be started."""
+        return self.view.has_failed_stage_in
+
+    @property
+    def may_have_run_component(self) -> bool:
+        """Whether the component of a pod that has ended may have run, or may still do so.
+
+        The opposite is certain only from the kubelet's last report (it ends a pod that is deleted as Failed before it
+        removes it), from a failed init container, and for a pod without a node.
+        """
+        if self.view.missed or self.view.may_lack_containers or self.component.has_started:
+            return True
+        if self.view.is_terminal or (self.view.gone and not self.view.node):
+            return False
+        return not self.has_failed_stage_in or self.stage_in.exit_code == 0
+
+    # How it ended
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the end of every step that matters was seen: it makes no difference whether the pod still exists."""
+        if self.view.is_terminal or self.has_failed_stage_in:
+            return True
+        return self.component.has_ended and self.stage_out.has_ended
+
+    @property
+    def has_finished(self) -> bool:
+        """Whether the pod has finished: succeeded, failed, deleted, or lost with its node.
+
+        A failed stage-in is enough: whether and when the kubelet then stops the sidecar differs between releases.
+        """
+        if self.view.gone or self.is_complete or self.is_given_up:
+            return True
+        return self.component.has_ended and self.now >= self.step_deadline
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a step that had to end by itself did not: stage-in, the component, or the upload of its output."""
+        if not self.component.has_ended:
+            # A stage-in that failed by itself leaves the component waiting for ever; nothing is unfinished then.
+            return not (self.has_failed_stage_in and self.view.stage_in_result is not None)
+        if self.was_interrupted(self.component):
+            return True
+        if self.component.has_failed:
+            return False
+        return not self.stage_out.has_ended or (
+            self.view.stage_out_result is None and self.was_interrupted(self.stage_out)
+        )
+
+    @property
+    def has_complete_output(self) -> bool:
+        """Whether the component ended, in whatever way, and stage-out then uploaded everything it found."""
+        result = self.view.stage_out_result
+        return self.component.has_ended and result is not None and result.ok and not self.stage_out.has_failed
+
+    @property
+    def has_write_always_tables(self) -> bool:
+        """Whether stage-out uploaded tables that are published even if the run fails.
+
+        Mappings and manifests may say so of a table. An error in another table is no reason to lose it.
+        """
+        result = self.view.stage_out_result
+        return self.component.has_ended and result is not None and result.always > 0
+
+    @property
+    def decisive_containers(self) -> tuple[ContainerView, ...]:
+        """The containers that the reason may rest on: only the component if it failed by itself."""
+        if self.component.has_failed and not self.was_interrupted(self.component):
+            return (self.component,)
+        return self.containers
+
+    def was_interrupted(self, container: ContainerView) -> bool:
+        """Whether the container ended because (or after) its pod was deleted. Times are whole seconds: a tie counts."""
+        asked = self.view.deletion_asked_at
+        if asked is None:
+            return False
+        return not container.has_ended or container.finished_at is None or container.finished_at >= asked
+
+    def was_over_before(self, *times: datetime | None) -> bool:
+        """Whether the component had ended by itself well before all these times, with its output if it succeeded.
+
+        False if one of the times is unknown.
+        """
+        end = self.component.finished_at
+        if not self.component.has_ended or self.component.is_lost or end is None:
+            return False
+        if any(time is None or end + _NODE_BEHIND >= time for time in times):
+            return False
+        return self.component.has_failed or self.has_complete_output
+
+    # When its steps are overdue
+
+    @property
+    def placed_at(self) -> datetime:
+        """Since when its node could start it; without a node, since when the cluster could."""
+        return max(self.available_at, self.view.scheduled_at or self.available_at)
+
+    @property
+    def given_up_at(self) -> datetime | None:
+        """When a pod whose deletion was requested counts as lost with its node; None if nobody requested it.
+
+        It has its grace period, which is long, if its kubelet knows of the request. A kubelet that is alive reports
+        that within seconds.
+        """
+        if self.view.deleted_at is None:
+            return None
+        grace = 0 if self.view.heard else self.view.deletion_grace_seconds or 0
+        return self.view.deleted_at - timedelta(seconds=grace) + timedelta(seconds=self.limits.node_lost)
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether its deletion was requested and it counts as lost with its node."""
+        given_up_at = self.given_up_at
+        return given_up_at is not None and self.now >= given_up_at
+
+    @property
+    def timeout_at(self) -> datetime | None:
+        """When the component reaches its timeout; None while it does not run."""
+        if not self.component.is_running:
+            return None
+        seconds = self.view.timeout_seconds or contract.DEFAULT_TIMEOUT_SECONDS
+        return (self.component.started_at or self.view.created) + timedelta(seconds=seconds)
+
+    @property
+    def start_deadline(self) -> datetime:
+        """When the component should have started: time for a node and a kubelet, then for stage-in and the image."""
+        if self.stage_in.is_waiting:
+            return self.placed_at + timedelta(seconds=self.limits.pending)
+        return (self.stage_in.started_at or self.view.created) + timedelta(seconds=self.limits.stage_in)
+
+    @property
+    def step_deadline(self) -> datetime:
+        """When the pod's present step should be over."""
+        timeout_at = self.timeout_at
+        if timeout_at is not None:
+            return timeout_at
+        if self.component.is_waiting:
+            return self.start_deadline
+        ended = self.component.finished_at or self.component.started_at or self.view.created
+        return ended + timedelta(seconds=self.view.upload_seconds + self.limits.node_lost)
 
 
-def saved_always(pod: PodView) -> bool:
-    """Whether stage-out uploaded tables that are published also where the run fails.
+def pod_facts(view: PodView, status: ComponentRunStatus, limits: Limits, now: datetime) -> PodFacts:
+    """Sort a pod's status for a plan.
 
-    Mappings and manifests may say so of a table. What is wrong with another table is no reason to lose it.
+    Args:
+        view: the pod.
+        status: of its run; it says when the steps of the last attempt were observed.
+        limits: how long the operator waits for what.
+        now: the time.
     """
-    if pod.component is None or pod.component.state != "terminated":
-        return False
-    result = stage_out_result(pod.stage_out)
-    return result is not None and result.always > 0
+    is_last = bool(status.attempts) and status.attempts[-1].pod_uid == view.uid
+    ahead = _clock_ahead(view, status, now) if is_last else timedelta()
+    available_at = _available_at(view, status, now) if is_last else view.created
+    return PodFacts(_by_our_clock(view, ahead), limits, now, available_at)
 
 
-def failed_stage_in(container: ContainerView) -> bool:
-    """Whether stage-in ended and the component can't be right after that."""
-    if container.state != "terminated":
-        return False
-    result = stage_in_result(container)
-    return container.exit_code != 0 or container.reason == OOM_KILLED or (result is not None and not result.ok)
+def _available_at(view: PodView, status: ComponentRunStatus, now: datetime) -> datetime:
+    """When the operator saw that the last scheduling gate was gone; the pod's creation if it had none."""
+    if view.gates:
+        return view.created
+    pending = next((item.start_time for item in reversed(status.phases) if item.phase == "Pending"), None)
+    since = now if status.phase == "Queued" else pending
+    return view.created if since is None or since <= status.attempts[-1].start_time else since
 
 
-def before_start(pod: PodView) -> bool:
-    """Whether the component has not started (and may still do so)."""
-    return pod.component is None or pod.component.state == "waiting"
+def _clock_ahead(view: PodView, status: ComponentRunStatus, now: datetime) -> timedelta:
+    """By how much the node's clock is ahead, at least: a container can't start after it was seen running."""
+    begin, ahead = status.attempts[-1].start_time, timedelta()
+    for phase, container in (("StagingIn", view.stage_in), ("Running", view.component)):
+        if container.started_at is None:
+            continue
+        times = (item.start_time for item in reversed(status.phases) if item.phase == phase)
+        seen_at = next((time for time in times if time >= begin), now)
+        ahead = max(ahead, container.started_at - seen_at)
+    return ahead if ahead > _NODE_AHEAD else timedelta()
 
 
-def interrupted(pod: PodView, container: ContainerView) -> bool:
-    """Whether the container ended because (or after) its pod was deleted. Times are whole seconds: a tie is a yes."""
-    asked = pod.deletion_asked_at
-    if asked is None:
-        return False
-    return container.state != "terminated" or container.finished_at is None or container.finished_at >= asked
+def _by_our_clock(view: PodView, ahead: timedelta) -> PodView:
+    """The view with its containers' times by the operator's clock, and none before the pod's creation."""
+    containers = view.stage_in, view.component, view.stage_out
+    times = [time for c in containers for time in (c.started_at, c.finished_at) if time is not None]
+    if not times or (not ahead and min(times) >= view.created):
+        return view
+    stage_in, component, stage_out = (_corrected(container, view.created, ahead) for container in containers)
+    return replace(view, stage_in=stage_in, component=component, stage_out=stage_out)
 
 
-def over_before(pod: PodView, *times: datetime | None) -> bool:
-    """Whether the component had ended by itself well before all these times, and nothing of what follows is missing.
-
-    Not where a time is not known.
-    """
-    component = pod.component
-    if component is None or component.state != "terminated" or component.reason in LOST:
-        return False
-    end = component.finished_at
-    if end is None or any(time is None or end + _CLOCKS >= time for time in times):
-        return False
-    return component.exit_code != contract.EXIT_SUCCESS or output_complete(pod)
+def _corrected(container: ContainerView, created: datetime, ahead: timedelta) -> ContainerView:
+    started, finished = (_shifted(time, created, ahead) for time in (container.started_at, container.finished_at))
+    return replace(container, started_at=started, finished_at=finished)
 
 
-def nothing_ran(pod: PodView) -> bool:
-    """Whether no container of the pod was started, as far as its status says."""
-    return all(container.state == "waiting" and not container.ran_before for container in containers(pod))
-
-
-def unfinished(pod: PodView) -> bool:
-    """Whether something that had to end by itself did not: stage-in, the component, or a good component's upload."""
-    stage_in, component, stage_out = pod.stage_in, pod.component, pod.stage_out
-    if component is None or component.state != "terminated":
-        # A stage-in that failed by itself leaves the component waiting for ever; then there is nothing unfinished.
-        own_failure = stage_in is not None and failed_stage_in(stage_in) and stage_in_result(stage_in) is not None
-        return not own_failure
-    if interrupted(pod, component):
-        return True
-    if component.exit_code != contract.EXIT_SUCCESS:
-        return False
-    return (
-        stage_out is None
-        or stage_out.state != "terminated"
-        or (stage_out_result(stage_out) is None and interrupted(pod, stage_out))
-    )
-
-
-def decisive_containers(pod: PodView) -> Iterator[ContainerView]:
-    """The containers; where the component had failed by itself only that: what then became of agents is no reason."""
-    component = pod.component
-    failed = (
-        component is not None
-        and component.state == "terminated"
-        and component.exit_code != contract.EXIT_SUCCESS
-        and not interrupted(pod, component)
-    )
-    return (container for container in containers(pod) if not failed or container is component)
-
-
-def containers(pod: PodView) -> Iterator[ContainerView]:
-    """In the order in which their failures matter: the component first."""
-    for container in (pod.component, pod.stage_in, pod.stage_out):
-        if container is not None:
-            yield container
+def _shifted(time: datetime | None, created: datetime, ahead: timedelta) -> datetime | None:
+    # Subtract the smaller of the two, so that an absurd time still gives a valid datetime.
+    return None if time is None else time - min(ahead, time - created)

@@ -1,28 +1,28 @@
-"""What the containers of a finished pod say about themselves: the agents' results, the component's last words."""
+"""Termination messages of a finished pod's containers: the agents' results, the component's last words."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from componentrun.core.podstatus.printed import plain
+from componentrun.core.podstatus.view import LOST, START_ERRORS
 from componentrun.errors import Reason
 from componentrun.wire.agents import StageInResult, StageOutResult, from_json
 
 if TYPE_CHECKING:
-    from componentrun.core.lifecycle.observed import ContainerView
+    from componentrun.core.podstatus.view import ContainerView
 
 __all__ = [
     "CUT_MARK",
-    "LOST",
     "MAX_LAST_WORDS",
     "SIGNAL_BASE",
-    "START_ERRORS",
     "agent_reason",
     "counted",
     "ending",
     "excerpt",
     "last_words",
-    "said_by",
+    "message_in_brackets",
     "shortened",
     "stage_in_result",
     "stage_out_result",
@@ -30,52 +30,58 @@ __all__ = [
 ]
 
 MAX_LAST_WORDS: Final = 4000
-"""Characters. The kubelet keeps 2,048 bytes of a log; the collector, which reads all of it, tells more."""
+"""Characters. The kubelet keeps 2,048 bytes of a log; the collector, which reads all of it, has more."""
 MAX_RESULT_MESSAGE: Final = 2000
-"""Characters of what a component says in `result.json`."""
-START_ERRORS: Final = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
-"""Reasons of a container that ended before its program began."""
-LOST: Final = frozenset({"ContainerStatusUnknown", "Unknown"})
-"""Reasons of a container that the kubelet found gone, after a reboot for instance: its exit code (137) is made up."""
+"""Maximum characters of the message in `result.json`."""
 _NO_LOG: Final = "Error on reading termination message from logs: "
-"""What a kubelet tells in place of the last lines where the log is gone already (kuberuntime_container.go)."""
+"""Message of a kubelet that no longer has the log (kuberuntime_container.go)."""
 CUT_MARK: Final = "…"
-"""Where something was cut; what follows may be the rest of a secret (see redaction)."""
+"""Marks a cut. The text after it may be the rest of a secret (see redaction)."""
 _KUBELET_KEEPS: Final = 2040
-"""Bytes; a message of this size (2,048, less a character that was cut) began earlier."""
+"""Bytes. A message of at least this size (2,048, less a character that was cut) is missing its beginning."""
 _SIGNALS: Final = {
     1: "SIGHUP", 2: "SIGINT", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE",
     15: "SIGTERM",
 }  # fmt: skip
 SIGNAL_BASE: Final = 128
-"""Added to a signal's number it is the exit code of what the signal has ended."""
+"""Exit code of a process that a signal ended, less the number of the signal."""
 MAX_EXCERPT: Final = 500
-"""Characters of somebody else's message within a sentence of ours."""
+"""Maximum characters of a foreign message within a sentence."""
+_MOST_RESULTS: Final = 512
+"""Maximum number of parsed results of each agent that are kept: later changes of a pod report the same messages."""
 
 _Result = TypeVar("_Result", StageInResult, StageOutResult)
 
 
-def stage_in_result(container: ContainerView | None) -> StageInResult | None:
-    """What stage-in left as its termination message; None where it left nothing that can be read."""
-    return _read(StageInResult, container)
+def stage_in_result(container: ContainerView) -> StageInResult | None:
+    """The result in stage-in's termination message; None if it has not ended or left nothing that can be read."""
+    return _read_stage_in(container.message) if container.has_ended else None
 
 
-def stage_out_result(container: ContainerView | None) -> StageOutResult | None:
-    """What stage-out left as its termination message; None where it left nothing that can be read."""
-    return _read(StageOutResult, container)
+def stage_out_result(container: ContainerView) -> StageOutResult | None:
+    """The result in stage-out's termination message; None if it has not ended or left nothing that can be read."""
+    return _read_stage_out(container.message) if container.has_ended else None
 
 
-def _read(kind: type[_Result], container: ContainerView | None) -> _Result | None:
-    if container is None or container.state != "terminated":
-        return None
+@lru_cache(maxsize=_MOST_RESULTS)
+def _read_stage_in(message: str) -> StageInResult | None:
+    return _read(StageInResult, message)
+
+
+@lru_cache(maxsize=_MOST_RESULTS)
+def _read_stage_out(message: str) -> StageOutResult | None:
+    return _read(StageOutResult, message)
+
+
+def _read(kind: type[_Result], message: str) -> _Result | None:
     try:
-        return from_json(kind, container.message)
+        return from_json(kind, message)
     except (ValueError, RecursionError):
         return None
 
 
 def agent_reason(text: str | None, otherwise: Reason) -> Reason:
-    """The reason that an agent gave, where it is one of ours (an agent of another release may know others)."""
+    """The reason that an agent gave; the given one if it is unknown, as from an agent of another release."""
     try:
         return Reason(text or "")
     except ValueError:
@@ -91,15 +97,15 @@ def ending(container: ContainerView) -> str:
     return f"exit code {code}" + (f" (killed by {_SIGNALS.get(number, f'signal {number}')})" if number else "")
 
 
-def last_words(component: ContainerView | None) -> str | None:
-    """The end of what a failed component printed; None where the kubelet kept nothing. Not redacted yet.
+def last_words(component: ContainerView) -> str | None:
+    """The end of what a failed component printed; None if the kubelet kept nothing. Not redacted yet.
 
     Escape sequences are removed first: a secret with a colour in the middle would not be found.
     """
-    if component is None or component.state != "terminated" or component.exit_code in {0, None}:
+    if not component.has_failed or component.exit_code is None:
         return None
     if component.reason in START_ERRORS | LOST:
-        return None  # what stands there is the runtime's message, or the kubelet's
+        return None  # the message is the runtime's or the kubelet's
     if component.message.startswith(_NO_LOG):
         return None
     was_cut = len(component.message.encode()) >= _KUBELET_KEEPS
@@ -107,7 +113,7 @@ def last_words(component: ContainerView | None) -> str | None:
 
 
 def tail(text: str, limit: int, *, was_cut: bool = False) -> str:
-    """The last whole lines that fit, or the end of the last line where not even that fits.
+    """The last whole lines that fit, or the end of the last line if it does not fit.
 
     Args:
         text: any text.
@@ -123,7 +129,7 @@ def tail(text: str, limit: int, *, was_cut: bool = False) -> str:
 
 
 def shortened(text: str) -> str:
-    """Somebody else's message as plain text, as long as a status may hold it."""
+    """A foreign message as plain text, cut to the length that a status may hold."""
     text = plain(text)
     return text if len(text) <= MAX_RESULT_MESSAGE else text[: MAX_RESULT_MESSAGE - 1] + CUT_MARK
 
@@ -134,12 +140,12 @@ def counted(number: int, noun: str) -> str:
 
 
 def excerpt(text: str, limit: int = MAX_EXCERPT) -> str:
-    """Somebody else's message as part of a sentence: one line, not too long, without its own full stop."""
+    """A foreign message as part of a sentence: one line, cut, without its full stop."""
     line = " ".join(text.split())
     line = line if len(line) <= limit else line[: limit - 1] + CUT_MARK
     return line.rstrip(".")
 
 
-def said_by(container: ContainerView) -> str:
-    """What a container left as its message, in brackets; nothing where it left none."""
+def message_in_brackets(container: ContainerView) -> str:
+    """A container's termination message in brackets; empty if it left none."""
     return f" (it said: {excerpt(container.message)})" if container.message.strip() else ""

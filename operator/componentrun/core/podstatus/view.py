@@ -1,205 +1,170 @@
-"""From a pod's raw JSON to the facts that decisions are made of.
+"""A pod's status as named fields: what its object says, whoever asks and whenever. No decision looks at raw JSON.
 
-Total: the API server's next release, a status that the kubelet has not filled in yet, or an object that somebody wrote
-by hand must not stop the reconciler. What is missing or of an unknown shape reads as not there.
+`reading.read_pod` makes a view for each state of a pod, and the controller's cache keeps it. What follows from a view
+for an attempt at a given time is in `facts`.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
 
 from componentrun.api import names
-from componentrun.core.lifecycle.observed import ContainerView, PodView
-from componentrun.core.pod.identity import has_its_labels, identity_of
-from componentrun.core.podstatus.results import SIGNAL_BASE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from datetime import datetime
 
-    from componentrun.core.pod.identity import PodIdentity
+    from componentrun.wire.agents import StageInResult, StageOutResult
 
-__all__ = ["asked_before", "read_pod"]
+__all__ = ["LOST", "OOM_KILLED", "START_ERRORS", "ContainerView", "PodView"]
 
-_UNKNOWN: Final = "ContainerStatusUnknown"
-_EPOCH: Final = datetime.fromtimestamp(0, UTC)
-_FAR: Final = datetime(9000, 1, 1, tzinfo=UTC)
-"""Times and durations beyond these limits are ignored, so that every deadline stays a valid datetime."""
-_MOST_SECONDS: Final = 10 * 366 * 24 * 3600
-
-
-def read_pod(obj: dict[str, Any], identity: PodIdentity | None = None, *, gone: bool = False) -> PodView:
-    """Sort a pod's status once.
-
-    Args:
-        obj: the pod as the API server sends it (camelCase JSON).
-        identity: whose it is; where not given, as it says itself.
-        gone: whether this came with a DELETED event.
-    """
-    metadata, status = _dict(obj, "metadata"), _dict(obj, "status")
-    annotations = _dict(metadata, "annotations")
-    identity = identity or identity_of(obj)
-    conditions = {_text(item, "type"): item for item in _dicts(status, "conditions")}
-    scheduled = conditions.get("PodScheduled", {})
-    disruption = conditions.get("DisruptionTarget", {})
-    disruption = disruption if _text(disruption, "status") == "True" else {}
-    containers = {view.name: view for view in _containers(status)}
-    spec = _dict(obj, "spec")
-    node = _text(spec, "nodeName")
-    deleted_at, grace = _time(metadata.get("deletionTimestamp")), _seconds(metadata.get("deletionGracePeriodSeconds"))
-    return PodView(
-        name=_text(metadata, "name"),
-        uid=_text(metadata, "uid"),
-        attempt=identity.attempt if identity is not None else 0,
-        created=_time(metadata.get("creationTimestamp")) or _EPOCH,
-        phase=_text(status, "phase") or "Unknown",
-        node=node,
-        reason=_text(status, "reason"),
-        message=_text(status, "message"),
-        scheduled=bool(node) or _text(scheduled, "status") == "True",
-        scheduled_at=_time(scheduled.get("lastTransitionTime")) if _text(scheduled, "status") == "True" else None,
-        gates=tuple(_text(gate, "name") for gate in _dicts(spec, "schedulingGates")),
-        unschedulable=_unschedulable(scheduled),
-        disruption=_text(disruption, "reason"),
-        disruption_said=_text(disruption, "message"),
-        disrupted_at=_time(disruption.get("lastTransitionTime")),
-        deleted_at=deleted_at,
-        deletion_grace_seconds=grace,
-        deletion_asked_at=None if deleted_at is None else deleted_at - timedelta(seconds=grace or 0),
-        heard=_heard(metadata, status),
-        gone=gone,
-        mislabelled=identity is not None and not has_its_labels(obj, identity),
-        group=_fixed(spec, names.GROUP_VARIABLE),
-        counted=names.KUEUE_QUEUE_LABEL not in _dict(metadata, "labels"),
-        timeout_seconds=_seconds(_fixed(spec, names.TIMEOUT_VARIABLE))
-        or _seconds(annotations.get(names.TIMEOUT_ANNOTATION))
-        or 0,
-        upload_seconds=_seconds(spec.get("terminationGracePeriodSeconds"))
-        or _seconds(annotations.get(names.UPLOAD_ANNOTATION))
-        or 0,
-        stage_in=containers.get(names.STAGE_IN),
-        stage_out=containers.get(names.STAGE_OUT),
-        component=containers.get(names.COMPONENT),
-    )
+OOM_KILLED: Final = "OOMKilled"
+"""Reason of a container of which a process was killed for memory; its exit code may be 0."""
+LOST: Final = frozenset({"ContainerStatusUnknown", "Unknown"})
+"""Reasons of a container that the kubelet no longer found, for instance after a reboot: its exit code is made up."""
+START_ERRORS: Final = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
+"""Reasons of a container that ended before its program began."""
+_TERMINAL_PHASES: Final = frozenset({"Succeeded", "Failed"})
 
 
-def asked_before(view: PodView, earlier: PodView) -> PodView:
-    """The view with the time at which its deletion was first asked for, as `earlier` knows it.
+@dataclass(frozen=True, slots=True)
+class ContainerView:
+    """One container's status. A container that the kubelet has not reported yet is waiting."""
 
-    The kubelet deletes a pod once more when its containers have ended, and the object then says that it was asked for
-    at that time: with nothing but the last event of a pod, what was stopped would seem to have ended by itself.
-    """
-    first = earlier.deletion_asked_at
-    if first is None or (view.deletion_asked_at is not None and view.deletion_asked_at <= first):
-        return view
-    return replace(view, deletion_asked_at=first)
+    name: str
+    state: Literal["waiting", "running", "terminated"] = "waiting"
+    is_reported: bool = True
+    """Whether the pod's status mentions it."""
+    reason: str = ""
+    message: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    started_at: datetime | None = None
+    """By its node's clock; `facts` corrects it."""
+    finished_at: datetime | None = None
+    """By its node's clock; `facts` corrects it."""
+    image_id: str = ""
+    restarts: int = 0
+    ran_before: bool = False
+    """Whether it has a last state: a kubelet that lost sight of a container that ran reports `waiting` (seen)."""
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it does not run now, and may still be started."""
+        return self.state == "waiting"
 
-def _fixed(spec: dict[str, Any], variable: str) -> str:
-    """What the pod was made with; annotations, which pods of earlier releases have only, can be edited."""
-    for container in _dicts(spec, "initContainers"):
-        if container.get("name") == names.STAGE_OUT:
-            return next((_text(item, "value") for item in _dicts(container, "env") if item.get("name") == variable), "")
-    return ""
+    @property
+    def is_running(self) -> bool:
+        """Whether it runs now."""
+        return self.state == "running"
 
+    @property
+    def has_started(self) -> bool:
+        """Whether it was ever started, as far as the kubelet knows."""
+        return self.state != "waiting" or self.restarts > 0 or self.ran_before
 
-def _heard(metadata: dict[str, Any], status: dict[str, Any]) -> bool:
-    """Whether the kubelet's status is about the object as it is: a deletion makes a new generation of it."""
-    observed, generation = _number(status.get("observedGeneration")), _number(metadata.get("generation"))
-    return not observed or not generation or observed >= generation
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has terminated."""
+        return self.state == "terminated"
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it has terminated with another exit code than 0."""
+        return self.state == "terminated" and self.exit_code != 0
 
-def _unschedulable(condition: dict[str, Any]) -> str:
-    """The scheduler's message while the pod has no node."""
-    if _text(condition, "status") != "False":
-        return ""
-    return _text(condition, "message") or _text(condition, "reason") or "the scheduler gave no reason"
-
-
-def _containers(status: dict[str, Any]) -> Iterator[ContainerView]:
-    for field in ("initContainerStatuses", "containerStatuses"):
-        for item in _dicts(status, field):
-            yield _container(item)
-
-
-def _container(item: dict[str, Any]) -> ContainerView:
-    state = _dict(item, "state")
-    terminated, running, waiting = (_dict(state, key) for key in ("terminated", "running", "waiting"))
-    view = ContainerView(
-        name=_text(item, "name"),
-        state="waiting",
-        image_id=_text(item, "imageID"),
-        restarts=_number(item.get("restartCount")) or 0,
-        ran_before=bool(item.get("lastState")),
-    )
-    if "terminated" in state and _never_was(item, terminated):
-        return replace(view, reason=_text(terminated, "reason"), message=_text(terminated, "message"))
-    if "terminated" in state:
-        code, signal = _number(terminated.get("exitCode")), _number(terminated.get("signal")) or None
-        return replace(
-            view,
-            state="terminated",
-            reason=_text(terminated, "reason"),
-            message=_text(terminated, "message"),
-            # What a signal has ended did not end well, whatever else is told of it.
-            exit_code=code if code or signal is None else SIGNAL_BASE + signal,
-            signal=signal,
-            started_at=_time(terminated.get("startedAt")),
-            finished_at=_time(terminated.get("finishedAt")),
-        )
-    if "running" in state:
-        return replace(view, state="running", started_at=_time(running.get("startedAt")))
-    return replace(view, reason=_text(waiting, "reason"), message=_text(waiting, "message"))
+    @property
+    def is_lost(self) -> bool:
+        """Whether the kubelet no longer found it, so that its exit code is made up."""
+        return self.state == "terminated" and self.reason in LOST
 
 
-def _never_was(item: dict[str, Any], terminated: dict[str, Any]) -> bool:
-    """Whether a container is said to have terminated that was never made.
+@dataclass(frozen=True, slots=True)
+class PodView:
+    """One pod's status."""
 
-    A kubelet that ends a pod says so of all containers whose turn had come, e.g. while their image was being pulled.
-    One that ran and was lost has an image, a last state or a restart.
-    """
-    return (
-        _text(terminated, "reason") == _UNKNOWN
-        and _time(terminated.get("startedAt")) is None
-        and not any(item.get(field) for field in ("imageID", "containerID", "restartCount", "lastState"))
-    )
+    name: str
+    uid: str
+    attempt: int
+    created: datetime
+    phase: str
+    """The pod's own phase; it ignores a sidecar's exit code, so decisions read the containers."""
+    node: str = ""
+    reason: str = ""
+    message: str = ""
+    scheduled: bool = False
+    gates: tuple[str, ...] = ()
+    """Scheduling gates: no scheduler considers the pod until the last of them is removed."""
+    scheduled_at: datetime | None = None
+    """When it was bound to its node, which may have been added for it; None if none, or unknown."""
+    unschedulable: str = ""
+    """The scheduler's message while no node fits."""
+    disruption: str = ""
+    """Reason of the condition DisruptionTarget: EvictionByEvictionAPI, PreemptionByScheduler, ..."""
+    disruption_message: str = ""
+    disrupted_at: datetime | None = None
+    """When the condition was set. The kubelet's own disruption does not start the timer: it sets this time
+    anew when all containers have ended (Kubernetes, status_manager.go, mergePodStatus)."""
+    deleted_at: datetime | None = None
+    """metadata.deletionTimestamp: when the grace period ends."""
+    deletion_grace_seconds: int | None = None
+    deletion_asked_at: datetime | None = None
+    """When its deletion was first requested; the kubelet's own, last request gives `deleted_at` another meaning."""
+    heard: bool = True
+    """Whether the kubelet knows of the deletion. Always true for a kubelet that reports no generation (before 1.34)."""
+    gone: bool = False
+    """Whether it disappeared from watch and listing; this is its last known state. It may still exist: a watch with a
+    label selector reports DELETED when a pod loses a label."""
+    confirmed: bool = False
+    """Whether a request by name has confirmed that it does not exist."""
+    mislabelled: bool = False
+    """Whether one of the labels that select it is missing or changed, so that watches may not report its changes."""
+    missed: bool = False
+    """Whether nobody saw its end: it may have come further than this."""
+    may_lack_containers: bool = False
+    """Whether its kubelet may have dropped the statuses of containers that ran, as one that was restarted does with a
+    pod that it refuses: an earlier state showed that the component had started, or no earlier state is known."""
+    group: str = ""
+    """The concurrency group of its run, as fixed when the pod was created; empty: none."""
+    counted: bool = True
+    """Whether it counts towards the namespace's limit."""
+    timeout_seconds: int = 0
+    """Timeout of its component, fixed when the pod was created."""
+    upload_seconds: int = 0
+    """Timeout of stage-out, fixed when the pod was created."""
+    stage_in: ContainerView = ContainerView(names.STAGE_IN, is_reported=False)
+    stage_out: ContainerView = ContainerView(names.STAGE_OUT, is_reported=False)
+    component: ContainerView = ContainerView(names.COMPONENT, is_reported=False)
+    stage_in_result: StageInResult | None = None
+    """The termination message of stage-in; None if it has not ended or left nothing that can be read."""
+    stage_out_result: StageOutResult | None = None
+    """The termination message of stage-out; None if it has not ended or left nothing that can be read."""
 
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the kubelet has reported that all its containers ended and none is restarted."""
+        return self.phase in _TERMINAL_PHASES
 
-def _dict(parent: dict[str, Any], key: str) -> dict[str, Any]:
-    value = parent.get(key)
-    return value if isinstance(value, dict) else {}
+    @property
+    def has_started(self) -> bool:
+        """Whether any of its containers was started: then its volumes, and its Secret, were there."""
+        return self.stage_out.has_started or self.stage_in.has_started or self.component.has_started
 
+    @property
+    def has_failed_stage_in(self) -> bool:
+        """Whether stage-in ended in such a way that the component must not be started."""
+        ended, result = self.stage_in, self.stage_in_result
+        if not ended.has_ended:
+            return False
+        return ended.exit_code != 0 or ended.reason == OOM_KILLED or (result is not None and not result.ok)
 
-def _dicts(parent: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    value = parent.get(key)
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    @property
+    def can_run_component(self) -> bool:
+        """Whether its component still runs or may be started. A pod that only left the watch counts as existing."""
+        if self.is_terminal or (self.gone and self.confirmed):
+            return False
+        return not self.has_failed_stage_in and not self.component.has_ended
 
-
-def _text(parent: dict[str, Any], key: str) -> str:
-    value = parent.get(key)
-    return value if isinstance(value, str) else ""
-
-
-def _number(value: Any) -> int | None:
-    try:
-        return int(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _seconds(value: Any) -> int | None:
-    """A span; one that is negative or longer than ten years reads as not there."""
-    number = _number(value)
-    return number if number is not None and 0 <= number <= _MOST_SECONDS else None
-
-
-def _time(value: Any) -> datetime | None:
-    """A time of the API; the epoch and earlier (`0001-01-01T00:00:00Z` is Go's zero) read as not there."""
-    try:
-        time = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        return None
-    if time.tzinfo is None:
-        time = time.replace(tzinfo=UTC)
-    return time if _EPOCH < time < _FAR else None
+    def is_being_deleted_within(self, grace_seconds: int) -> bool:
+        """Whether its deletion was requested, with at most this grace period."""
+        return self.deleted_at is not None and (self.deletion_grace_seconds or 0) <= grace_seconds

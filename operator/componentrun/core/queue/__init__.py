@@ -2,10 +2,10 @@
 
 Modules, lowest first:
 
-    quota         what the API server says about a full ResourceQuota
+    quota         the API server's message about an exhausted ResourceQuota
     concurrency   concurrency groups and their policies
-    entry         one run in the queue, and its place
-    texts         what a queued run's status says
+    entry         a run in the queue, and its order
+    texts         status messages of queued runs
     room          runs that wait for capacity only
     admission     the queue of one namespace
 """

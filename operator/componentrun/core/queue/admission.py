@@ -1,17 +1,17 @@
 """Admission queue of a namespace: which queued runs may start.
 
-A run has a place from the moment it is started until its component can't run any more. Rules:
+A run has a place from its start until its component can no longer run. Rules:
 
-- Of one concurrency group, as many have a place as its runs' `parallelism` says (1 where nothing is said); the next
-  ones follow in order of creation.
-- Of one namespace, at most `limit` counted runs have a place. Runs that wait for their group don't stand in the way of
-  others; those whose group has room go in order of creation.
-- Where a ResourceQuota refused a run, those of its class that were created after it wait until it has its pod, and then
-  go one by one: many small ones would keep a large one out for ever. They take no room in the limit meanwhile.
-- A run that replaces ends older ones of its group, the oldest first, until there is room for it.
+- In one concurrency group, as many runs have a place as their `parallelism` allows (defaults to 1). The next ones
+  follow in order of creation.
+- In one namespace, at most `limit` counted runs have a place. Runs that wait for their group do not block others. Runs
+  that their group admits start in order of creation.
+- If a ResourceQuota refused a run, later runs of its class wait until it has its pod, and then start one by one.
+  Otherwise many small runs would starve a large one. Meanwhile they do not count towards the limit.
+- A run with the policy Replace ends older runs of its group, the oldest first, until the group admits it.
 
-Pure: it is told of every change and says which runs to look at again. It is derived from runs and pods alone, so that
-after a restart the same comes out. All state belongs to an entry: `_take_out` removes it, whatever changes about a run.
+Pure: the caller reports every change, and the queue returns which runs to reconcile. Its state is derived only from
+runs and pods, so that a restart gives the same result. All state belongs to an entry, and `_take_out` removes it.
 """
 
 from __future__ import annotations
@@ -38,27 +38,27 @@ _NAMED: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The answer for one run."""
+    """Whether one run may start, and what it waits for."""
 
     verdict: Literal["start", "wait", "forbidden"] = "start"
     waiting_for: WaitingFor | None = None
     position: int = 0
-    """1 for the next one."""
+    """Position in the queue; 1 is the next run."""
     group: str | None = None
     ahead: tuple[str, ...] = ()
-    """Some of the runs that it waits for."""
+    """Names of some of the runs that it waits for."""
     limit: int = 0
-    """The namespace's limit, where it waits for that."""
+    """The namespace's limit, if the run waits for it."""
     quota: str = ""
-    """What the API server said of the quota."""
+    """Message of the API server about the quota."""
     replaced_by: str | None = None
-    """A newer run of the group takes this one's place; whether it waits or runs."""
+    """Name of a newer run of the group that takes this one's place."""
     number: int = 0
     """See `Order.number`."""
 
 
 START: Final = Turn()
-"""Nothing is in the way."""
+"""The run may start."""
 
 
 @dataclass(slots=True)
@@ -68,30 +68,30 @@ class _Group:
     placed: list[Order] = field(default_factory=list)
     waiting: list[Order] = field(default_factory=list)
     replacing: list[Order] = field(default_factory=list)
-    """Those who wait and replace."""
+    """Waiting members with the policy Replace."""
     ready: tuple[Order, ...] = ()
-    """Those who wait and for whom the group has room: the first of `waiting`."""
+    """The first of `waiting`: members that the group admits."""
     replaced_until: Order | None = None
-    """The last member that has to make room for the newest of those who replace; with it, all before it."""
+    """The last member that the newest replacing member replaces, with all before it."""
 
 
 class Queue:
     """The queue of one namespace."""
 
     def __init__(self) -> None:
-        """Nobody is there, and there is no limit."""
+        """Start empty and without a limit."""
         self._entries: dict[str, Entry] = {}
         self._names: dict[Order, str] = {}
         self._groups: dict[str, _Group] = {}
         self._room = Room()
 
     def __len__(self) -> int:
-        """How many wait or have a place."""
+        """Number of runs that wait or have a place."""
         return len(self._entries)
 
     @property
     def limit(self) -> int | None:
-        """How many counted runs may have a place; None: any number."""
+        """Maximum number of counted runs that have a place; None for no limit."""
         return self._room.limit
 
     @limit.setter
@@ -99,37 +99,37 @@ class Queue:
         self._room.limit = limit
 
     def put(self, entry: Entry) -> set[str]:
-        """A run is there, or has changed. Which others to look at again."""
-        before = self._entries.get(entry.name)
-        if before == entry:
+        """Add or update a run. Returns the other runs to reconcile."""
+        old = self._entries.get(entry.name)
+        if old == entry:
             return set()
-        moved: set[str] = set()
-        if before is not None and _line_of(before) != _line_of(entry):
-            moved |= self.remove(entry.name)
+        affected: set[str] = set()
+        if old is not None and _line_of(old) != _line_of(entry):
+            affected |= self.remove(entry.name)
         heads = self._room.heads()
         if entry.name in self._entries:
             self._take_out(self._entries[entry.name])
         self._put_in(entry)
-        moved |= self._settle(entry.group) | self._named(self._room.settle(heads))
-        # Appending to the queue, or a start that failed, changes no other run's position. If a failed start woke the
-        # others, two runs that a quota refuses would wake each other for ever.
-        trying = entry.claimed or (before is not None and before.claimed and not entry.placed)
-        if before is not None and not trying:
-            moved |= self._front(entry.group)
-        return moved - {entry.name}
+        affected |= self._settle(entry.group) | self._named(self._room.settle(heads))
+        # Appending to the queue, or a start that failed, changes no other run's position. If a failed start triggered
+        # the others, two runs that a quota refuses would trigger each other forever.
+        is_trying = entry.claimed or (old is not None and old.claimed and not entry.placed)
+        if old is not None and not is_trying:
+            affected |= self._front(entry.group)
+        return affected - {entry.name}
 
     def remove(self, name: str) -> set[str]:
-        """A run neither waits nor has a place any more. Which others to look at again."""
+        """Remove a run. Returns the other runs to reconcile."""
         entry = self._entries.get(name)
         if entry is None:
             return set()
         heads = self._room.heads()
         self._take_out(entry)
-        moved = self._settle(entry.group) | self._named(self._room.settle(heads))
-        return moved | self._front(entry.group) | self.front()
+        affected = self._settle(entry.group) | self._named(self._room.settle(heads))
+        return affected | self._front(entry.group) | self.front()
 
     def turn(self, name: str) -> Turn:
-        """Whether this run may start, or what it waits for. A run that is not known here minds nobody."""
+        """Whether this run may start, or what it waits for. An unknown run may start."""
         entry = self._entries.get(name)
         if entry is None:
             return START
@@ -147,36 +147,36 @@ class Queue:
                 )
         return self._admission(entry, turn)
 
-    def quota_full(self, name: str, said: str) -> set[str]:
-        """A ResourceQuota refused the pod of this run: those behind it need not try. Which others to look at again."""
+    def quota_full(self, name: str, message: str) -> set[str]:
+        """Record that a ResourceQuota refused the run's pod. Returns the other runs to reconcile."""
         entry = self._entries.get(name)
         if entry is None or entry.placed:
-            return set()  # another attempt of a run that has its place holds nobody up
-        self._room.refuse(entry, said)
-        # While it was tried, it took room in the limit that is free again; those of full classes would be refused, too.
+            return set()  # another attempt of a run that already has a place delays no other run
+        self._room.refuse(entry, message)
+        # Its share of the limit is free again. Runs of full classes are not returned: a quota would refuse them.
         return set() if self.limit is None else self._named(self._room.front(FRONT)) - {name}
 
     def refused(self) -> tuple[str, ...]:
-        """The runs that wait for a quota, of each class the first."""
+        """The first run of each class that waits for a quota."""
         return self._list(sorted(self._room.waiting_heads()))
 
     def in_order(self, names: Iterable[str]) -> list[str]:
-        """The runs as they stand in line."""
-        known = [self._entries[name] for name in names if name in self._entries]
-        return [entry.name for entry in sorted(known, key=lambda entry: entry.order)]
+        """The runs in queue order."""
+        entries = [self._entries[name] for name in names if name in self._entries]
+        return [entry.name for entry in sorted(entries, key=lambda entry: entry.order)]
 
     def front(self) -> set[str]:
-        """Those who are next in the namespace, and of each class that a quota refused, who may try."""
+        """The next runs of the namespace, and the first run of each class that a quota refused."""
         return self._named((*self._room.front(FRONT), *self._room.waiting_heads()))
 
     def counts(self) -> dict[WaitingFor, int]:
-        """How many wait for what."""
+        """Number of waiting runs by what they wait for."""
         in_groups = sum(len(group.waiting) - len(group.ready) for group in self._groups.values())
         for_limit, for_quotas = self._room.counts()
         return {"ConcurrencyGroup": in_groups, "MaxRunning": for_limit, "ResourceQuota": for_quotas}
 
     def _admission(self, entry: Entry, turn: Turn) -> Turn:
-        """The answer for a run whose group is no hindrance; a quota or the limit may be."""
+        """The turn of a run that its group admits. A quota or the limit may delay it."""
         quota = self._room.quota_wait(entry)
         if quota is not None and quota.position > 1:
             return replace(
@@ -191,7 +191,7 @@ class Queue:
         return replace(turn, position=position if quota is None else quota.position)
 
     def _replaced_by(self, entry: Entry, group: _Group | None) -> str | None:
-        """The newest run that replaces, where there is no room for it beside this one and all between them."""
+        """The newest replacing run, if the group has no room for it in addition to this run and all between them."""
         if group is None or group.replaced_until is None or entry.order > group.replaced_until:
             return None
         return self._names[group.replacing[-1]]
@@ -209,7 +209,7 @@ class Queue:
             insort(group.replacing, entry.order)
 
     def _take_out(self, entry: Entry) -> None:
-        """Undo `_put_in`, and what `_settle` made of the entry."""
+        """Undo `_put_in` and the changes of `_settle` for the entry."""
         del self._entries[entry.name]
         del self._names[entry.order]
         self._room.discard(entry)
@@ -220,52 +220,52 @@ class Queue:
             group.ready = tuple(order for order in group.ready if order != entry.order)
 
     def _settle(self, name: str | None) -> set[str]:
-        """Find out anew for whom a group has room, and who has to make room. Those for whom that is new."""
+        """Recompute which members a group admits and which are replaced. Returns those newly admitted or replaced."""
         group = self._groups.get(name or "")
         if name is None or group is None:
             return set()
         if not group.placed and not group.waiting:
             del self._groups[name]
             return set()
-        before, group.ready = set(group.ready), tuple(self._with_room(group))
-        for order in before.difference(group.ready):
+        old_ready, group.ready = set(group.ready), tuple(self._with_room(group))
+        for order in old_ready.difference(group.ready):
             self._room.discard(self._entries[self._names[order]])
-        moved = [order for order in group.ready if order not in before]
-        for order in moved:
+        admitted = [order for order in group.ready if order not in old_ready]
+        for order in admitted:
             self._room.add(self._entries[self._names[order]])
-        return self._named(moved) | self._newly_replaced(group)
+        return self._named(admitted) | self._newly_replaced(group)
 
     def _with_room(self, group: _Group) -> Iterable[Order]:
-        """From the front of the line, until there is one for whom there is no room."""
+        """Members from the front of the queue, up to the first that the group does not admit."""
         for i, order in enumerate(group.waiting):
             if len(group.placed) + i >= self._entries[self._names[order]].parallelism:
                 return
             yield order
 
     def _newly_replaced(self, group: _Group) -> set[str]:
-        """Those who have to make room and had not before."""
-        before, until = group.replaced_until, self._last_replaced(group)
-        group.replaced_until = until
-        if until is None or (before is not None and until <= before):
+        """Members that are newly replaced."""
+        old_until, replaced_until = group.replaced_until, self._last_replaced(group)
+        group.replaced_until = replaced_until
+        if replaced_until is None or (old_until is not None and replaced_until <= old_until):
             return set()
-        moved: set[str] = set()
+        affected: set[str] = set()
         for line in (group.placed, group.waiting):
-            begin = 0 if before is None else bisect_right(line, before)
-            moved |= self._named(line[begin : bisect_right(line, until)])
-        return moved
+            begin = 0 if old_until is None else bisect_right(line, old_until)
+            affected |= self._named(line[begin : bisect_right(line, replaced_until)])
+        return affected
 
     def _last_replaced(self, group: _Group) -> Order | None:
-        """The newest of those who have to make room: behind it there are as many as may run beside who replaces."""
+        """The newest replaced member. The members after it may run together with the replacing one."""
         if not group.replacing:
             return None
         newest = group.replacing[-1]
-        beside = self._entries[self._names[newest]].parallelism
+        parallelism = self._entries[self._names[newest]].parallelism
         ends = [(line, bisect_left(line, newest)) for line in (group.placed, group.waiting)]
-        older = sorted(order for line, end in ends for order in line[max(end - beside, 0) : end])
-        return older[-beside] if len(older) >= beside else None
+        older = sorted(order for line, end in ends for order in line[max(end - parallelism, 0) : end])
+        return older[-parallelism] if len(older) >= parallelism else None
 
     def _front(self, group: str | None) -> set[str]:
-        """Whose place a change in this group may have moved."""
+        """Runs whose position a change in this group may have changed."""
         members = self._groups.get(group or "")
         waiting = members.waiting[:FRONT] if members is not None else []
         return self._named((*self._room.front(FRONT), *waiting))
@@ -278,5 +278,5 @@ class Queue:
 
 
 def _line_of(entry: Entry) -> tuple[object, ...]:
-    """What decides in which lines a run stands, and where: another one leaves them all and joins anew."""
+    """The attributes that determine a run's queues and position; if they change, it is removed and added again."""
     return entry.order, entry.group, entry.counted, entry.quota_class

@@ -1,7 +1,7 @@
-"""Which other runs a run minds: its concurrency group and policy, and whether it waits, has started or has ended.
+"""The queue's view of a run: its concurrency group and policy, and whether it waits, has started or has ended.
 
-Read from the object as the API server sends it, as this is done for every event; what is missing or of an unknown shape
-reads as not there.
+A run is read for every event, so these functions use the raw object. Fields that are missing or malformed count as
+unset.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from componentrun.api.component import Component
     from componentrun.api.componentrun import ComponentRun
-    from componentrun.core.lifecycle.observed import PodView
+    from componentrun.core.podstatus.view import PodView
 
 __all__ = [
     "DEFAULTS",
@@ -42,24 +42,24 @@ _POLICIES: Final = get_args(Policy)
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What a Component says for its runs."""
+    """Concurrency settings of a Component, which apply to its runs."""
 
     policy: Policy = "Queue"
     parallelism: int = 1
 
 
 DEFAULTS: Final = Defaults()
-"""Where no Component says anything."""
+"""Defaults for runs without a Component, and for Components without settings."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What counts about a run, whatever its Component says."""
+    """The attributes of a run that the queue needs, without those of its Component."""
 
     name: str
     order: Order
     stage: Stage
-    """held: it is suspended, cancelled, not understood or being deleted, and has not started."""
+    """`held`: the run has not started, and is suspended, cancelled, not accepted or being deleted."""
     group: str | None
     component: str | None
     policy: Policy | None
@@ -67,19 +67,19 @@ class RunFacts:
     quota_class: str
 
 
-def facts_of(run: Mapping[str, Any], version: int, known: RunFacts | None = None) -> RunFacts:
+def facts_of(run: Mapping[str, Any], version: int, old: RunFacts | None = None) -> RunFacts:
     """Read a run.
 
     Args:
         run: the object.
-        version: its resource version; what a run's place goes by where no earlier one is known.
-        known: what was read of it before.
+        version: its resource version, which determines the run's order if no earlier version is known.
+        old: earlier facts about the run; None: there are none.
     """
     metadata, spec = run["metadata"], _dict(run, "spec")
     uid = str(metadata.get("uid", ""))
     number = _dict(_dict(run, "status"), "queue").get("number")
-    if known is not None and known.order.uid == uid:
-        number = known.order.number
+    if old is not None and old.order.uid == uid:
+        number = old.order.number
     return RunFacts(
         name=metadata["name"],
         order=Order(str(metadata.get("creationTimestamp", "")), number if isinstance(number, int) else version, uid),
@@ -93,7 +93,7 @@ def facts_of(run: Mapping[str, Any], version: int, known: RunFacts | None = None
 
 
 def entry_of(facts: RunFacts, defaults: Defaults, *, placed: bool, claimed: bool = False) -> Entry:
-    """The run as it stands in the queue."""
+    """The run's entry in the queue."""
     policy = facts.policy or defaults.policy
     return Entry(
         name=facts.name,
@@ -109,13 +109,13 @@ def entry_of(facts: RunFacts, defaults: Defaults, *, placed: bool, claimed: bool
 
 
 def effective_group(run: ComponentRun, component: Component | None) -> str | None:
-    """The group that a run's pod keeps a place in; None where its policy is Allow, or it has no group."""
+    """The group in which a run's pod keeps a place; None if its policy is Allow or it has no group."""
     defaults = DEFAULTS if component is None else defaults_of(component.to_dict())
     return entry_of(facts_of(run.to_dict(), 0), defaults, placed=True).group
 
 
 def entry_of_pod(pod: PodView, run: str, run_uid: str) -> Entry:
-    """The place that a pod keeps whose run does not exist any more."""
+    """The entry of a pod whose run no longer exists."""
     return Entry(
         name=f"{run} (deleted, {run_uid})",
         order=Order(f"{pod.created:%Y-%m-%dT%H:%M:%SZ}", 0, run_uid),
@@ -126,23 +126,23 @@ def entry_of_pod(pod: PodView, run: str, run_uid: str) -> Entry:
 
 
 def defaults_of(component: Mapping[str, Any]) -> Defaults:
-    """What a Component says for its runs."""
-    given = _dict(_dict(component, "spec"), "concurrency")
-    parallelism = given.get("parallelism")
+    """Concurrency settings of a Component, which apply to its runs."""
+    concurrency = _dict(_dict(component, "spec"), "concurrency")
+    parallelism = concurrency.get("parallelism")
     return Defaults(
-        policy=_policy(given) or DEFAULTS.policy,
+        policy=_policy(concurrency) or DEFAULTS.policy,
         parallelism=parallelism if isinstance(parallelism, int) and parallelism > 0 else DEFAULTS.parallelism,
     )
 
 
 def limit_of(storages: list[dict[str, Any]], default: int | None) -> int | None:
-    """How many runs of a namespace may have a pod: what its default Storage says, else what the operator was told."""
-    given = [
+    """Maximum number of runs of a namespace with a pod: its default Storage's, or the operator's."""
+    limits_given = [
         _dict(storage, "spec").get("maxRunning")
         for storage in storages
         if _dict(storage, "spec").get("default") is True
     ]
-    limits = [limit for limit in given if isinstance(limit, int)]
+    limits = [limit for limit in limits_given if isinstance(limit, int)]
     return min(limits, default=default)
 
 
@@ -152,24 +152,24 @@ def _stage(run: Mapping[str, Any]) -> Stage:
         return "ended"
     if status.get("attempts"):
         return "started"
-    held = spec.get("cancel") or spec.get("suspend") or run["metadata"].get("deletionTimestamp")
-    return "held" if held or _is_refused(status) else "waiting"
+    is_held = spec.get("cancel") or spec.get("suspend") or run["metadata"].get("deletionTimestamp")
+    return "held" if is_held or _is_refused(status) else "waiting"
 
 
 def _is_refused(status: Mapping[str, Any]) -> bool:
-    """Whether the release that looked at the run last does not understand it: it keeps nobody waiting."""
-    given = status.get("conditions")
+    """Whether the last release that handled the run did not accept it. In that case no other run waits for it."""
+    conditions = status.get("conditions")
     return any(
         isinstance(item, dict) and (item.get("type"), item.get("status")) == (ACCEPTED, "False")
-        for item in (given if isinstance(given, list) else ())
+        for item in (conditions if isinstance(conditions, list) else ())
     )
 
 
 def _group(spec: Mapping[str, Any]) -> str | None:
-    """The group that the run names, else one for what its state is kept for; None where it has no state."""
-    named = _dict(spec, "concurrency").get("group")
-    if named:
-        return str(named)
+    """The run's group. Defaults to one for the owner of its state; None if it has no state."""
+    name = _dict(spec, "concurrency").get("group")
+    if name:
+        return str(name)
     configuration = _dict(spec, "configuration")
     if not configuration.get("id"):
         return None
@@ -181,8 +181,8 @@ def _group(spec: Mapping[str, Any]) -> str | None:
     return group if branch == contract.DEFAULT_BRANCH else f"{group}@{branch}"
 
 
-def _policy(given: Mapping[str, Any]) -> Policy | None:
-    policy = given.get("policy")
+def _policy(concurrency: Mapping[str, Any]) -> Policy | None:
+    policy = concurrency.get("policy")
     return cast("Policy", policy) if policy in _POLICIES else None
 
 

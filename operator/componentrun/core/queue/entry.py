@@ -12,31 +12,31 @@ __all__ = ["Entry", "Order"]
 
 
 class Order(NamedTuple):
-    """By which runs stand in line. The API server tells whole seconds, so a number goes before chance."""
+    """Sort key of the queue. Creation times are whole seconds, so a number breaks ties."""
 
     created: str
     """metadata.creationTimestamp."""
     number: int
-    """The run's resource version when it was seen first."""
+    """The run's resource version when it was first seen."""
     uid: str
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What counts about a run."""
+    """The attributes of a run that decide when it may start."""
 
     name: str
     order: Order
     group: str | None = None
-    """Concurrency group; None: it minds nobody."""
+    """Concurrency group; None if it waits for no other run."""
     policy: Policy = "Queue"
     parallelism: int = 1
-    """How many of its group may have a place for this one to get one, too."""
+    """Maximum number of runs of its group with a place, including this one."""
     placed: bool = False
-    """Whether it has a place; it waits for one where not."""
+    """Whether it has a place; if not, it waits for one."""
     claimed: bool = False
-    """It has a place because it is being started; whether that succeeds is not known yet."""
+    """Whether it has a place because it is being started, without a result yet."""
     counted: bool = True
     """Whether it counts towards the namespace's limit."""
     quota_class: str = ""
-    """Runs of one class meet the same quotas."""
+    """Priority class. Runs of one class are subject to the same quotas."""

@@ -1,4 +1,4 @@
-"""What the API server says when a ResourceQuota is used up.
+"""Parse the API server's message about an exhausted ResourceQuota.
 
 pods "load-1" is forbidden: exceeded quota: small, requested: pods=1,requests.cpu=2, used: pods=4,requests.cpu=3,
 limited: pods=4,requests.cpu=4
@@ -21,40 +21,40 @@ _SAID: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """A quota that has no room for a pod."""
+    """A quota that a pod would exceed."""
 
     name: str
     lacking: tuple[str, ...]
     """A clause for each resource: `pods: 1 wanted, 4 of 4 used`."""
     too_small: bool
-    """Whether it would have no room either if nothing else was there."""
+    """Whether the pod would exceed it even if nothing else ran."""
 
     def __str__(self) -> str:
-        """For people."""
+        """Description for a status message."""
         return f"quota `{self.name}` ({'; '.join(self.lacking)})"
 
 
 def read_quota(message: str) -> Quota | None:
-    """The quota that the message is about; None where it says something else."""
-    found = _SAID.search(message)
-    if found is None:
+    """The quota named in the message; None for any other message."""
+    match = _SAID.search(message)
+    if match is None:
         return None
-    requested, used, limited = (_amounts(found[part]) for part in ("requested", "used", "limited"))
-    lacking = tuple(
-        f"{what}: {amount} wanted, {used.get(what, '?')} of {limited.get(what, '?')} used"
-        for what, amount in requested.items()
+    requested, used, limited = (_amounts(match[part]) for part in ("requested", "used", "limited"))
+    shortages = tuple(
+        f"{resource}: {amount} wanted, {used.get(resource, '?')} of {limited.get(resource, '?')} used"
+        for resource, amount in requested.items()
     )
-    too_small = any(_is_less(limited.get(what, ""), amount) for what, amount in requested.items())
-    return Quota(found["name"], lacking, too_small)
+    too_small = any(_is_less(limited.get(resource, ""), amount) for resource, amount in requested.items())
+    return Quota(match["name"], shortages, too_small)
 
 
 def _amounts(text: str) -> dict[str, str]:
     pairs = (part.partition("=") for part in text.rstrip(",.").split(","))
-    return {what: amount for what, _, amount in pairs if what}
+    return {resource: amount for resource, _, amount in pairs if resource}
 
 
 def _is_less(limited: str, requested: str) -> bool:
-    """Whether a quota would never do; what can't be read (as `50100u`) is not too small."""
+    """Whether a limit is smaller than a request. False if one of them can't be parsed, such as `50100u`."""
     try:
         return quantity_value(limited) < quantity_value(requested)
     except ValueError:

@@ -1,11 +1,11 @@
 """Admission of runs that wait only for capacity: the limit of their namespace, and its ResourceQuotas.
 
-`core.queue.admission` adds a run when its concurrency group admits it, and discards it when it changes or leaves. All
-state belongs to runs that were added; that of a full class is dropped with its last run.
+`core.queue.admission` adds a run when its concurrency group admits it, and discards it when it changes or is removed.
+All state belongs to runs that were added. The state of a full class is dropped with its last run.
 
-Runs of one class (priority class, and whether they are counted) meet the same quotas. When a quota refuses one of them,
-the class is full: its runs are admitted one by one, in order, until none waits or is being started. A run of a full
-class has no pod, so it does not count towards the limit for runs of other classes.
+Runs of one class (priority class, and whether they are counted) are subject to the same quotas. When a quota refuses
+one of them, the class is full: its runs are admitted one by one, in order, until none waits or is being started. A run
+of a full class has no pod, so it does not count towards the limit for runs of other classes.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class _Class(NamedTuple):
 
 @dataclass(slots=True)
 class _FullClass:
-    """A class of which a quota has refused a pod."""
+    """A class with a run whose pod a quota has refused."""
 
     message: str
     """Message of the API server."""
     line: list[Order]
-    """All runs of the class that wait for room or are being started, in order."""
+    """All runs of the class that wait for capacity or are being started, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +42,24 @@ class QuotaWait:
     """Position of a run among those of its full class."""
 
     position: int
-    """1 for the run that may be tried."""
+    """1 for the run that may be started."""
     first: Order
-    """The run that may be tried."""
+    """The run that may be started."""
     message: str
     """Message of the API server about the quota."""
 
 
 class Room:
-    """The runs of one namespace that wait for room, are being started, or have a place."""
+    """The runs of one namespace that wait for capacity, are being started, or have a place."""
 
     def __init__(self) -> None:
         """Start empty and without a limit."""
         self.limit: int | None = None
         self._running = 0
         self._pending: dict[Order, Entry] = {}
-        """Runs that wait for room, or are being started."""
+        """Runs that wait for capacity, or are being started."""
         self._lines: dict[bool, list[Order]] = {True: [], False: []}
-        """Runs that wait for room and whose class is not full, by whether they are counted."""
+        """Runs that wait for capacity and whose class is not full, by whether they are counted."""
         self._full: dict[_Class, _FullClass] = {}
 
     def add(self, entry: Entry) -> None:
@@ -100,11 +100,11 @@ class Room:
         if key in self._full:
             self._full[key].message = message
             return
-        line = sorted(order for order, other in self._pending.items() if _class_of(other) == key)
+        line = sorted(order for order, pending in self._pending.items() if _class_of(pending) == key)
         if line:
             self._full[key] = _FullClass(message, line)
-            waiting = self._lines[entry.counted]
-            waiting[:] = [order for order in waiting if _class_of(self._pending[order]) != key]
+            line_of_class = self._lines[entry.counted]
+            line_of_class[:] = [order for order in line_of_class if _class_of(self._pending[order]) != key]
 
     def quota_wait(self, entry: Entry) -> QuotaWait | None:
         """The position of a run in its class; None if the class is not full."""
@@ -129,13 +129,13 @@ class Room:
 
     def counts(self) -> tuple[int, int]:
         """Number of runs that wait for the limit, and for a quota."""
-        waiting = sum(not entry.placed for entry in self._pending.values())
-        for_limit = sum(len(line) for line in self._lines.values())
-        return for_limit, waiting - for_limit
+        count = sum(not entry.placed for entry in self._pending.values())
+        limited = sum(len(line) for line in self._lines.values())
+        return limited, count - limited
 
 
 def discard(line: list[Order], order: Order) -> None:
-    """Take an order out of a sorted line, if it is there."""
+    """Remove an order from a sorted list, if it contains it."""
     i = bisect_left(line, order)
     if i < len(line) and line[i] == order:
         del line[i]

@@ -1,8 +1,8 @@
-"""What a run that waits for its turn says of it, and how often.
+"""Status of queued runs: what they wait for, and how often their position is updated.
 
-A status write costs the API server as much as any other, and when one run ends, all behind it move up. So only the
-front of a line is told every step, and not more often than every few seconds; the others when they are half as far
-from the front as they were told last.
+When one run ends, the positions of all runs after it change, and each status write has a cost. So only the front of a
+queue is updated at every step, and at most once every 10 seconds. The others are updated when their distance from the
+front is half of that in their status.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from componentrun.api.componentrun import QueueStatus, Termination
-from componentrun.core.lifecycle.steps import moved
-from componentrun.core.podstatus.diagnosis import Diagnosis
+from componentrun.core.lifecycle.steps import with_phase_and_reason
+from componentrun.core.podstatus.diagnosis import Diagnosis, verdict
 from componentrun.core.queue.admission import FRONT
 from componentrun.errors import Reason
 
@@ -22,56 +22,56 @@ if TYPE_CHECKING:
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
     from componentrun.core.queue.admission import Turn
 
-__all__ = ["TOLD_EVERY_SECONDS", "forbidden", "look_again", "queued", "replaced", "replacement"]
+__all__ = ["UPDATED_EVERY_SECONDS", "forbidden", "look_again", "queued", "replaced", "replacement"]
 
-TOLD_EVERY_SECONDS: Final = 10
-"""A run's place is not written more often than that."""
+UPDATED_EVERY_SECONDS: Final = 10
+"""Minimum time between two updates of a position."""
 _BACKSTOP_SECONDS: Final = 30
-"""The first in line looks whether it is its turn though nothing has happened: a lost node's pod holds a place until a
-time, and no event says that it has come."""
+"""How often the first run checks whether it may start even without an event, because the place of a pod on a lost node
+becomes free without one."""
 
 
 def queued(run: ComponentRun, turn: Turn, now: datetime) -> ComponentRunStatus:
-    """The run waits; unchanged where it is not worth a write."""
-    if turn.waiting_for is None or not _worth_telling(run.status.queue, turn, now):
+    """The status of a waiting run; unchanged if the change is not worth a write."""
+    if turn.waiting_for is None or not _is_worth_an_update(run.status.queue, turn, now):
         return run.status
-    status = moved(run, "Queued", Reason.QUEUED, _sentence(turn), now=now)
-    told = QueueStatus(
+    status = with_phase_and_reason(run, "Queued", Reason.QUEUED, _sentence(turn), now=now)
+    queue = QueueStatus(
         waiting_for=turn.waiting_for,
         position=max(turn.position, 1),
         group=turn.group,
         number=turn.number or None,
         updated=now,
     )
-    return status.model_copy(update={"queue": told})
+    return status.model_copy(update={"queue": queue})
 
 
 def look_again(run: ComponentRun, turn: Turn, now: datetime) -> datetime | None:
-    """When a run that waits is looked at though nothing happens; None: never."""
+    """When to reconcile a waiting run if nothing happens; None for never."""
     if turn.position > FRONT:
         return None
-    told = run.status.queue
-    if told is not None and told.position != turn.position and not _worth_telling(told, turn, now):
-        return told.updated + timedelta(seconds=TOLD_EVERY_SECONDS)
+    queue = run.status.queue
+    if queue is not None and queue.position != turn.position and not _is_worth_an_update(queue, turn, now):
+        return queue.updated + timedelta(seconds=UPDATED_EVERY_SECONDS)
     return now + timedelta(seconds=_BACKSTOP_SECONDS) if turn.position == 1 else None
 
 
 def forbidden(turn: Turn) -> Diagnosis:
-    """How a run with the policy Forbid ends where others are there before it."""
-    message = (
+    """The diagnosis of a run with the policy Forbid if an earlier run of its group exists."""
+    summary = (
         f"Run `{turn.ahead[0]}` of concurrency group `{turn.group}` was there before, and this one's policy is Forbid: "
-        "it did not start. Create it again when the other one has ended."
+        "it did not start."
     )
-    return Diagnosis(Reason.CONCURRENCY_FORBIDDEN, message)
+    return verdict(Reason.CONCURRENCY_FORBIDDEN, summary)
 
 
 def replaced(turn: Turn) -> Diagnosis:
-    """How a run that has no pod, before its first attempt or between two, ends where a newer one takes its place."""
+    """The diagnosis of a run that a newer run replaces while it has no pod, before its first attempt or between two."""
     return Diagnosis(Reason.REPLACED, f"{_taken_by(turn)} while it had no pod; nothing was published.")
 
 
 def replacement(turn: Turn, now: datetime) -> Termination | None:
-    """The decision to stop a run where a newer one takes its place."""
+    """The decision to stop a run that a newer one replaces; None if there is none."""
     if turn.replaced_by is None:
         return None
     return Termination(reason=Reason.REPLACED, message=f"{_taken_by(turn)}.", time=now)
@@ -81,14 +81,14 @@ def _taken_by(turn: Turn) -> str:
     return f"Run `{turn.replaced_by}` of concurrency group `{turn.group}`, whose policy is Replace, took its place"
 
 
-def _worth_telling(told: QueueStatus | None, turn: Turn, now: datetime) -> bool:
-    if told is None or told.position is None:
+def _is_worth_an_update(queue: QueueStatus | None, turn: Turn, now: datetime) -> bool:
+    if queue is None or queue.position is None:
         return True
-    if (told.waiting_for, told.group) != (turn.waiting_for, turn.group):
+    if (queue.waiting_for, queue.group) != (turn.waiting_for, turn.group):
         return True
-    if now < told.updated + timedelta(seconds=TOLD_EVERY_SECONDS):
+    if now < queue.updated + timedelta(seconds=UPDATED_EVERY_SECONDS):
         return False
-    return told.position != turn.position if turn.position <= FRONT else 2 * turn.position <= told.position
+    return queue.position != turn.position if turn.position <= FRONT else 2 * turn.position <= queue.position
 
 
 def _sentence(turn: Turn) -> str:

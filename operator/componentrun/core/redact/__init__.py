@@ -1,11 +1,11 @@
-"""Takes secret values out of texts.
+"""Redact secret values.
 
 Modules, lowest first:
 
-    escapes    undoes escapes, so that an escaped secret is found
-    shapes     secrets that are known by their form
+    escapes    decodes escapes, so that escaped secrets are found
+    shapes     secrets that are recognised by their form
     masks      values of `::add-mask::` lines
-    redactor   takes values out of a text
-    lines      takes values out of the lines of one container
-    status     takes values out of a status and of actions
+    redactor   redacts a text
+    lines      redacts the lines of one container
+    status     redacts a status and actions
 """

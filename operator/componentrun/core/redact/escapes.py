@@ -1,10 +1,10 @@
-r"""A text as it reads once its escapes are undone: what a program has escaped, in whatever way, reads as it was. Pure.
+r"""Decode the escapes in a text, so that an escaped value is found. Pure.
 
-Programs escape a value for JSON, URLs, HTML, shells and the source text of their language, each a little
-differently (`\u00e4`, `\u{e4}`, `\xc3\xa4`, `\303\244`, `%C3%A4`, `&auml;`, `&#228;`), all characters or only some,
-and one escape within another (a log of JSON in JSON). So no list of a value's escaped forms is complete; but undone,
-all of them are the value. A text that uses several kinds at once has several readings: each kind is undone by itself,
-then within that again.
+Programs escape values for JSON, URLs, HTML, shells and source code, each in a slightly different way (`\u00e4`,
+`\u{e4}`, `\xc3\xa4`, `\303\244`, `%C3%A4`, `&auml;`, `&#228;`). They escape all characters or only some, and may nest
+escapes (such as JSON in JSON). Therefore a list of a value's escaped forms is never complete, but decoding all of
+them yields the value. A text with several kinds of escapes has several readings: each kind is decoded separately, and
+the results are decoded again.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["Reading", "readings", "spells"]
 
 _MOST_READINGS: Final = 10
-"""Of one text; three kinds within each other, in any order, need no more where a text uses two of them."""
+"""Maximum number of readings of one text. Enough for three levels of nested escapes of two kinds, in any order."""
 _MOST_CHARACTERS: Final = 600_000
-"""Of all readings of one text: so many characters of escapes take a tenth of a second."""
+"""Maximum number of characters in all readings of one text. Decoding this many escapes takes a tenth of a second."""
 
 _BACKSLASHED: Final = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -37,52 +37,52 @@ _HEX: Final = "(?:3[0-9]|[46][1-9a-fA-F]|[57][0-9aA]|2[56]|5[cC])"
 _SPELLED: Final = re.compile(
     rf"\\(?:(?:u00|x){_HEX}|u\{{|U|0[67][0-7]|1[0-7]{{2}}|04[56])|%{_HEX}|&(?:#|amp;|bsol;|percnt;)"
 )
-"""An escaped letter or digit of ASCII, or the sign of an escape within an escape."""
+"""An escaped ASCII letter or digit, or the escaped first character of a nested escape."""
 _CONTROLS: Final = dict(zip("abefnrtv0", "\a\b\x1b\f\n\r\t\v\0", strict=True))
 _HIGHEST: Final = 0x10FFFF
 _OCTAL: Final = len(r"\000")
 _NO_UTF8: Final = {0xDC80 + byte: chr(0x80 + byte) for byte in range(0x80)}
-"""Bytes that are not UTF-8 read as Latin-1, as Python shows characters below 256."""
+"""Bytes that are not valid UTF-8 are decoded as Latin-1, as Python escapes characters below 256."""
 
 
 class _Kind(NamedTuple):
     sign: str
-    """In every text with such escapes."""
+    """A character that every text with such escapes contains."""
     escape: re.Pattern[str]
     character: Callable[[str], str]
-    """What one escape stands for."""
+    """Decodes an escape of one character."""
     data: Callable[[str], bytes]
-    """Where the match may be several escaped bytes in a row, those; else nothing."""
+    """Decodes an escape of one or more bytes; returns nothing for other escapes."""
 
     def undone(self, escape: str) -> str:
-        """What a match reads as."""
+        """Decode a match."""
         data = self.data(escape)
         return data.decode(errors="surrogateescape").translate(_NO_UTF8) if data else self.character(escape)
 
 
 class _Piece(NamedTuple):
-    """An escape and what it reads as."""
+    """An escape and the position of its decoded text."""
 
     begin: int
     end: int
-    """In the text with escapes."""
+    """End of the escape in the text with escapes."""
     at: int
-    """Where what it reads as begins."""
+    """Position at which the decoded text begins."""
     size: int
 
 
 class Reading:
-    """One way to read a text."""
+    """A text with some of its escapes decoded."""
 
     __slots__ = ("_before", "_kind", "_pieces", "text")
 
     def __init__(self, text: str, before: Reading | None = None, kind: _Kind | None = None) -> None:
-        """The text itself, or a reading with one kind of escapes undone."""
+        """Create the original text, or a reading in which one more kind of escapes is decoded."""
         self.text, self._before, self._kind = text, before, kind
         self._pieces: list[_Piece] | None = None
 
     def original(self, begin: int, end: int) -> tuple[int, int]:
-        """Where in the text itself that stands which is read from `begin` to `end` (at least one character)."""
+        """The span in the original text of the characters from `begin` to `end` (at least one) of this reading."""
         if self._before is None or self._kind is None:
             return begin, end
         if self._pieces is None:
@@ -93,33 +93,33 @@ class Reading:
 
 
 def spells(text: str) -> bool:
-    """Whether letters or digits of ASCII may be escaped in the text: hardly any program does that."""
+    """Whether the text may contain escaped ASCII letters or digits. Hardly any program escapes them."""
     return _SPELLED.search(text) is not None
 
 
 def readings(text: str) -> Iterator[Reading]:
-    """The text itself, and all that it may read as; each text once, and not more than is worth its time."""
-    seen, spent = {text}, 0
+    """The text itself and its readings, without duplicates and up to the limits of this module."""
+    seen, characters = {text}, 0
     waiting = deque([Reading(text)])
     while waiting:
         reading = waiting.popleft()
         yield reading
         for kind in _KINDS:
-            if kind.sign not in reading.text or len(seen) >= _MOST_READINGS or spent > _MOST_CHARACTERS:
+            if kind.sign not in reading.text or len(seen) >= _MOST_READINGS or characters > _MOST_CHARACTERS:
                 continue
-            spent += len(reading.text)
-            undone = kind.escape.sub(lambda match, kind=kind: kind.undone(match[0]), reading.text)  # type: ignore[misc]
-            if undone not in seen:
-                seen.add(undone)
-                waiting.append(Reading(undone, reading, kind))
+            characters += len(reading.text)
+            decoded = kind.escape.sub(lambda match, kind=kind: kind.undone(match[0]), reading.text)  # type: ignore[misc]  # a default of a lambda
+            if decoded not in seen:
+                seen.add(decoded)
+                waiting.append(Reading(decoded, reading, kind))
 
 
 def _place(pieces: list[_Piece], index: int) -> tuple[int, int]:
-    """Begin and end, with its escapes, of the character that is read at `index`."""
-    found = bisect_right(pieces, index, key=lambda piece: piece.at) - 1
-    if found < 0:
+    """Begin and end, in the text with escapes, of the decoded character at `index`."""
+    number = bisect_right(pieces, index, key=lambda piece: piece.at) - 1
+    if number < 0:
         return index, index + 1
-    piece = pieces[found]
+    piece = pieces[number]
     if index < piece.at + piece.size:
         return piece.begin, piece.end
     begin = piece.end + index - piece.at - piece.size
@@ -130,14 +130,14 @@ def _pieces(text: str, kind: _Kind) -> Iterator[_Piece]:
     shift = 0
     for match in kind.escape.finditer(text):
         begin = match.start()
-        for size, undone in _characters(match[0], kind):
-            yield _Piece(begin, begin + size, begin + shift, undone)
-            shift += undone - size
+        for size, length in _characters(match[0], kind):
+            yield _Piece(begin, begin + size, begin + shift, length)
+            shift += length - size
             begin += size
 
 
 def _characters(escape: str, kind: _Kind) -> Iterator[tuple[int, int]]:
-    """How long each escaped character of a match is, and how long what it reads as."""
+    """For each character of a match, the length of its escape and of its decoded text."""
     data = kind.data(escape)
     if not data:
         yield len(escape), len(kind.character(escape))

@@ -1,7 +1,7 @@
 """Redacts the lines of one container, with state from its earlier lines. Pure.
 
-A private key that is printed line by line is recognised by its first line; then all lines that look like part of a key
-are redacted. A line `::add-mask::VALUE` masks a value in all later lines of the run.
+A private key that is printed line by line is recognised by its first line. After it, all lines that look like part of a
+key are redacted. A line `::add-mask::VALUE` masks a value in all later lines of the run.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["LineRedactor"]
 _MOST_KEY_LINES: Final = 256
 """Maximum number of lines of one private key; RSA keys of 16,384 bits have 210."""
 _MOST_OTHER_LINES: Final = 16
-"""Lines in a row that do not look like part of a key, after which it counts as ended or only mentioned."""
+"""Number of consecutive lines that do not look like part of a key, after which the key is assumed to have ended."""
 
 
 class LineRedactor:
@@ -42,12 +42,12 @@ class LineRedactor:
         self._redactor, self._masks = redactor, masks
         self.key_lines = key_lines
         self._others = 0
-        self._refused: list[Refusal] = []
+        self._refusals: list[Refusal] = []
 
     def refused(self) -> list[Refusal]:
         """Reasons why values of `::add-mask::` lines since the last call were not accepted."""
-        refused, self._refused = self._refused, []
-        return refused
+        refusals, self._refusals = self._refusals, []
+        return refusals
 
     def untouched(self, text: str) -> bool:
         """See `Redactor.untouched`; also false if the text affects later lines."""
@@ -62,9 +62,10 @@ class LineRedactor:
         return self._redactor.text(text, cut_before=cut_before, cut_behind=cut_behind)
 
     def value(self, value: Any) -> Any:
-        """See `Redactor.value`: the fields beside a message, of which any may be a line of a private key.
+        """Redact the fields of a structured log line; see `Redactor.value`. Any field may be a line of a private key.
 
-        `text` was called with the message, and has counted the line. It goes on if a field holds a part of the key.
+        `text` was called with the message, and has counted the line. If a field contains a part of the key, the key
+        continues.
         """
         return self._redactor.value(self._fields_without_key(value))
 
@@ -79,42 +80,42 @@ class LineRedactor:
 
     def _field_without_key(self, text: str) -> str:
         spans: list[tuple[int, int]] = []
-        at = 0
+        position = 0
         if self.key_lines:
             spans, end = _key_parts(text)
             if end is not None:
-                self.key_lines, at = 0, end
+                self.key_lines, position = 0, end
             elif spans:
                 self._others = 0
-        self._note_begin(text, at)
+        self._note_begin(text, position)
         return marked(text, spans) if spans else text
 
     def _with_masks(self, text: str) -> str:
         if self._masks is None:
             return text
         for value in values_in(text):
-            why = self._masks.add(value)
-            if why is not None:
-                self._refused.append(why)
+            refusal = self._masks.add(value)
+            if refusal is not None:
+                self._refusals.append(refusal)
         return "\n".join(
             f"{COMMAND}{MARK}" if line.lstrip(" \t").startswith(COMMAND) else line for line in text.split("\n")
         )
 
     def _without_key(self, text: str) -> str:
         spans: list[tuple[int, int]] = []
-        at = 0
+        position = 0
         if self.key_lines:
             spans, end = _key_parts(text)
-            at = end or 0
+            position = end or 0
             self._count(ended=end is not None, fits=bool(spans))
-        self._note_begin(text, at)
+        self._note_begin(text, position)
         return marked(text, spans) if spans else text
 
-    def _note_begin(self, text: str, at: int) -> None:
-        """A private key begins in the text behind this place, and goes on in later lines."""
+    def _note_begin(self, text: str, position: int) -> None:
+        """If a private key begins after a position and has no end in this text, expect it in later lines."""
         if self.key_lines or "-----BEGIN " not in text:
             return
-        begins = list(KEY_BEGIN.finditer(text, at))
+        begins = list(KEY_BEGIN.finditer(text, position))
         if begins and KEY_END.search(text, begins[-1].end()) is None:
             self.key_lines, self._others = _MOST_KEY_LINES, 0
 
@@ -124,7 +125,10 @@ class LineRedactor:
 
 
 def _key_parts(text: str) -> tuple[list[tuple[int, int]], int | None]:
-    """Where parts of a private key stand that began in an earlier line, and where its end stands; None: not here."""
+    """Spans of a private key that began in an earlier line, and the position after its end marker.
+
+    The position is None if the text has no end marker.
+    """
     end = KEY_END.search(text)
     spans = list(key_spans(text, 0, len(text) if end is None else end.start()))
     bare = text.strip()

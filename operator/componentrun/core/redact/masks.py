@@ -27,7 +27,7 @@ MIN_LENGTH: Final = 6
 MAX_LENGTH: Final = 2_048
 MAX_MASKS: Final = 100
 _MAX_TOTAL_LENGTH: Final = 8_192
-"""For all values of a run together, because each checkpoint contains them."""
+"""Limit for all values of a run together, because each checkpoint contains them."""
 _PADDING: Final = 256
 """The plaintext is padded to a multiple of this, to hide its length."""
 _LINE: Final = re.compile(rf"^[ \t]*{COMMAND}(.+)$", re.MULTILINE)
@@ -64,12 +64,12 @@ def values_in(text: str) -> list[str]:
     """The values that the `::add-mask::` lines of a text contain."""
     if COMMAND not in text:
         return []
-    found = []
+    values = []
     for value in _LINE.findall(text):
         for escape, character in _ESCAPES:
             value = value.replace(escape, character)  # noqa: PLW2901 - step by step
-        found.append(value.strip())
-    return found
+        values.append(value.strip())
+    return values
 
 
 def refusal(value: str) -> Refusal | None:
@@ -105,25 +105,25 @@ class Masks:
         if values is not None:
             self.encrypted = {}
             self._values |= dict.fromkeys(values)
-            for known in self._redactors.values():
-                known.learn(values)
+            for pod_redactor in self._redactors.values():
+                pod_redactor.learn(values)
         redactor.learn(self._values)
 
     def add(self, value: str) -> Refusal | None:
         """Mask a value from now on. Returns why it is not accepted, or None."""
         if value in self._values:
             return None
-        why = refusal(value)
-        if why is None and (
+        reason = refusal(value)
+        if reason is None and (
             len(self._values) >= MAX_MASKS or sum(map(len, self._values)) + len(value) > _MAX_TOTAL_LENGTH
         ):
-            why = "many"
-        if why is None:
+            reason = "many"
+        if reason is None:
             self._values[value] = None
             self._encrypted_cache = None
             for redactor in self._redactors.values():
                 redactor.learn((value,))
-        return why
+        return reason
 
     def to_json(self) -> dict[str, str]:
         """The encrypted values for the checkpoint, by pod."""
@@ -148,10 +148,10 @@ def _encrypt(values: list[str], key: bytes) -> str:
     return base64.b64encode(tag + _xor_keystream(text, key, tag)).decode("ascii")
 
 
-def _decrypt(sealed: str, key: bytes) -> list[str] | None:
+def _decrypt(token: str, key: bytes) -> list[str] | None:
     """Decrypt values; None if the key does not match."""
     try:
-        data = base64.b64decode(sealed, validate=True)
+        data = base64.b64decode(token, validate=True)
     except (binascii.Error, ValueError):
         return None
     size = hashlib.sha256().digest_size

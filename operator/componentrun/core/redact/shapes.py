@@ -1,8 +1,8 @@
-"""Secrets that are known by their form: tokens with a prefix, signed tokens, private keys, passwords in URLs. Pure.
+"""Secrets that are recognised by their form: prefixed tokens, signed tokens, private keys, passwords in URLs. Pure.
 
-Only forms that hardly anything else has are looked for; docs/security.md lists them. Whether a text may hold one is
-asked for every line of every log. So it is asked with expressions that begin with one rare character, which the
-expression engine looks for as fast as memory can be read, and only behind such a character it looks further.
+Only distinctive forms are searched; docs/security.md lists them. Every line of every log is checked. To make this fast,
+the expressions begin with one rare character: the engine finds it as fast as memory can be read, and matches the rest
+only after it.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ _PROBES: Final = tuple(
         r"=(?<=sig=)[A-Za-z0-9%/+]{40}",
     )
 )
-"""A text in which none of them is found, and which passes `may_hold_secret`'s other questions, holds no secret."""
+"""If none of these matches a text, and neither do the other checks of `may_hold_secret`, it contains no secret."""
 _URL: Final = re.compile(r"""://|:\\/\\/""")
 _KEY_WORD: Final = re.compile(r"secret[_-]?(?:access[_-]?)?key")
-"""In small letters."""
+"""Matches lowercase text."""
 
 _KEY_NAME: Final = r" (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
 KEY_BEGIN: Final = re.compile(f"-----BEGIN{_KEY_NAME}")
 KEY_END: Final = re.compile(f"-----END{_KEY_NAME}")
 _KEY_MARKER: Final = re.compile(f"-----(BEGIN|END){_KEY_NAME}")
 _KEY_BODY: Final = re.compile(r"[A-Za-z0-9+/]{16,}={0,2}|(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{2,}={1,2}(?![A-Za-z0-9+/=])")
-"""What the lines between begin and end of a key are made of, behind whatever a logger puts before them."""
+"""Content of the lines between the begin and end markers of a key, after any prefix that a logger adds."""
 
 _NOT_BEFORE: Final = r"(?<![A-Za-z0-9_-])"
 _TOKENS: Final = re.compile(
@@ -68,21 +68,21 @@ _BESIDE_A_WORD: Final = (
         r"(?i:secret[_-]?(?:access[_-]?)?key)[\"'\\]{0,3}\s{0,3}(?:=>|[=:])\s{0,3}[\"'\\]{0,3}"
         r"((?=[A-Za-z0-9/+]*[a-z])(?=[A-Za-z0-9/+]*[A-Z])(?=[A-Za-z/+]*\d)[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])"
     ),
-    # The password ends at the last @ before the host ends: some are not escaped as they should be.
+    # The password ends at the last @ before the end of the host, because some passwords contain an unescaped @.
     re.compile(r"""(?::|:\\)/\\?/[^\s:/?#@"'<>\\]*:([^\s/"'<>\\]{3,})@(?=[\w.\[-])"""),
 )
-"""The first group is the secret."""
+"""Secrets after a keyword. The first group is the secret."""
 _NO_PASSWORD: Final = re.compile(r"[*xX•.]+|\$.*|%\w|\{.*\}|\[.*\]|(?i:password|passwd|pass|secret|token|redacted)")
-"""Stands for one, in examples and where a program hides it itself."""
+"""Placeholders of a password, in examples and in output that a program has redacted itself."""
 _JWT: Final = re.compile(_NOT_BEFORE + r"(eyJ[\w-]{8,})\.[\w-]{4,}\.[\w-]{10,}(?:\.[\w-]*){0,2}")
 
 
 def may_hold_secret(text: str, lowered: str) -> bool:
-    """Whether it is worth the time to look for secrets in this text, which may be many lines.
+    """Whether a text, which may have many lines, may contain secrets. Faster than searching for them.
 
     Args:
-        text: what may hold some.
-        lowered: the same in small letters, which whoever asks has at hand.
+        text: a text that may contain secrets.
+        lowered: the same text in lowercase, which the caller has already computed.
     """
     for probe in _PROBES:
         if probe(text) is not None:
@@ -95,7 +95,7 @@ def may_hold_secret(text: str, lowered: str) -> bool:
 
 
 def secret_spans(text: str) -> Iterator[tuple[int, int]]:
-    """Where secrets stand."""
+    """Spans of secrets in a text."""
     for match in _TOKENS.finditer(text):
         yield match.span()
     for match in _JWT.finditer(text):
@@ -109,33 +109,33 @@ def secret_spans(text: str) -> Iterator[tuple[int, int]]:
 
 
 def shows_secret(name: str, value: str) -> bool:
-    """Whether a field of this name holds a secret that only the name gives away."""
+    """Whether a field contains a secret that is recognised only together with the field's name."""
     return _KEY_WORD.search(name.lower()) is not None and any(True for _ in secret_spans(f"{name}={value}"))
 
 
 def key_spans(text: str, begin: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
-    """Where, in a part of a text between begin and end of a private key, pieces of it stand."""
+    """Spans of a private key's content, in a part of a text between its begin and end markers."""
     for match in _KEY_BODY.finditer(text, begin, len(text) if end is None else end):
         yield match.span()
 
 
 def _whole_keys(text: str) -> Iterator[tuple[int, int]]:
-    """Private keys; without an end or a begin, what looks like a piece of one behind or before it."""
-    at, begun = 0, False
+    """Spans of private keys. If one of the two markers is missing, spans of text that looks like part of a key."""
+    position, is_open = 0, False
     for marker in _KEY_MARKER.finditer(text):
         is_end = marker[1] == "END"
-        if is_end and begun:
-            if at < marker.start():
-                yield at, marker.start()
-        elif is_end or begun:
-            yield from key_spans(text, at, marker.start())
-        at, begun = marker.end(), not is_end
-    if begun:
-        yield from key_spans(text, at)
+        if is_end and is_open:
+            if position < marker.start():
+                yield position, marker.start()
+        elif is_end or is_open:
+            yield from key_spans(text, position, marker.start())
+        position, is_open = marker.end(), not is_end
+    if is_open:
+        yield from key_spans(text, position)
 
 
 def _is_header(part: str) -> bool:
-    """Whether it is the header of a signed or encrypted token: JSON that names an algorithm."""
+    """Whether a text is the header of a signed or encrypted token, which is JSON with the name of an algorithm."""
     try:
         header = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     except (binascii.Error, ValueError):

@@ -1,7 +1,7 @@
-"""Secrets never appear in a status: the component's last words come from its log, which nobody has redacted.
+"""Redact secrets in a status. The component's last words come from its log, which has not been redacted.
 
-As in events, values of secrets are redacted (`core.redact.redactor`). So is what is left of a value where a text was
-cut, and so are values that the text itself masks (`core.redact.masks`).
+As in events, the values of secrets are redacted (`core.redact.redactor`). So are remains of a value at a position where
+a text was cut, and values that the text itself masks (`core.redact.masks`).
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
 
 __all__ = ["needs_redaction", "redact_action", "redact_status", "redact_text"]
 
-_WITHHELD: Final = "The component's own words are withheld: the list of values to hide is not there any more."
+_WITHHELD: Final = "The component's output is withheld: the list of values to redact no longer exists."
 
 
-def needs_redaction(before: ComponentRunStatus, after: ComponentRunStatus) -> bool:
-    """Whether `after` brings words of a container that `before` did not have. The collector's are redacted already."""
-    known_words = {None, before.last_words, after.events.last_words if after.events is not None else None}
-    if after.last_words not in known_words:
+def needs_redaction(old: ComponentRunStatus, new: ComponentRunStatus) -> bool:
+    """Whether `new` contains text of a container that `old` did not. The collector's text is already redacted."""
+    old_words = {None, old.last_words, new.events.last_words if new.events is not None else None}
+    if new.last_words not in old_words:
         return True
-    if after.result_message is not None and after.result_message != before.result_message:
+    if new.result_message is not None and new.result_message != old.result_message:
         return True
-    ended = after.attempts[-1].message if after.attempts else None
-    known = before.attempts[-1].message if before.attempts else None
-    return ended is not None and ended != known and after.attempts[-1].reason != Reason.SUCCEEDED
+    message = new.attempts[-1].message if new.attempts else None
+    old_message = old.attempts[-1].message if old.attempts else None
+    return message is not None and message != old_message and new.attempts[-1].reason != Reason.SUCCEEDED
 
 
 def redact_action(action: Action, values: Sequence[str] | None) -> Action:
-    """The action with its status or its event's message redacted; other actions say nothing."""
+    """Redact the status or the event message of an action. Other actions contain no text."""
     if isinstance(action, WriteStatus):
         return WriteStatus(redact_status(action.status, values))
     if isinstance(action, KubernetesEvent):
@@ -49,23 +49,24 @@ def redact_action(action: Action, values: Sequence[str] | None) -> Action:
 
 
 def redact_status(status: ComponentRunStatus, values: Sequence[str] | None) -> ComponentRunStatus:
-    """The status without any of the values, in whatever sentence they stand.
+    """Redact values in all texts of a status.
 
     Args:
-        status: the status to be written.
-        values: what must not appear; None where that is not known any more, so that the component's words are left out.
+        status: the status to write.
+        values: the values to redact; None: they are no longer known, so the component's own text is removed.
     """
     redactor = Redactor(values or ())
     for words in (status.last_words, status.result_message, status.message):
         _learn(words or "", redactor)
 
     def clean(text: str, reason: str | None) -> str:
-        """A user error's sentence is the component's own."""
+        """Redact a text, or withhold it if the values are unknown: the message of a user error is the component's."""
         return _WITHHELD if values is None and reason == Reason.USER_ERROR else _hide(text, redactor)
 
     return status.model_copy(
         update={
             "message": clean(status.message, status.reason) if status.message is not None else None,
+            "advice": status.advice and clean(status.advice, status.reason),
             "result_message": (
                 None if values is None or status.result_message is None else _hide(status.result_message, redactor)
             ),
@@ -75,7 +76,14 @@ def redact_status(status: ComponentRunStatus, values: Sequence[str] | None) -> C
                 c.model_copy(update={"message": clean(c.message, c.reason)}) for c in status.conditions
             ),
             "attempts": tuple(
-                a if a.message is None else a.model_copy(update={"message": clean(a.message, a.reason)})
+                a
+                if a.message is None
+                else a.model_copy(
+                    update={
+                        "message": clean(a.message, a.reason),
+                        "advice": a.advice and clean(a.advice, a.reason),
+                    }
+                )
                 for a in status.attempts
             ),
         }
@@ -83,19 +91,19 @@ def redact_status(status: ComponentRunStatus, values: Sequence[str] | None) -> C
 
 
 def redact_text(text: str, values: Sequence[str]) -> str:
-    """The text with every form of every value, and all that is secret by its form, replaced by a mark."""
+    """Replace all forms of the values, and secrets that are recognised by their form, with marks."""
     redactor = Redactor(values)
     _learn(text, redactor)
     return _hide(text, redactor)
 
 
 def _learn(text: str, redactor: Redactor) -> None:
-    """A component's last words may ask to have a value hidden."""
+    """Learn the values that `::add-mask::` lines in a component's text mask."""
     redactor.learn(value for value in values_in(text) if refusal(value) is None)
 
 
 def _hide(text: str, redactor: Redactor) -> str:
-    """At a cut stands perhaps the end of a value (after the mark) or its begin (before it)."""
+    """Redact a text that may contain the mark of a cut. A part of a value may be on either side of it."""
     parts = redactor.text(text).split(CUT_MARK)
     last = len(parts) - 1
     if not last:

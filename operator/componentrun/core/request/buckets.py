@@ -1,4 +1,4 @@
-"""Which buckets a run may write to: those that it names, and those that its Component allows."""
+"""Buckets that a run may write to: those that it names, and those that its Component allows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["WritableBuckets", "check_writable", "writable_buckets"]
 
 _ANY: Final = "*"
 _MOST_NAMED: Final = 10
-"""Buckets that a message lists; a run can name 1,000."""
+"""Maximum number of buckets in a message. A run can name 1,000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,28 +25,28 @@ class WritableBuckets:
     """Buckets that a run may write to."""
 
     patterns: tuple[str, ...]
-    """Bucket ids, and beginnings of bucket ids with `*` behind them; sorted, each once."""
+    """Bucket ids, and prefixes of bucket ids followed by `*`. Sorted and without duplicates."""
     component: str | None = None
     """Name of the run's Component, for messages; None if it has none."""
 
     def allows(self, bucket: str) -> bool:
-        """Whether a bucket (`out.c-main`) is one of them."""
+        """Whether the run may write to a bucket, such as `out.c-main`."""
         return any(_matches(pattern, bucket) for pattern in self.patterns)
 
 
 def writable_buckets(output: Output, component: Component | None) -> WritableBuckets:
-    """Which buckets a run may write to.
+    """The buckets that a run may write to.
 
     Args:
         output: the run's `spec.output`.
-        component: what `spec.component` names; None if the run has an image instead.
+        component: the Component that `spec.component` names; None if the run has an image instead.
     """
-    named = {_bucket_of(table.destination) for table in output.tables}
+    buckets = {_bucket_of(table.destination) for table in output.tables}
     if output.default_bucket is not None:
-        named.add(output.default_bucket)
+        buckets.add(output.default_bucket)
     allowed = component.spec.output.buckets if component is not None and component.spec.output is not None else ()
     return WritableBuckets(
-        tuple(sorted(named.union(allowed))), component.metadata.name if component is not None else None
+        tuple(sorted(buckets.union(allowed))), component.metadata.name if component is not None else None
     )
 
 
@@ -54,21 +54,24 @@ def check_writable(tables: Iterable[str], writable: WritableBuckets) -> None:
     """Refuse tables that a run may not write.
 
     Args:
-        tables: ids of the tables that it is about to write: `out.c-main.bar`.
-        writable: where it may write.
+        tables: ids of the tables to write, such as `out.c-main.bar`.
+        writable: the buckets that the run may write to.
 
     Raises:
-        UserError: (OutputInvalid) naming the first of these tables, what may be written, and what to do.
+        UserError: (OutputInvalid) the run may not write a table; the message names the first one and the allowed
+            buckets, and says what to do.
     """
-    refused = sorted(table for table in tables if not writable.allows(_bucket_of(table)))
-    if not refused:
+    denied_tables = sorted(table for table in tables if not writable.allows(_bucket_of(table)))
+    if not denied_tables:
         return
-    others = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+    others = f" (and {len(denied_tables) - 1} more)" if len(denied_tables) > 1 else ""
     raise UserError(
-        f"the run may not write table `{refused[0]}`{others}: {_what_may_be_written(writable)}. Name the table in "
-        f"spec.output.tables, set spec.output.defaultBucket to `{_bucket_of(refused[0])}`, or "
-        f"{_other_way(writable.component)}",
+        f"the run may not write table `{denied_tables[0]}`{others}: {_what_may_be_written(writable)}",
         Reason.OUTPUT_INVALID,
+        advice=(
+            f"Name the table in spec.output.tables, set spec.output.defaultBucket to `{_bucket_of(denied_tables[0])}`, "
+            f"or {_other_way(writable.component)}."
+        ),
     )
 
 
@@ -83,9 +86,9 @@ def _bucket_of(table: str) -> str:
 def _what_may_be_written(writable: WritableBuckets) -> str:
     if not writable.patterns:
         return "it names no bucket" + (", and its Component allows none" if writable.component is not None else "")
-    listed = ", ".join(f"`{pattern}`" for pattern in writable.patterns[:_MOST_NAMED])
+    patterns = ", ".join(f"`{pattern}`" for pattern in writable.patterns[:_MOST_NAMED])
     more = len(writable.patterns) - _MOST_NAMED
-    return f"it may write to {listed}" + (f" and {more} more" if more > 0 else "")
+    return f"it may write to {patterns}" + (f" and {more} more" if more > 0 else "")
 
 
 def _other_way(component: str | None) -> str:

@@ -1,4 +1,4 @@
-"""What the component reads about its run: config.json and the environment (contract, Data folder)."""
+"""The configuration that a component reads: config.json and the environment (contract, Data folder)."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 __all__ = ["check_secret_paths", "config_json", "environment", "plain_secrets", "state_secrets"]
 
 _STAGING_PROVIDER: Final = "aws"
-"""What components know an S3-compatible store as."""
+"""The name of S3-compatible stores in the contract."""
 _RUN_MODE: Final = "run"
 _FEATURES: Final = "queuev2"
-"""Without it, keboola-component takes the platform for its predecessor and leaves `write_always` out of manifests."""
+"""Without this feature, keboola-component assumes an older platform and omits `write_always` from manifests."""
 _MOST_PLAIN_SECRET_BYTES: Final = 512 * 2**10
-"""Of what the run's author wrote below `#` keys: half of what a Secret holds."""
+"""Limit for all values that the run's author wrote below `#` keys: half the maximum size of a Secret."""
 _MOST_STATE_SECRETS: Final = 100
 _MOST_STATE_SECRET_BYTES: Final = 64 * 2**10
-"""Of a state, all together. A component writes it, and the Secret that holds them for the collector has 1 MiB."""
+"""Limit for all values in a state. A component writes the state, and the Secret with the values is limited to 1 MiB."""
 
 
 def config_json(
@@ -41,9 +41,9 @@ def config_json(
     files: Sequence[EffectiveFiles],
     output: Output,
 ) -> dict[str, Any]:
-    """Content of config.json: exactly these five keys, so that `runtime`, `processors` and the like never get in.
+    """Content of config.json. It has only these five keys, so that `runtime`, `processors` and others are never added.
 
-    Where the parameters are a text, stage-in puts it in as it is; without it there are four.
+    If the parameters are given as text, the key `parameters` is missing here, and stage-in inserts the text unchanged.
     """
     return {
         **({"parameters": parameters.value} if parameters.text is None else {}),
@@ -71,13 +71,13 @@ def _output_mapping(output: Output) -> dict[str, Any]:
 
 
 def environment(run: ComponentRun, component_id: str, type_support: str, *, logger: bool = False) -> dict[str, str]:
-    """The contract's variables in both forms, KBC_ and COMPONENTRUN_. What the run does not say is not set.
+    """The contract's variables with both prefixes, KBC_ and COMPONENTRUN_. Variables without a value are not set.
 
     Args:
         run: the run.
-        component_id: KBC_COMPONENTID.
-        type_support: what the component knows of column types.
-        logger: whether there is a GELF server beside the component.
+        component_id: value of KBC_COMPONENTID.
+        type_support: `dataTypeSupport` of the component.
+        logger: whether the pod has a GELF server.
     """
     configuration = run.spec.configuration
     values = {
@@ -105,12 +105,12 @@ def environment(run: ComponentRun, component_id: str, type_support: str, *, logg
 
 
 def plain_secrets(parameters: Parameters, image_parameters: dict[str, Any]) -> tuple[str, ...]:
-    """Texts below `#` keys that the run's author wrote in plain text; each once.
+    """Values below `#` keys that the run's author wrote in plain text, without duplicates.
 
     Raises:
-        UserError: (InvalidSpec) they have more bytes than the pod's Secret has room for.
+        UserError: (InvalidSpec) the values are too large for the pod's Secret.
     """
-    found = tuple(
+    secrets = tuple(
         dict.fromkeys(
             [
                 *_secret_texts(parameters.value, secret=False),
@@ -118,40 +118,41 @@ def plain_secrets(parameters: Parameters, image_parameters: dict[str, Any]) -> t
             ]
         )
     )
-    if (size := sum(len(text.encode(errors="surrogatepass")) for text in found)) > _MOST_PLAIN_SECRET_BYTES:
+    if (size := sum(len(text.encode(errors="surrogatepass")) for text in secrets)) > _MOST_PLAIN_SECRET_BYTES:
         raise UserError(
             f"spec.configuration: the values of keys that start with `#` have {size} bytes; expected at most "
-            f"{_MOST_PLAIN_SECRET_BYTES}, as all of them are looked for in events; rename keys that hold no secret",
+            f"{_MOST_PLAIN_SECRET_BYTES}, as all of them are redacted in events",
             Reason.INVALID_SPEC,
+            advice="Rename keys that hold no secret.",
         )
-    return found
+    return secrets
 
 
 def state_secrets(state: dict[str, Any]) -> tuple[str, ...]:
-    """Texts below `#` keys of what the configuration remembers, where components keep renewed tokens; each once.
+    """Values below `#` keys of a configuration's state, in which components store renewed tokens, without duplicates.
 
-    The first ones that fit: a state that holds more than anybody needs must not keep the run from starting.
+    Only the first ones that fit are returned, so that an unusually large state does not prevent the run from starting.
     """
-    found: dict[str, None] = {}
-    left = _MOST_STATE_SECRET_BYTES
+    secrets: dict[str, None] = {}
+    remaining = _MOST_STATE_SECRET_BYTES
     for text in _secret_texts(state, secret=False):
-        if len(text) < SHORTEST or text in found or (size := len(text.encode())) > left:
+        if len(text) < SHORTEST or text in secrets or (size := len(text.encode())) > remaining:
             continue
-        found[text] = None
-        left -= size
-        if len(found) == _MOST_STATE_SECRETS:
+        secrets[text] = None
+        remaining -= size
+        if len(secrets) == _MOST_STATE_SECRETS:
             break
-    return tuple(found)
+    return tuple(secrets)
 
 
 def _secret_texts(value: Any, *, secret: bool) -> Iterator[str]:
     if isinstance(value, dict):
         for key, item in value.items():
-            marked = key.startswith(contract.SECRET_KEY_PREFIX)
-            if marked and isinstance(item, int | float) and not isinstance(item, bool):
-                yield json.dumps(item)  # a PIN; deeper ones are ports and the like
+            is_secret = key.startswith(contract.SECRET_KEY_PREFIX)
+            if is_secret and isinstance(item, int | float) and not isinstance(item, bool):
+                yield json.dumps(item)  # such as a PIN; numbers at deeper levels are ports and the like
             else:
-                yield from _secret_texts(item, secret=secret or marked)
+                yield from _secret_texts(item, secret=secret or is_secret)
     elif isinstance(value, list):
         for item in value:
             yield from _secret_texts(item, secret=secret)
@@ -160,20 +161,21 @@ def _secret_texts(value: Any, *, secret: bool) -> Iterator[str]:
 
 
 def check_secret_paths(secrets: Sequence[SecretValue], parameters: Parameters) -> None:
-    """Every secret's path must lead to a place in `parameters`, and to its own.
+    """Check that the path of every secret exists or can be created in the parameters, and is unique.
 
     Raises:
-        UserError: INVALID_SPEC naming the secret.
+        UserError: (InvalidSpec) a path is invalid or used twice; the message names the secret.
     """
-    seen: dict[str, int] = {}
+    positions: dict[str, int] = {}
     for i, secret in enumerate(secrets):
         where = f"spec.configuration.secrets[{i}].path"
-        if secret.path in seen:
+        if secret.path in positions:
             raise UserError(
-                f"{where}: `{secret.path}` is also the path of secrets[{seen[secret.path]}]: give each its own",
+                f"{where}: `{secret.path}` is also the path of secrets[{positions[secret.path]}]",
                 Reason.INVALID_SPEC,
+                advice="Use each path once.",
             )
-        seen[secret.path] = i
+        positions[secret.path] = i
         _check_path(parameters.value, secret.path, where)
 
 
@@ -183,23 +185,23 @@ def _check_path(parameters: dict[str, Any], path: str, where: str) -> None:
     for part in parents:
         place = _child(place, part, path, where)
         if place is None:
-            return  # not there: stage-in creates the objects on the way
+            return  # does not exist: stage-in creates the objects of the path
     if not isinstance(place, dict):
         _child(place, last, path, where)
 
 
 def _child(place: Any, part: str, path: str, where: str) -> Any:
-    """The value one step down; None where stage-in may create it."""
+    """The child of a value; None if it does not exist and stage-in may create it."""
     if isinstance(place, dict):
         return place.get(part)
     if isinstance(place, list):
         if part.isdecimal() and int(part) < len(place):
             return place[int(part)]
-        found = f"a list of {len(place)}"
+        actual = f"a list of {len(place)}"
     else:
-        found = "a plain value"
+        actual = "a plain value"
     raise UserError(
-        f"{where}: `{path}` leads nowhere: before `{part}` the parameters hold {found}; expected an object"
+        f"{where}: `{path}` leads nowhere: before `{part}` the parameters hold {actual}; expected an object"
         " or, in a list, an index that it has",
         Reason.INVALID_SPEC,
     )

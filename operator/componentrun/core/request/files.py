@@ -1,4 +1,4 @@
-"""What a run says about files: checked, and in the forms that the agents and the component read."""
+"""File mappings of a run: validation, and conversion to the forms that the agents and the component read."""
 
 from __future__ import annotations
 
@@ -30,68 +30,70 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class EffectiveFiles:
-    """One choice of input files, with nothing left open."""
+    """A selection of input files, with all defaults applied."""
 
     where: str
-    """The line of the run that says it; for messages."""
+    """Path of the entry in the spec, for messages."""
     id: str | None
     name: str | None
     glob: str | None
     tags: tuple[str, ...]
     limit: int
     optional: bool
-    """Whether it is no error that nothing fits."""
+    """Whether the selection may match no file."""
 
 
-def input_files(asked: Input) -> tuple[EffectiveFiles, ...]:
-    """The choices of a run.
+def input_files(spec: Input) -> tuple[EffectiveFiles, ...]:
+    """The input file selections of a run.
 
     Raises:
-        UserError: (InvalidSpec) naming the field.
+        UserError: (InvalidSpec) a selection is invalid; the message names the field.
     """
-    return tuple(_choice(item, f"spec.input.files[{i}]") for i, item in enumerate(asked.files))
+    return tuple(_choice(item, f"spec.input.files[{i}]") for i, item in enumerate(spec.files))
 
 
 def _choice(item: InputFile, where: str) -> EffectiveFiles:
-    chosen = [name for name in ("id", "name", "glob", "tags") if getattr(item, name)]
-    if not chosen:
+    selectors = [name for name in ("id", "name", "glob", "tags") if getattr(item, name)]
+    if not selectors:
         raise UserError(f"{where}: say which files by id, name, glob or tags", Reason.INVALID_SPEC)
-    if item.id and (len(chosen) > 1 or item.limit is not None):
+    if item.id and (len(selectors) > 1 or item.limit is not None):
         raise UserError(
-            f"{where}: `id` says which file; leave {', '.join(chosen[1:]) or 'limit'} out", Reason.INVALID_SPEC
+            f"{where}: `id` already names one file",
+            Reason.INVALID_SPEC,
+            advice=f"Remove {', '.join(selectors[1:]) or 'limit'}.",
         )
     if item.name and item.glob:
         raise UserError(f"{where}: give either name or glob, and not both", Reason.INVALID_SPEC)
     _check_tags(item.tags, where)
-    one = bool(item.id or item.name)
+    is_single = bool(item.id or item.name)
     return EffectiveFiles(
         where=where,
         id=item.id,
         name=item.name,
         glob=item.glob,
         tags=tuple(dict.fromkeys(item.tags)),
-        limit=item.limit or (1 if one else DEFAULT_FILE_LIMIT),
-        optional=not one if item.optional is None else item.optional,
+        limit=item.limit or (1 if is_single else DEFAULT_FILE_LIMIT),
+        optional=not is_single if item.optional is None else item.optional,
     )
 
 
-def output_files(asked: Output) -> tuple[OutputFile, ...]:
-    """The output mapping of files as stage-out gets it. Raises as `input_files` does."""
-    seen: dict[str, int] = {}
-    for i, item in enumerate(asked.files):
+def output_files(spec: Output) -> tuple[OutputFile, ...]:
+    """The output mapping of files for stage-out. Raises as `input_files` does."""
+    positions: dict[str, int] = {}
+    for i, item in enumerate(spec.files):
         where = f"spec.output.files[{i}]"
-        if item.source in seen:
+        if item.source in positions:
             raise UserError(
-                f"{where}.source: `{item.source}` is also the source of spec.output.files[{seen[item.source]}]: "
-                "say it once",
+                f"{where}.source: `{item.source}` is also the source of spec.output.files[{positions[item.source]}]",
                 Reason.INVALID_SPEC,
+                advice="Name each source once.",
             )
-        seen[item.source] = i
+        positions[item.source] = i
         problem = name_problem(item.source)
         if problem is not None:
             raise UserError(f"{where}.source: `{item.source}` {problem}", Reason.INVALID_SPEC)
         _check_tags(item.tags or (), where)
-    return tuple(OutputFile(item.source, item.tags, item.permanent, item.optional) for item in asked.files)
+    return tuple(OutputFile(item.source, item.tags, item.permanent, item.optional) for item in spec.files)
 
 
 def _check_tags(tags: tuple[str, ...], where: str) -> None:
@@ -101,27 +103,27 @@ def _check_tags(tags: tuple[str, ...], where: str) -> None:
 
 
 def system_tags(run: ComponentRun, component_id: str) -> tuple[str, ...]:
-    """Tags that every file of a run gets, so that it can be found by where it came from."""
+    """Tags of every file of a run, so that files can be found by their origin."""
     configuration = run.spec.configuration
-    said = {
+    tags = {
         "componentId": component_id,
         "configurationId": configuration.id,
         "configurationRowId": configuration.row,
         "branchId": configuration.branch,
         "runId": run.metadata.name,
     }
-    return tuple(f"{name}: {value}"[:MAX_BYTES] for name, value in said.items() if value is not None)
+    return tuple(f"{name}: {value}"[:MAX_BYTES] for name, value in tags.items() if value is not None)
 
 
 def input_file_entry(files: EffectiveFiles) -> dict[str, Any]:
-    """One choice of input files as config.json tells it."""
+    """An entry of the input files in config.json."""
     entry: dict[str, Any] = {"tags": list(files.tags)}
     entry |= {name: value for name in ("id", "name", "glob") if (value := getattr(files, name)) is not None}
     return entry | {"limit": files.limit}
 
 
 def output_file_entry(file: OutputFileMapping) -> dict[str, Any]:
-    """One line of the output mapping of files as config.json tells it."""
+    """An entry of the output files in config.json."""
     entry: dict[str, Any] = {"source": file.source}
     if file.tags is not None:
         entry["tags"] = list(file.tags)
@@ -131,7 +133,7 @@ def output_file_entry(file: OutputFileMapping) -> dict[str, Any]:
 
 
 def files_status(files: Sequence[FileStatus]) -> FilesStatus | None:
-    """What the status says of files: all counted, the first named; None where there are none."""
+    """Files for the status: the count of all files and a list of the first ones; None if there are none."""
     if not files:
         return None
     return FilesStatus(count=len(files), bytes=sum(file.bytes for file in files), files=tuple(files[:MOST_SHOWN_FILES]))

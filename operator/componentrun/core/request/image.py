@@ -1,4 +1,4 @@
-"""Image references: which one a run means, and what to call the component where it has no name of its own."""
+"""Image references: the image of a run, and the component id of a run without a Component."""
 
 from __future__ import annotations
 
@@ -15,28 +15,32 @@ __all__ = ["component_id", "image_reference", "pull_policy", "split_tag"]
 
 _NOT_IN_AN_ID: Final = re.compile(r"[^A-Za-z0-9_.-]+")
 _DEFAULT_TAG: Final = "latest"
-"""Of an image of which nobody says another, here as at every registry."""
+"""Default tag of an image, as in every registry."""
 
 
 def split_tag(image: str) -> tuple[str, str | None]:
-    """`host:5000/team/app:1.2` is (`host:5000/team/app`, `1.2`). A colon before the last slash is a port."""
+    """Split an image into name and tag: `host:5000/team/app:1.2` into `host:5000/team/app` and `1.2`.
+
+    A colon before the last slash is a port.
+    """
     head, slash, last = image.rpartition("/")
     name, colon, tag = last.partition(":")
     return (head + slash + name, tag) if colon else (image, None)
 
 
 def image_reference(spec: ComponentRunSpec, component: Component | None) -> str:
-    """The image to run: the Component's with its tag (or the run's), or the run's own. A digest is never touched.
+    """The image to run: the Component's with its tag or the run's, or the run's own. A digest is never changed.
 
     Raises:
-        UserError: INVALID_SPEC where a tag is asked for and the image already says which one it is.
+        UserError: (InvalidSpec) the run gives a tag, but its own image already has one, or the image has a digest.
     """
     if component is None:
         image, tag = spec.image or "", spec.tag
         if tag and split_tag(image)[1] is not None:
             raise UserError(
-                f"spec.tag: `{tag}` was given, but spec.image `{image}` already names its tag: leave one of them out",
+                f"spec.tag: `{tag}` was given, but spec.image `{image}` already names its tag",
                 Reason.INVALID_SPEC,
+                advice="Remove one of them.",
             )
         owner = "spec.image"
     else:
@@ -46,25 +50,26 @@ def image_reference(spec: ComponentRunSpec, component: Component | None) -> str:
         return f"{split_tag(image)[0]}:{tag}" if tag else image
     if spec.tag:
         raise UserError(
-            f"spec.tag: `{tag}` was given, but {owner} is pinned by digest (`{image}`): leave the tag out",
+            f"spec.tag: `{tag}` was given, but {owner} is pinned by digest (`{image}`)",
             Reason.INVALID_SPEC,
+            advice="Remove the tag.",
         )
     return image
 
 
 def pull_policy(image: str) -> Literal["Always", "IfNotPresent"]:
-    """Whether a node asks the registry for every run, as it does where no tag or `latest` says which image it is.
+    """The image pull policy: `Always` for an image without a tag or with the tag `latest`, as in Kubernetes.
 
-    Any other tag is one release, and a node that has it takes what it has.
+    Any other tag is considered immutable, so nodes use their cached image.
     """
     moves = "@" not in image and split_tag(image)[1] in {None, _DEFAULT_TAG}
     return "Always" if moves else "IfNotPresent"
 
 
 def _own_tag(component: Component) -> str | None:
-    """The Component's tag. `latest` does not replace a tag that stands in its image.
+    """The Component's tag. If the tag is `latest`, a tag in the Component's image takes precedence.
 
-    The API server puts that default into each Component that gives no tag; nothing tells it from one that was given.
+    `latest` is the default that the API server sets, which can't be distinguished from an explicit value.
     """
     written_in_image = split_tag(component.spec.image)[1]
     if written_in_image is not None and component.spec.tag == _DEFAULT_TAG:
@@ -73,7 +78,7 @@ def _own_tag(component: Component) -> str | None:
 
 
 def component_id(image: str, component: Component | None) -> str:
-    """The Component's name, or the last part of the image's name: `registry/team/cleaner:1` is `cleaner`."""
+    """The Component's name, or the last part of the image's name: `cleaner` for `registry/team/cleaner:1`."""
     if component is not None:
         return component.metadata.name
     name = split_tag(image.partition("@")[0])[0].rsplit("/", maxsplit=1)[-1]

@@ -1,4 +1,4 @@
-"""What a run's input and output mapping ask for: checked, and in the forms that the agents and the component read."""
+"""Table mappings of a run: validation, and conversion to the forms that the agents and the component read."""
 
 from __future__ import annotations
 
@@ -39,20 +39,23 @@ def check_input(table: InputTable, path: str) -> None:
     """Refuse a mapping that can't be applied to any table.
 
     Raises:
-        UserError: (InvalidSpec) naming the field.
+        UserError: (InvalidSpec) the mapping is invalid; the message names the field.
     """
     _check_choice(table.columns or (), f"{path}.columns")
     where_of_input(table, path)
     if table.sliced and table.source is None:
         raise UserError(
-            f"{path}.sliced: an object is one file with a header line, and comes as such; leave it out",
+            f"{path}.sliced: an object is delivered as one file with its header line",
             Reason.INVALID_SPEC,
+            advice="Remove it.",
         )
     if table.changed_since is None:
         return
     if table.source is None:
         raise UserError(
-            f"{path}.changedSince: of an object it is not known when its rows came; leave it out", Reason.INVALID_SPEC
+            f"{path}.changedSince: it is not known when the rows of an object were added",
+            Reason.INVALID_SPEC,
+            advice="Remove it.",
         )
     if table.changed_since == ADAPTIVE:
         return
@@ -64,27 +67,27 @@ def check_input(table: InputTable, path: str) -> None:
 
 def _check_choice(columns: Sequence[str], path: str) -> None:
     if len(set(columns)) < len(columns):
-        twice = next(name for name, count in Counter(columns).items() if count > 1)
-        raise UserError(f"{path}: `{twice}` is there twice: name each once", Reason.INVALID_SPEC)
+        duplicate = next(name for name, count in Counter(columns).items() if count > 1)
+        raise UserError(f"{path}: `{duplicate}` appears twice", Reason.INVALID_SPEC, advice="Name each column once.")
     patterns = sum(map(is_pattern, columns))
     if patterns > MAX_COLUMN_PATTERNS:
         raise UserError(
-            f"{path}: found {patterns} names with `*`, expected at most {MAX_COLUMN_PATTERNS}; leave `columns` out to "
-            "get all columns",
+            f"{path}: found {patterns} names with `*`, expected at most {MAX_COLUMN_PATTERNS}",
             Reason.INVALID_SPEC,
+            advice="Remove `columns` to get all columns.",
         )
 
 
 def reads_adaptively(spec: ComponentRunSpec) -> bool:
-    """Whether the run asks what came since its configuration's last one."""
+    """Whether the run reads only rows that were added since the last run of its configuration."""
     return any(table.changed_since == ADAPTIVE for table in spec.input.tables)
 
 
 def check_configuration(spec: ComponentRunSpec) -> None:
-    """Refuse image parameters that are nested too deep, and to look for what came since the last run of nobody.
+    """Refuse image parameters that are nested too deeply, and `adaptive` without a configuration.
 
     Raises:
-        UserError: (InvalidSpec) naming the field.
+        UserError: (InvalidSpec) the configuration is invalid; the message names the field.
     """
     check_depth(spec.configuration.image_parameters, "imageParameters")
     if spec.configuration.id is not None:
@@ -92,23 +95,24 @@ def check_configuration(spec: ComponentRunSpec) -> None:
     for i, table in enumerate(spec.input.tables):
         if table.changed_since == ADAPTIVE:
             raise UserError(
-                f"spec.input.tables[{i}].changedSince: `{ADAPTIVE}` delivers what came since the configuration's last "
-                "successful run, and this run names no configuration: give `spec.configuration.id`, or a time",
+                f"spec.input.tables[{i}].changedSince: `{ADAPTIVE}` delivers rows added since the configuration's last "
+                "successful run, and this run names no configuration",
                 Reason.INVALID_SPEC,
+                advice="Set `spec.configuration.id`, or give a time.",
             )
 
 
 def where_of_input(table: InputTable, path: str) -> Where | None:
-    """The condition on the rows to deliver. Raises as `check_input` does."""
-    found = table.where
-    if found is None:
+    """The condition for the rows to deliver. Raises as `check_input` does."""
+    condition = table.where
+    if condition is None:
         return None
-    kind = found.type or ("number" if found.operator in ORDERED else "text")
-    return _checked(Where(found.column, found.operator, found.values, kind), f"{path}.where")
+    kind = condition.type or ("number" if condition.operator in ORDERED else "text")
+    return _checked(Where(condition.column, condition.operator, condition.values, kind), f"{path}.where")
 
 
 def _where_of_output(delete: DeleteWhere | None, path: str) -> Where | None:
-    """The condition on the rows to delete. Raises as `check_input` does."""
+    """The condition for the rows to delete. Raises as `check_input` does."""
     if delete is None:
         return None
     return _checked(Where(delete.column, delete.operator, delete.values), f"{path}.deleteWhere")
@@ -123,7 +127,7 @@ def _checked(where: Where, path: str) -> Where:
 
 
 def input_entry(table: EffectiveInput) -> dict[str, Any]:
-    """One input table as config.json tells it."""
+    """An entry of the input tables in config.json."""
     entry: dict[str, Any] = {"source": table.table or table.object, "destination": table.destination}
     if table.columns is not None:
         entry["columns"] = list(table.columns)
@@ -145,7 +149,7 @@ def input_entry(table: EffectiveInput) -> dict[str, Any]:
 
 
 def output_entry(table: OutputTableMapping) -> dict[str, Any]:
-    """One output table as config.json tells it."""
+    """An entry of the output tables in config.json."""
     entry: dict[str, Any] = {"source": table.source, "destination": table.destination}
     if table.incremental is not None:
         entry["incremental"] = table.incremental
@@ -172,10 +176,10 @@ def output_entry(table: OutputTableMapping) -> dict[str, Any]:
 
 
 def output_of(table: OutputTableMapping, path: str) -> OutputTable:
-    """One output table for stage-out.
+    """An output table for stage-out.
 
     Raises:
-        UserError: (InvalidSpec) naming the field.
+        UserError: (InvalidSpec) the mapping is invalid; the message names the field.
     """
     return OutputTable(
         source=table.source,
@@ -199,30 +203,36 @@ def _facts(column: ColumnSchema) -> ColumnFacts:
 
 
 def _columns(table: OutputTableMapping, path: str) -> tuple[str, ...] | None:
-    """The columns that are given for a file without a header line."""
+    """The columns of a file without a header line, as given in the mapping."""
     if table.delimiter is not None and table.delimiter == table.enclosure:
-        raise UserError(f"{path}.enclosure: it is the delimiter, too: give another", Reason.INVALID_SPEC)
-    described = None if table.schema_ is None else tuple(column.name for column in table.schema_)
-    for name, columns in (("columns", table.columns), ("schema", described)):
-        twice = next((column for column, count in Counter(columns or ()).items() if count > 1), None)
-        if twice is not None:
-            raise UserError(f"{path}.{name}: `{twice}` is there twice: name each once", Reason.INVALID_SPEC)
-    if table.columns is not None and described is not None and set(table.columns) != set(described):
-        strange = sorted(set(table.columns) ^ set(described))
         raise UserError(
-            f"{path}.schema: `{strange[0]}` is not both in `columns` and in `schema`: name the same columns in both",
+            f"{path}.enclosure: it is the same as the delimiter", Reason.INVALID_SPEC, advice="Use another character."
+        )
+    schema_columns = None if table.schema_ is None else tuple(column.name for column in table.schema_)
+    for name, columns in (("columns", table.columns), ("schema", schema_columns)):
+        duplicate = next((column for column, count in Counter(columns or ()).items() if count > 1), None)
+        if duplicate is not None:
+            raise UserError(
+                f"{path}.{name}: `{duplicate}` appears twice", Reason.INVALID_SPEC, advice="Name each column once."
+            )
+    if table.columns is not None and schema_columns is not None and set(table.columns) != set(schema_columns):
+        differences = sorted(set(table.columns) ^ set(schema_columns))
+        raise UserError(
+            f"{path}.schema: `{differences[0]}` is in only one of `columns` and `schema`",
             Reason.INVALID_SPEC,
+            advice="Name the same columns in both.",
         )
     return table.columns
 
 
 def _primary_key(table: OutputTableMapping, path: str) -> tuple[str, ...] | None:
-    """The key that the mapping gives, in one way or the other."""
+    """The primary key of the mapping, from `primaryKey` or from its schema."""
     flagged = tuple(column.name for column in table.schema_ or () if column.primary_key)
     if table.primary_key is not None and flagged and set(flagged) != set(table.primary_key):
         raise UserError(
             f"{path}.primaryKey: found {', '.join(table.primary_key) or 'none'}, but its schema says "
-            f"{', '.join(flagged)}: say it once",
+            f"{', '.join(flagged)}",
             Reason.INVALID_SPEC,
+            advice="Give the primary key in one of the two places.",
         )
     return flagged or None if table.primary_key is None else table.primary_key

@@ -1,4 +1,4 @@
-"""What a run may reach: what it asks for, within what its Component allows."""
+"""Network access of a run: what it requests, within what its Component allows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Block = ipaddress.IPv4Network | ipaddress.IPv6Network
 PRIVATE_BLOCKS: Final[tuple[Block, ...]] = tuple(
     ipaddress.ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 )
-"""What mode `no-internet` opens: RFC 1918 and RFC 4193."""
+"""Blocks that the mode `no-internet` opens: RFC 1918 and RFC 4193."""
 
 FORBIDDEN_BLOCKS: Final[tuple[Block, ...]] = tuple(
     ipaddress.ip_network(text)
@@ -30,49 +30,52 @@ FORBIDDEN_BLOCKS: Final[tuple[Block, ...]] = tuple(
         "fd20:ce::254/128",
     )
 )  # fmt: skip
-"""What no mode and no rule opens: where clouds hand out a node's credentials (169.254.169.254 and its relatives).
+"""Blocks that no mode and no rule opens: metadata services, which serve a node's credentials.
 
-The link-local block as a whole, because some clouds use further addresses of it (169.254.170.2, 169.254.170.23).
-100.100.100.200 is Alibaba's, 168.63.129.16 Azure's (what sets a node up is had there), fd00:ec2::254 Amazon's and
-fd20:ce::254 Google's.
+The whole link-local block is included, because some clouds use other addresses in it (169.254.170.2, 169.254.170.23).
+100.100.100.200 belongs to Alibaba, 168.63.129.16 to Azure (it serves the configuration of nodes), fd00:ec2::254 to
+Amazon and fd20:ce::254 to Google.
 """
 
+_ASK_FOR_LESS: Final = "Request less, or have the Component changed."
 _RANK: Final[dict[NetworkMode, int]] = {"none": 0, "no-internet": 1, "bridge": 2}
 
 
 def effective_network(spec: ComponentRunSpec, component: Component | None) -> Network:
-    """The run's network, else the Component's, else nothing; blocks in their usual form (`10.1.2.3/8` is `10.0.0.0/8`).
+    """The run's network access. Defaults to the Component's, or to none.
+
+    Address blocks are normalized: `10.1.2.3/8` becomes `10.0.0.0/8`.
 
     Raises:
-        UserError: INVALID_SPEC naming the field: no address block, a block that is never opened, or more than the
-            Component allows.
+        UserError: (InvalidSpec) a block is invalid or never opened, or the run requests more than its Component allows;
+            the message names the field.
     """
     allowed = (component.spec.network or Network()) if component else None
     if spec.network is None:
         owner = f"Component `{component.metadata.name}`: " if component else ""
         return _normal(allowed or Network(), f"{owner}spec.network")
-    wanted = _normal(spec.network, "spec.network")
+    network = _normal(spec.network, "spec.network")
     if component is not None and allowed is not None:
-        _check_within(wanted, _normal(allowed, f"Component `{component.metadata.name}`: spec.network"), component)
-    return wanted
+        _check_within(network, _normal(allowed, f"Component `{component.metadata.name}`: spec.network"), component)
+    return network
 
 
 def parse_block(text: str, path: str) -> Block:
-    """An address block; bits behind its prefix are dropped.
+    """Parse an address block. Bits after its prefix are cleared.
 
     Raises:
-        UserError: INVALID_SPEC naming `path`.
+        UserError: (InvalidSpec) the block is invalid; the message names `path`.
     """
     try:
         return ipaddress.ip_network(text, strict=False)
     except ValueError as error:
         raise UserError(
-            f"{path}: `{text}` is no address block: expected something like `203.0.113.0/24`", Reason.INVALID_SPEC
+            f"{path}: `{text}` is not an address block; expected a block such as `203.0.113.0/24`", Reason.INVALID_SPEC
         ) from error
 
 
 def inside(block: Block, others: Iterable[Block]) -> bool:
-    """Whether the block lies in one of the others."""
+    """Whether the block is contained in one of the others."""
     return any(
         (
             isinstance(block, ipaddress.IPv4Network)
@@ -101,21 +104,21 @@ def _normal(network: Network, path: str) -> Network:
     return Network(mode=network.mode, egress=tuple(rules))
 
 
-def _check_within(wanted: Network, allowed: Network, component: Component) -> None:
+def _check_within(network: Network, allowed: Network, component: Component) -> None:
     name = component.metadata.name
-    if _RANK[wanted.mode] > _RANK[allowed.mode]:
+    if _RANK[network.mode] > _RANK[allowed.mode]:
         raise UserError(
-            f"spec.network.mode: `{wanted.mode}` is more than Component `{name}` allows (`{allowed.mode}`): "
-            "ask for less, or have the Component changed",
+            f"spec.network.mode: `{network.mode}` is more than Component `{name}` allows (`{allowed.mode}`)",
             Reason.INVALID_SPEC,
+            advice=_ASK_FOR_LESS,
         )
-    for i, rule in enumerate(wanted.egress):
+    for i, rule in enumerate(network.egress):
         if not _rule_within(rule, allowed):
             port = f" port {rule.port}" if rule.port else " on every port"
             raise UserError(
-                f"spec.network.egress[{i}]: `{rule.cidr}`{port} is not among what Component `{name}` allows: "
-                "ask for less, or have the Component changed",
+                f"spec.network.egress[{i}]: `{rule.cidr}`{port} is more than Component `{name}` allows",
                 Reason.INVALID_SPEC,
+                advice=_ASK_FOR_LESS,
             )
 
 

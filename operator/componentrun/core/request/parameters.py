@@ -1,4 +1,4 @@
-"""The parameters of a run: one object, from one of the three fields that can hold it. Pure."""
+"""The parameters of a run: one object, from one of three possible fields. Pure."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ __all__ = ["Parameters", "check_depth", "parameters_of"]
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What becomes `parameters` in config.json, without the values of `configuration.secrets`."""
+    """The value of `parameters` in config.json, without the values of `configuration.secrets`."""
 
     value: dict[str, Any]
     text: str | None = None
-    """As its author wrote it; None: it was given as an object, of which Kubernetes keeps no text."""
+    """The original text; None: the parameters were given as an object, of which Kubernetes keeps no text."""
 
 
 def parameters_of(configuration: Configuration, referenced: str | None = None) -> Parameters:
-    """The parameters, whichever field gives them.
+    """The parameters of a run, from the field that is set.
 
     Args:
-        configuration: of the run.
-        referenced: what `parametersFrom` refers to; None where it is not set.
+        configuration: configuration of the run.
+        referenced: the text that `parametersFrom` refers to; None if `parametersFrom` is not set.
 
     Raises:
-        UserError: (InvalidSpec) naming the field.
+        UserError: (InvalidSpec) several fields are set, or the parameters are invalid; the message names the field.
     """
-    given = {
+    sources = {
         "parameters": bool(configuration.parameters),
         "parametersText": configuration.parameters_text is not None,
         "parametersFrom": configuration.parameters_from is not None,
     }
-    found = [name for name, is_given in given.items() if is_given]
-    if len(found) > 1:
+    names = [name for name, is_given in sources.items() if is_given]
+    if len(names) > 1:
         raise UserError(
-            f"spec.configuration: found {' and '.join(found)}; expected at most one of {', '.join(given)}",
+            f"spec.configuration: found {' and '.join(names)}; expected at most one of {', '.join(sources)}",
             Reason.INVALID_SPEC,
         )
     if configuration.parameters_text is not None:
@@ -56,16 +56,17 @@ def parameters_of(configuration: Configuration, referenced: str | None = None) -
 
 
 def check_depth(value: Any, name: str) -> None:
-    """Refuse what is nested too deep.
+    """Refuse a value that is nested too deeply.
 
     Raises:
-        UserError: (InvalidSpec) naming the field.
+        UserError: (InvalidSpec) the value is nested too deeply; the message names the field.
     """
     if is_too_deep(value):
         raise UserError(
             f"spec.configuration.{name}: nested more than {MAX_DEPTH} levels deep, which not every reader of JSON"
-            " bears: give deep structures as text",
+            " accepts",
             Reason.INVALID_SPEC,
+            advice="Give deep structures as text.",
         )
 
 

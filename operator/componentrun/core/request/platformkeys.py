@@ -1,4 +1,4 @@
-"""Keys that are the platform's alone: no run may have them brought to its component, whoever may create runs."""
+"""Secrets of Storages, which no run may pass to its component."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ __all__ = ["check_secrets"]
 
 
 def check_secrets(spec: ComponentRunSpec, storages: Iterable[Storage]) -> None:
-    """Refuse secret parameters that are to come from a Secret that a Storage of the namespace uses itself.
+    """Refuse secret parameters from a Secret that a Storage of the namespace uses itself.
 
     Args:
-        spec: of the run.
-        storages: all of its namespace.
+        spec: spec of the run.
+        storages: all Storages of its namespace.
 
     Raises:
-        UserError: (InvalidSpec) naming the field, the Secret and the Storage.
+        UserError: (InvalidSpec) a Storage uses the Secret; the message names the field, the Secret and the Storage.
     """
-    taken = {name: storage.metadata.name for storage in storages for name in _secrets_of(storage)}
+    owners = {name: storage.metadata.name for storage in storages for name in _secrets_of(storage)}
     for number, secret in enumerate(spec.configuration.secrets):
         name = secret.secret_key_ref.name
-        if name in taken:
+        if name in owners:
             raise UserError(
                 f"spec.configuration.secrets[{number}].secretKeyRef.name: Secret `{name}` holds keys of Storage "
-                f"`{taken[name]}`, which no component may have: expected another Secret; copy what is to be shared",
+                f"`{owners[name]}`, which no component may have",
                 Reason.INVALID_SPEC,
+                advice="Name another Secret, and copy into it what is to be shared.",
             )
 
 
 def _secrets_of(storage: Storage) -> set[str]:
-    """Keys to the store and the catalog, what events are signed with, and what is sent along with them."""
+    """The Secrets with keys of the store and the catalog, the signing key of webhooks, and headers for OTLP."""
     spec, events, catalog = storage.spec, storage.spec.events, storage.spec.catalog
     names = {
         spec.credentials.secret_name if spec.credentials is not None else None,

@@ -15,10 +15,10 @@ __all__ = ["EffectiveInput"]
 
 @dataclass(frozen=True, slots=True)
 class EffectiveInput:
-    """One input with its place decided. Exactly one of `table` and `object` is set."""
+    """An input with its destination. Exactly one of `table` and `object` is set."""
 
     table: str | None
-    """Table id: `in.c-main.foo`."""
+    """Table id, such as `in.c-main.foo`."""
     object: str | None
     """Key of a CSV object below the Storage's prefix."""
     destination: str
@@ -28,11 +28,11 @@ class EffectiveInput:
     where: Where | None = None
     """Rows to deliver; None: all."""
     changed_since: str | None = None
-    """Only rows loaded since then, as the run says it."""
+    """`changedSince` of the run."""
     limit: int | None = None
     sliced: bool = False
 
     @property
     def path(self) -> str:
-        """Place relative to the data folder: `in/tables/foo.csv`."""
+        """Path relative to the data folder, such as `in/tables/foo.csv`."""
         return f"{contract.IN_TABLES}/{self.destination}"

@@ -1,4 +1,4 @@
-"""What a run asks for and what its Component allows, brought together: one frozen answer for all that builds things."""
+"""Combine what a run requests and what its Component allows in one frozen value, from which everything is built."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ __all__ = ["EffectiveRun", "resolve"]
 
 
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
-"""As the API's FileName: a name taken from an object's key must be one, too."""
+"""The API's FileName, which also applies to a name taken from an object's key."""
 
 
 @dataclass(frozen=True, slots=True)
 class EffectiveRun:
-    """All decisions about one run, made once. Nothing secret is in it but what the run's author wrote in plain text."""
+    """All decisions about one run. Contains no secrets except those that the run's author wrote in plain text."""
 
     namespace: str
     name: str
@@ -46,11 +46,11 @@ class EffectiveRun:
     component_id: str
     """The Component's name, or the last part of the image's name."""
     image: str
-    """With tag or digest, as given to the container runtime."""
+    """Image with tag or digest, as passed to the container runtime."""
     command: tuple[str, ...] | None
     args: tuple[str, ...] | None
     limits: dict[str, str]
-    """cpu, memory and perhaps ephemeral-storage, as Kubernetes quantities."""
+    """Limits of `cpu`, `memory` and optionally `ephemeral-storage`, as Kubernetes quantities."""
     requests: dict[str, str]
     timeout_seconds: int
     network: Network
@@ -62,33 +62,33 @@ class EffectiveRun:
     outputs: tuple[OutputTable, ...]
     default_bucket: str | None
     config: dict[str, Any]
-    """Content of config.json, without what stage-in puts in: values of `configuration.secrets`, and parameters that are
-    a text."""
+    """Content of config.json, without the parts that stage-in inserts: values of `configuration.secrets`, and
+    parameters that are given as text."""
     env: dict[str, str]
     """The contract's variables, KBC_ and COMPONENTRUN_."""
     parameters_text: str | None = field(default=None, repr=False)
-    """The parameters as their author wrote them; None: they are in `config`."""
+    """The original text of the parameters; None: they are in `config`."""
     type_support: str = contract.DEFAULT_TYPE_SUPPORT
     """`none`, `hints` or `authoritative`."""
     forward_token: ForwardToken | None = None
-    """Where the token comes from that the component gets."""
+    """Source of the token that is forwarded to the component; None: no token."""
     gelf: Gelf | None = None
-    """The GELF server beside the component, where there is one."""
+    """GELF server for the component; None: no server."""
     configuration_id: str | None = None
     configuration_row: str | None = None
     branch: str = contract.DEFAULT_BRANCH
     input_files: tuple[EffectiveFiles, ...] = ()
     output_files: tuple[OutputFile, ...] = ()
     file_tags: tuple[str, ...] = ()
-    """That every output file gets besides its own."""
+    """Tags that every output file gets in addition to its own."""
     retry: Retry | None = None
-    """When another attempt follows one that failed, where the run or its Component says so."""
+    """Retry policy of the run or its Component; None if neither has one."""
     concurrency_group: str | None = None
-    """None: the run minds nobody, also where its policy is Allow."""
+    """None if the run waits for no other run, for example because its policy is Allow."""
     queue_labels: dict[str, str] = field(default_factory=dict)
-    """Labels for Kueue: the run's own, which the pod gets, too, and those of its template."""
+    """Labels for Kueue: those of the run and of its pod template."""
     plain_secrets: tuple[str, ...] = field(default=(), repr=False)
-    """Values of `#` keys that the author wrote in plain text: to be redacted like those from Secrets."""
+    """Values of `#` keys that the author wrote in plain text. They are redacted like those from Secrets."""
 
 
 def resolve(
@@ -98,12 +98,13 @@ def resolve(
 
     Args:
         run: the run.
-        component: what `spec.component` names; None where the run names none, or where there is none of that name.
+        component: the Component that `spec.component` names; None if the run names none, or if it does not exist.
         storage_name: the Storage that the run names, or the namespace's default one.
-        referenced: the text that `configuration.parametersFrom` refers to.
+        referenced: the text that `configuration.parametersFrom` refers to; None if it is not set.
 
     Raises:
-        UserError: INVALID_SPEC naming the field's path, or COMPONENT_NOT_FOUND.
+        UserError: (InvalidSpec) the spec is invalid, and the message names the field; (ComponentNotFound) the Component
+            does not exist.
     """
     spec = run.spec
     _check_kind(spec, component)
@@ -162,7 +163,7 @@ def _queue_labels(run: ComponentRun) -> dict[str, str]:
 
 
 def _check_kind(spec: ComponentRunSpec, component: Component | None) -> None:
-    """Either a Component or an image; what belongs to the one is an error with the other."""
+    """Check that the run has either a Component or an image, and no fields that belong to the other kind."""
     if bool(spec.component) == bool(spec.image):
         raise UserError(
             "spec.component: exactly one of spec.component and spec.image must be given", Reason.INVALID_SPEC
@@ -171,14 +172,16 @@ def _check_kind(spec: ComponentRunSpec, component: Component | None) -> None:
         return
     if component is None:
         raise UserError(
-            f"spec.component: there is no Component `{spec.component}` in the namespace: create it, or name another",
+            f"spec.component: there is no Component `{spec.component}` in the namespace",
             Reason.COMPONENT_NOT_FOUND,
+            advice="Create it, or name another one.",
         )
     for name in ("command", "args"):
         if getattr(spec, name) is not None:
             raise UserError(
-                f"spec.{name}: belongs to spec.image; Component `{spec.component}` has its own: leave it out",
+                f"spec.{name}: belongs to spec.image; Component `{spec.component}` has its own",
                 Reason.INVALID_SPEC,
+                advice="Remove it.",
             )
 
 
@@ -200,41 +203,42 @@ def _timeout(spec: ComponentRunSpec, component: Component | None) -> int:
 
 
 def _user_id(component: Component | None) -> int:
-    given = component.spec.run_as_user if component else None
-    return contract.DEFAULT_USER_ID if given is None else given
+    user_id = component.spec.run_as_user if component else None
+    return contract.DEFAULT_USER_ID if user_id is None else user_id
 
 
 def _data_size(component: Component | None) -> str:
     size = (component.spec.data_size if component else None) or contract.DEFAULT_DATA_SIZE
     try:
         is_enough = quantity_value(size) >= 1
-    except ValueError:  # the API server takes any number
+    except ValueError:  # the API server accepts any number
         is_enough = False
     if not is_enough:
         name = component.metadata.name if component else ""
         raise UserError(
-            f"Component `{name}`: spec.dataSize: `{size}` holds nothing: give a size such as `10Gi`",
+            f"Component `{name}`: spec.dataSize: `{size}` holds nothing",
             Reason.INVALID_SPEC,
+            advice="Give a size such as `10Gi`.",
         )
     return size
 
 
 def _inputs(tables: tuple[InputTable, ...]) -> tuple[EffectiveInput, ...]:
-    """Inputs with their places. Two at one place, or one that is neither a table nor an object, are errors."""
-    placed: dict[str, int] = {}
+    """Inputs with their destinations. Refuses duplicate destinations, and inputs without exactly one source."""
+    positions: dict[str, int] = {}
     inputs = []
     for i, table in enumerate(tables):
         path = f"spec.input.tables[{i}]"
         if bool(table.source) == bool(table.object):
             raise UserError(f"{path}: exactly one of source and object must be given", Reason.INVALID_SPEC)
         destination = table.destination or _default_destination(table, path)
-        if destination in placed:
+        if destination in positions:
             raise UserError(
-                f"{path}.destination: `{destination}` is also the file of spec.input.tables[{placed[destination]}]: "
-                "give one of them another name",
+                f"{path}.destination: `{destination}` is also the file of spec.input.tables[{positions[destination]}]",
                 Reason.INVALID_SPEC,
+                advice="Give one of them another name.",
             )
-        placed[destination] = i
+        positions[destination] = i
         check_input(table, path)
         where = where_of_input(table, path)
         inputs.append(
@@ -253,30 +257,32 @@ def _inputs(tables: tuple[InputTable, ...]) -> tuple[EffectiveInput, ...]:
 
 
 def _default_destination(table: InputTable, path: str) -> str:
-    """`in.c-main.foo` is `foo.csv`; the object `exports/foo.csv` too."""
+    """The default file name: `foo.csv` for the table `in.c-main.foo` and for the object `exports/foo.csv`."""
     if table.source:
         return table.source.rsplit(".", 1)[-1] + ".csv"
     name = (table.object or "").rsplit("/", 1)[-1]
     name = name if name.endswith(".csv") else f"{name}.csv"
     if not _FILE_NAME.fullmatch(name):
         raise UserError(
-            f"{path}.destination: `{name}`, taken from the object's key, can't be a file name here: give a destination",
+            f"{path}.destination: `{name}`, taken from the object's key, can't be a file name here",
             Reason.INVALID_SPEC,
+            advice="Give a destination.",
         )
     return name
 
 
 def _outputs(spec: ComponentRunSpec) -> tuple[OutputTable, ...]:
-    """The output mapping as stage-out gets it. Two files for one table are an error: one would undo the other."""
-    placed: dict[str, int] = {}
+    """The output mapping for stage-out. Refuses two files for one table, because one would replace the other."""
+    positions: dict[str, int] = {}
     outputs = []
     for i, table in enumerate(spec.output.tables):
-        if table.destination in placed:
+        if table.destination in positions:
             raise UserError(
                 f"spec.output.tables[{i}].destination: `{table.destination}` is also the table of "
-                f"spec.output.tables[{placed[table.destination]}]: a table is written once a run",
+                f"spec.output.tables[{positions[table.destination]}]",
                 Reason.INVALID_SPEC,
+                advice="Write each table from one source.",
             )
-        placed[table.destination] = i
+        positions[table.destination] = i
         outputs.append(output_of(table, f"spec.output.tables[{i}]"))
     return tuple(outputs)

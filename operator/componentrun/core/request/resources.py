@@ -1,4 +1,4 @@
-"""CPU and memory of the component's container: a named size, explicit figures, or the defaults."""
+"""CPU and memory of the component's container: a named size, explicit values, or the defaults."""
 
 from __future__ import annotations
 
@@ -28,27 +28,33 @@ _MEBIBYTE: Final = 2**20
 def container_resources(spec: ComponentRunSpec, component: Component | None) -> tuple[dict[str, str], dict[str, str]]:
     """Limits and requests, both as Kubernetes quantities.
 
-    Limits: the size's, else the run's over the Component's over 1 CPU and 256Mi. Requests: what was given, else limits.
+    If the run has a size, the limits are those of the size. Otherwise the run's limits take precedence over the
+    Component's, and these over the defaults of 1 CPU and 256Mi. Requests default to the limits.
 
     Raises:
-        UserError: INVALID_SPEC naming the field: size and resources at once, a request above its limit, a limit of 0.
+        UserError: (InvalidSpec) size and resources are both given, a request exceeds its limit, or a limit is 0; the
+            message names the field.
     """
     if spec.size and spec.resources:
         raise UserError(
-            f"spec.resources: given together with spec.size `{spec.size}`: leave one of them out", Reason.INVALID_SPEC
+            f"spec.resources: given together with spec.size `{spec.size}`",
+            Reason.INVALID_SPEC,
+            advice="Remove one of them.",
         )
-    own = component.spec.resources if component else None
-    limits = {"cpu": contract.DEFAULT_CPU, "memory": contract.DEFAULT_MEMORY} | _limits(own)
-    requests = _requests(own)
+    component_resources = component.spec.resources if component else None
+    limits = {"cpu": contract.DEFAULT_CPU, "memory": contract.DEFAULT_MEMORY} | _limits(component_resources)
+    requests = _requests(component_resources)
     if spec.size:
         cpus, factor = SIZES[spec.size]
         memory = _amount("the Component's spec.resources.limits.memory", limits["memory"])
         limits |= {"cpu": str(cpus), "memory": _times(memory, factor)}
-        requests = {}  # the Component's requests were made for another size
+        requests = {}  # the Component's requests are meant for another size
     elif spec.resources:
-        given = _limits(spec.resources)
-        limits |= given
-        requests = {name: value for name, value in requests.items() if name not in given} | _requests(spec.resources)
+        run_limits = _limits(spec.resources)
+        limits |= run_limits
+        requests = {name: value for name, value in requests.items() if name not in run_limits} | _requests(
+            spec.resources
+        )
     _check(limits, requests, "spec.resources" if spec.resources else "the Component's spec.resources")
     return limits, limits | requests
 
@@ -62,15 +68,15 @@ def _requests(resources: Resources | None) -> dict[str, str]:
 
 
 def _times(memory: float, factor: float) -> str:
-    """A multiple of some bytes, in whole mebibytes and never less than one."""
+    """A multiple of a number of bytes, in whole mebibytes and at least one."""
     return f"{max(1, round(memory * factor / _MEBIBYTE))}Mi"
 
 
 def _amount(path: str, value: str) -> float:
-    """The number behind a quantity. The API server takes any number for one, as its pattern holds for texts only.
+    """Parse a quantity. The API server accepts any number as a quantity, because its pattern applies only to strings.
 
     Raises:
-        UserError: INVALID_SPEC naming the field.
+        UserError: (InvalidSpec) the quantity is invalid; the message names the field.
     """
     try:
         return quantity_value(value)
@@ -81,12 +87,12 @@ def _amount(path: str, value: str) -> float:
 def _check(limits: dict[str, str], requests: dict[str, str], path: str) -> None:
     for name, value in limits.items():
         if _amount(f"{path}.limits.{name}", value) <= 0:
-            raise UserError(f"{path}.limits.{name}: `{value}` is nothing: give more than 0", Reason.INVALID_SPEC)
+            raise UserError(f"{path}.limits.{name}: `{value}` is nothing; expected more than 0", Reason.INVALID_SPEC)
     for name, value in requests.items():
         amount = _amount(f"{path}.requests.{name}", value)
         if name in limits and amount > quantity_value(limits[name]):
             raise UserError(
-                f"{path}.requests.{name}: `{value}` is more than the limit `{limits[name]}`: "
-                "lower the request or raise the limit",
+                f"{path}.requests.{name}: `{value}` is more than the limit `{limits[name]}`",
                 Reason.INVALID_SPEC,
+                advice="Lower the request, or raise the limit.",
             )

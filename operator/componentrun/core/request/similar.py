@@ -1,4 +1,4 @@
-"""Suggestions for a name that does not exist: the most similar of those that do."""
+"""Suggestions for a name that does not exist: the most similar existing names."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ if TYPE_CHECKING:
 __all__ = ["MOST_COMPARED", "similar_names"]
 
 MOST_COMPARED: Final = 2000
-"""Names that are compared letter by letter, which takes some 30 µs each."""
+"""Maximum number of names that are compared letter by letter, which takes about 30 µs each."""
 
 
-def similar_names(name: str, known: Sequence[str], count: int) -> list[str]:
-    """The known names that are most similar to this one, at most `count`, the best first.
+def similar_names(name: str, candidates: Sequence[str], count: int) -> list[str]:
+    """The known names that are most similar to a name, at most `count`, the best one first.
 
-    Of more than `MOST_COMPARED` names only those with the longest common beginning or end are compared: a typing error
-    leaves at least one of them long. So the work grows with the number of names as sorting them does.
+    If there are more than `MOST_COMPARED` names, only those with the longest common prefix or suffix are compared,
+    because after a typing error at least one of them is long. So the cost grows like that of sorting the names.
     """
-    return difflib.get_close_matches(name, _shortlist(name, known), n=count)
+    return difflib.get_close_matches(name, _shortlist(name, candidates), n=count)
 
 
-def _shortlist(name: str, known: Sequence[str]) -> Sequence[str]:
+def _shortlist(name: str, candidates: Sequence[str]) -> Sequence[str]:
     """The names that are worth a comparison."""
-    if len(known) <= MOST_COMPARED:
-        return known
-    half = MOST_COMPARED // 2
-    by_beginning = _around(name, sorted(known), half)
-    by_end = _around(name[::-1], sorted(other[::-1] for other in known), half)
-    return list(dict.fromkeys([*by_beginning, *(other[::-1] for other in by_end)]))
+    if len(candidates) <= MOST_COMPARED:
+        return candidates
+    count = MOST_COMPARED // 2
+    by_start = _around(name, sorted(candidates), count)
+    by_ending = _around(name[::-1], sorted(other[::-1] for other in candidates), count)
+    return list(dict.fromkeys([*by_start, *(other[::-1] for other in by_ending)]))
 
 
 def _around(name: str, ordered: list[str], count: int) -> list[str]:
-    """The names around the place that this one would have in the order: those with the longest common beginning."""
+    """The names around the position of a name in a sorted list, which have the longest common prefixes."""
     begin = min(max(bisect_left(ordered, name) - count // 2, 0), len(ordered) - count)
     return ordered[begin : begin + count]

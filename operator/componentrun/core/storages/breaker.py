@@ -1,11 +1,11 @@
-"""Circuit breaker of one store: whether another operation on it may begin now. Pure: the caller brings the time.
+"""Circuit breaker of one store: whether another operation may start now. Pure: the caller passes the time.
 
-    closed      Operations begin as they come. Several in a row that got no answer open it.
-    open        None begins until `retry_at`; the pause doubles with each probe that fails.
-    half-open   One operation is the probe. If it gets through, the breaker closes; if not, it opens again.
+    closed      Operations start immediately. Several in a row without a response open the breaker.
+    open        No operation starts until `retry_at`. The pause doubles with each failed probe.
+    half-open   One operation is the probe. If it succeeds, the breaker closes; if not, it opens again.
 
-An operation that ended without telling anything about the store (a run that names a missing table) counts as neither.
-Operations that began before the breaker opened or closed last say nothing about the present and are ignored.
+An operation whose end says nothing about the store (such as a run that names a missing table) is not counted.
+Operations that started before the breaker last opened or closed say nothing about the current state and are ignored.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MOST_DOUBLINGS: Final = 30
 
 
 class Evidence(Enum):
-    """What an operation that has ended says about its store."""
+    """What the end of an operation says about its store."""
 
     ANSWERED = "answered"
     NO_ANSWER = "no answer"
@@ -33,27 +33,27 @@ class BreakerSettings:
     """When a breaker opens, and how long it stays open."""
 
     failures: int = 3
-    """Operations in a row without an answer that open it."""
+    """Number of operations in a row without a response that open the breaker."""
     first_pause: float = 1.0
-    """Seconds from its opening to the first probe."""
+    """Seconds from the opening to the first probe."""
     longest_pause: float = 30.0
-    """Seconds between probes at most."""
+    """Maximum seconds between probes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation that has begun."""
+    """An operation that has started."""
 
     period: int
-    """How often the breaker had opened or closed by then."""
+    """How often the breaker had opened or closed before the operation started."""
     is_probe: bool = False
 
 
 class Breaker:
-    """See the module. Times are seconds on any clock that only goes forward."""
+    """A circuit breaker; see the module. Times are seconds on any monotonic clock."""
 
     def __init__(self, settings: BreakerSettings | None = None) -> None:
-        """Closed."""
+        """Create a closed breaker."""
         self._settings = settings or BreakerSettings()
         self._failures = 0
         self._pauses = 0
@@ -63,35 +63,35 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether the store counts as one that does not respond, also while it is probed."""
+        """Whether the store is considered unresponsive. True also while it is probed."""
         return self._retry_at is not None
 
     @property
     def is_fresh(self) -> bool:
-        """Whether it is closed and no operation failed since the last one that got through."""
+        """Whether the breaker is closed and no operation has failed since the last successful one."""
         return not self.is_open and self._failures == 0
 
     @property
     def state(self) -> State:
-        """The state, in the usual words."""
+        """The state of the breaker."""
         if not self.is_open:
             return "closed"
         return "half-open" if self._probing else "open"
 
     @property
     def retry_at(self) -> float | None:
-        """When the next probe may begin; None while it is closed or probed."""
+        """When the next probe may start; None while the breaker is closed or half-open."""
         return None if self._probing else self._retry_at
 
     def admits(self, now: float) -> bool:
-        """Whether an operation may begin now."""
+        """Whether an operation may start now."""
         return self._retry_at is None or (not self._probing and now >= self._retry_at)
 
     def begin(self, now: float) -> Operation:
-        """Count an operation in; `end` must be called with it.
+        """Register the start of an operation. The caller must pass the result to `end`.
 
         Raises:
-            ValueError: it is not admitted.
+            ValueError: no operation may start now.
         """
         if not self.admits(now):
             raise ValueError(f"the breaker is {self.state}")
@@ -99,7 +99,7 @@ class Breaker:
         return Operation(self._period, self._probing)
 
     def end(self, operation: Operation, evidence: Evidence, now: float) -> bool:
-        """Count an operation out; whether the breaker opened or closed by that."""
+        """Register the end of an operation; return whether the breaker opened or closed as a result."""
         if operation.period != self._period:
             return False
         if operation.is_probe:

@@ -1,8 +1,8 @@
-"""What a Storage's catalog means for its runs: the condition `Catalog`, and whether `Ready` holds. Pure.
+"""The condition `Catalog` of a Storage, and its consequences for runs and for the condition `Ready`. Pure.
 
-Tables live only in a catalog: on a Storage without one, runs that read or write tables are refused.
+Tables exist only in a catalog. On a Storage without one, runs that read or write tables are refused.
 
-The catalog is tried by the loader (`loader.catalog.checking`); the answer is kept in the Storage's status.
+The loader checks the catalog (`loader.catalog.checking`), and the result is stored in the Storage's status.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CATALOG: Final = "Catalog"
 
 _SETTLED: Final = frozenset({CatalogReason.READY, CatalogReason.NON_ATOMIC, CatalogReason.NO_CATALOG})
 _PASSING: Final = frozenset({CatalogReason.UNAVAILABLE, CatalogReason.FILES_UNREACHABLE})
-_WHAT_TO_DO: Final = "Set `spec.catalog` of the Storage (docs/tables.md), or use a Storage that has one"
+_WHAT_TO_DO: Final = "Set `spec.catalog` of the Storage (docs/tables.md), or use a Storage that has one."
 _FIT: Final = "It answers, creates tables, commits several at once, and refuses stale commits."
 _NON_ATOMIC: Final = (
     "It can't commit several tables at once: runs that publish more than one table fail. Use a catalog that can, or "
@@ -53,7 +53,7 @@ _NON_ATOMIC_ALLOWED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class CatalogFinding:
-    """What is known of a catalog after it was asked."""
+    """The result of checking a catalog."""
 
     status: Literal["True", "False", "Unknown"]
     reason: CatalogReason
@@ -63,18 +63,18 @@ class CatalogFinding:
 
     @property
     def is_settled(self) -> bool:
-        """Whether it holds for a while: else the catalog is asked again soon."""
+        """Whether the result is valid for a while. If not, the catalog is checked again soon."""
         return self.reason in _SETTLED
 
 
 def is_catalog_settled(storage: Storage) -> bool:
-    """Whether the Storage's status says of its present spec that the catalog can be used."""
+    """Whether the Storage's status contains a settled result for its current spec."""
     found = find(storage.status.conditions, CATALOG)
     return found is not None and found.reason in _SETTLED and found.observed_generation == storage.metadata.generation
 
 
 def finding_of(storage: Storage, checks: Sequence[CatalogCheck]) -> CatalogFinding:
-    """What the checks say."""
+    """The finding that follows from the checks."""
     failed = [check for check in checks if not check.ok]
     serious = next((check for check in failed if check.serious), None)
     if serious is not None:
@@ -90,20 +90,21 @@ def finding_of(storage: Storage, checks: Sequence[CatalogCheck]) -> CatalogFindi
 
 
 def finding_of_failure(error: ComponentRunError, *, has_loader: bool) -> CatalogFinding:
-    """What it means that the loader could not be asked: nothing is known of the catalog."""
+    """The finding if the loader can't be reached: the state of the catalog is unknown."""
     reason = CatalogReason.LOADER_UNAVAILABLE if has_loader else CatalogReason.NO_LOADER
     again = " It is asked again." if isinstance(error, TransientError) else ""
     return CatalogFinding("Unknown", reason, f"{_sentence(error.message)}{again}", usable=False)
 
 
 def need_catalog(storage: Storage, found: CatalogFinding) -> None:
-    """Refuse, or hold, a run that needs tables of a catalog that can't be used.
+    """Refuse or delay a run that needs tables if the catalog can't be used.
 
-    Nothing is known of a catalog while the loader is away; then a run meets that error where it asks the loader.
+    If the loader does not respond, the state of the catalog is unknown. In that case, the run gets the error when the
+    operator sends its request to the loader.
 
     Raises:
-        PlatformError: (StorageAccessDenied, CatalogUnfit) somebody has to mend the catalog, or the Storage.
-        TransientError: (StorageUnavailable) the catalog, or the files of its tables, may be there again soon.
+        PlatformError: (StorageAccessDenied, CatalogUnfit) the catalog or the Storage must be corrected.
+        TransientError: (StorageUnavailable) the catalog, or the files of its tables, may be available again soon.
     """
     if found.usable or found.status == "Unknown":
         return
@@ -118,7 +119,7 @@ def need_catalog(storage: Storage, found: CatalogFinding) -> None:
 
 
 def no_catalog() -> CatalogFinding:
-    """What it means that the Storage names no catalog: it is as ready as its bucket, for runs without tables."""
+    """The finding if the Storage has no catalog. For runs without tables, it is ready if its bucket is."""
     return CatalogFinding(
         "False",
         CatalogReason.NO_CATALOG,
@@ -129,46 +130,52 @@ def no_catalog() -> CatalogFinding:
 
 
 def check_tables_can_be_kept(storage: Storage, spec: ComponentRunSpec) -> None:
-    """Refuse a run that names tables on a Storage that keeps none. CSV objects of its input are no tables.
+    """Refuse a run that names tables if its Storage has no catalog. CSV objects in the input are not tables.
 
     Raises:
-        UserError: (InvalidSpec) naming the first of these tables and the Storage.
+        UserError: (InvalidSpec) the Storage has no catalog; the message names it and the first table.
     """
     named = [table.source for table in spec.input.tables if table.source is not None]
     named += [table.destination for table in spec.output.tables]
     if storage.spec.catalog is None and named:
         what = "reads" if named[0] in {table.source for table in spec.input.tables} else "writes"
-        raise UserError(f"the run {what} table `{named[0]}`, but {_without_catalog(storage)}", Reason.INVALID_SPEC)
+        raise UserError(
+            f"the run {what} table `{named[0]}`, but {_without_catalog(storage)}",
+            Reason.INVALID_SPEC,
+            advice=_WHAT_TO_DO,
+        )
 
 
 def check_tables_can_be_published(storage: Storage, tables: Sequence[str]) -> None:
-    """Refuse tables that a component wrote though its run named none.
+    """Refuse tables that a component wrote although its run named none.
 
     Args:
         storage: the run's Storage.
         tables: ids of the tables.
 
     Raises:
-        UserError: (OutputInvalid) the Storage keeps no tables.
+        UserError: (OutputInvalid) the Storage has no catalog.
     """
     if storage.spec.catalog is None and tables:
         raise UserError(
-            f"the component wrote table `{tables[0]}`, but {_without_catalog(storage)}", Reason.OUTPUT_INVALID
+            f"the component wrote table `{tables[0]}`, but {_without_catalog(storage)}",
+            Reason.OUTPUT_INVALID,
+            advice=_WHAT_TO_DO,
         )
 
 
 def _without_catalog(storage: Storage) -> str:
-    return f"Storage `{storage.metadata.name}` has no `spec.catalog` and so keeps no tables. {_WHAT_TO_DO}"
+    return f"Storage `{storage.metadata.name}` has no `spec.catalog` and so keeps no tables"
 
 
 def not_checked(error: ComponentRunError) -> CatalogFinding:
-    """What it means that the bucket can't be used."""
+    """The finding if the bucket can't be used, so the catalog was not checked."""
     message = f"The catalog was not asked, because the bucket can't be used ({error.reason})."
     return CatalogFinding("Unknown", CatalogReason.NOT_CHECKED, message, usable=False)
 
 
 def _reason(word: str) -> CatalogReason:
-    """A loader of another release may know further reasons."""
+    """Convert a reason. A loader of another release may return unknown ones, which become `CatalogUnfit`."""
     return CatalogReason(word) if word in set(CatalogReason) else CatalogReason.UNFIT
 
 

@@ -1,6 +1,7 @@
-"""Whether a store keeps a run's grant within the run's own prefix, and what follows from it. Pure.
+"""Whether a store confines a run's grant to the run's own prefix, and the consequences for runs. Pure.
 
-`storage.access.scope` asks the store. The answer is kept in the Storage's status, so that runs need not wait for it.
+`storage.access.scope` checks the store. The result is stored in the Storage's status, so that runs need not wait for
+it.
 """
 
 from __future__ import annotations
@@ -39,27 +40,27 @@ VERSIONED: Final = "Versioned"
 
 _ASK_AGAIN: Final = timedelta(hours=1)
 _GOOD_FOR: Final = timedelta(hours=24)
-"""An answer that is older is not believed; it is that old only where no operator was there to ask again."""
+"""Age up to which a result is valid. It can be older only if no operator was running to repeat the check."""
 
 
 class ScopeMethod(StrEnum):
-    """What keeps stage-out's grant within its prefix. The words are reasons of the condition `Scoped`."""
+    """The mechanism that confines stage-out's grant to its prefix. The values are reasons of the condition `Scoped`."""
 
     FORM = "SignedForms"
     """The conditions of signed POST forms."""
     SESSION = "SessionPolicies"
-    """Temporary keys with a policy of their own, from the Storage's `sts`."""
+    """Temporary keys with their own policy, from the Storage's `sts`."""
     NONE = "NotEnforced"
-    """Nothing that was tried."""
+    """No mechanism works."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What was found out about a store."""
+    """The result of checking a store."""
 
     means: ScopeMethod
     message: str
-    """What was seen."""
+    """What the check observed."""
     versioned: bool
     """Whether the bucket keeps versions."""
 
@@ -90,7 +91,7 @@ _ALLOWED_MESSAGE: Final = (
 
 
 def known_scope(storage: Storage, now: datetime) -> Scope | None:
-    """What the Storage's status says of its present spec; None where it says nothing, or nothing fresh."""
+    """The result in the Storage's status for its current spec; None if it is missing or too old."""
     status = storage.status
     scoped = find(status.conditions, SCOPED)
     versioned = find(status.conditions, VERSIONED)
@@ -102,7 +103,7 @@ def known_scope(storage: Storage, now: datetime) -> Scope | None:
 
 
 def check_after(storage: Storage, now: datetime) -> float:
-    """Seconds until the store, the catalog, or both should be asked (again); 0: now."""
+    """Seconds until the next check of the store or the catalog; 0: now."""
     ready = find(storage.status.conditions, READY)
     unready = ready is not None and ready.reason in set(CatalogReason)
     if storage.spec.catalog is not None and (unready or not is_catalog_settled(storage)):
@@ -111,7 +112,7 @@ def check_after(storage: Storage, now: datetime) -> float:
 
 
 def store_check_after(storage: Storage, now: datetime) -> float:
-    """Seconds until the store should be asked (again); 0: now, as also where it did not respond when it was used."""
+    """Seconds until the next check of the store; 0: now, for example if the store did not respond to its last use."""
     checked, ready = storage.status.checked, find(storage.status.conditions, READY)
     if checked is None or known_scope(storage, now) is None:
         return 0.0
@@ -121,7 +122,7 @@ def store_check_after(storage: Storage, now: datetime) -> float:
 
 
 def need_scope(storage: Storage, scope: Scope) -> None:
-    """Refuse to give a grant that nothing holds.
+    """Refuse to create a grant that nothing confines to its prefix.
 
     Raises:
         PlatformError: (StorageUnscoped) the store does not scope grants, and the Storage does not allow that.
@@ -129,22 +130,25 @@ def need_scope(storage: Storage, scope: Scope) -> None:
     if scope.means is ScopeMethod.NONE and not storage.spec.allow_unscoped:
         raise PlatformError(
             f"the store of Storage `{storage.metadata.name}` does not keep a run's grant within the run's own prefix: "
-            f"{scope.message}. Use another store, give the Storage an `sts`, or accept with `allowUnscoped: true` that "
-            "whoever gets hold of a run's grant can write anywhere in the bucket",
+            f"{scope.message}",
             Reason.STORAGE_UNSCOPED,
+            advice=(
+                "Use another store, configure `sts`, or set `allowUnscoped: true` to accept that anybody who obtains a "
+                "run's grant can write anywhere in the bucket."
+            ),
         )
 
 
 def warning_of(storage: Storage) -> tuple[str, ...]:
-    """What a run on this Storage should tell a person."""
+    """Warnings for the status of runs on this Storage."""
     scoped = find(storage.status.conditions, SCOPED)
     if scoped is None or scoped.reason != ScopeMethod.NONE or not storage.spec.allow_unscoped:
         return ()
-    told = (
+    warning = (
         f"Storage `{storage.metadata.name}` says `allowUnscoped: true`, and its store does not keep grants within "
         "their prefixes: a stolen grant of this run could write anywhere in the bucket."
     )
-    return (told,)
+    return (warning,)
 
 
 def status_of(
@@ -155,14 +159,14 @@ def status_of(
     *,
     checked: datetime | None = None,
 ) -> StorageStatus:
-    """The status that tells what was found.
+    """The status with the findings.
 
     Args:
-        storage: as it was.
-        scope: what is known of the store.
-        now: the time.
-        catalog: what was found out about the catalog; None: the Storage names none.
-        checked: when the store was asked; None: now.
+        storage: the Storage before the check.
+        scope: the result of checking the store.
+        now: the current time.
+        catalog: the result of checking the catalog; None: the Storage has no catalog.
+        checked: when the store was checked; None: now.
     """
     held = scope.means is not ScopeMethod.NONE
     status = _with(storage, storage.status, (SCOPED, _word(held), scope.means, scope.message), now)
@@ -182,7 +186,7 @@ def status_of(
 
 
 def status_of_failure(storage: Storage, error: ComponentRunError, now: datetime) -> StorageStatus:
-    """The status where the store could not be asked; what was known before stays."""
+    """The status if the store could not be checked; earlier findings are kept."""
     status = _with(storage, storage.status, (READY, "False", error.reason, error.message), now)
     if known_scope(storage, now) is None and not isinstance(error, TransientError):
         status = _with(storage, status, (SCOPED, "Unknown", error.reason, "The store could not be asked."), now)
@@ -192,7 +196,7 @@ def status_of_failure(storage: Storage, error: ComponentRunError, now: datetime)
 def _with_catalog(
     storage: Storage, status: StorageStatus, found: CatalogFinding | None, now: datetime
 ) -> StorageStatus:
-    """The status with the condition `Catalog`. What was found out stays while nobody can ask."""
+    """The status with the condition `Catalog`. Earlier findings are kept while the catalog can't be checked."""
     found = found or no_catalog()
     if found.status == "Unknown" and is_catalog_settled(storage):
         return status
@@ -207,7 +211,7 @@ def _with(storage: Storage, status: StorageStatus, told: _Told, now: datetime) -
     kind, word, reason, message = told
     generation = storage.metadata.generation
     changed = with_condition(status.conditions, kind, word, reason, message, generation=generation, now=now)
-    # It was found out about this generation also where it is what was said before: `kubectl wait` waits for that.
+    # Set the observed generation even if the condition has not changed, because `kubectl wait` waits for it.
     changed = tuple(
         item.model_copy(update={"observed_generation": generation}) if item.type == kind else item for item in changed
     )

@@ -1,7 +1,7 @@
-"""The Job in which Spark maintains one table, as plain JSON: a restricted pod without a token of the cluster.
+"""Build the Job in which Spark maintains one table, as JSON: a restricted pod without a service account token.
 
-Its name follows from the Storage and the table, so there is never more than one for a table, whoever creates it. Keys
-are files of the Storage's own Secrets; neither the environment nor the arguments hold any.
+The name of the Job is derived from the Storage and the table, so a table never has more than one. Keys are mounted as
+files from the Storage's own Secrets; neither environment variables nor arguments contain any.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ def job_name(storage: Storage, table: str) -> str:
 
 
 def job_memory(spark: StorageSpark) -> int:
-    """Bytes of memory that the pod may use."""
+    """Memory limit of the pod in bytes."""
     return int(quantity_value(_limits(spark)["memory"]))
 
 
 def build_job(
     storage: Storage, spark: StorageSpark, task: SparkTask, image: str, pull_secrets: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """The Job.
+    """Build the Job.
 
     Args:
-        storage: owns it; its Secrets are mounted.
+        storage: owner of the Job. Its Secrets are mounted.
         spark: `spec.maintenance.spark` of the Storage.
-        task: what there is to do.
-        image: of the pod.
-        pull_secrets: Secrets of the Storage's namespace to log in at the image's registry with.
+        task: the task.
+        image: image of the pod.
+        pull_secrets: image pull secrets in the Storage's namespace.
     """
     label = spark_label(storage)
     labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY, names.SPARK_LABEL: label}
@@ -81,7 +81,7 @@ def build_job(
             ],
         },
         "spec": {
-            # It goes on where it was killed; what fails twice is for people to see.
+            # After a kill, the second pod continues the work. A Job that fails twice needs a person's attention.
             "backoffLimit": 1,
             "completions": 1,
             "parallelism": 1,

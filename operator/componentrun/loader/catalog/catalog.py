@@ -1,7 +1,7 @@
-"""The border to an Iceberg REST catalog. All methods raise only errors of `componentrun.errors`.
+"""Interface to an Iceberg REST catalog. All methods raise only errors of `componentrun.errors`.
 
-Requests are sent by PyIceberg's client, but for commits: what became of a commit must be known for certain, or be known
-not to be known.
+PyIceberg's client sends all requests except commits. For a commit it must be certain whether it was applied, or
+certain that this is unknown.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pyiceberg.exceptions import (
     TableAlreadyExistsError,
     UnauthorizedError,
 )
+from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError, UnknownOutcomeError
 from componentrun.loader.catalog.client import PatientCatalog, client_properties
@@ -35,6 +36,7 @@ from componentrun.storage.store.places import catalog_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pyiceberg.partitioning import PartitionSpec
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table
     from pyiceberg.table.update import TableRequirement, TableUpdate
@@ -54,7 +56,7 @@ __all__ = [
 
 _ANSWER_SECONDS: Final = 20.0
 _COMMIT_SECONDS: Final = 60.0
-"""A commit is waited for longer: nobody knows what became of one that was not answered."""
+"""Longer than for other requests, because the outcome of a commit without a response is unknown."""
 _DONE: Final = frozenset({200, 201, 202, 204})
 _CONFLICT: Final = 409
 _TOKEN_ENDED: Final = frozenset({401, 419})
@@ -66,7 +68,7 @@ _SERVER_ERRORS: Final = 500
 
 
 class ConflictError(TransientError):
-    """Somebody else has changed a table since it was read. Nothing of the commit was applied."""
+    """Another writer has changed a table since it was read. Nothing of the commit was applied."""
 
 
 class NonAtomicError(PlatformError):
@@ -74,25 +76,25 @@ class NonAtomicError(PlatformError):
 
 
 class CatalogAwayError(TransientError):
-    """The catalog gave no answer at all: a timeout, a refused or broken connection, a name without an address."""
+    """The catalog did not respond: a timeout, a refused or broken connection, or a host name that does not resolve."""
 
 
 class CommitUnknownError(UnknownOutcomeError):
-    """A commit was sent and the answer does not say whether it was applied."""
+    """A commit was sent, and it is unknown whether it was applied."""
 
     def __init__(self, message: str, reason: Reason, *, is_answered: bool = True) -> None:
-        """`is_answered` says whether the catalog gave an answer."""
+        """`is_answered` says whether the catalog responded."""
         super().__init__(message, reason)
         self.is_answered = is_answered
 
 
 class TableChange:
-    """Updates of one table, and what must hold for them."""
+    """Updates of one table, and their requirements."""
 
     def __init__(
         self, name: IcebergName, requirements: Sequence[TableRequirement], updates: Sequence[TableUpdate]
     ) -> None:
-        """In the words of the REST specification."""
+        """Requirements and updates as defined by the REST specification."""
         self.name = name
         self._requirements = requirements
         self._updates = updates
@@ -105,7 +107,7 @@ class TableChange:
         """The change as an element of `table-changes`."""
         return {
             "identifier": {"namespace": [self.name.namespace], "name": self.name.name},
-            # A requirement that there is no snapshot has a null in it, which must stay.
+            # The requirement that a table has no snapshot contains a null, which must be sent.
             "requirements": [json.loads(item.model_dump_json(by_alias=True)) for item in self._requirements],
             "updates": [json.loads(item.model_dump_json(by_alias=True, exclude_none=True)) for item in self._updates],
         }
@@ -113,49 +115,50 @@ class TableChange:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a catalog, and the store with its files, are waited for."""
+    """Timeouts of requests to a catalog and to the store with its files."""
 
     answer: float = field(default_factory=lambda: _ANSWER_SECONDS)
-    """Seconds for each request with its answer."""
+    """Seconds for each request including its response."""
     commit: float = field(default_factory=lambda: _COMMIT_SECONDS)
-    """Likewise, for commits."""
+    """Seconds for each commit including its response."""
     ends_at: float | None = None
-    """When all requests to the catalog must have ended, in `time.monotonic` seconds; None: there is no such time."""
+    """Deadline of all requests to the catalog, in `time.monotonic` seconds; None: no deadline."""
     store: StoreTimeouts | None = None
-    """None: those of clients that move tables."""
+    """Timeouts of the store; None: the defaults of `StoreTimeouts`."""
 
 
 class Catalog:
-    """One Storage's catalog."""
+    """The catalog of a Storage."""
 
     def __init__(self, settings: StoreSettings, limits: Limits | None = None) -> None:
-        """Connect; asks for the catalog's configuration and, where needed, for a token.
+        """Connect. Requests the catalog's configuration and, if needed, a token.
 
         Args:
-            settings: of the Storage.
-            limits: of requests; None: those of runs.
+            settings: settings of the Storage.
+            limits: timeouts of requests; None: the defaults, which apply to runs.
 
         Raises:
-            PlatformError: (Internal) the Storage has none; (StorageAccessDenied) the catalog refused.
-            TransientError: (StorageUnavailable) it does not answer.
+            PlatformError: (Internal) the Storage has no catalog; (StorageAccessDenied) the catalog denied access.
+            TransientError: (StorageUnavailable) the catalog does not respond.
         """
-        chosen, limits = catalog_of(settings), limits or Limits()
+        access, limits = catalog_of(settings), limits or Limits()
         self.settings = settings
         self.clients = Clients(settings, limits.store)
-        self.prefix = chosen.namespace_prefix
-        self._title = chosen.title
-        self._uri = chosen.uri
+        self.prefix = access.namespace_prefix
+        self.thins_history = access.thins_history
+        self._title = access.title
+        self._uri = access.uri
         self._check_in = "`catalog.credentials` of the Storage"
-        if chosen.sigv4_service is not None:
-            signing = f"`{chosen.sigv4_service}` in `{chosen.sigv4_region}`"
+        if access.sigv4_service is not None:
+            signing = f"`{access.sigv4_service}` in `{access.sigv4_region}`"
             self._check_in = (
                 f"the keys of the Storage, what they may do there, `catalog.sigV4` (requests are signed for {signing}) "
                 "and the clock of this machine"
             )
         self._commit_seconds = limits.commit
         self._credentials = (
-            chosen.client_secret, chosen.token, settings.secret_key, settings.session_token,
-            f"{chosen.client_id}:{chosen.client_secret}" if chosen.client_id is not None else None,
+            access.client_secret, access.token, settings.secret_key, settings.session_token,
+            f"{access.client_id}:{access.client_secret}" if access.client_id is not None else None,
         )  # fmt: skip
         with self._border("connect"):
             properties = client_properties(settings, self.clients) | {
@@ -165,57 +168,63 @@ class Catalog:
             self._client = PatientCatalog("catalog", **properties)
 
     def end_by(self, moment: float) -> None:
-        """Have all requests to the catalog ended by then, in `time.monotonic` seconds."""
+        """Set the deadline of all requests to the catalog, in `time.monotonic` seconds."""
         self._client.end_by(moment)
 
     def find(self, name: IcebergName) -> Table | None:
-        """A table as it is now; None: there is none."""
+        """Load the current state of a table; None if it does not exist."""
         with self._border(f"read the table `{name}`"):
             try:
-                found: Table = self._client.load_table(tuple(name))
+                table: Table = self._client.load_table(tuple(name))
             except (NoSuchTableError, NoSuchNamespaceError):
                 return None
-            return found
+            return table
 
-    def create(self, name: IcebergName, schema: Schema, properties: dict[str, str]) -> Table:
-        """A table without rows and without snapshots.
+    def create(
+        self,
+        name: IcebergName,
+        schema: Schema,
+        properties: dict[str, str],
+        partitions: PartitionSpec = UNPARTITIONED_PARTITION_SPEC,
+    ) -> Table:
+        """Create a table without rows and snapshots.
 
         Raises:
-            ConflictError: there is one already; somebody else may have loaded it, or fenced it.
+            ConflictError: the table already exists. Another writer may have loaded or fenced it.
         """
         with self._border(f"create the table `{name}`"), contextlib.suppress(TableAlreadyExistsError):
             try:
-                made: Table = self._client.create_table(tuple(name), schema, properties=properties)
+                table: Table = self._client.create_table(tuple(name), schema, None, partitions, properties=properties)
             except NoSuchNamespaceError:
                 with contextlib.suppress(NamespaceAlreadyExistsError):
                     self._client.create_namespace((name.namespace,))
-                made = self._client.create_table(tuple(name), schema, properties=properties)
-            # SeaweedFS answers with the table that is there, as if it had just been made.
-            if not made.metadata.snapshots and made.properties.get(STATE) == properties.get(STATE):
-                return made
+                table = self._client.create_table(tuple(name), schema, None, partitions, properties=properties)
+            # If the table exists, SeaweedFS returns it as if it had just been created.
+            if not table.metadata.snapshots and table.properties.get(STATE) == properties.get(STATE):
+                return table
         raise ConflictError(f"the table `{name}` was made by somebody else meanwhile", Reason.PUBLISH_FAILED)
 
     def drop(self, name: IcebergName) -> None:
-        """Take a table out of the catalog; its files stay. One that is not there is no error."""
+        """Remove a table from the catalog, but keep its files. A table that does not exist is not an error."""
         with self._border(f"drop the table `{name}`"), contextlib.suppress(NoSuchTableError, NoSuchNamespaceError):
             self._client.drop_table(tuple(name))
 
     def drop_namespace(self, namespace: str) -> None:
-        """Drop a namespace without tables. One that is not there, or has tables, is no error."""
-        gone = (NoSuchNamespaceError, NamespaceNotEmptyError)
-        with self._border(f"drop the namespace `{namespace}`"), contextlib.suppress(*gone):
+        """Drop an empty namespace. A namespace that does not exist or has tables is not an error."""
+        absent_errors = (NoSuchNamespaceError, NamespaceNotEmptyError)
+        with self._border(f"drop the namespace `{namespace}`"), contextlib.suppress(*absent_errors):
             self._client.drop_namespace((namespace,))
 
     def namespaces(self) -> list[str]:
         """Names of all namespaces of one level."""
         with self._border("list the namespaces"):
-            return [found[0] for found in self._client.list_namespaces() if len(found) == 1]
+            return [name[0] for name in self._client.list_namespaces() if len(name) == 1]
 
     def tables(self, namespace: str) -> list[str]:
-        """Names of a namespace's tables; none where there is no such namespace."""
+        """Names of a namespace's tables; empty if the namespace does not exist."""
         with self._border(f"list the tables of `{namespace}`"):
             try:
-                return [found[-1] for found in self._client.list_tables((namespace,))]
+                return [name[-1] for name in self._client.list_tables((namespace,))]
             except NoSuchNamespaceError:
                 return []
 
@@ -224,14 +233,14 @@ class Catalog:
 
         Args:
             changes: one for each table.
-            allow_non_atomic: whether they may be applied one after the other, where the catalog can't do it at once.
+            allow_non_atomic: whether to commit one table after the other if the catalog can't commit them at once.
 
         Raises:
-            ConflictError: a requirement does not hold (any more), or a table is gone; nothing was applied.
-            TransientError: (StorageUnavailable) the catalog does not answer, or is busy; nothing was applied.
-            CommitUnknownError: nobody knows whether it was applied.
-            NonAtomicError: the catalog can't apply them at once, and that was not waived.
-            PlatformError: the catalog refused; nothing was applied.
+            ConflictError: a requirement is not met, or a table does not exist anymore; nothing was applied.
+            TransientError: (StorageUnavailable) the catalog does not respond, or is busy; nothing was applied.
+            CommitUnknownError: it is unknown whether the commit was applied.
+            NonAtomicError: the catalog can't commit them at once, and `allow_non_atomic` is false.
+            PlatformError: the catalog refused the commit; nothing was applied.
         """
         if len(changes) == 1:
             self._commit_one(changes[0])
@@ -241,10 +250,10 @@ class Catalog:
             if not allow_non_atomic:
                 raise NonAtomicError(
                     f"{self._title} ({self._uri}) can't commit several tables at once (HTTP {response.status_code}), "
-                    f"and this publishes {len(changes)}. Use a catalog that can, publish one table in each run, or set "
-                    "`allowNonAtomic` of the Storage and accept that readers may see some of a run's tables before the "
-                    "others",
+                    f"and this publishes {len(changes)}",
                     Reason.PUBLISH_FAILED,
+                    advice="Use a catalog that can, publish one table in each run, or set `allowNonAtomic` of the "
+                    "Storage and accept that readers may see some of a run's tables before the others.",
                 )
             self._commit_one_by_one(changes)
             return
@@ -268,16 +277,16 @@ class Catalog:
     def _send(self, endpoint: str, body: dict[str, Any]) -> requests.Response:
         response = self._post(endpoint, body)
         if response.status_code in _TOKEN_ENDED:
-            # Nothing was applied. A load may take longer than a token is good for.
+            # Nothing was applied. The token may have expired during a long load.
             with self._border("get another token"):
-                self._client._refresh_token()  # noqa: SLF001 - it does so for its own requests only
+                self._client._refresh_token()  # noqa: SLF001 - PyIceberg refreshes tokens for its own requests only
             response = self._post(endpoint, body)
         return response
 
     def _post(self, endpoint: str, body: dict[str, Any]) -> requests.Response:
         session = self._client._session  # noqa: SLF001 - it has the credentials
         try:
-            # A redirect would become a GET, whose answer says nothing of a commit.
+            # A redirect would become a GET, whose response says nothing about the commit.
             url = self._client.url(endpoint)
             return session.post(url, json=body, allow_redirects=False, timeout=self._commit_seconds)
         except requests.ConnectTimeout as error:
@@ -294,84 +303,84 @@ class Catalog:
     def _check(self, response: requests.Response) -> None:
         if response.status_code in _DONE:
             return
-        status, told = response.status_code, told_by(response, self._credentials)
+        status, message = response.status_code, told_by(response, self._credentials)
         if status == _CONFLICT:
-            raise ConflictError(f"{self._title}: a table has changed meanwhile ({told})", Reason.PUBLISH_FAILED)
+            raise ConflictError(f"{self._title}: a table has changed meanwhile ({message})", Reason.PUBLISH_FAILED)
         if status == _NOT_FOUND and _names_a_table(response):
-            raise ConflictError(f"{self._title}: a table was dropped meanwhile ({told})", Reason.PUBLISH_FAILED)
+            raise ConflictError(f"{self._title}: a table was dropped meanwhile ({message})", Reason.PUBLISH_FAILED)
         if status in _LATER:
             raise TransientError(
-                f"{self._title} ({self._uri}) takes no commits at the moment (HTTP {status}: {told})",
+                f"{self._title} ({self._uri}) takes no commits at the moment (HTTP {status}: {message})",
                 Reason.STORAGE_UNAVAILABLE,
             )
         if status >= _SERVER_ERRORS:
-            raise self._unknown(f"HTTP {status}: {told}")
+            raise self._unknown(f"HTTP {status}: {message}")
         if status in _REFUSED:
-            raise self._denied(f"HTTP {status}: {told}")
+            raise self._denied(f"HTTP {status}: {message}")
         raise PlatformError(
-            f"{self._title} ({self._uri}) refused a commit with HTTP {status}: {told}", Reason.PUBLISH_FAILED
+            f"{self._title} ({self._uri}) refused a commit with HTTP {status}: {message}", Reason.PUBLISH_FAILED
         )
 
     @contextlib.contextmanager
-    def _border(self, what: str) -> Iterator[None]:
+    def _border(self, action: str) -> Iterator[None]:
         try:
             yield
         except ComponentRunError:
             raise
         except (UnauthorizedError, ForbiddenError, OAuthError) as error:
-            raise self._denied(f"can't {what}: {self._told(error)}") from None
+            raise self._denied(f"can't {action}: {self._told(error)}") from None
         except AnswerTooLargeError as error:
             raise PlatformError(
-                f"{self._title} ({self._uri}): can't {what}: it gives {error}", Reason.STORAGE_UNAVAILABLE
+                f"{self._title} ({self._uri}): can't {action}: it gives {error}", Reason.STORAGE_UNAVAILABLE
             ) from None
         except requests.RequestException as error:
             raise self._away(error) from None
         except RESTError as error:
             raise TransientError(
-                f"{self._title} ({self._uri}): can't {what}: {self._told(error)}", Reason.STORAGE_UNAVAILABLE
+                f"{self._title} ({self._uri}): can't {action}: {self._told(error)}", Reason.STORAGE_UNAVAILABLE
             ) from None
-        except NotImplementedError as error:  # it lists its endpoints, and this is none of them
+        except NotImplementedError as error:  # the catalog's list of endpoints does not contain this one
             raise PlatformError(
-                f"{self._title} ({self._uri}): can't {what}: {self._told(error)}", Reason.PUBLISH_FAILED
+                f"{self._title} ({self._uri}): can't {action}: {self._told(error)}", Reason.PUBLISH_FAILED
             ) from None
         except ValueError as error:
             raise PlatformError(
-                f"{self._title} ({self._uri}): can't {what}: what it answered can't be read: {self._told(error)}",
+                f"{self._title} ({self._uri}): can't {action}: what it answered can't be read: {self._told(error)}",
                 Reason.STORAGE_UNAVAILABLE,
             ) from None
 
     def _told(self, error: Exception) -> str:
-        """What the catalog said, with the HTTP status where there is one."""
+        """The catalog's error message, with the HTTP status if there is one."""
         response = getattr(error.__cause__, "response", None)
         if isinstance(response, requests.Response):
             return f"HTTP {response.status_code}: {told_by(response, self._credentials)}"
         first = str(error).strip().partition("\n")[0]
         return quotable(first, self._credentials) or type(error).__name__
 
-    def _denied(self, told: str) -> PlatformError:
+    def _denied(self, message: str) -> PlatformError:
         return PlatformError(
-            f"{self._title} ({self._uri}) refused the credentials, or they lack a right ({told}). Check "
-            f"{self._check_in}",
+            f"{self._title} ({self._uri}) refused the credentials, or they lack a permission ({message})",
             Reason.STORAGE_ACCESS_DENIED,
+            advice=f"Check {self._check_in}",
         )
 
     def _away(self, error: Exception) -> CatalogAwayError:
         return CatalogAwayError(
-            f"{self._title} ({self._uri}) does not answer ({type(error).__name__}). Check the catalog and "
-            "`catalog.uri` of the Storage",
+            f"{self._title} ({self._uri}) does not answer ({type(error).__name__})",
             Reason.STORAGE_UNAVAILABLE,
+            advice="Check the catalog and `catalog.uri` of the Storage.",
         )
 
-    def _unknown(self, told: str, *, is_answered: bool = True) -> CommitUnknownError:
+    def _unknown(self, message: str, *, is_answered: bool = True) -> CommitUnknownError:
         return CommitUnknownError(
-            f"{self._title} ({self._uri}) did not say whether a commit was applied ({told})",
+            f"{self._title} ({self._uri}) did not say whether a commit was applied ({message})",
             Reason.STORAGE_UNAVAILABLE,
             is_answered=is_answered,
         )
 
 
 def _was_refused(error: requests.ConnectionError) -> bool:
-    """Whether nothing of a request was sent."""
+    """Whether the connection failed before any part of the request was sent."""
     text = str(error)
     return "NewConnectionError" in text or "NameResolutionError" in text or "ConnectTimeoutError" in text
 

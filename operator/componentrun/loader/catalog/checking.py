@@ -1,8 +1,8 @@
-"""Is a catalog fit for runs? Tried on the catalog itself, as a run would use it.
+"""Check whether a catalog supports what runs need, by using it as a run would.
 
-Each check works in a namespace of its own, below the Storage's prefix, so that two at the same time don't disturb each
-other; what it made is dropped and deleted at its end, also if something failed. What a check left that was killed is
-taken away by a later one. No table id leads to such a namespace (`names`), so nobody takes its tables for real ones.
+Each check creates its own namespace below the Storage's prefix, so that concurrent checks do not affect each other. At
+its end, the check drops its tables and deletes its files, even if a step failed. If a check was killed, a later one
+removes what it left. No table id maps to such a namespace (`names`), so these tables can't be mistaken for real ones.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ __all__ = ["check_catalog"]
 log = logging.getLogger(__name__)
 
 _ANSWER_SECONDS: Final = 8.0
-"""Timeout of each request: a catalog that needs longer for an empty table is of no use to runs."""
+"""Timeout of each request. A catalog that needs longer for an empty table is too slow for runs."""
 _TRIES_SECONDS: Final = 45.0
-"""For all tries together."""
+"""Time limit of all steps before the cleanup."""
 _CLEANING_SECONDS: Final = 10.0
-"""For what comes after them: so a catalog, however slowly it answers, holds no thread for longer than a minute."""
+"""Time limit of the cleanup. Together with the steps, a slow catalog blocks a thread for at most a minute."""
 _STORE: Final = StoreTimeouts(response=_ANSWER_SECONDS, request=2 * _ANSWER_SECONDS)
 _LEFT_AFTER: Final = timedelta(hours=1)
-"""A namespace of a check that is older was left by one that was killed."""
+"""Age from which a check's namespace is considered left over from a check that was killed."""
 _NAMESPACE: Final = "componentrun_check_"
 _STAMP: Final = "%Y%m%d%H%M%S"
 _LEFT: Final = re.compile(rf"{_NAMESPACE}(\d{{14}})_[0-9a-f]{{8}}")
@@ -63,7 +63,7 @@ _ANOTHER: Final = "use a catalog that keeps to the Iceberg REST specification, o
 
 
 class _FoundError(Exception):
-    """A check found that something is not as it should be."""
+    """A check found a problem."""
 
     def __init__(self, reason: CatalogReason, detail: str, hint: str, *, serious: bool = True) -> None:
         super().__init__(detail)
@@ -71,7 +71,7 @@ class _FoundError(Exception):
 
 
 def check_catalog(settings: StoreSettings) -> tuple[CatalogCheck, ...]:
-    """Try everything that runs need of a Storage's catalog. Blocks for a minute at most.
+    """Check everything that runs need from a Storage's catalog. Blocks for at most a minute.
 
     Raises:
         PlatformError: (Internal) the Storage has no catalog.
@@ -94,7 +94,7 @@ def check_catalog(settings: StoreSettings) -> tuple[CatalogCheck, ...]:
             if not checks[-1].ok and checks[-1].serious:
                 break
     finally:
-        # What can't be taken away in time is left to a later check.
+        # What can't be removed in time is left to a later check.
         connection.catalog.end_by(time.monotonic() + _CLEANING_SECONDS)
         checks.append(_attempt("clean up", trial.cleans_up, _RIGHTS, serious=False))
     return tuple(checks)
@@ -123,25 +123,25 @@ def _files_hint(settings: StoreSettings) -> str:
 
 
 class _Connection:
-    """The way to the catalog."""
+    """The connection to the catalog, once it is open."""
 
     def __init__(self, settings: StoreSettings) -> None:
         self._settings = settings
         self.catalog: Catalog | None = None
-        """None: it could not be opened."""
+        """None: the connection could not be opened."""
 
     def open(self) -> str:
-        """It answers, and takes the credentials."""
+        """Check that the catalog responds and accepts the credentials."""
         ends_at = time.monotonic() + _TRIES_SECONDS
         catalog = Catalog(self._settings, Limits(_ANSWER_SECONDS, _ANSWER_SECONDS, ends_at, _STORE))
-        found = catalog.namespaces()
+        namespaces = catalog.namespaces()
         self.catalog = catalog
-        _take_away_left(catalog, found, datetime.now(UTC))
-        return f"it answers, and lists {len(found)} namespaces"
+        _take_away_left(catalog, namespaces, datetime.now(UTC))
+        return f"it answers, and lists {len(namespaces)} namespaces"
 
 
 class _Recorded(LakeFiles):
-    """Notes which files are written."""
+    """Records which files are written."""
 
     def __init__(self, catalog: Catalog) -> None:
         super().__init__({LakeFiles.STORE: catalog.settings, LakeFiles.CLIENTS: catalog.clients})
@@ -154,7 +154,7 @@ class _Recorded(LakeFiles):
 
 
 class _Trial:
-    """Two tables of its own, and what is tried on them. Each step returns what was seen, or raises."""
+    """The steps of a check, on two tables of its own. Each step returns its result as text, or raises."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -164,15 +164,15 @@ class _Trial:
         self._atomic = True
 
     def creates(self) -> str:
-        """Makes a namespace and two tables."""
+        """Create a namespace and two tables."""
         for name in self._names:
             self._catalog.create(name, _SCHEMA, {})
         return f"made the namespace `{self._names[0].namespace}` with {len(self._names)} tables"
 
     def reads_and_writes(self) -> str:
-        """Stores a file with the Storage's keys as the loader does, and reads a part of it as stage-in does.
+        """Store a file with the Storage's keys as the loader does, and read a part of it as stage-in does.
 
-        Table buckets take files only that are named as those of tables are.
+        The file is named like a data file, because table buckets accept only such names.
         """
         settings = self._catalog.settings
         location = f"{self._now(self._names[0]).location().rstrip('/')}/data/{uuid.uuid4()}.parquet"
@@ -194,7 +194,7 @@ class _Trial:
         return "stored a file in a table's location, and read a part of it by a signed URL"
 
     def commits(self) -> str:
-        """Changes both tables by one commit; where the catalog can't, one after the other."""
+        """Change both tables in one commit, or in two commits if the catalog does not support that."""
         changes, ids = _changes([self._now(name) for name in self._names])
         try:
             self._catalog.commit(changes)
@@ -213,14 +213,14 @@ class _Trial:
         return "changed two tables by one commit"
 
     def refuses_stale_commits(self) -> str:
-        """Sends commits that rest on an old state of a table: none may change anything."""
+        """Send commits that are based on an old state of a table, and check that the catalog applies none of them."""
         stale = self._now(self._names[1])
         changes, _ = _changes([stale])
         self._catalog.commit(changes)
         now = [self._now(name) for name in self._names]
         ids = [table.metadata.current_snapshot_id for table in now]
         (fresh, late), _ = _changes(now)
-        # Sound in all but the assertion: some catalogs refuse what is late by its sequence number alone.
+        # Only the assertion is stale: some catalogs detect stale commits only by their sequence number.
         late = late.resting_on(
             [
                 AssertTableUUID(uuid=stale.metadata.table_uuid),
@@ -231,34 +231,34 @@ class _Trial:
             self._refused([fresh, late], ids)
         self._refused([late], ids)
         self._refused(_changes([stale])[0], ids)
-        what = "commits of one and of two tables" if self._atomic else "a commit"
-        return f"refused {what} that rested on an old state, and changed nothing"
+        commits = "commits of one and of two tables" if self._atomic else "a commit"
+        return f"refused {commits} that were based on an old state, and changed nothing"
 
     def cleans_up(self) -> str:
-        """Drops the tables and the namespace, and deletes the files."""
+        """Drop the tables and the namespace, and delete the files."""
         count = _take_away(self._catalog, self._files, self._names)
         return f"dropped the namespace and its tables, and deleted {count} files"
 
     def _now(self, name: IcebergName) -> Table:
         table = self._catalog.find(name)
         if table is None:
-            raise _FoundError(CatalogReason.UNFIT, f"the table `{name}` was made and is not there", _ANOTHER)
+            raise _FoundError(CatalogReason.UNFIT, f"the table `{name}` was created and can't be found", _ANOTHER)
         table.io = self._files
         return table
 
     def _refused(self, changes: Sequence[TableChange], ids: Sequence[int | None]) -> None:
-        """The catalog refuses these, and the tables keep the snapshots that they have."""
+        """Check that the catalog refuses some changes and that the tables keep their current snapshots."""
         try:
             self._catalog.commit(changes)
         except ConflictError:
-            told = "a commit was refused, and changed a table all the same: two runs could mix"
-            self._expect(ids, CatalogReason.STALE_COMMITS, told)
+            problem = "a commit was refused, and changed a table anyway: two runs could mix"
+            self._expect(ids, CatalogReason.STALE_COMMITS, problem)
             return
-        told = "it does not refuse stale commits: two runs could mix"
-        raise _FoundError(CatalogReason.STALE_COMMITS, told, _ANOTHER)
+        problem = "it does not refuse stale commits: two runs could mix"
+        raise _FoundError(CatalogReason.STALE_COMMITS, problem, _ANOTHER)
 
     def _expect(self, ids: Sequence[int | None], reason: CatalogReason, otherwise: str) -> None:
-        """The tables' current snapshots are these."""
+        """Check the ids of the tables' current snapshots."""
         if [self._now(name).metadata.current_snapshot_id for name in self._names] != list(ids):
             raise _FoundError(reason, otherwise, _ANOTHER)
 
@@ -268,13 +268,13 @@ def _names(namespace: str) -> tuple[IcebergName, ...]:
 
 
 def _changes(tables: Sequence[Table]) -> tuple[list[TableChange], list[int]]:
-    """A snapshot without rows for each, and the snapshots' ids."""
-    made = [change_of(table, IcebergName(*table.name()), NewSnapshot(summary={})) for table in tables]
-    return [change for change, _ in made], [snapshot for _, snapshot in made]
+    """Changes that add a snapshot without rows to each table, and the ids of these snapshots."""
+    results = [change_of(table, IcebergName(*table.name()), NewSnapshot(summary={})) for table in tables]
+    return [change for change, _ in results], [snapshot for _, snapshot in results]
 
 
 def _take_away(catalog: Catalog, files: _Recorded, names: Sequence[IcebergName]) -> int:
-    """Drop tables and their namespace; delete their files, and those that were recorded. How many these are."""
+    """Drop tables and their namespace, and delete their files and the recorded ones; return the number of files."""
     for name in names:
         table = catalog.find(name)
         if table is not None:
@@ -287,19 +287,19 @@ def _take_away(catalog: Catalog, files: _Recorded, names: Sequence[IcebergName])
 
 
 def _files_of(table: Table) -> Iterator[str]:
-    """Files that the table's metadata names. Its snapshots have lists without manifests."""
+    """Files that the table's metadata names. The manifest lists of its snapshots are empty."""
     yield table.metadata_location
     yield from (entry.metadata_file for entry in table.metadata.metadata_log)
     yield from (snapshot.manifest_list for snapshot in table.metadata.snapshots)
 
 
 def _take_away_left(catalog: Catalog, namespaces: Sequence[str], now: datetime) -> None:
-    """What checks left that were killed. As far as it goes: what can't be taken away now is tried again by the next."""
+    """Remove what killed checks have left. Best effort: if something can't be removed, the next check tries again."""
     for namespace in namespaces:
-        found = (
+        match = (
             _LEFT.fullmatch(namespace.removeprefix(catalog.prefix)) if namespace.startswith(catalog.prefix) else None
         )
-        if found is None or now - datetime.strptime(found[1] + "+0000", f"{_STAMP}%z") < _LEFT_AFTER:
+        if match is None or now - datetime.strptime(match[1] + "+0000", f"{_STAMP}%z") < _LEFT_AFTER:
             continue
         try:
             _take_away(catalog, _Recorded(catalog), _names(namespace))

@@ -1,4 +1,4 @@
-"""Local Parquet files into the store, as Iceberg describes them."""
+"""Upload local Parquet files to the store and describe them as Iceberg data files."""
 
 from __future__ import annotations
 
@@ -18,22 +18,33 @@ if TYPE_CHECKING:
 __all__ = ["store_file"]
 
 
-def store_file(table: Table, written: Written, content: DataFileContent = DataFileContent.DATA) -> DataFile:
-    """Store a file below the table's location; the local one is deleted.
+def store_file(
+    table: Table,
+    local: Written,
+    content: DataFileContent = DataFileContent.DATA,
+    partition: Record | None = None,
+) -> DataFile:
+    """Upload a file below the table's location, and delete the local one.
+
+    Args:
+        table: the current state of the table.
+        local: the local file.
+        content: data, or positions of deleted rows.
+        partition: the file's partition; None: the table has no partitions.
 
     Raises:
-        ComponentRunError: the store refused or is away.
+        ComponentRunError: the store refused the request or does not respond.
     """
     ending = "-deletes.parquet" if content == DataFileContent.POSITION_DELETES else ".parquet"
     location = f"{table.location().rstrip('/')}/data/{uuid.uuid4()}{ending}"
-    cast("LakeFiles", table.io).upload(location, written.path)
-    Path(written.path).unlink()
+    cast("LakeFiles", table.io).upload(location, local.path)
+    Path(local.path).unlink()
     return DataFile.from_args(
         content=content,
         file_path=location,
         file_format=FileFormat.PARQUET,
-        partition=Record(),
-        record_count=written.rows,
-        file_size_in_bytes=written.size,
+        partition=partition or Record(),
+        record_count=local.rows,
+        file_size_in_bytes=local.size,
         spec_id=table.metadata.default_spec_id,
     )

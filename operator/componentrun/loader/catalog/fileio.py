@@ -1,6 +1,6 @@
-"""Files of tables for PyIceberg: metadata in the Storage's object store, through obstore.
+"""PyIceberg's access to metadata files in the Storage's object store, through obstore.
 
-Metadata files are small: each is read and written as a whole.
+Metadata files are small, so each is read and written as a whole.
 """
 
 from __future__ import annotations
@@ -32,40 +32,40 @@ __all__ = ["Clients", "LakeFiles", "files_of"]
 
 
 class Clients:
-    """Clients of the buckets of a Storage's tables: each takes ten milliseconds to make."""
+    """Cached clients of the buckets of a Storage's tables. Creating one takes ten milliseconds."""
 
     def __init__(self, settings: StoreSettings, timeouts: StoreTimeouts | None = None) -> None:
-        """Nothing is opened yet."""
+        """Store the settings; clients are created when they are first used."""
         self._settings = settings
         self._timeouts = timeouts
-        self._made: dict[str, S3Store] = {}
+        self._backends: dict[str, S3Store] = {}
 
     def of(self, bucket: str) -> S3Store:
-        """The client of a bucket; keys are full object keys."""
-        found = self._made.get(bucket)
-        if found is None:
+        """The client of a bucket. Its keys are full object keys, not relative to the Storage's prefix."""
+        backend = self._backends.get(bucket)
+        if backend is None:
             settings = replace(self._settings, bucket=bucket, prefix="")
-            found = self._made[bucket] = make_backend(settings, self._timeouts or StoreTimeouts())
-        return found
+            backend = self._backends[bucket] = make_backend(settings, self._timeouts or StoreTimeouts())
+        return backend
 
 
 class LakeFiles(FileIO):
-    """Reads and writes files of tables with the keys of a Storage, in whatever buckets they are.
+    """Reads and writes files of tables in any bucket, with the keys of a Storage.
 
-    PyIceberg makes one for each table from the catalog's properties, so those hold the settings under `STORE`.
+    PyIceberg creates an instance for each table from the catalog's properties, so these contain the settings.
     """
 
     STORE: Final = "componentrun.store"
     CLIENTS: Final = "componentrun.clients"
 
     def __init__(self, properties: dict[str, Any]) -> None:
-        """`properties[STORE]` is the `StoreSettings`, `properties[CLIENTS]` the `Clients` that all tables share."""
+        """`properties[STORE]` are the `StoreSettings`, `properties[CLIENTS]` the `Clients` that all tables share."""
         super().__init__(properties)
         self._settings: StoreSettings = properties[self.STORE]
         self._clients: Clients = properties[self.CLIENTS]
 
     def read(self, location: str) -> bytes:
-        """Content of a file.
+        """Read a file.
 
         Raises:
             ComponentRunError: see `storage.store.errors`.
@@ -82,7 +82,7 @@ class LakeFiles(FileIO):
         self._do("write", location, lambda store, key: obstore.put(store, key, data))
 
     def upload(self, location: str, path: str) -> None:
-        """Store a local file, in parts if it is large.
+        """Upload a local file. Large files are uploaded in parts.
 
         Raises:
             ComponentRunError: see `storage.store.errors`.
@@ -95,7 +95,7 @@ class LakeFiles(FileIO):
         self._do("write", location, put)
 
     def delete(self, location: str | InputFile | OutputFile) -> None:
-        """Delete a file; one that is not there is no error."""
+        """Delete a file. A file that does not exist is not an error."""
         self._do("delete", location if isinstance(location, str) else location.location, obstore.delete)
 
     def new_input(self, location: str) -> InputFile:
@@ -115,10 +115,10 @@ class LakeFiles(FileIO):
 
 
 def files_of(table: Table) -> LakeFiles:
-    """The files of a table that `catalog` has found.
+    """The FileIO of a table that was loaded with `Catalog`.
 
     Raises:
-        PlatformError: (Internal) it was found in another way.
+        PlatformError: (Internal) the table has a FileIO of another type.
     """
     if not isinstance(table.io, LakeFiles):
         raise PlatformError(f"the files of `{table.name()}` are read by a {type(table.io).__name__}", Reason.INTERNAL)
@@ -134,7 +134,7 @@ class _Input(InputFile):
         return len(self._files.read(self.location))
 
     def exists(self) -> bool:
-        return True  # found out when it is read
+        return True  # reading a missing file fails later
 
     def open(self, seekable: bool = True) -> Any:  # noqa: ARG002, FBT001, FBT002 - PyIceberg's signature
         return io.BytesIO(self._files.read(self.location))
@@ -147,7 +147,7 @@ class _Output(OutputFile):
         self._content: _Written | None = None
 
     def __len__(self) -> int:
-        # Asked of a manifest that was just written: it is not read again for that.
+        # PyIceberg asks for the size of a manifest that it has just written; this avoids reading it again.
         return self._content.size if self._content is not None else len(self._files.read(self.location))
 
     def exists(self) -> bool:
@@ -162,14 +162,14 @@ class _Output(OutputFile):
 
 
 class _Written(io.BytesIO):
-    """Collects what is written, and stores it when it is closed without an error."""
+    """Buffers the written data, and stores it when the file is closed without an error."""
 
     def __init__(self, location: str, files: LakeFiles) -> None:
         super().__init__()
         self._location = location
         self._files = files
         self.size = 0
-        """Bytes that were stored."""
+        """Number of bytes stored."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,24 +1,28 @@
-"""What the properties of a table and the summaries of its snapshots say in the name of ComponentRun.
+"""ComponentRun's properties of tables and of snapshot summaries.
 
-table       run, attempt     who loaded it last
+table       run, attempt     the attempt that loaded the table last
             primary-key      JSON list of column names
-            columns          JSON list: what is known of columns
-            metadata         JSON object: what is known of the table as a whole
+            columns          JSON list with descriptions of columns
+            metadata         JSON object with metadata of the table as a whole
             timestamp        the largest `_timestamp` of a load, in microseconds since 1970
-            created          when the table was loaded first, ISO 8601
-            state            `new` until its first load is committed: until then there is no such table; `dropped`
+            created          time of the first load, ISO 8601
+            state            `new` until the first load is committed; until then readers find no table. `dropped`
                              from a drop to the next load or restore
-            dropping         when maintenance began to drop it, in milliseconds since 1970
-snapshot    run, attempt     whose load it is
-            rows, bytes      what the load brought
-            title, component who it was, for people
-            change           `load`, `increment`, `restore` or `drop`; a snapshot of others has none
+            dropping         when maintenance began to drop the table, in milliseconds since 1970
+            marks, marks.*   JSON: loads and fences whose snapshots were removed, see `marks`
+            events.*         in the table of events: marks of Storages, see `eventtable.table`
+            kept-until       until when no increment is removed from the history, in milliseconds since 1970
+snapshot    run, attempt     the attempt that wrote this load
+            rows, bytes      size of the load
+            title, component name of the run and its component, for display
+            change           `load`, `increment`, `restore` or `drop`; not set by other programs
             primary-key      JSON list, as of this snapshot
-            who              the person who did it by hand
+            who              the person who made the change manually
             restored         number of the version that was restored
-            fenced-run, fenced-attempt   an attempt that is never published any more
-            maintenance      `rewrite`: the rows are those of its parent, in other files; `drop`: the table goes
-            last-change      of a rewrite: when the rows were changed, in milliseconds since 1970
+            fenced-run, fenced-attempt   an attempt that must never be published
+            maintenance      `rewrite`: the same rows as the parent, in other files; `drop`: the table is dropped
+            last-change      only for a rewrite: when the rows last changed, in milliseconds since 1970
+            files-since      the sequence number since which no file was removed from the table, see `lineage`
 """
 
 from __future__ import annotations
@@ -36,13 +40,17 @@ __all__ = [
     "DROP",
     "DROPPED",
     "DROPPING",
+    "EVENTS",
     "FENCED_ATTEMPT",
     "FENCED_RUN",
+    "FILES_SINCE",
     "INCREMENT",
+    "KEPT_UNTIL",
     "LAST_CHANGE",
     "LOAD",
     "LOADED",
     "MAINTENANCE",
+    "MARKS",
     "METADATA",
     "NEW",
     "PRIMARY_KEY",
@@ -71,6 +79,9 @@ NEW: Final = "new"
 LOADED: Final = "loaded"
 DROPPED: Final = "dropped"
 DROPPING: Final = f"{_OURS}dropping"
+MARKS: Final = f"{_OURS}marks"
+KEPT_UNTIL: Final = f"{_OURS}kept-until"
+EVENTS: Final = f"{_OURS}events"
 ABSENT: Final = frozenset({NEW, DROPPED})
 """States in which readers find no table."""
 CHANGE: Final = f"{_OURS}change"
@@ -90,6 +101,7 @@ FENCED_ATTEMPT: Final = f"{_OURS}fenced-attempt"
 MAINTENANCE: Final = f"{_OURS}maintenance"
 REWRITE: Final = "rewrite"
 LAST_CHANGE: Final = f"{_OURS}last-change"
+FILES_SINCE: Final = f"{_OURS}files-since"
 
 TIMESTAMP_COLUMN: Final = "_timestamp"
-"""Column of every table: when its row was loaded. Strictly later with each load of the table."""
+"""Column of every table with the time at which the row was loaded. It increases strictly with each load."""

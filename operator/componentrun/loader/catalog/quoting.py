@@ -1,7 +1,8 @@
-"""What a catalog says about an error, as it may stand in a run's status and in a log.
+"""Sanitize a catalog's error messages for statuses and logs.
 
-Anybody may have written the catalog, or may stand before it. So what it says is bounded, has one line, and holds
-neither what it was sent (tokens, credentials, signatures) nor what would change a terminal or hide text.
+A catalog, or a proxy in front of it, is not trusted. Therefore its messages are shortened and reduced to one line.
+Credentials that it was sent (tokens, passwords, signatures) are redacted, and characters that control a terminal or
+hide text are removed.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ __all__ = ["quotable", "told_by"]
 
 _MOST_CHARACTERS: Final = 300
 _READ_BYTES: Final = 64 * 2**10
-"""Of an answer that tells of an error: what is longer is no sentence."""
+"""Maximum size of an error response that is examined. A longer one is not a message."""
 _HIDDEN: Final = "***"
 _SHORTEST: Final = 4
-"""Characters of a credential that is looked for: a shorter one would stand in any sentence."""
+"""Minimum length of credentials that are redacted. A shorter one could occur in any sentence."""
 _OPAQUE: Final = r"[A-Za-z0-9+/_=.~%-]"
 _PATTERNS: Final = (
     # Markup of an error page.
@@ -33,7 +34,7 @@ _PATTERNS: Final = (
     # An Authorization header, as a proxy or a debug page quotes it.
     (re.compile(r"AWS4-HMAC-SHA256\b.{0,400}?Signature=[0-9A-Fa-f]+"), f"AWS4-HMAC-SHA256 {_HIDDEN}"),
     (re.compile(rf"\b(Bearer|Basic)\s+{_OPAQUE}{{4,}}", re.IGNORECASE), rf"\1 {_HIDDEN}"),
-    # Of a URL, who asks and with what.
+    # User info and query of a URL.
     (re.compile(r"\b([a-z][a-z0-9+.-]{1,15}://)[^\s/@'\"<>]{1,200}@", re.IGNORECASE), r"\1"),
     (re.compile(r"(\b[a-z][a-z0-9+.-]{1,15}://[^\s?#'\"<>]{1,2000})[?#][^\s'\"<>]*", re.IGNORECASE), r"\1"),
     # A JSON Web Token.
@@ -46,7 +47,7 @@ _PATTERNS: Final = (
         ),
         rf"\1{_HIDDEN}",
     ),
-    # What is as long and has no separators is no word.
+    # A word of this length without separators is probably a credential.
     (re.compile(r"[A-Za-z0-9+_=-]{64,}"), _HIDDEN),
 )
 
@@ -55,8 +56,8 @@ def quotable(text: str, credentials: Iterable[str | None] = ()) -> str:
     """One line of at most 300 characters, without credentials and control characters.
 
     Args:
-        text: what somebody else wrote.
-        credentials: that the one who wrote it was sent, or may have been.
+        text: an untrusted text.
+        credentials: credentials that the author of the text may have received.
     """
     line = _visible(text[:_READ_BYTES])
     for form in sorted({form for value in credentials if value for form in _forms(value)}, key=len, reverse=True):
@@ -68,44 +69,44 @@ def quotable(text: str, credentials: Iterable[str | None] = ()) -> str:
 
 
 def told_by(response: requests.Response, credentials: Iterable[str | None] = ()) -> str:
-    """The error's type and message that an answer tells, or else its beginning; see `quotable`.
+    """The error type and message in a response, or otherwise its beginning, sanitized by `quotable`.
 
-    What was sent in the request's own `Authorization` is left out, too.
+    The request's own `Authorization` header is redacted as well.
     """
     request: requests.PreparedRequest | None = response.request
-    sent = str(request.headers.get("Authorization", "")) if request is not None else ""
-    known = [*credentials, sent, sent.partition(" ")[2]]
-    return quotable(_sentence(response.content[:_READ_BYTES]), known) or "no message"
+    header = str(request.headers.get("Authorization", "")) if request is not None else ""
+    secrets = [*credentials, header, header.partition(" ")[2]]
+    return quotable(_sentence(response.content[:_READ_BYTES]), secrets) or "no message"
 
 
 def _sentence(body: bytes) -> str:
     text = body.decode("utf-8", "replace")
     try:
-        said = json.loads(text)
+        document = json.loads(text)
     except (ValueError, RecursionError):
         return text
-    error = said.get("error") if isinstance(said, dict) else None
-    if isinstance(error, str):  # as token endpoints tell it (RFC 6749, section 5.2)
-        return ": ".join(part for part in (error, str(said.get("error_description") or "")) if part)
+    error = document.get("error") if isinstance(document, dict) else None
+    if isinstance(error, str):  # the error format of token endpoints (RFC 6749, section 5.2)
+        return ": ".join(part for part in (error, str(document.get("error_description") or "")) if part)
     if not isinstance(error, dict):
-        return "" if said == {} else text
+        return "" if document == {} else text
     return ": ".join(str(error[name]) for name in ("type", "message") if error.get(name))
 
 
 def _visible(text: str) -> str:
-    """The text without characters that are not seen: those could part a credential, or turn the text around."""
+    """The text without invisible characters, which could split a credential or reverse the text."""
     return "".join(_seen(character) for character in text)
 
 
 def _seen(character: str) -> str:
     kind = unicodedata.category(character)
-    if kind == "Cf":  # zero width, direction
+    if kind == "Cf":  # zero-width characters and direction marks
         return ""
     return " " if kind[0] == "C" or kind in {"Zl", "Zp"} else character
 
 
 def _forms(value: str) -> Iterator[str]:
-    """How a credential may be written."""
+    """The encodings in which a credential may occur."""
     if len(value) < _SHORTEST:
         return
     yield from (value, quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1])

@@ -1,7 +1,7 @@
-"""How requests to a catalog are sent: each with a limit for all of it, and for the size of its answer.
+"""HTTP adapter for requests to a catalog. It limits the total time of a request and the size of its response.
 
-A timeout of a socket is one for the next bytes: a catalog that sends a byte every few seconds would hold a thread for
-ever. So a timer shuts the connection down when the time for the whole request is over.
+A socket timeout applies to each read: a catalog that sends a byte every few seconds would block a thread forever.
+Therefore a timer shuts the connection down when the time limit of the whole request is reached.
 """
 
 from __future__ import annotations
@@ -28,38 +28,38 @@ __all__ = ["AnswerTooLargeError", "LimitedAdapter"]
 
 _CONNECT_SECONDS: Final = 5.0
 _MOST_BYTES: Final = 64 * 2**20
-"""The metadata of a table with ten thousand snapshots has some 10 MiB."""
+"""The metadata of a table with ten thousand snapshots is about 10 MiB."""
 _CHUNK: Final = 2**16
 
 
 class AnswerTooLargeError(requests.RequestException):
-    """The answer has more bytes than any that is of use."""
+    """The response is larger than any valid response."""
 
 
 class LimitedAdapter(HTTPAdapter):
-    """Sends requests within limits; mount it for all URLs of a session.
+    """Sends requests within limits. Mount it for all URLs of a session.
 
     Attributes:
-        ends_at: when all requests must have ended, in `time.monotonic` seconds; None: there is no such time.
+        ends_at: deadline of all requests, in `time.monotonic` seconds; None: no deadline.
     """
 
     def __init__(self, seconds: float) -> None:
-        """`seconds` is the limit of a request with its answer, unless it has a timeout of its own."""
+        """`seconds` limits a request including its response, unless the request has its own timeout."""
         super().__init__()
         self._seconds = seconds
         self.ends_at: float | None = None
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
 
     def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
-        """See `requests`; the answer has been read when it is returned.
+        """Send a request as `HTTPAdapter.send` does, and read the whole response before returning it.
 
         Raises:
-            ReadTimeout: the request, or the time for all of them, has ended.
-            AnswerTooLargeError: see there.
+            ReadTimeout: the time limit of the request, or the deadline of all requests, has passed.
+            AnswerTooLargeError: the response exceeds the size limit.
             RequestException: see `requests`.
         """
-        own = options.get("timeout")
-        seconds = own if isinstance(own, int | float) else self._seconds
+        timeout = options.get("timeout")
+        seconds = timeout if isinstance(timeout, int | float) else self._seconds
         if self.ends_at is not None:
             seconds = min(seconds, self.ends_at - time.monotonic())
         if seconds <= 0:
@@ -96,13 +96,13 @@ def _read(response: requests.Response) -> bytes:
     except HTTPError as error:
         raise requests.ConnectionError(error, request=response.request) from error
     finally:
-        # Of one that was read to its end, the connection is in the pool again.
+        # If the response was read to its end, its connection is already back in the pool.
         raw.close()
     return bytes(content)
 
 
 class _Watch:
-    """Shuts the connection of this thread's request down when its time is over."""
+    """Shuts down the connection of this thread's request when its time limit is reached."""
 
     _current = threading.local()
 
@@ -111,7 +111,7 @@ class _Watch:
         self._lock = threading.Lock()
         self._handle: socket.socket | None = None
         self._is_last = False
-        """Whether nobody else closes the handle."""
+        """Whether this object must close the handle."""
         self._timer = threading.Timer(seconds, self._fire)
         self._timer.daemon = True
 
@@ -132,9 +132,9 @@ class _Watch:
 
     @classmethod
     def release(cls, handle: socket.socket) -> None:
-        """Close a handle, but not before the request that is watched by it has ended.
+        """Close a handle. If a request still uses it, it is closed when that request has ended.
 
-        A connection whose answer ends with it is closed by `http.client` before the answer is read.
+        If a response ends when its connection closes, `http.client` closes the connection before the response is read.
         """
         watch: _Watch | None = getattr(cls._current, "watch", None)
         if watch is None or watch._handle is not handle:  # noqa: SLF001 - its own class
@@ -144,7 +144,7 @@ class _Watch:
 
     @classmethod
     def over(cls, handle: socket.socket | None) -> None:
-        """Have the request of this thread use this connection."""
+        """Watch this connection for the request of this thread."""
         watch: _Watch | None = getattr(cls._current, "watch", None)
         if watch is not None and handle is not None:
             with watch._lock:  # noqa: SLF001 - its own class
@@ -160,21 +160,21 @@ class _Watch:
 
 
 def _shut(handle: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # it is closed already
+    with contextlib.suppress(OSError):  # already closed
         handle.shutdown(socket.SHUT_RDWR)
 
 
 class _Watched(HTTPConnection):
-    """A connection that can be shut down from another thread, also while it shakes hands."""
+    """A connection that another thread can shut down, even during the TLS handshake."""
 
     _handle: socket.socket | None = None
 
     def _new_conn(self) -> socket.socket:
-        made = super()._new_conn()
-        # TLS takes the socket over; a duplicate of it stays good for a shutdown.
-        self._handle = made.dup()
+        connection = super()._new_conn()
+        # TLS wraps the socket and detaches it; a duplicate can still be used to shut it down.
+        self._handle = connection.dup()
         _Watch.over(self._handle)
-        return made
+        return connection
 
     def request(self, *arguments: Any, **options: Any) -> None:
         _Watch.over(self._handle)
@@ -188,7 +188,7 @@ class _Watched(HTTPConnection):
 
 
 class _TlsWatched(_Watched, HTTPSConnection):
-    """Likewise, over TLS."""
+    """The same for TLS connections."""
 
 
 class _Pool(HTTPConnectionPool):

@@ -1,12 +1,12 @@
-"""From what an attempt uploaded to one commit.
+"""Load the tables that an attempt uploaded, in one commit.
 
 Modules, lowest first:
 
     columns     columns of a load
-    loads       loads from what stage-out wrote
-    databases   DuckDB databases that loads share
-    staged      uploaded slices as local files
-    rows        the files of a load, by DuckDB
-    fencing     gives an attempt up
-    load        loads the tables of an attempt
+    loads       loads from stage-out's result
+    databases   DuckDB databases that small loads reuse
+    staged      download uploaded slices
+    rows        write the files of a load with DuckDB
+    fencing     abandon an attempt
+    load        load the tables of an attempt
 """

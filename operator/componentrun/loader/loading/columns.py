@@ -1,8 +1,8 @@
-"""The columns of a table, and what a load makes of what is known of them. Pure.
+"""Descriptions of a table's columns, and how a load changes them. Pure.
 
-Type, length, default and nullability tell of values: a full load brings its own, and where it says nothing, nothing is
-known any more. An incremental load adds to values that stay, so it may not say another type. Descriptions and metadata
-tell of meaning: the last word on each stays.
+Type, length, default and nullability describe values. A full load replaces them, and removes those that it does not
+state. An incremental load adds to existing values, so it must not state another type. Descriptions and metadata
+describe meaning, so the latest stated one is kept.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ __all__ = ["Column", "merged_columns", "type_conflict"]
 
 
 class Column(StorageModel):
-    """One column of a table, and what its writers said of it. Values are text, whatever the type says."""
+    """A column of a table, as described by the loads. Default values are text, whatever the type."""
 
     name: str
     type: BaseType | None = None
-    """None: nobody said."""
+    """None: no load has stated it."""
     length: str | None = None
     default: str | None = None
     nullable: bool | None = None
     description: str | None = None
     metadata: dict[str, str] | None = None
     backends: dict[str, dict[str, str]] | None = None
-    """Types in particular databases, passed on as they came."""
+    """Types in particular databases, passed on unchanged."""
 
     @classmethod
     def of(cls, facts: ColumnFacts) -> Self:
-        """The column that an agent tells of."""
-        told = {name: getattr(facts, name) for name in cls.model_fields}
-        return cls.model_validate({name: value for name, value in told.items() if value not in ({}, None)})
+        """Create a column from an agent's description."""
+        values = {name: getattr(facts, name) for name in cls.model_fields}
+        return cls.model_validate({name: value for name, value in values.items() if value not in ({}, None)})
 
     @property
     def facts(self) -> ColumnFacts:
-        """The same for the agents."""
-        told = dict(self)
-        return ColumnFacts(**told | {"metadata": self.metadata or {}, "backends": self.backends or {}})
+        """The description in the form that agents use."""
+        values = dict(self)
+        return ColumnFacts(**values | {"metadata": self.metadata or {}, "backends": self.backends or {}})
 
 
 def type_conflict(columns: Sequence[Column], described: Sequence[Column]) -> str | None:
-    """What an incremental load says of a type that the table has otherwise; None: they agree."""
-    known = {column.name: column.type for column in columns}
+    """How an incremental load contradicts the table's column types, as the end of a message; None: it does not."""
+    types = {column.name: column.type for column in columns}
     for column in described:
-        type_ = known.get(column.name)
+        type_ = types.get(column.name)
         if column.type is not None and type_ is not None and column.type != type_:
             return f"says that the column `{column.name}` is {column.type}, the table says {type_}"
     return None
@@ -61,56 +61,56 @@ def merged_columns(
     """The columns of a table after a load.
 
     Args:
-        names: all of them, in their order.
-        columns: those of the table before.
-        described: what the load says.
+        names: names of all columns after the load, in order.
+        columns: columns of the table before the load.
+        described: columns that the load describes.
         full: whether the load replaces all rows.
     """
-    before = {column.name: column for column in columns}
-    said = {column.name: column for column in described}
+    existing = {column.name: column for column in columns}
+    declared = {column.name: column for column in described}
     if columns and not full:
-        # In the rows that are there already, a column that comes now is empty.
-        added = {name: item for name, item in said.items() if name not in before and item.nullable is False}
-        said |= {name: item.model_copy(update={"nullable": True}) for name, item in added.items()}
-    return tuple(_merged(Column(name=name), before.get(name), said.get(name), full=full) for name in names)
+        # In existing rows, a new column is empty.
+        required = {name: item for name, item in declared.items() if name not in existing and item.nullable is False}
+        declared |= {name: item.model_copy(update={"nullable": True}) for name, item in required.items()}
+    return tuple(_merged(Column(name=name), existing.get(name), declared.get(name), full=full) for name in names)
 
 
-def _merged(new: Column, before: Column | None, said: Column | None, *, full: bool) -> Column:
-    if before is None:
-        return said or new
-    if said is None:
-        return _meaning(new, before) if full else before
-    values = said if full else _values(before, said)
-    meaning = {
-        "description": said.description or before.description,
-        "metadata": {**(before.metadata or {}), **(said.metadata or {})} or None,
+def _merged(new: Column, existing: Column | None, declared: Column | None, *, full: bool) -> Column:
+    if existing is None:
+        return declared or new
+    if declared is None:
+        return _meaning(new, existing) if full else existing
+    values = declared if full else _values(existing, declared)
+    texts = {
+        "description": declared.description or existing.description,
+        "metadata": {**(existing.metadata or {}), **(declared.metadata or {})} or None,
     }
-    return values.model_copy(update=meaning)
+    return values.model_copy(update=texts)
 
 
-def _meaning(new: Column, before: Column) -> Column:
-    """What stays of a column when all its values are replaced."""
-    return new.model_copy(update={"description": before.description, "metadata": before.metadata})
+def _meaning(new: Column, existing: Column) -> Column:
+    """The parts of a column's description that are kept when all its values are replaced."""
+    return new.model_copy(update={"description": existing.description, "metadata": existing.metadata})
 
 
-def _values(before: Column, said: Column) -> Column:
-    """What holds for the values that are there and for those that come."""
+def _values(existing: Column, declared: Column) -> Column:
+    """A description that is true for existing and for new values."""
     update: dict[str, Any] = {
-        "type": before.type or said.type,
-        "length": _longer(before.length, said.length),
-        "default": said.default if said.default is not None else before.default,
-        "nullable": _either(before.nullable, said.nullable),
-        "backends": {**(said.backends or {}), **(before.backends or {})} or None,
+        "type": existing.type or declared.type,
+        "length": _longer(existing.length, declared.length),
+        "default": declared.default if declared.default is not None else existing.default,
+        "nullable": _either(existing.nullable, declared.nullable),
+        "backends": {**(declared.backends or {}), **(existing.backends or {})} or None,
     }
-    return before.model_copy(update=update)
+    return existing.model_copy(update=update)
 
 
-def _longer(one: str | None, other: str | None) -> str | None:
-    """A length that holds both; None where that is not known."""
-    if one is None or other is None or one == other:
-        return one or other
-    return max(one, other, key=int) if one.isdecimal() and other.isdecimal() else None
+def _longer(first: str | None, second: str | None) -> str | None:
+    """A length that is large enough for both; None if that is unknown."""
+    if first is None or second is None or first == second:
+        return first or second
+    return max(first, second, key=int) if first.isdecimal() and second.isdecimal() else None
 
 
-def _either(one: bool | None, other: bool | None) -> bool | None:  # noqa: FBT001 - two of the same kind
-    return one if other is None else other if one is None else one or other
+def _either(first: bool | None, second: bool | None) -> bool | None:  # noqa: FBT001 - two of the same kind
+    return first if second is None else second if first is None else first or second

@@ -1,7 +1,7 @@
-"""DuckDBs that are kept from one small load to the next: making one takes longer than all that a small load has it do.
+"""DuckDB databases that small loads reuse, because creating one takes longer than a small load's statements.
 
-A kept one is used by one load at a time, through a connection of its own: temporary tables and variables end with that.
-One in which something failed is not kept.
+One load at a time uses a database, through its own connection, so that temporary tables and variables end with the
+load. After an error, the database is closed and not reused.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _SMALL_BYTES: Final = 16 * 2**20
 
 
 class Databases:
-    """As many as there are small loads at a time. Safe to use from any thread."""
+    """A pool of databases, which grows to the number of concurrent small loads. Thread-safe."""
 
     def __init__(self, scratch: str, share: int) -> None:
-        """Nothing is made yet.
+        """Create an empty pool.
 
         Args:
-            scratch: a folder that stays, where they may spill.
-            share: how many loads share the memory of the process.
+            scratch: folder for spill files. It must exist as long as the pool.
+            share: number of loads that share the memory of the process.
         """
         self._scratch = scratch
         self._share = share
@@ -40,28 +40,28 @@ class Databases:
 
     @contextmanager
     def one(self) -> Iterator[Any]:
-        """A connection to one that nobody else uses."""
+        """A connection to a database that is not in use."""
         with self._lock:
-            kept = self._idle.pop() if self._idle else None
-        if kept is None:
-            kept = self._made()
+            database = self._idle.pop() if self._idle else None
+        if database is None:
+            database = self._made()
         try:
-            with kept.cursor() as connection:
+            with database.cursor() as connection:
                 yield connection
         except BaseException:
-            kept.close()
+            database.close()
             raise
         with self._lock:
-            self._idle.append(kept)
+            self._idle.append(database)
 
     def _made(self) -> Any:
-        # Each spills into a folder of its own: two would overwrite each other's files.
-        made = connect(tempfile.mkdtemp(prefix="kept-", dir=self._scratch), share=self._share)
-        # Signed URLs differ each time, so what was read is never found again.
-        made.execute("SET enable_external_file_cache = false")
-        return made
+        # Each database has its own spill folder, because two would overwrite each other's files.
+        database = connect(tempfile.mkdtemp(prefix="kept-", dir=self._scratch), share=self._share)
+        # Signed URLs differ each time, so the cache would never be hit.
+        database.execute("SET enable_external_file_cache = false")
+        return database
 
 
 def is_small(loads: Sequence[TableLoad]) -> bool:
-    """Whether a kept one should serve: what a large load leaves of its memory goes with its own."""
+    """Whether loads should reuse a database. A large load gets its own, so that its memory is freed afterwards."""
     return sum(load.size for load in loads) <= _SMALL_BYTES

@@ -1,13 +1,13 @@
-"""Loading: what an attempt uploaded becomes tables by one commit to the catalog, once, or not at all.
+"""Load the tables that an attempt uploaded in one commit to the catalog: exactly once, or not at all.
 
-    1. look      all tables as they are. A snapshot of this run: it is published already. A fence: it never will be.
-    2. check     each load fits its table; a refusal has changed nothing.
-    3. files     what stage-out uploaded becomes Parquet; tables that are not there are made, and are no tables yet.
-    4. commit    all tables at once, each only if its current snapshot is the one of step 1.
+    1. look      Read all tables. A snapshot of this run means that it is already published; a fence, that it never is.
+    2. check     Check that each load fits its table. A refusal has changed nothing.
+    3. files     Convert the uploads to Parquet. Create missing tables; readers do not see them yet.
+    4. commit    Commit all tables at once, on condition that each still has the current snapshot of step 1.
 
-Each load makes a snapshot of every one of its tables, so two loads of one table can't both rest on the same state. A
-conflict, and a commit of which nobody knows whether it landed, lead to step 1. A fence (`fencing`) is a snapshot
-without rows: a commit that was on its way finds another state than the one it rests on.
+Each load adds a snapshot to each of its tables, so two loads of a table can't both be based on the same state. After a
+conflict, or a commit with an unknown outcome, the load continues at step 1. A fence (`fencing`) is a snapshot without
+rows, which makes a commit that is still in progress stale.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ from componentrun.errors import ComponentRunError, PlatformError, Reason, UserEr
 from componentrun.loader.catalog import properties
 from componentrun.loader.catalog.catalog import CommitUnknownError, ConflictError
 from componentrun.loader.catalog.datafiles import store_file
+from componentrun.loader.catalog.marks import attempt_in, is_fenced, snapshot_of
 from componentrun.loader.catalog.names import to_iceberg
 from componentrun.loader.catalog.snapshots import NewSnapshot, change_of
-from componentrun.loader.catalog.state import check_is_not_dropped, next_table, read_state, run_of
-from componentrun.loader.loading.fencing import NEW_TABLE, attempt_in, is_fenced
+from componentrun.loader.catalog.state import check_is_not_dropped, next_table, read_state
+from componentrun.loader.loading.fencing import NEW_TABLE
 from componentrun.loader.loading.loads import Existing, by_table, check_load, loads_of
 from componentrun.loader.loading.rows import compute, takes_rows_away
 from componentrun.loader.loading.staged import bring
@@ -61,7 +62,7 @@ log = logging.getLogger(__name__)
 
 _MOST_TRIES: Final = 30
 _MOST_UNKNOWN: Final = 3
-"""Commits without a clear answer, each of which may take as long as the catalog is waited for."""
+"""Maximum number of commits with an unknown outcome. Each may take as long as the commit timeout."""
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 _URLS_LAST: Final = timedelta(hours=6)
@@ -69,12 +70,12 @@ _SPREAD: Final = random.Random()  # noqa: S311 - pauses, not secrets
 
 
 class GivenUpError(PlatformError):
-    """The attempt was given up: it is never published."""
+    """The attempt was abandoned: it is never published."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Looked:
-    """The tables of a load as they are."""
+class _View:
+    """The current state of a load's tables."""
 
     tables: dict[str, Table | None]
     states: dict[str, TableState | None]
@@ -91,39 +92,39 @@ def load(
     databases: Databases | None = None,
     most_bytes: int | None = None,
 ) -> tuple[int, list[LoadedTable]]:
-    """Publish what an attempt uploaded. May be called again with the same request at any time, by anybody.
+    """Publish what an attempt uploaded. Idempotent: any process may repeat the same request at any time.
 
     Args:
-        catalog: of the Storage.
-        request: what to load.
-        scratch: a folder for files; they are deleted at the end.
-        clock: seconds since 1970.
-        on_conflict: called each time somebody else was faster.
-        share: how many loads share the memory of the process.
-        databases: kept ones, for small loads; None: there are none.
-        most_bytes: how much of the disk this load may use; None: all that there is.
+        catalog: catalog of the Storage.
+        request: the request.
+        scratch: folder for temporary files, which are deleted at the end.
+        clock: returns seconds since 1970.
+        on_conflict: called for each conflict with another writer.
+        share: number of loads that share the memory of the process.
+        databases: databases to reuse for small loads; None: always create one.
+        most_bytes: disk space that this load may use; None: the free space of the disk.
 
     Returns:
         The attempt that is published, and its tables.
 
     Raises:
-        UserError: (OutputInvalid) loads do not fit their tables; names all of them, and nothing was changed.
-        GivenUpError: (PublishFailed) the attempt was given up.
-        CommitUnknownError: nobody knows whether it is published; call again.
-        ComponentRunError: a part of the platform refused or is away; nothing was changed.
+        UserError: (OutputInvalid) loads do not fit their tables; lists all errors, and nothing was changed.
+        GivenUpError: (PublishFailed) the attempt was abandoned.
+        CommitUnknownError: it is unknown whether the attempt is published; call again.
+        ComponentRunError: the catalog or the store refused a request or does not respond; nothing was changed.
     """
     loads = _loads_of(request)
     if not loads:
         return request.attempt, []
     with tempfile.TemporaryDirectory(prefix="load-", dir=scratch) as folder:
-        work = _Work(catalog, request, loads, Scratch(folder, most_bytes), share, databases)
+        work = _Work(catalog, request, loads, Scratch(folder, most_bytes), share, databases, clock)
         unknown: CommitUnknownError | None = None
         times_unknown = 0
         for number in range(_MOST_TRIES):
             try:
-                return _try(work, clock)
+                return _try(work)
             except GivenUpError:
-                # Its tables are not those any more that a commit on its way rests on.
+                # The tables have changed since, so a commit that is still in progress will conflict.
                 raise
             except ConflictError as error:
                 on_conflict()
@@ -153,47 +154,48 @@ def _loads_of(request: LoadRequest) -> dict[str, list[TableLoad]]:
     return by_table(loads_of(request.tables, request.prefix))
 
 
-def _try(work: _Work, clock: Callable[[], float]) -> tuple[int, list[LoadedTable]]:
-    looked = _look(work.catalog, work.loads, clock())
-    done = _published(work.request, work.loads, looked)
-    if done is not None:
-        return done
+def _try(work: _Work) -> tuple[int, list[LoadedTable]]:
+    view = _look(work.catalog, work.loads, work.clock())
+    publication = _published(work.request, work.loads, view)
+    if publication is not None:
+        return publication
     try:
-        return work.request.attempt, work.commit(looked, int(clock() * 1_000_000))
+        return work.request.attempt, work.commit(view, int(work.clock() * 1_000_000))
     except MissingError as error:
-        # A table that was dropped meanwhile has no files any more. Or one that is there lacks a file.
+        # Either the table was dropped meanwhile, or an existing table lacks a file.
         if work.has_missed:
             raise
         work.has_missed = True
         raise ConflictError(error.message, Reason.PUBLISH_FAILED) from error
 
 
-def _look(catalog: Catalog, loads: Mapping[str, Sequence[TableLoad]], now: float) -> _Looked:
+def _look(catalog: Catalog, loads: Mapping[str, Sequence[TableLoad]], now: float) -> _View:
     tables = {table: catalog.find(to_iceberg(catalog.prefix, TableId.parse(table))) for table in loads}
     for name, table in tables.items():
         check_is_not_dropped(table.properties if table is not None else {}, f"`{name}`", now)
     states = {
         name: read_state(table.metadata, f"`{name}`") if table is not None else None for name, table in tables.items()
     }
-    return _Looked(tables, states)
+    return _View(tables, states)
 
 
 def _published(
-    request: LoadRequest, loads: Mapping[str, Sequence[TableLoad]], looked: _Looked
+    request: LoadRequest, loads: Mapping[str, Sequence[TableLoad]], view: _View
 ) -> tuple[int, list[LoadedTable]] | None:
-    """What is published of this run already; None: nothing.
+    """The published attempt of this run and its tables; None: no attempt is published, or not all tables are.
 
     Raises:
-        GivenUpError: this attempt was given up, or another one is published.
+        GivenUpError: this attempt was abandoned, or another one is published.
     """
-    there = [(name, table) for name, table in looked.tables.items() if table is not None]
-    attempts = {name: attempt for name, table in there if (attempt := attempt_in(table, request.run)) is not None}
+    existing = [(name, table) for name, table in view.tables.items() if table is not None]
+    attempts = {name: attempt for name, table in existing if (attempt := attempt_in(table, request.run)) is not None}
     if not attempts:
-        if any(is_fenced(table, request.run, request.attempt) for _, table in there):
+        if any(is_fenced(table, request.run, request.attempt) for _, table in existing):
             raise GivenUpError(
                 f"run {request.title or request.run}, attempt {request.attempt}, can't be published: it was given up "
-                "before. Run it again",
+                "before",
                 Reason.PUBLISH_FAILED,
+                advice="Run it again.",
             )
         return None
     attempt = next(iter(attempts.values()))
@@ -205,20 +207,17 @@ def _published(
         )
     if len(attempts) < len(loads) and request.allow_non_atomic:
         return None
-    return attempt, [_loaded(name, looked.tables[name], request.run) for name in attempts]
+    return attempt, [_loaded(name, loads[name], view.tables[name], request.run) for name in attempts]
 
 
-def _loaded(name: str, table: Table | None, run: str) -> LoadedTable:
-    for snapshot in reversed(table.metadata.snapshots) if table is not None else ():
-        if snapshot.summary is not None and run_of(snapshot, run) is not None:
-            summary = snapshot.summary
-            rows, size = int(summary[properties.ROWS] or 0), int(summary[properties.BYTES] or 0)
-            return LoadedTable(name, rows, size, str(snapshot.snapshot_id))
-    return LoadedTable(name, 0, 0, "")
+def _loaded(name: str, loads: Sequence[TableLoad], table: Table | None, run: str) -> LoadedTable:
+    """A table that an earlier request for the same attempt has published. Its load was the same."""
+    snapshot = snapshot_of(table, run) if table is not None else None
+    return LoadedTable(name, _rows(loads), _bytes(loads), str(snapshot.snapshot_id) if snapshot is not None else "")
 
 
 class _Work:
-    """One load, tried as often as needed; what was brought stays for the next try."""
+    """One load with its retries. Downloaded files are kept for the next try."""
 
     def __init__(
         self,
@@ -228,7 +227,9 @@ class _Work:
         scratch: Scratch,
         share: int,
         databases: Databases | None,
+        clock: Callable[[], float],
     ) -> None:
+        self.clock = clock
         self._share = share
         self._databases = databases
         self.catalog = catalog
@@ -237,38 +238,38 @@ class _Work:
         self._scratch = scratch
         self._folder = scratch.folder
         self._signer = Signer(catalog.settings)
-        self._brought: dict[str, list[list[str]]] = {}
+        self._local_files: dict[str, list[list[str]]] = {}
         self.has_missed = False
-        """Whether a file of a table was not there once already."""
+        """Whether a file of a table was already missing once."""
 
-    def commit(self, looked: _Looked, now: int) -> list[LoadedTable]:
-        """Try once; what is published now."""
-        self._check(looked)
+    def commit(self, view: _View, now: int) -> list[LoadedTable]:
+        """Try once; return the published tables."""
+        self._check(view)
         changes: list[TableChange] = []
         published: list[LoadedTable] = []
         for name, loads in self.loads.items():
-            if self._is_in(looked, name):
-                published.append(_loaded(name, looked.tables[name], self.request.run))
+            if self._is_in(view, name):
+                published.append(_loaded(name, loads, view.tables[name], self.request.run))
                 continue
-            change, snapshot = self._change(name, looked, now)
+            change, snapshot = self._change(name, view, now)
             changes.append(change)
             published.append(LoadedTable(name, _rows(loads), _bytes(loads), str(snapshot)))
         self.catalog.commit(changes, allow_non_atomic=self.request.allow_non_atomic)
         return published
 
-    def _is_in(self, looked: _Looked, name: str) -> bool:
-        table = looked.tables[name]
+    def _is_in(self, view: _View, name: str) -> bool:
+        table = view.tables[name]
         return table is not None and attempt_in(table, self.request.run) is not None
 
-    def _check(self, looked: _Looked) -> None:
+    def _check(self, view: _View) -> None:
         errors: list[UserError] = []
         for name, loads in self.loads.items():
-            there = _existing(looked.states[name])
-            checks: list[Callable[[], object]] = [partial(check_load, there, loads[0])]
-            if there is not None and loads[0].primary_key and not loads[0].incremental:
-                there = replace(there, primary_key=loads[0].primary_key)
-            checks += [partial(check_load, there, load_) for load_ in loads[1:]]
-            checks.append(partial(self._next_table, name, looked.states[name], 0))
+            existing = _existing(view.states[name])
+            checks: list[Callable[[], object]] = [partial(check_load, existing, loads[0])]
+            if existing is not None and loads[0].primary_key and not loads[0].incremental:
+                existing = replace(existing, primary_key=loads[0].primary_key)
+            checks += [partial(check_load, existing, load_) for load_ in loads[1:]]
+            checks.append(partial(self._next_table, name, view.states[name], 0))
             for check in checks:
                 try:
                     check()
@@ -280,20 +281,20 @@ class _Work:
     def _next_table(self, name: str, state: TableState | None, now: int) -> NextTable:
         return next_table(state, self.loads[name], typed=self.request.typed, now=now)
 
-    def _change(self, name: str, looked: _Looked, now: int) -> tuple[TableChange, int]:
-        loads, table = self.loads[name], looked.tables[name]
+    def _change(self, name: str, view: _View, now: int) -> tuple[TableChange, int]:
+        loads, table = self.loads[name], view.tables[name]
         where = to_iceberg(self.catalog.prefix, TableId.parse(name))
-        becomes = self._next_table(name, looked.states[name], now)
+        new_table = self._next_table(name, view.states[name], now)
         if table is None:
-            table = self.catalog.create(where, becomes.schema, NEW_TABLE)
-            # Ids are the catalog's to give.
-            becomes = self._next_table(name, read_state(table.metadata, f"`{name}`"), now)
-        scan = scan_of(table, TableId.parse(name)) if takes_rows_away(becomes, loads) else None
+            table = self.catalog.create(where, new_table.schema, NEW_TABLE)
+            # The catalog may have assigned other field ids.
+            new_table = self._next_table(name, read_state(table.metadata, f"`{name}`"), now)
+        scan = scan_of(table, TableId.parse(name)) if takes_rows_away(new_table, loads) else None
         folder = self._folder / f"{uuid.uuid4()}"
         folder.mkdir()
         urls = self._urls(scan) if scan is not None else {}
         data, deletes = compute(
-            becomes,
+            new_table,
             loads,
             self._bring(name),
             str(folder),
@@ -304,50 +305,57 @@ class _Work:
             databases=self._databases,
             scratch=self._scratch,
         )
-        added = [store_file(table, data)] if data is not None else []
-        removed = [store_file(table, deletes, DataFileContent.POSITION_DELETES)] if deletes is not None else []
+        data_files = [store_file(table, data)] if data is not None else []
+        delete_files = [store_file(table, deletes, DataFileContent.POSITION_DELETES)] if deletes is not None else []
         return change_of(
             table,
             where,
             NewSnapshot(
-                self._summary(loads, becomes),
-                added=added,
-                deletes=removed,
-                replaces=becomes.replaces,
-                schema=becomes.schema if becomes.schema != table.metadata.schema() else None,
-                properties=self._properties(becomes, looked.states[name]),
+                self._summary(loads, new_table),
+                added=data_files,
+                deletes=delete_files,
+                replaces=new_table.replaces,
+                schema=new_table.schema if new_table.schema != table.metadata.schema() else None,
+                properties=self._properties(new_table, view.states[name]),
             ),
+            thins_history=self.catalog.thins_history,
+            now=self.clock(),
         )
 
-    def _summary(self, loads: Sequence[TableLoad], becomes: NextTable) -> dict[str, str]:
-        said = {
+    def _summary(self, loads: Sequence[TableLoad], new_table: NextTable) -> dict[str, str]:
+        summary = {
             properties.RUN: self.request.run,
             properties.ATTEMPT: str(self.request.attempt),
             properties.ROWS: str(_rows(loads)),
             properties.BYTES: str(_bytes(loads)),
             properties.TITLE: self.request.title,
             properties.COMPONENT: self.request.component,
-            properties.CHANGE: properties.LOAD if becomes.replaces else properties.INCREMENT,
-            properties.PRIMARY_KEY: becomes.properties[properties.PRIMARY_KEY],
+            properties.CHANGE: properties.LOAD if new_table.replaces else properties.INCREMENT,
+            properties.PRIMARY_KEY: new_table.properties[properties.PRIMARY_KEY],
         }
-        return {name: value for name, value in said.items() if value}
+        return {name: value for name, value in summary.items() if value}
 
-    def _properties(self, becomes: NextTable, state: TableState | None) -> dict[str, str]:
-        said = becomes.properties | {properties.RUN: self.request.run, properties.ATTEMPT: str(self.request.attempt)}
+    def _properties(self, new_table: NextTable, state: TableState | None) -> dict[str, str]:
+        table_properties = new_table.properties | {
+            properties.RUN: self.request.run,
+            properties.ATTEMPT: str(self.request.attempt),
+        }
         if state is None or not state.is_loaded:
-            said[properties.CREATED] = datetime.fromtimestamp(becomes.timestamp / 1_000_000, UTC).isoformat()
-        return said
+            table_properties[properties.CREATED] = datetime.fromtimestamp(
+                new_table.timestamp / 1_000_000, UTC
+            ).isoformat()
+        return table_properties
 
     def _bring(self, name: str) -> list[list[str]]:
-        if name not in self._brought:
+        if name not in self._local_files:
             self._scratch.need(self.loads[name], name)
-            folder = self._folder / f"staged-{len(self._brought)}"
+            folder = self._folder / f"staged-{len(self._local_files)}"
             folder.mkdir()
-            self._brought[name] = bring(self.catalog.settings, self.catalog.clients, self.loads[name], str(folder))
-        return self._brought[name]
+            self._local_files[name] = bring(self.catalog.settings, self.catalog.clients, self.loads[name], str(folder))
+        return self._local_files[name]
 
     def _authorities(self) -> str | None:
-        """A file with the authorities to trust, for clients that take nothing else."""
+        """Write the trusted certificate authorities to a file for DuckDB; return its path, or None if not needed."""
         bundle, file = self.catalog.settings.ca_bundle, self._folder / "authorities.pem"
         if bundle is None:
             return None
@@ -368,7 +376,7 @@ def _bytes(loads: Sequence[TableLoad]) -> int:
 
 
 def _existing(state: TableState | None) -> Existing | None:
-    """The table that loads must fit; None: there is none."""
+    """The table that loads must fit; None: it does not exist or is not loaded."""
     if state is None or not state.is_loaded:
         return None
     return Existing(state.columns, state.primary_key)

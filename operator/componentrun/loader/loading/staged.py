@@ -1,4 +1,4 @@
-"""What stage-out uploaded, as local files that DuckDB can read: headerless CSV whose rows end with LF."""
+"""Download what stage-out uploaded to local files that DuckDB can read: headerless CSV whose rows end with LF."""
 
 from __future__ import annotations
 
@@ -32,20 +32,21 @@ _CHUNK: Final = 4 * 2**20
 
 
 def bring(settings: StoreSettings, clients: Clients, loads: Sequence[TableLoad], folder: str) -> list[list[str]]:
-    """Bring the slices of loads.
+    """Download the slices of loads.
 
     Args:
-        settings: the Storage.
-        clients: of its buckets.
-        loads: whose slices are brought.
-        folder: where to.
+        settings: settings of the Storage.
+        clients: clients of its buckets.
+        loads: the loads.
+        folder: target folder.
 
     Returns:
-        For each load the paths of its files, in the order of the rows.
+        For each load, the paths of its files in the order of the rows.
 
     Raises:
-        PlatformError: (PublishFailed) an object is not what stage-out uploaded, or the folder is full.
-        ComponentRunError: the store refused or is away.
+        PlatformError: (PublishFailed) an object is not what stage-out uploaded.
+        TransientError: (PublishFailed) the disk is full.
+        ComponentRunError: the store refused a request or does not respond.
     """
     backend = clients.of(settings.bucket)
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
@@ -56,36 +57,37 @@ def bring(settings: StoreSettings, clients: Clients, loads: Sequence[TableLoad],
             ]
             for number, load in enumerate(loads)
         ]
-        return [[task.result() for task in of_load] for of_load in tasks]
+        return [[task.result() for task in load_tasks] for load_tasks in tasks]
 
 
 def _bring_one(backend: S3Store, settings: StoreSettings, part: SliceWritten, path: str) -> str:
     try:
-        # The content that comes is that of the object with this ETag, whatever is written over it meanwhile.
+        # `if_match` ensures that the content belongs to this ETag, even if the object is overwritten meanwhile.
         result = obstore.get(backend, part.key, options={"if_match": quoted_etag(part.etag)})
-        found = plain_etag(result.meta["e_tag"] or "")
-        if found != plain_etag(part.etag) or result.meta["size"] != _stored_size(part):
-            raise _is_another(settings, part, f"{result.meta['size']} bytes, ETag {found}")
+        etag = plain_etag(result.meta["e_tag"] or "")
+        if etag != plain_etag(part.etag) or result.meta["size"] != _stored_size(part):
+            raise _is_another(settings, part, f"{result.meta['size']} bytes, ETag {etag}")
         with Path(path).open("wb") as file:
             file.writelines(_rows(part, result.stream(min_chunk_size=_CHUNK)))
         make_ready(path)
     except STORE_EXCEPTIONS as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise scratch_is_full(settings.where(part.key)) from None
-        told = translate(error, settings, "read", part.key)
-        if isinstance(told, MissingError):
+        translated = translate(error, settings, "read", part.key)
+        if isinstance(translated, MissingError):
             raise _is_another(settings, part, "no object") from None
-        if isinstance(told, StaleError):
+        if isinstance(translated, StaleError):
             raise _is_another(settings, part, "an object with another ETag") from None
-        raise told from error
+        raise translated from error
     return path
 
 
-def scratch_is_full(what: str) -> TransientError:
-    """There is no room for what a load needs on the loader's disk: for now, as other loads have their files there."""
+def scratch_is_full(subject: str) -> TransientError:
+    """The error for a full disk. It is transient, because other loads may free space."""
     return TransientError(
-        f"{what} can't be loaded: the loader's disk is full. Give the loader more room for scratch files",
+        f"{subject} can't be loaded: the loader's disk is full",
         Reason.PUBLISH_FAILED,
+        advice="Give the loader more room for scratch files.",
     )
 
 
@@ -100,13 +102,13 @@ def _rows(part: SliceWritten, chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _stored_size(part: SliceWritten) -> int:
-    """Bytes of the object."""
+    """Size of the object in bytes."""
     return part.size if part.stored is None else part.stored
 
 
-def _is_another(settings: StoreSettings, part: SliceWritten, found: str) -> PlatformError:
+def _is_another(settings: StoreSettings, part: SliceWritten, actual: str) -> PlatformError:
     return PlatformError(
-        f"{settings.where(part.key)} is not what stage-out uploaded: found {found}; expected {_stored_size(part)} "
+        f"{settings.where(part.key)} is not what stage-out uploaded: found {actual}; expected {_stored_size(part)} "
         f"bytes, ETag {plain_etag(part.etag)}. Nothing was published",
         Reason.PUBLISH_FAILED,
     )

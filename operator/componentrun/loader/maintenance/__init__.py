@@ -1,22 +1,23 @@
-"""Maintenance of the tables of a catalog: small files become large ones, old snapshots and lost files are deleted.
+"""Maintenance of the tables of a catalog: merge small files, and delete old snapshots and orphaned files.
 
-Nothing here is needed for a load, and all of it may be killed at any moment: a table is changed by one commit, and
-files are deleted only after the commit that makes them unreachable. No commit is ever forced: a table that somebody
-else changed meanwhile is left for the next round.
+Loads do not depend on maintenance, and it may be killed at any time: each change of a table is one commit, and files
+are deleted only after the commit that makes them unreachable. Commits are never forced: a table that another writer
+changed meanwhile is left for the next round.
 
 Modules, lowest first:
 
     choosing    which files of a table are rewritten together. Pure
-    objects     files of a table in the object store: fetched, listed, deleted by many
-    packing     DuckDB: many files become one, and many files of deleted rows become one
-    replacing   the change that puts some files in the place of others
-    rewriting   one table: looks, rewrites, commits
+    objects     fetch, list and delete files in the object store, in bulk
+    packing     merge data files, and files of deleted rows, with DuckDB
+    replacing   the change that replaces files by others
+    rewriting   rewrite one table
     history     which snapshots are kept. Pure
     reachable   which files snapshots reach; sets of files on disk
-    sharing     whether the folder of a table is its own alone
-    expiring    old snapshots and their files, and files that no snapshot reaches
-    dropping    tables that are none to readers
-    changes     notes of loaders which tables have changed
-    scan        all tables, a few in each round
+    sharing     whether several tables share a folder
+    expiring    delete old snapshots, and files that no snapshot reaches
+    keeping     properties that maintenance by another engine needs
+    dropping    drop tables that readers do not see
+    changes     loaders' notes about changed tables
+    scan        scan over all tables, a few in each round
     round       one round over a catalog
 """

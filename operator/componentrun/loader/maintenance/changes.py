@@ -1,12 +1,13 @@
-"""Which tables of a catalog have changed: small objects that loaders leave in the Storage's bucket, one for each table.
+"""Notes about changed tables: empty objects that loaders write to the Storage's bucket, one for each table.
 
-No catalog can be asked for that, and to look at all tables costs a request for each of them. So whoever has committed a
-change writes an object named after the table. Maintenance lists these, deletes them, and then looks at the tables.
+Catalogs can't list changed tables, and examining all tables costs a request for each of them. Therefore a loader that
+has committed a change writes an object named after the table. Maintenance lists these objects, deletes them, and then
+examines the tables.
 
-A loader that has written the note of a table does not write it again for a while, and a note is not read before it is
-older than that while. So a change that came without a note was committed before the table is looked at. The notes are
-best effort: what they miss (a loader that was killed behind its commit, other engines) is found by the scan over all
-tables (`scan`).
+After writing the note of a table, a loader does not write it again for 60 seconds, and maintenance does not read a note
+before it is older than that. So a change without its own note is committed before the table is examined. The notes are
+best effort: changes that they miss (by a loader that was killed after its commit, or by other engines) are found by the
+scan over all tables (`scan`).
 """
 
 from __future__ import annotations
@@ -41,23 +42,23 @@ log = logging.getLogger(__name__)
 
 _AGAIN_AFTER: Final = timedelta(seconds=60)
 _READ_AFTER: Final = timedelta(seconds=180)
-"""Longer than `_AGAIN_AFTER` by more than clocks differ."""
+"""Longer than `_AGAIN_AFTER`, with a margin for clock skew."""
 _MOST_KNOWN: Final = 10_000
 _QUICK: Final = StoreTimeouts(connect=2, response=5, request=10)
-"""A load has been answered late enough."""
+"""Short timeouts, because the response to a load waits for the notes."""
 
 
 class ChangeNotes:
-    """Writes notes, and knows which it has written. Safe to call from any thread."""
+    """Writes notes, and remembers which it has written. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock`: seconds."""
+        """`clock` returns seconds, as `time.monotonic` does."""
         self._clock = clock
         self._lock = threading.Lock()
         self._written: OrderedDict[tuple[str, str, str], float] = OrderedDict()
 
     def changed(self, settings: StoreSettings, tables: Iterable[str]) -> None:
-        """Note that tables were changed. Best effort: a failure is logged, and the scan finds the tables later."""
+        """Note that tables were changed. Best effort: failures are logged, and the scan finds the tables later."""
         now = self._clock()
         place = f"{settings.base_url}/{settings.bucket}", settings.prefix
         with self._lock:
@@ -84,7 +85,7 @@ def note_changes(settings: StoreSettings, tables: Iterable[str]) -> None:
     """Write the notes of tables.
 
     Raises:
-        ComponentRunError: the store refused or is away.
+        ComponentRunError: the store refused a request or does not respond.
     """
     layout, backend = Layout(settings.prefix), _client(settings)
     for table in tables:
@@ -97,19 +98,19 @@ def note_changes(settings: StoreSettings, tables: Iterable[str]) -> None:
 
 @lru_cache(maxsize=64)
 def _client(settings: StoreSettings) -> S3Store:
-    """Kept, as it takes ten milliseconds to make, and a load waits for it."""
+    """A cached client: creating one takes ten milliseconds, during which a load waits."""
     return make_backend(settings, _QUICK)
 
 
 def changed_tables(settings: StoreSettings, clock: Callable[[], float] = time.time) -> Iterator[list[TableId]]:
-    """The tables that have notes, page by page. The notes of a page are deleted before it is handed out.
+    """The tables with notes, page by page. The notes of a page are deleted before the page is returned.
 
     Args:
-        settings: the Storage.
-        clock: seconds since 1970.
+        settings: settings of the Storage.
+        clock: returns seconds since 1970.
 
     Raises:
-        ComponentRunError: the store refused or is away.
+        ComponentRunError: the store refused a request or does not respond.
     """
     prefix = Layout(settings.prefix).changed_tables()
     objects = TableObjects(settings)

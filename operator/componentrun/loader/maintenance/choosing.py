@@ -1,11 +1,11 @@
 """Which files of a table are rewritten together. Pure.
 
-Rows have an order: that of the sequence numbers of their files, and within a file their position. So only neighbours
-are put together, and files with the same sequence number stay together: the file that comes of them gets the largest
-number among them, and stands where they stood.
+Rows are ordered by the sequence numbers of their files, and within a file by their position. Therefore only adjacent
+files are merged, and files with the same sequence number stay together. The merged file gets the largest sequence
+number among them, and so keeps their place.
 
-A file is rewritten again only when its neighbours together are as large as it is. So each row is rewritten a number of
-times that grows with the logarithm of the table's size, not with the number of loads.
+A file is rewritten again only if its neighbours together are as large as the file itself. So the number of times that
+each row is rewritten grows with the logarithm of the table's size, not with the number of loads.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["FileFacts", "RewriteLimits", "groups_of", "may_need_rewriting"]
 
 _MIB: Final = 2**20
 _FULL: Final = 0.75
-"""A file with this share of the target's size is left alone: what is added to it would exceed the target."""
+"""A file with at least this fraction of the target size is not merged, because the result would exceed the target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,13 @@ class RewriteLimits:
     """When files are rewritten, and how many at a time."""
 
     target: int = 256 * _MIB
-    """Bytes of a file that is made of many."""
+    """Target size of a merged file in bytes."""
     files: int = 8
-    """Fewer files than this are not put together, and fewer files of deleted rows neither."""
+    """Minimum number of files to merge. It applies to data files and to position delete files."""
     deleted: float = 0.2
-    """A file is rewritten when this share of its rows is deleted."""
+    """A file is rewritten if at least this fraction of its rows is deleted."""
     batch: int = 1024 * _MIB
-    """Bytes that are read for one commit. A group of files that alone is larger is left alone."""
+    """Maximum number of bytes to read for one commit. A larger group of files is not rewritten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,37 +46,37 @@ class FileFacts:
     size: int
     """Bytes."""
     rows: int
-    """Deleted ones included."""
+    """Number of rows, including deleted ones."""
     sequence: int
     """Data sequence number."""
     deleted: int = 0
-    """Rows of it that are deleted."""
+    """Number of deleted rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """Files with one sequence number."""
+    """Files with the same sequence number."""
 
     files: tuple[FileFacts, ...]
     size: int
-    """Bytes that will be left of them, about."""
+    """Approximate size in bytes without deleted rows."""
     must: bool
-    """Whether too many of its rows are deleted."""
+    """Whether a file has so many deleted rows that it must be rewritten."""
 
 
 def may_need_rewriting(data_files: int, delete_files: int, limits: RewriteLimits) -> bool:
-    """Whether it is worth looking at a table's manifests.
+    """Whether it is worth reading a table's manifests.
 
     Args:
-        data_files: of the table's current snapshot.
-        delete_files: likewise, files of deleted rows.
+        data_files: number of data files in the table's current snapshot.
+        delete_files: number of its position delete files.
         limits: when files are rewritten.
     """
     return data_files >= limits.files or delete_files > 0
 
 
 def groups_of(files: Sequence[FileFacts], limits: RewriteLimits) -> list[tuple[FileFacts, ...]]:
-    """The files that should become one file, group by group, in their order.
+    """The groups of files that should each be merged into one file, in order.
 
     Args:
         files: all data files of a table, in the order of their rows.
@@ -101,14 +101,14 @@ def _unit(files: tuple[FileFacts, ...], limits: RewriteLimits) -> _Unit:
 
 
 def _runs(units: Sequence[_Unit], limits: RewriteLimits) -> Iterator[list[_Unit]]:
-    """Neighbours that are all too small, or hold too many deleted rows."""
+    """Sequences of adjacent units that are too small, or have too many deleted rows."""
     for wanted, run in groupby(units, key=lambda unit: unit.must or unit.size < _FULL * limits.target):
         if wanted:
             yield list(run)
 
 
 def _packs(run: Sequence[_Unit], limits: RewriteLimits) -> Iterator[list[_Unit]]:
-    """The run in parts of about the target's size."""
+    """Split a run into parts of about the target size."""
     pack: list[_Unit] = []
     size = 0
     for unit in run:
@@ -122,7 +122,7 @@ def _packs(run: Sequence[_Unit], limits: RewriteLimits) -> Iterator[list[_Unit]]
 
 
 def _trimmed(pack: Sequence[_Unit]) -> Sequence[_Unit]:
-    """The pack without units at its ends that are larger than all the others of it together."""
+    """The pack without units at its ends that are larger than all its other units together."""
     first, last = 0, len(pack)
     size = sum(unit.size for unit in pack)
     while last - first > 1:

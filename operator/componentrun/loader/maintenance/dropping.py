@@ -1,9 +1,9 @@
-"""Taking tables out of the catalog that are none to readers: made for a load that never came, or dropped long ago.
+"""Drop tables that readers do not see: tables without a load, and tables that were dropped long ago.
 
-A catalog drops a table by its name, whatever has become of it meanwhile. So it is marked first, by a commit that holds
-only if nobody has changed the table, and that makes every load conflict that has looked at it before. A load that finds
-a young mark waits (`state.check_is_not_dropped`), and the table is dropped only while the mark is younger. So a drop
-and a load never meet.
+A catalog drops a table by its name, even if it has changed meanwhile. Therefore the table is marked first. The mark is
+committed only if no other writer has changed the table, and makes every load conflict that read the table before. A
+load that finds a recent mark is refused for some minutes (`state.check_is_not_dropped`), and the table is dropped only
+while the mark is much more recent. So a drop and a load never overlap.
 """
 
 from __future__ import annotations
@@ -30,19 +30,20 @@ if TYPE_CHECKING:
 __all__ = ["NEW_TABLE_AGE", "drop_unused", "is_unused"]
 
 NEW_TABLE_AGE: Final = timedelta(days=3)
-"""No load takes as long."""
+"""Age from which a table without a load is dropped. No load takes this long."""
 _DROP_WITHIN: Final = 30.0
-"""Seconds. The request itself ends within a minute, and loads wait for longer than both."""
+"""Seconds after the mark within which the drop must start. The request ends within a minute, and loads are refused for
+longer than both."""
 _SPARED: Final = timedelta(minutes=10)
-"""Files that are younger are left, as they may be those of a new table of the same name: clocks differ."""
+"""Allowance for clock skew. Files younger than this are kept, because a new table of the same name may own them."""
 
 
 def is_unused(table: Table, history: timedelta, now: float) -> bool:
-    """Whether a table is to be dropped.
+    """Whether a table must be dropped from the catalog.
 
     Args:
-        table: as it is now.
-        history: how long a table that was dropped can be brought back.
+        table: the current state of the table.
+        history: how long a dropped table can be restored.
         now: seconds since 1970.
     """
     ages = {properties.NEW: NEW_TABLE_AGE, properties.DROPPED: max(history, LEAST_HISTORY)}
@@ -53,17 +54,18 @@ def is_unused(table: Table, history: timedelta, now: float) -> bool:
 def drop_unused(
     catalog: Catalog, name: IcebergName, history: timedelta, clock: Callable[[], float] = time.time
 ) -> bool:
-    """Drop a table that `is_unused`, with its files; whether it was dropped.
+    """Drop a table and its files if it `is_unused`; return whether it was dropped.
 
     Raises:
-        ComponentRunError: a part of the platform refused or is away.
+        ComponentRunError: the catalog or the store refused a request or does not respond.
     """
     table = catalog.find(name)
     marked_at = clock()
     if table is None or not is_unused(table, history, marked_at):
         return False
     said = {properties.DROPPING: str(int(marked_at * 1000))}
-    change, snapshot = change_of(table, name, NewSnapshot({properties.MAINTENANCE: properties.DROP}, properties=said))
+    new = NewSnapshot({properties.MAINTENANCE: properties.DROP}, properties=said)
+    change, snapshot = change_of(table, name, new, thins_history=False)
     try:
         catalog.commit([change])
     except (ConflictError, CommitUnknownError):
@@ -79,7 +81,7 @@ def drop_unused(
 
 
 def _delete_files(catalog: Catalog, table: Table, before: datetime) -> None:
-    """Delete what is in the table's folders from before a time: a new table may have the same ones."""
+    """Delete files in the table's folders that are older than a time. A new table may use the same folders."""
     objects, location = TableObjects(catalog.settings), table.location().rstrip("/")
     for folder in (f"{location}/data/", f"{location}/metadata/"):
         for page in objects.list_below(folder):

@@ -1,12 +1,12 @@
-"""Deleting what nothing needs any more: snapshots that are old, and files that no snapshot reaches.
+"""Delete old snapshots, and files that no snapshot reaches.
 
-Snapshots are removed first, by one commit that holds only if the table's current snapshot is still the one that was
-looked at. Then files are deleted that only they reached: as seen from the table as it is after the commit, and data
-before manifests. So a process that is killed leaves a table that can be read, and has deleted no file of it. What it
-leaves behind is found by `delete_orphans`.
+Snapshots are removed first, in one commit that succeeds only if the table's current snapshot has not changed. Then the
+files that only they reached are deleted, according to the state of the table after the commit, and data files before
+manifests. So if the process is killed, the table can be read and has lost none of its files. `delete_orphans` later
+finds the remaining files.
 
-A file is an orphan when no snapshot reaches it and it is older than any load that may still be on its way. Files that
-are older than the table itself are left alone: they may be those of a table of the same name that was dropped.
+A file is an orphan if no snapshot reaches it and it is older than any load that may still be in progress. Files that
+are older than the table itself are kept: they may belong to a dropped table of the same name.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from pyiceberg.table.refs import MAIN_BRANCH
-from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID, RemoveSnapshotsUpdate
+from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID, RemoveSnapshotsUpdate, SetPropertiesUpdate
 
 from componentrun.loader.catalog import properties
 from componentrun.loader.catalog.catalog import CommitUnknownError, ConflictError, TableChange
+from componentrun.loader.catalog.marks import added_marks
 from componentrun.loader.maintenance.history import expired_snapshots
 from componentrun.loader.maintenance.objects import TableObjects
 from componentrun.loader.maintenance.reachable import (
@@ -48,21 +49,21 @@ __all__ = ["ORPHAN_AGE", "Deleted", "delete_orphans", "expire"]
 log = logging.getLogger(__name__)
 
 ORPHAN_AGE: Final = timedelta(days=3)
-"""No load takes as long."""
+"""Age from which an unreachable file is an orphan. No load takes this long."""
 _GARBAGE: Final = "gc.enabled"
-"""Iceberg's property: `false` where files of the table may belong to other tables as well."""
+"""Iceberg's property. It is `false` if files of the table may belong to other tables as well."""
 _MOST_SNAPSHOTS: Final = 1000
-"""Removed by one commit."""
+"""Maximum number of snapshots that one commit removes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """What was deleted of a table."""
+    """What was deleted from a table."""
 
     snapshots: int = 0
     files: int = 0
     bytes: int = 0
-    """Of orphans only: what a snapshot's files had is not looked up."""
+    """Size of orphans only; the sizes of snapshots' files are not looked up."""
 
 
 def expire(
@@ -71,14 +72,15 @@ def expire(
     """Remove old snapshots of a table, and delete the files that only they reached.
 
     Args:
-        catalog: of the Storage.
-        name: the table in it.
-        limits: what is kept.
-        scratch: a folder for lists of files.
-        clock: seconds since 1970.
+        catalog: catalog of the Storage.
+        name: name of the table in the catalog.
+        limits: how much of the history is kept.
+        scratch: folder for lists of files.
+        clock: returns seconds since 1970.
 
     Raises:
-        ComponentRunError: a part of the platform refused or is away; what was begun is ended by a later round.
+        ComponentRunError: the catalog or the store refused a request or does not respond; a later round finishes the
+            work.
     """
     table = catalog.find(name)
     expired = expired_snapshots(table.metadata, limits, clock())[:_MOST_SNAPSHOTS] if table is not None else []
@@ -87,7 +89,7 @@ def expire(
     with FileSet(scratch) as files:
         if _may_delete(table):
             _collect(table, frozenset(expired), files)
-        if not _remove(catalog, name, table, expired):
+        if not _remove(catalog, name, table, expired, clock()):
             return Deleted()
         now = catalog.find(name)
         if now is None or any(found.snapshot_id in expired for found in now.metadata.snapshots):
@@ -100,16 +102,16 @@ def expire(
 def delete_orphans(
     catalog: Catalog, name: IcebergName, scratch: str, clock: Callable[[], float] = time.time
 ) -> Deleted:
-    """Delete files in a table's folders that nothing reaches.
+    """Delete orphaned files in a table's folders.
 
     Args:
-        catalog: of the Storage.
-        name: the table in it.
-        scratch: a folder for lists of files.
-        clock: seconds since 1970.
+        catalog: catalog of the Storage.
+        name: name of the table in the catalog.
+        scratch: folder for lists of files.
+        clock: returns seconds since 1970.
 
     Raises:
-        ComponentRunError: a part of the platform refused or is away.
+        ComponentRunError: the catalog or the store refused a request or does not respond.
     """
     table = catalog.find(name)
     if table is None or not _may_delete(table):
@@ -118,12 +120,12 @@ def delete_orphans(
     if not is_alone(table, objects):
         return Deleted()
     newest = datetime.fromtimestamp(clock(), UTC) - ORPHAN_AGE
-    oldest = _created(table).replace(microsecond=0)  # stores tell whole seconds
+    oldest = _created(table).replace(microsecond=0)  # stores report whole seconds
     with FileSet(scratch) as files:
         for folder in _folders(table):
             for page in objects.list_below(folder):
                 files.add((one_form(item.location), item.size) for item in page if oldest <= item.changed < newest)
-        # What was looked at before the list may be older than the list.
+        # Read the table again: its earlier state may not reach files that were written before the listing.
         now = catalog.find(name)
         if now is None or now.metadata.table_uuid != table.metadata.table_uuid:
             return Deleted()
@@ -138,7 +140,7 @@ def _may_delete(table: Table) -> bool:
 
 
 def _collect(table: Table, expired: frozenset[int], files: FileSet) -> None:
-    """Add what only expired snapshots may reach: data first."""
+    """Add the files that only expired snapshots may reach, data files first."""
     snapshots = table.metadata.snapshots
     gone = [found for found in snapshots if found.snapshot_id in expired]
     kept = {
@@ -154,15 +156,19 @@ def _collect(table: Table, expired: frozenset[int], files: FileSet) -> None:
     files.add((one_form(found.manifest_list), 0) for found in gone)
 
 
-def _remove(catalog: Catalog, name: IcebergName, table: Table, expired: list[int]) -> bool:
-    """Whether the snapshots may be gone; whether they are is seen in the table."""
+def _remove(catalog: Catalog, name: IcebergName, table: Table, expired: list[int], now: float) -> bool:
+    """Commit the removal of snapshots; return False if it was certainly not applied.
+
+    If the outcome is unknown, the caller must check the table.
+    """
+    marks = added_marks((found for found in table.metadata.snapshots if found.snapshot_id in expired), now)
     change = TableChange(
         name,
         [
             AssertTableUUID(uuid=table.metadata.table_uuid),
             AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=table.metadata.current_snapshot_id),
         ],
-        [RemoveSnapshotsUpdate(snapshot_ids=expired)],
+        [*([SetPropertiesUpdate(updates=marks)] if marks else []), RemoveSnapshotsUpdate(snapshot_ids=expired)],
     )
     try:
         catalog.commit([change])
@@ -193,7 +199,7 @@ def _folders(table: Table) -> list[str]:
 
 
 def _created(table: Table) -> datetime:
-    """When the table was made, or a moment later: before it, files in its folders are not its own."""
+    """When the table was created, or shortly after. Older files in its folders do not belong to it."""
     said = table.properties.get(properties.CREATED)
     if said is not None:
         try:

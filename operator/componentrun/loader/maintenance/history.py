@@ -1,20 +1,21 @@
 """Which snapshots of a table are kept. Pure.
 
-A snapshot is old when it has not been the current one for long enough, however old it is itself: a run may have begun
-to read it right before the load that replaced it. A snapshot also says that a run is published, or that an attempt
-never will be, and it says so for as long as anybody may ask.
+The age of a snapshot counts from when it was replaced as the current one, not from its creation: a run may have started
+to read it right before the load that replaced it. Increments are removed earlier (`catalog.thinning`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
+from componentrun.loader.catalog.lineage import held_by_refs, line_of
+from componentrun.loader.catalog.thinning import removable_by_maintenance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from pyiceberg.table.metadata import TableMetadata
     from pyiceberg.table.snapshots import Snapshot
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["LEAST_HISTORY", "HistoryLimits", "expired_snapshots"]
 
 LEAST_HISTORY: Final = timedelta(hours=24)
-"""Nothing younger expires, whatever is asked for."""
+"""A snapshot that was current within this time does not expire, unless a later one contains all of its files."""
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,51 +32,45 @@ class HistoryLimits:
     """How much of the history is kept."""
 
     age: timedelta = timedelta(days=7)
-    """How long a snapshot is kept once it is not the current one any more."""
+    """How long a snapshot is kept after it was replaced as the current one."""
     snapshots: int = 10
-    """So many of the newest are kept, whatever their age."""
+    """Number of newest snapshots that are kept regardless of their age."""
 
 
 def expired_snapshots(table: TableMetadata, limits: HistoryLimits, now: float) -> list[int]:
     """Ids of the snapshots that need not be kept.
 
     Args:
-        table: its metadata.
+        table: metadata of the table.
         limits: how much is kept.
         now: seconds since 1970.
     """
-    oldest = now * 1000 - max(limits.age, LEAST_HISTORY) / timedelta(milliseconds=1)
-    ended = _ended(table)
+    now_ms = now * 1000
+    oldest = now_ms - max(limits.age, LEAST_HISTORY) / _MILLISECOND
+    unread = now_ms - LEAST_HISTORY / _MILLISECOND
+    line = line_of(table)
+    ended = _ended(table, line)
+    thinned = removable_by_maintenance(table, line, now, lambda found: ended[found.snapshot_id] <= unread)
     kept = {found.snapshot_id for found in table.snapshots if ended[found.snapshot_id] > oldest}
-    for name, ref in table.refs.items():
-        kept.add(ref.snapshot_id)
-        if ref.snapshot_ref_type == SnapshotRefType.BRANCH:
-            line = _line(table, ref.snapshot_id)
-            # How much history another branch keeps is for those to say who made it.
-            kept |= {
-                found.snapshot_id for place, found in enumerate(line) if name != MAIN_BRANCH or place < limits.snapshots
-            }
+    kept |= {found.snapshot_id for found in line[: limits.snapshots]}
+    kept -= {found.snapshot_id for found in thinned}
+    # The owners of other branches decide how much of their history is kept.
+    kept |= held_by_refs(table)
     return [found.snapshot_id for found in table.snapshots if found.snapshot_id not in kept]
 
 
-def _ended(table: TableMetadata) -> dict[int, int]:
-    """When each snapshot was replaced last, in milliseconds since 1970; when it was made where that is not known."""
+def _ended(table: TableMetadata, line: Sequence[Snapshot]) -> dict[int, int]:
+    """When each snapshot was last replaced, in milliseconds since 1970, or when it was created if that is unknown.
+
+    If the snapshot that replaced it has been removed, the time of the next newer snapshot in the line is used.
+    """
     ended = {found.snapshot_id: found.timestamp_ms for found in table.snapshots}
     for found in table.snapshots:
         if found.parent_snapshot_id in ended:
             ended[found.parent_snapshot_id] = max(ended[found.parent_snapshot_id], found.timestamp_ms)
-    for earlier, later in zip(table.snapshot_log, table.snapshot_log[1:], strict=False):
+    for newer, older in pairwise(line):
+        ended[older.snapshot_id] = max(ended[older.snapshot_id], newer.timestamp_ms)
+    for earlier, later in pairwise(table.snapshot_log):
         if earlier.snapshot_id in ended:
             ended[earlier.snapshot_id] = max(ended[earlier.snapshot_id], later.timestamp_ms)
     return ended
-
-
-def _line(table: TableMetadata, head: int) -> Iterator[Snapshot]:
-    """A snapshot and those that it rests on, the newest first."""
-    seen: set[int] = set()
-    by_id = {found.snapshot_id: found for found in table.snapshots}
-    snapshot = by_id.get(head)
-    while snapshot is not None and snapshot.snapshot_id not in seen:
-        seen.add(snapshot.snapshot_id)
-        yield snapshot
-        snapshot = by_id.get(snapshot.parent_snapshot_id) if snapshot.parent_snapshot_id is not None else None

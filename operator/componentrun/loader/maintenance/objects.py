@@ -1,4 +1,4 @@
-"""Files of a table in the object store: fetched, listed and deleted by many at a time."""
+"""Fetch, list and delete files of a table in the object store, in bulk."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ __all__ = ["Listed", "TableObjects"]
 
 _AT_A_TIME: Final = 16
 _PAGE: Final = 1000
-"""Keys of one request."""
+"""Number of keys in one request."""
 _CHUNK: Final = 4 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A file that is there."""
+    """An existing file."""
 
     location: str
     """`s3://bucket/key`."""
@@ -42,15 +42,15 @@ class Listed:
 
 
 class TableObjects:
-    """Files of tables, in whatever buckets they are, with the keys of a Storage."""
+    """Access to files of tables in any bucket, with the keys of a Storage."""
 
     def __init__(self, settings: StoreSettings) -> None:
-        """Nothing is sent yet."""
+        """Store the settings; clients are created when they are first used."""
         self._settings = settings
         self._stores: dict[str, S3Store] = {}
 
     def fetch(self, locations: Sequence[str], folder: str) -> list[str]:
-        """Bring files to a folder; their paths, in the same order.
+        """Download files to a folder; return their paths, in the same order.
 
         Raises:
             ComponentRunError: see `storage.store.errors`.
@@ -62,8 +62,19 @@ class TableObjects:
                 pool.map(lambda item: self._fetch_one(item[1], f"{folder}/{item[0]}.parquet"), enumerate(locations))
             )
 
+    def heads(self, locations: Sequence[str], size: int) -> list[bytes]:
+        """The first bytes of files, in the same order.
+
+        Raises:
+            ComponentRunError: see `storage.store.errors`.
+        """
+        for location in locations:
+            self._store(split_location(location)[0])
+        with ThreadPoolExecutor(_AT_A_TIME) as pool:
+            return list(pool.map(lambda location: self._head(location, size), locations))
+
     def list_below(self, location: str) -> Iterator[list[Listed]]:
-        """All files whose keys begin with a folder's, page by page.
+        """All files in a folder and its subfolders, page by page.
 
         Args:
             location: `s3://bucket/folder/`.
@@ -80,10 +91,10 @@ class TableObjects:
             raise self._told(error, "list", bucket, prefix) from error
 
     def delete(self, locations: Sequence[str]) -> None:
-        """Delete files; those that are not there are no error.
+        """Delete files. Files that do not exist are not an error.
 
         Raises:
-            ComponentRunError: see `storage.store.errors`; some of them may be deleted.
+            ComponentRunError: see `storage.store.errors`; some of the files may be deleted.
         """
         by_bucket: dict[str, list[str]] = {}
         for location in locations:
@@ -103,6 +114,13 @@ class TableObjects:
         with Path(path).open("wb") as file:
             file.writelines(self._chunks(location))
         return path
+
+    def _head(self, location: str, size: int) -> bytes:
+        bucket, key = split_location(location)
+        try:
+            return bytes(obstore.get_range(self._store(bucket), key, start=0, length=size))
+        except STORE_EXCEPTIONS as error:
+            raise self._told(error, "read", bucket, key) from error
 
     def _chunks(self, location: str) -> Iterator[bytes]:
         bucket, key = split_location(location)

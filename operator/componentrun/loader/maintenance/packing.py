@@ -1,7 +1,7 @@
-"""Many files become one, by DuckDB: data files without their deleted rows, and files of positions of deleted rows.
+"""Merge files with DuckDB: data files without their deleted rows, and position delete files.
 
-All files are local. Values pass unchanged: each column keeps its type, `_timestamp` is a column like any other, an
-empty text stays empty, and rows stay in their order.
+All files are local. Values are not changed: each column keeps its type, `_timestamp` is a column like any other, an
+empty text stays empty, and rows keep their order.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from componentrun.errors import PlatformError, Reason
-from componentrun.loader.loading.rows import PARQUET, PATH_ID, POS_ID, Written, written_of
+from componentrun.loader.loading.rows import PATH_ID, POS_ID, POSITIONS, Written, written_of
+from componentrun.sql.parquet import MOST_GROUP_ROWS, parquet_options
 from componentrun.sql.query import run_statements
 from componentrun.sql.scan import delete_statements, field_id_statement, scan_of, sql_type
 from componentrun.sql.tables import identifier, quoted
@@ -28,7 +29,7 @@ _NAME: Final = "gone"
 
 
 def unsupported_column(schema: Schema) -> str | None:
-    """Why a column can't be rewritten here, as the end of a sentence; None: all can."""
+    """Why a column can't be rewritten, as the end of a sentence; None if all columns can be rewritten."""
     seen: dict[str, str] = {}
     for field in schema.fields:
         if sql_type(str(field.field_type)) is None:
@@ -44,18 +45,18 @@ def pack(
     """Write the rows of some data files to one file.
 
     Args:
-        schema: of the table; no column of it is `unsupported_column`.
-        group: the data files, in their order.
-        paths: where each of them is.
-        deletes: path of a file as `pack_deletes` makes it; None: no row of the group is deleted.
-        folder: where the file is written, and where DuckDB may spill.
+        schema: schema of the table, for which `unsupported_column` returns None.
+        group: the data files, in order.
+        paths: their local paths.
+        deletes: path of a file written by `pack_deletes`; None: no row of the group is deleted.
+        folder: folder for the written file, and for DuckDB's spill files.
 
     Returns:
         The file; None: no row is left.
 
     Raises:
         UserError: (DiskFull) the folder is full.
-        PlatformError: memory is short, a file has no field ids, or DuckDB refused.
+        PlatformError: there is not enough memory, a file has no field ids, or DuckDB failed.
     """
     columns = tuple(ParquetColumn(field.name, field.field_id, str(field.field_type)) for field in schema.fields)
     files = tuple(
@@ -68,7 +69,7 @@ def pack(
     ids = ", ".join(f"{identifier(column.name)}: {column.id}" for column in columns)
     rows = scan_of(table, [column.name for column in columns], _NAME, as_text=False)
     copy = f"COPY (SELECT {chosen} FROM ({rows})) TO {quoted(f'{folder}/packed.parquet')} "  # noqa: S608 - made here
-    copy += f"({PARQUET}, FIELD_IDS {{{ids}}})"
+    copy += f"({parquet_options(MOST_GROUP_ROWS, len(columns))}, RETURN_STATS, FIELD_IDS {{{ids}}})"
     without_ids = field_id_statement(table) or "SELECT 0 WHERE false"
     answers = run_statements([without_ids, *delete_statements(table, _NAME), copy], folder)
     if answers[0]:
@@ -80,11 +81,11 @@ def pack(
 
 
 def pack_deletes(paths: Sequence[str], left: Collection[str] | None, folder: str) -> Written | None:
-    """Write positions of deleted rows to one file, each once, in the order that Iceberg wants.
+    """Write positions of deleted rows to one file, without duplicates and in the order that Iceberg requires.
 
     Args:
-        paths: files of positions.
-        left: paths of the data files of which positions are kept; None: of all.
+        paths: local paths of position delete files.
+        left: paths of the data files whose positions are kept; None: all.
         folder: see `pack`.
 
     Returns:
@@ -101,10 +102,10 @@ def pack_deletes(paths: Sequence[str], left: Collection[str] | None, folder: str
         f"read_parquet([{files}], union_by_name = true) WHERE {condition} ORDER BY file_path, pos"
     )
     ids = f"{{file_path: {PATH_ID}, pos: {POS_ID}}}"
-    return written_of(run_statements([f"COPY ({query}) TO {quoted(target)} ({PARQUET}, FIELD_IDS {ids})"], folder)[0])
+    return written_of(run_statements([f"COPY ({query}) TO {quoted(target)} ({POSITIONS}, FIELD_IDS {ids})"], folder)[0])
 
 
 def deleted_rows(path: str, folder: str) -> dict[str, int]:
-    """How many rows of each data file a file of `pack_deletes` names."""
+    """Number of deleted rows of each data file, from a file written by `pack_deletes`."""
     query = f"SELECT file_path, count(*) FROM read_parquet({quoted(path)}) GROUP BY 1"  # noqa: S608 - made here
     return {str(name): int(count) for name, count in run_statements([query], folder)[0]}

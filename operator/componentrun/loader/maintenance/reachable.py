@@ -1,6 +1,6 @@
-"""Which files a table's snapshots reach, and a set of files that is kept on disk, since it may be large.
+"""Which files a table's snapshots reach, and a set of files on disk, because it may be large.
 
-One manifest at a time is in memory.
+Only one manifest at a time is in memory.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _PAGE: Final = 1000
 
 
 def one_form(location: str) -> str:
-    """A location in the one form in which locations are compared: engines write `s3a://` as well.
+    """A location in a canonical form for comparisons, because some engines write `s3a://`.
 
     Raises:
-        PlatformError: it is not in an S3-compatible store.
+        PlatformError: the location is not in an S3-compatible store.
     """
     bucket, key = split_location(location)
     return f"s3://{bucket}/{key}"
 
 
 def manifests_of(snapshots: Iterable[Snapshot], io: FileIO) -> Iterator[ManifestFile]:
-    """The manifests of snapshots, each once."""
+    """The manifests of snapshots, without duplicates."""
     seen: set[str] = set()
     for snapshot in snapshots:
         for manifest in snapshot.manifests(io):
@@ -47,12 +47,12 @@ def manifests_of(snapshots: Iterable[Snapshot], io: FileIO) -> Iterator[Manifest
 
 
 def files_in(manifest: ManifestFile, io: FileIO) -> list[str]:
-    """The files that belong to the snapshots of a manifest."""
+    """The files in a manifest that are not marked as deleted."""
     return [one_form(entry.data_file.file_path) for entry in manifest.fetch_manifest_entry(io, discard_deleted=True)]
 
 
 def reached_files(table: Table) -> Iterator[list[str]]:
-    """All files that any snapshot of a table reaches, in parts: manifest lists, manifests, and what those name."""
+    """All files that any snapshot of a table reaches, in batches: manifest lists, manifests, data and delete files."""
     snapshots = table.metadata.snapshots
     yield [one_form(found.manifest_list) for found in snapshots]
     for manifest in manifests_of(snapshots, table.io):
@@ -60,7 +60,7 @@ def reached_files(table: Table) -> Iterator[list[str]]:
 
 
 def metadata_files(table: Table) -> list[str]:
-    """The files of a table that belong to no snapshot: its metadata, earlier ones that it names, statistics."""
+    """The files of a table that belong to no snapshot: current and earlier metadata files, and statistics."""
     base = table.metadata
     found = [table.metadata_location, *(entry.metadata_file for entry in base.metadata_log)]
     found += [item.statistics_path for item in (*base.statistics, *base.partition_statistics)]
@@ -68,15 +68,15 @@ def metadata_files(table: Table) -> list[str]:
 
 
 class FileSet:
-    """Locations of files, on disk; a context manager. They come out in the order in which they went in."""
+    """Ordered set of file locations on disk; a context manager. Locations keep the order in which they were added."""
 
     def __init__(self, scratch: str) -> None:
-        """`scratch`: a folder; what is written there is deleted at the end."""
+        """`scratch` is a folder for the set's files, which are deleted at the end."""
         self._scratch = scratch
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        """Make it, empty."""
+        """Create the empty set."""
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="files-", dir=self._scratch))
         self._connection = self._stack.enter_context(contextlib.closing(sqlite3.connect(Path(folder) / "files.db")))
         self._connection.execute("PRAGMA journal_mode = OFF")
@@ -85,15 +85,15 @@ class FileSet:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Delete it."""
+        """Delete the set's files."""
         self._stack.close()
 
     def add(self, files: Iterable[tuple[str, int]]) -> None:
-        """Add locations with their sizes; those that are in already stay as they are."""
+        """Add locations with their sizes. Existing locations are not changed."""
         self._connection.executemany("INSERT OR IGNORE INTO files (location, size) VALUES (?, ?)", files)
 
     def discard(self, locations: Iterable[str]) -> None:
-        """Take locations out, whether they are in or not."""
+        """Remove locations. Locations that are not in the set are ignored."""
         self._connection.executemany("DELETE FROM files WHERE location = ?", ((location,) for location in locations))
 
     def pages(self) -> Iterator[list[tuple[str, int]]]:

@@ -1,11 +1,12 @@
-"""The change that puts some files of a table in the place of others. Writes manifests, commits nothing.
+"""The change that replaces files of a table by others. Writes manifests, but does not commit.
 
-The rows of the table are the same before and after, so it is a snapshot of the kind `replace`. New files have the
-sequence numbers that they are given, not the next one: rows keep their order.
+The rows of the table do not change, so the operation of the snapshot is `replace`. New files get given sequence numbers
+instead of the next one, so that rows keep their order.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,13 @@ from pyiceberg.table.update import AddSnapshotUpdate, AssertRefSnapshotId, Asser
 from componentrun.errors import Reason
 from componentrun.loader.catalog import properties
 from componentrun.loader.catalog.catalog import ConflictError, TableChange
-from componentrun.loader.catalog.snapshots import DeletesWriter, ManifestsWriter, become_current, writer_of
+from componentrun.loader.catalog.snapshots import (
+    DeletesWriter,
+    ManifestsWriter,
+    become_current,
+    next_timestamp,
+    writer_of,
+)
 from componentrun.loader.reading.scanning import last_change_of
 
 if TYPE_CHECKING:
@@ -34,12 +41,12 @@ if TYPE_CHECKING:
 
     from componentrun.loader.catalog.names import IcebergName
 
-__all__ = ["Placed", "replace_files"]
+__all__ = ["Placed", "ReplacingWriter", "replace_files"]
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A new file, and where its rows stand."""
+    """A new file, and its position in the order of rows."""
 
     file: DataFile
     sequence: int
@@ -49,24 +56,24 @@ class Placed:
 def replace_files(
     table: Table, name: IcebergName, data: Sequence[Placed], deletes: Sequence[Placed], removed: frozenset[str]
 ) -> tuple[TableChange, int]:
-    """Write the manifests of a snapshot that replaces files; the change to commit, and the snapshot's id.
+    """Write the manifests of a snapshot that replaces files; return the change to commit and the snapshot's id.
 
     Args:
-        table: as it is now.
-        name: in the catalog.
+        table: the current state of the table.
+        name: name in the catalog.
         data: new data files.
-        deletes: new files of deleted rows.
-        removed: paths of the files that go.
+        deletes: new position delete files.
+        removed: paths of the files to remove.
 
     Raises:
-        ConflictError: a file that should go is not there any more.
-        ComponentRunError: the store refused or is away.
+        ConflictError: a file to remove is no longer in the table.
+        ComponentRunError: the store refused a request or does not respond.
     """
     base = table.metadata
     parent = base.current_snapshot()
     if parent is None:
         raise ConflictError(f"the table `{name}` has no snapshot any more", Reason.PUBLISH_FAILED)
-    writer = _ReplacingWriter(table, base.new_snapshot_id())
+    writer = ReplacingWriter(table, base.new_snapshot_id())
     kept = [writer.without(manifest, removed) for manifest in parent.manifests(table.io)]
     if len(writer.removed_files) != len(removed):
         raise ConflictError(f"files of the table `{name}` were removed meanwhile", Reason.PUBLISH_FAILED)
@@ -77,6 +84,7 @@ def replace_files(
         parent_snapshot_id=parent.snapshot_id,
         manifest_list=writer.manifest_list(manifests, parent.snapshot_id),
         sequence_number=base.next_sequence_number(),
+        timestamp_ms=next_timestamp(base, time.time()),
         summary=_summary(table, parent, [placed.file for placed in (*data, *deletes)], writer.removed_files),
         schema_id=base.current_schema_id,
     )
@@ -94,17 +102,22 @@ def replace_files(
     return change, snapshot.snapshot_id
 
 
-class _ReplacingWriter(ManifestsWriter):
+class ReplacingWriter(ManifestsWriter):
+    """Writes the manifests of a snapshot that removes some of a table's files."""
+
     def placed(self, files: Sequence[Placed]) -> list[ManifestFile]:
-        """A manifest of data files that have their sequence numbers already."""
+        """Write a manifest of data files with given sequence numbers."""
         return self._write(ManifestWriterV2, [self._placed(file) for file in files]) if files else []
 
     def placed_deletes(self, files: Sequence[Placed]) -> list[ManifestFile]:
-        """Likewise of files of deleted rows."""
+        """Write a manifest of position delete files with given sequence numbers."""
         return self._write(DeletesWriter, [self._placed(file) for file in files]) if files else []
 
     def without(self, manifest: ManifestFile, removed: frozenset[str]) -> ManifestFile | None:
-        """A manifest that tells of some of its files that they are deleted; itself where it names none of them."""
+        """Write a copy of a manifest that lists some of its files as deleted.
+
+        If the manifest contains none of these files, return it unchanged, or None if it has no files.
+        """
         entries = manifest.fetch_manifest_entry(self._table.io, discard_deleted=True)
         gone = [entry for entry in entries if entry.data_file.file_path in removed]
         if not gone:
@@ -136,7 +149,7 @@ def _summary(table: Table, parent: Snapshot, added: Sequence[DataFile], removed:
         collector.add_file(file, base.schema(), base.spec())
     for file in removed:
         collector.remove_file(file, base.schema(), base.spec())
-    # PyIceberg counts for the kinds that it makes itself.
+    # PyIceberg computes totals only for the operations that it supports, and `replace` is not one of them.
     counted = update_snapshot_summaries(Summary(Operation.OVERWRITE, **collector.build()), parent.summary)
     return Summary(
         Operation.REPLACE,

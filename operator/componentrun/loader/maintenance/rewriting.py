@@ -1,11 +1,11 @@
-"""Rewriting one table: many small files become few large ones, and deleted rows go.
+"""Rewrite the files of one table: merge small files, and remove deleted rows.
 
-    1. look      which data files there are, and how many rows of each are deleted
-    2. choose    groups of neighbours (`choosing`), as many as one commit may read
-    3. files     each group becomes one new file; files of deleted rows become one, or none
-    4. commit    only on the snapshot that is the current one. Somebody else was faster: if all files that go are still
-                 there and no further row was deleted, the same files are committed on the new snapshot. Else they are
-                 thrown away, and a later round looks again
+    1. look      List the data files, and count the deleted rows of each.
+    2. choose    Choose groups of adjacent files (`choosing`), up to the size limit of one commit.
+    3. files     Merge each group into one new file, and the position delete files into one or none.
+    4. commit    Commit only if the current snapshot has not changed. After a conflict, if all replaced files still
+                 exist and no other row was deleted, the same files are committed on the new snapshot. Otherwise they
+                 are deleted, and a later round starts again.
 
 So a rewrite never undoes a load, and no load waits for a rewrite.
 """
@@ -51,22 +51,22 @@ Outcome = Literal["rewritten", "wouldRewrite", "notNeeded", "changedMeanwhile", 
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """What became of a table."""
+    """Result of a rewrite."""
 
     outcome: Outcome
     reason: str = ""
-    """Why it is `unsupported`."""
+    """Why the table is `unsupported`."""
     files: int = 0
-    """Data files that are gone."""
+    """Data files that were replaced."""
     new_files: int = 0
-    """Data files that stand in their place."""
+    """Data files that replace them."""
     deletes: int = 0
-    """Files of deleted rows that are gone."""
+    """Position delete files that were replaced or removed."""
     new_deletes: int = 0
     read: int = 0
-    """Bytes of the files that are gone."""
+    """Bytes of the replaced files."""
     written: int = 0
-    """Bytes of the files that stand in their place."""
+    """Bytes of the new files."""
 
 
 @dataclass(slots=True)
@@ -74,17 +74,17 @@ class _Looked:
     """A table's current files."""
 
     data: list[FileFacts] = field(default_factory=list)
-    """In the order of their rows."""
+    """Data files in the order of their rows."""
     deletes: list[FileFacts] = field(default_factory=list)
 
 
 def rewrite_whole(
     catalog: Catalog, name: IcebergName, limits: RewriteLimits, scratch: str, *, dry_run: bool = False
 ) -> Rewritten:
-    """Rewrite files of a table by as many commits as that takes. Arguments and errors as of `rewrite`.
+    """Rewrite files of a table in as many commits as needed. Arguments and errors are those of `rewrite`.
 
     Returns:
-        All commits together; if there was none, why.
+        The sum of all commits; if there was none, the outcome says why.
     """
     total = rewrite(catalog, name, limits, scratch, dry_run=dry_run)
     done = total
@@ -99,17 +99,18 @@ def rewrite_whole(
 def rewrite(
     catalog: Catalog, name: IcebergName, limits: RewriteLimits, scratch: str, *, dry_run: bool = False
 ) -> Rewritten:
-    """Rewrite files of a table by one commit, if that pays. May be called again for the rest of a large table.
+    """Rewrite files of a table in one commit, if it is worthwhile. Call it again for the rest of a large table.
 
     Args:
-        catalog: of the Storage.
-        name: the table in it.
+        catalog: catalog of the Storage.
+        name: name of the table in the catalog.
         limits: when files are rewritten.
-        scratch: a folder for files; they are deleted at the end. Up to three times `limits.batch` is used.
-        dry_run: only say which files would be rewritten.
+        scratch: folder for temporary files, which are deleted at the end. Up to three times `limits.batch` is used.
+        dry_run: only report which files would be rewritten.
 
     Raises:
-        ComponentRunError: a part of the platform refused or is away; the table is as it was, or rewritten.
+        ComponentRunError: the catalog or the store refused a request or does not respond; the table is either
+            unchanged or rewritten.
     """
     table = catalog.find(name)
     if table is None or table.properties.get(properties.STATE) == properties.NEW:
@@ -126,11 +127,11 @@ def rewrite(
 
 
 class _UnsupportedError(PlatformError):
-    """The table is left to other engines."""
+    """The table can only be rewritten by other engines."""
 
 
 class _Work:
-    """One commit."""
+    """A rewrite in one commit."""
 
     def __init__(self, catalog: Catalog, name: IcebergName, table: Table, limits: RewriteLimits, folder: str) -> None:
         self._catalog, self._name, self._table, self._limits, self._folder = catalog, name, table, limits, folder
@@ -172,7 +173,7 @@ class _Work:
         )
 
     def _chosen(self, looked: _Looked) -> tuple[list[tuple[FileFacts, ...]], bool]:
-        """As many groups as one commit may read, and whether one was left out that is too large by itself."""
+        """The groups that fit in one commit, and whether a group was skipped because it exceeds the limit by itself."""
         chosen: list[tuple[FileFacts, ...]] = []
         room, too_large = self._limits.batch, False
         for group in groups_of(looked.data, self._limits):
@@ -185,7 +186,7 @@ class _Work:
         return chosen, too_large
 
     def _merged_deletes(self, looked: _Looked) -> str | None:
-        """One local file of all deleted rows; the facts of the data files know their numbers then."""
+        """Merge all position delete files into one local file, and set the deleted rows of each data file."""
         if not looked.deletes:
             return None
         with self._fetched(looked.deletes) as paths:
@@ -221,7 +222,10 @@ class _Work:
         return _Fetched(self._objects, [file.path for file in files], self._folder)
 
     def _commit(self, removed: frozenset[str], known: set[str]) -> bool:
-        """Whether the new files are in the table now. `known`: files of deleted rows that were looked at."""
+        """Commit the new files; return whether the table contains them.
+
+        `known` are the paths of the position delete files that were read.
+        """
         table = self._table
         sent: list[int] = []
         unknown = False
@@ -245,7 +249,7 @@ class _Work:
                 return True
             if not self._still_holds(table, removed, known):
                 break
-        if not unknown:  # else it may still land, and its files have to be there
+        if not unknown:  # otherwise the commit may still be applied, and needs the files
             self._throw_away()
         return False
 
@@ -265,7 +269,7 @@ class _Work:
 
 
 class _Fetched:
-    """Files that are local for as long as they are needed; a context manager."""
+    """Local copies of files, as a context manager that deletes them at the end."""
 
     def __init__(self, objects: TableObjects, locations: Sequence[str], folder: str) -> None:
         self._objects, self._locations = objects, locations
@@ -282,8 +286,8 @@ def _look(table: Table, name: IcebergName) -> _Looked:
     """The files of a table.
 
     Raises:
-        _UnsupportedError: it can't be rewritten here.
-        ComponentRunError: the store refused or is away.
+        _UnsupportedError: the table can't be rewritten.
+        ComponentRunError: the store refused a request or does not respond.
     """
     looked = _Looked()
     snapshot = table.metadata.current_snapshot()

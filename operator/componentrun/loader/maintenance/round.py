@@ -1,6 +1,6 @@
-"""One round over the tables of a Storage's catalog: those that have changed, and the share of all that is due.
+"""One maintenance round over a Storage's catalog: the changed tables, and the part of the scan that is due.
 
-A table that does not need anything costs one request. What fails in one table keeps nobody from the others.
+A table that needs nothing costs one request. A failure in one table does not affect the others.
 """
 
 from __future__ import annotations
@@ -38,59 +38,59 @@ _GIB: Final = 2**30
 
 @dataclass(frozen=True, slots=True)
 class RoundLimits:
-    """What a round does at most, and when a table needs something."""
+    """Limits of a round, and when a table needs maintenance."""
 
     rewrite: RewriteLimits = field(default_factory=RewriteLimits)
     history: HistoryLimits = field(default_factory=HistoryLimits)
     table_bytes: int = 4 * _GIB
-    """Bytes that are rewritten of one table."""
+    """Maximum number of bytes to rewrite in one table."""
     round_bytes: int = 32 * _GIB
-    """Bytes that are rewritten of all tables; then the others are only rid of old snapshots."""
+    """Maximum number of bytes to rewrite in all tables. In the other tables, only old snapshots are removed."""
     large_bytes: int | None = None
-    """Tables of this size are left to another engine: they are `RoundDone.large`. None: none are."""
+    """Tables of at least this size are left to another engine, and listed in `RoundDone.large`. None: none are."""
     seconds: float = 3 * 3600.0
-    """When it ends, even if there are more tables; the next round goes on."""
+    """Time limit of the round. The next round continues with the other tables."""
 
 
 @dataclass(frozen=True, slots=True)
 class LargeTable:
-    """A table that needs something, and is left to another engine."""
+    """A table that needs maintenance by another engine."""
 
     name: IcebergName
     scans: bool
-    """Whether files are to be looked for that nothing reaches."""
+    """Whether to search for orphaned files."""
 
 
 @dataclass(slots=True)
 class RoundDone:
-    """What a round did."""
+    """Results of a round."""
 
     tables: int = 0
-    """That were looked at."""
+    """Tables that were examined."""
     rewritten: int = 0
-    """Tables of which files were rewritten."""
+    """Tables with rewritten files."""
     files: int = 0
     """Files that were replaced."""
     new_files: int = 0
-    """Files that stand in their place."""
+    """Files that replace them."""
     bytes: int = 0
     """Bytes that were rewritten."""
     snapshots: int = 0
-    """That were removed."""
+    """Snapshots that were removed."""
     deleted: int = 0
-    """Files that only these reached."""
+    """Deleted files of these snapshots."""
     orphans: int = 0
-    """Files that nothing reached."""
+    """Deleted files that no snapshot reached."""
     orphan_bytes: int = 0
     dropped: int = 0
-    """Tables that never were loaded, or were dropped longer ago than the history is kept."""
+    """Tables that were removed because they were never loaded, or because their history after a drop has expired."""
     large: list[LargeTable] = field(default_factory=list)
     failures: int = 0
-    """Tables at which something failed; the log says what."""
+    """Tables with an error; the log contains the messages."""
 
 
 class Round:
-    """One round over one Storage."""
+    """A maintenance round over one Storage."""
 
     def __init__(
         self,
@@ -101,23 +101,24 @@ class Round:
         title: str = "",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Nothing is sent yet.
+        """Nothing is done until a method is called.
 
         Args:
-            catalog: of the Storage.
-            limits: what is done at most.
-            scratch: a folder for files; they are deleted at the end.
-            title: the Storage, for the log.
-            clock: seconds since 1970.
+            catalog: catalog of the Storage.
+            limits: limits of the round.
+            scratch: folder for temporary files, which are deleted at the end.
+            title: name of the Storage, for the log.
+            clock: returns seconds since 1970.
         """
         self._catalog, self._limits, self._scratch, self._title, self._clock = catalog, limits, scratch, title, clock
         self.done = RoundDone()
 
     def all_tables(self) -> RoundDone:
-        """Maintain the tables that have changed, and those whose turn it is in the scan.
+        """Maintain the changed tables and the next tables of the scan.
 
         Raises:
-            ComponentRunError: the catalog or the store refused or is away, at other things than one table.
+            ComponentRunError: the catalog or the store refused a request or does not respond. Errors of single tables
+                are only logged and counted.
         """
         deadline = self._clock() + self._limits.seconds
         settings, prefix = self._catalog.settings, self._catalog.prefix
@@ -144,14 +145,14 @@ class Round:
         return self.done
 
     def one_table(self, name: IcebergName, *, scans: bool) -> None:
-        """Do what one table needs.
+        """Maintain one table.
 
         Args:
-            name: in the catalog.
-            scans: whether files are looked for that nothing reaches.
+            name: name of the table in the catalog.
+            scans: whether to search for orphaned files.
 
         Raises:
-            ComponentRunError: a part of the platform refused or is away.
+            ComponentRunError: the catalog or the store refused a request or does not respond.
         """
         table = self._catalog.find(name)
         self.done.tables += 1
@@ -180,19 +181,19 @@ class Round:
             self.done.orphan_bytes += gone.bytes
 
     def _is_large(self, table: Table) -> bool:
-        """Engines that say no totals have tables of any size; those are looked at here."""
+        """Whether a table is left to another engine. If its summary has no totals, it is not."""
         snapshot, least = table.metadata.current_snapshot(), self._limits.large_bytes
         if least is None or snapshot is None or snapshot.summary is None:
             return False
         return int(snapshot.summary["total-files-size"] or 0) >= least
 
     def _try(self, name: IcebergName, *, scans: bool) -> bool:
-        """Whether nothing failed."""
+        """Maintain one table, and log errors; return whether it succeeded."""
         try:
             self.one_table(name, scans=scans)
         except ComponentRunError as error:
-            log.error("Storage %s: table %s was not maintained: %s", self._title, name, error.message)  # noqa: TRY400 - told in a sentence
-        except Exception:  # an error of ours in one table must not keep all others from being looked after
+            log.error("Storage %s: table %s was not maintained: %s", self._title, name, error.message)  # noqa: TRY400 - the message suffices
+        except Exception:  # a bug that one table triggers must not prevent the maintenance of the others
             log.exception("Storage %s: table %s was not maintained", self._title, name)
         else:
             return True
@@ -223,7 +224,7 @@ class Round:
 
 
 def _needs_rewriting(table: Table, limits: RewriteLimits) -> bool:
-    """Whether its manifests are to be looked at; engines that say no totals leave that open."""
+    """Whether a table's manifests must be examined: they must be if the snapshot's summary has no totals."""
     snapshot = table.metadata.current_snapshot()
     if snapshot is None or snapshot.summary is None:
         return False

@@ -1,7 +1,7 @@
-"""The scan over all tables of a catalog, spread over days: a few in each round, in the order of their names.
+"""The scan over all tables of a catalog, spread over days: a few tables in each round, in the order of their names.
 
-How far it has come is an object in the Storage's bucket. A round looks at the share of the tables that is due for the
-time since the last round, so it does not matter how often rounds are.
+The position of the scan is stored in the Storage's bucket. The number of tables in a round depends on the time since
+the last round, so the interval between rounds does not matter.
 """
 
 from __future__ import annotations
@@ -31,33 +31,33 @@ __all__ = ["SCAN_PERIOD", "ScanPosition", "read_position", "share_of", "tables_b
 log = logging.getLogger(__name__)
 
 SCAN_PERIOD: Final = timedelta(days=7)
-"""Each table is looked at once in it."""
+"""Time in which each table is examined once."""
 _LEAST: Final = 100
-"""Tables of a round."""
+"""Minimum number of tables in a round."""
 _FIRST: Final = 1000
-"""Likewise, while nobody knows how many there are."""
+"""Number of tables in a round until the first scan has counted them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScanPosition:
-    """How far the scan has come."""
+    """Position of the scan."""
 
     namespace: str = ""
     table: str = ""
-    """The last one that was looked at."""
+    """The table that was examined last."""
     at: float = 0.0
-    """When, in seconds since 1970."""
+    """Time of the last round, in seconds since 1970."""
     seen: int = 0
-    """Tables since the scan began with the first one."""
+    """Number of tables examined since the scan started with the first one."""
     total: int = 0
-    """Tables that the scan before saw; 0: there was none yet."""
+    """Number of tables in the previous scan; 0: there was none yet."""
 
 
 def share_of(position: ScanPosition, now: float) -> int:
-    """How many tables a round looks at.
+    """Number of tables to examine in a round.
 
     Args:
-        position: how far the scan has come.
+        position: position of the scan.
         now: seconds since 1970.
     """
     if not position.total:
@@ -67,7 +67,7 @@ def share_of(position: ScanPosition, now: float) -> int:
 
 
 def tables_behind(catalog: Catalog, position: ScanPosition) -> Iterator[IcebergName]:
-    """The tables of a Storage from a position to the last one. Namespaces are listed as they are come to."""
+    """The tables of a Storage after a position. The tables of a namespace are listed when the iteration reaches it."""
     for namespace in sorted(catalog.namespaces()):
         if namespace < position.namespace or bucket_of(catalog.prefix, namespace) is None:
             continue
@@ -77,10 +77,10 @@ def tables_behind(catalog: Catalog, position: ScanPosition) -> Iterator[IcebergN
 
 
 def read_position(settings: StoreSettings) -> ScanPosition:
-    """How far the scan has come; the beginning where that is not known.
+    """Read the position of the scan. If it is missing or invalid, the scan starts with the first table.
 
     Raises:
-        ComponentRunError: the store refused or is away.
+        ComponentRunError: the store refused a request or does not respond.
     """
     key = Layout(settings.prefix).table_scan()
     try:
@@ -96,10 +96,10 @@ def read_position(settings: StoreSettings) -> ScanPosition:
 
 
 def write_position(settings: StoreSettings, position: ScanPosition) -> None:
-    """Note how far the scan has come.
+    """Store the position of the scan.
 
     Raises:
-        ComponentRunError: the store refused or is away.
+        ComponentRunError: the store refused a request or does not respond.
     """
     key = Layout(settings.prefix).table_scan()
     try:

@@ -1,13 +1,14 @@
-"""Whether the folder of a table is its own alone.
+"""Whether a table shares its folder with another table.
 
-A table that another engine renamed keeps its folder, and a catalog may give the same one to the next table of the old
-name. Then what one of the two does not reach belongs to the other, and must not be deleted as lost.
+If another engine renames a table, it keeps its folder, and a catalog may assign the same folder to a new table of the
+old name. Then files that one of them does not reach may belong to the other, and must not be deleted as orphans.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 from typing import TYPE_CHECKING, Final
 
 from componentrun.loader.maintenance.reachable import metadata_files, one_form
@@ -22,35 +23,44 @@ __all__ = ["is_alone"]
 log = logging.getLogger(__name__)
 
 _METADATA: Final = ".metadata.json"
-_MOST_READ: Final = 100
-"""Files of metadata that the table does not name any more and that are looked into; with more, nothing is known."""
+_MOST_READ: Final = 50_000
+"""Maximum number of unreferenced metadata files to examine. With more, the folder counts as shared. Each commit leaves
+one such file, and they are deleted after some days."""
+_HEAD: Final = 4096
+"""Bytes of a file that are read first. Catalogs write the uuid of the table near the beginning."""
+_UUID: Final = re.compile(rb'"table-uuid"\s*:\s*"([^"]+)"')
 
 
 def is_alone(table: Table, objects: TableObjects) -> bool:
-    """Whether no other table has its metadata in a table's folder.
+    """Whether a table's folder contains no metadata of other tables.
 
     Raises:
-        ComponentRunError: the store refused or is away.
+        ComponentRunError: the store refused a request or does not respond.
     """
     own, read = set(metadata_files(table)), 0
     for page in objects.list_below(f"{table.location().rstrip('/')}/metadata/"):
-        for item in page:
-            if not item.location.endswith(_METADATA) or one_form(item.location) in own:
-                continue
-            read += 1
-            if read > _MOST_READ or _uuid(table, item.location) != str(table.metadata.table_uuid):
+        unnamed = [item.location for item in page if item.location.endswith(_METADATA)]
+        unnamed = [location for location in unnamed if one_form(location) not in own]
+        read += len(unnamed)
+        if read > _MOST_READ:
+            log.warning("orphans of %s stay: it has more than %d files of metadata", ".".join(table.name()), _MOST_READ)
+            return False
+        for location, head in zip(unnamed, objects.heads(unnamed, _HEAD), strict=True):
+            if _uuid(table, location, head) != str(table.metadata.table_uuid):
                 log.warning(
-                    "lost files of %s stay: %s belongs to another table with the same folder, or can't be read",
-                    ".".join(table.name()), item.location,
+                    "orphans of %s stay: %s belongs to another table with the same folder, or can't be read",
+                    ".".join(table.name()), location,
                 )  # fmt: skip
                 return False
     return True
 
 
-def _uuid(table: Table, location: str) -> str | None:
+def _uuid(table: Table, location: str, head: bytes) -> str | None:
+    if (found := _UUID.search(head)) is not None:
+        return found[1].decode()
     try:
         with table.io.new_input(location).open() as file:
             said = json.loads(file.read())
-    except ValueError:  # compressed, or cut off
+    except ValueError:  # compressed, or truncated
         return None
     return str(said.get("table-uuid")) if isinstance(said, dict) else None

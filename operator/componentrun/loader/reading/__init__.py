@@ -1,13 +1,13 @@
-"""What readers get of tables.
+"""Read, query, export and restore tables.
 
 Modules, lowest first:
 
     duck         DuckDB in this process
-    scanning     which files hold the rows of tables
+    scanning     which files contain the rows of tables
     referenced   which tables a query names
-    querying     SQL over tables
-    delivering   whole tables into local files
-    listing      which tables there are
+    querying     SQL queries over tables
+    delivering   write whole tables to local files
+    listing      list the tables of a catalog
     versions     the history of a table
-    restoring    drops a table, brings a version back
+    restoring    drop a table, or restore a version
 """

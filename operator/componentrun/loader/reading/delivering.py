@@ -1,6 +1,6 @@
-"""Whole tables of a catalog into local files, in the order of their loads and without `_timestamp`.
+"""Write whole tables of a catalog to local files, in the order of their loads and without `_timestamp`.
 
-Done elsewhere: queries of people (`querying`), the tables of runs (`componentrun.agent`).
+Not done here: queries (`querying`), and the input tables of runs (`componentrun.agent`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from componentrun.loader.loading.rows import Written
 from componentrun.loader.reading.duck import connected, interruptibly, prepare, signed_tables
 from componentrun.loader.reading.listing import no_such_table
 from componentrun.loader.reading.scanning import consistent_cut
-from componentrun.sql.parquet import parquet_statement, same_names
+from componentrun.sql.parquet import MOST_GROUP_ROWS, parquet_options, parquet_statement, same_names
 from componentrun.sql.scan import check_types, scan_of
 from componentrun.sql.tables import Mapping, Step, copy_statement, identifier, quoted
 
@@ -46,17 +46,16 @@ _BASE_TYPES: Final = {
     "timestamp": "TIMESTAMP",
     "timestamptz": "TIMESTAMP",
 }
-"""Of Iceberg's types, those whose texts are exactly values of a base type."""
+"""Iceberg types whose text form is exactly that of a base type."""
 _DECIMAL: Final = re.compile(r"decimal\(\s*(\d+\s*,\s*\d+)\s*\)")
-_PARQUET: Final = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880, RETURN_STATS"
 
 
 def write_csv(catalog: Catalog, table: TableId, target: Path) -> int:
-    """Write a table as CSV with a header line, and return the number of its rows.
+    """Write a table as CSV with a header line; return the number of rows.
 
     Raises:
-        UserError: (InputNotFound) there is no such table; (InputInvalid) it has columns of no text.
-        ComponentRunError: the catalog or the store refused or is away.
+        UserError: (InputNotFound) the table does not exist; (InputInvalid) a column's type has no text form.
+        ComponentRunError: the catalog or the store refused a request or does not respond.
     """
     scan = _scan(catalog, table)
     mapping = _mapping(scan)
@@ -79,28 +78,29 @@ def first_rows(catalog: Catalog, table: TableId, count: int) -> tuple[tuple[str,
     names = tuple(column.name for column in scan.columns)
     with _opened(catalog.settings, scan) as (connection, parquet):
         query = f"SELECT * FROM ({scan_of(parquet, names, _DELETED)}) LIMIT {count}"  # noqa: S608 - made here
-        found = interruptibly(connection, lambda: connection.execute(query).fetchall())
-    return names, [tuple(value or "" for value in row) for row in found]
+        cells = interruptibly(connection, lambda: connection.execute(query).fetchall())
+    return names, [tuple(value or "" for value in row) for row in cells]
 
 
 def write_parquet(catalog: Catalog, table: TableId, target: Path, *, text: bool) -> int:
-    """Write a table to a Parquet file, columns with the types that the table says, and return the number of its rows.
+    """Write a table to a Parquet file, with the table's column types; return the number of rows.
 
     Args:
-        catalog: where it is.
-        table: its id.
-        target: the file; made anew.
-        text: write all columns as text, whatever the table says of their types.
+        catalog: the catalog.
+        table: id of the table.
+        target: path of the file. An existing file is overwritten.
+        text: write all columns as text, and ignore the table's column types.
 
     Raises:
-        UserError: see `write_csv`; (InputInvalid) a value is not of its column's type, or names differ in case only.
+        UserError: see `write_csv`; (InputInvalid) a value does not match its column's type, or names differ only in
+            case.
         ComponentRunError: see `write_csv`.
     """
     scan = _scan(catalog, table)
     mapping = _mapping(scan)
-    if same := same_names(mapping.columns):
+    if pair := same_names(mapping.columns):
         raise UserError(
-            f"`{table}` can't become Parquet: its columns `{same[0]}` and `{same[1]}` differ in upper and lower case "
+            f"`{table}` can't become Parquet: its columns `{pair[0]}` and `{pair[1]}` differ in upper and lower case "
             "only; export it as `.csv`",
             Reason.INPUT_INVALID,
         )
@@ -120,31 +120,32 @@ def write_parquet(catalog: Catalog, table: TableId, target: Path, *, text: bool)
 
 
 def write_rows(settings: StoreSettings, scan: TableScan, timestamp: int, target: Path) -> Written | None:
-    """Write the rows of a table to a data file with the same field ids, as if all of them were loaded at once.
+    """Write the rows of a table to a data file with the same field ids, as if one load had written all of them.
 
     Args:
-        settings: the Storage.
-        scan: the table.
+        settings: settings of the Storage.
+        scan: scan of the table.
         timestamp: `_timestamp` of the rows, in microseconds since 1970.
-        target: the file; made anew.
+        target: path of the file. An existing file is overwritten.
 
     Returns:
-        The file; None: there are no rows.
+        The file; None: the table has no rows.
 
     Raises:
-        UserError: (InputInvalid) it has columns that can't be written here.
-        ComponentRunError: the store refused or is away.
+        UserError: (InputInvalid) the table has columns that can't be written.
+        ComponentRunError: the store refused a request or does not respond.
     """
     names = [column.name for column in scan.columns]
     with _opened(settings, scan) as (connection, parquet):
-        chosen = [f"c{place} AS {identifier(name)}" for place, name in enumerate(names)]
+        expressions = [f"c{place} AS {identifier(name)}" for place, name in enumerate(names)]
         ids = [f"{identifier(column.name)}: {column.id}" for column in scan.columns]
         if scan.timestamp_id is not None:
-            chosen.append(f"make_timestamptz({timestamp}) AS {identifier(properties.TIMESTAMP_COLUMN)}")
+            expressions.append(f"make_timestamptz({timestamp}) AS {identifier(properties.TIMESTAMP_COLUMN)}")
             ids.append(f"{identifier(properties.TIMESTAMP_COLUMN)}: {scan.timestamp_id}")
         rows = scan_of(parquet, names, _DELETED, as_text=False)
-        query = f"SELECT {', '.join(chosen)} FROM ({rows})"  # noqa: S608 - made here
-        copy = f"COPY ({query}) TO {quoted(str(target))} ({_PARQUET}, FIELD_IDS {{{', '.join(ids)}}})"
+        query = f"SELECT {', '.join(expressions)} FROM ({rows})"  # noqa: S608 - made here
+        options = f"{parquet_options(MOST_GROUP_ROWS, len(ids))}, RETURN_STATS"
+        copy = f"COPY ({query}) TO {quoted(str(target))} ({options}, FIELD_IDS {{{', '.join(ids)}}})"
         path, count, size = interruptibly(connection, lambda: connection.execute(copy).fetchall())[0][:3]
     return Written(str(path), int(count), int(size)) if count else None
 
@@ -171,19 +172,19 @@ def _mapping(scan: TableScan) -> Mapping:
 
 
 def _as_steps(table: ParquetTable, mapping: Mapping) -> str:
-    """All rows as `sql.tables.rows_of` has them."""
+    """A query for all rows in the form of `sql.tables.rows_of`."""
     return f"SELECT *, 0 AS step FROM ({scan_of(table, mapping.columns, _DELETED)})"  # noqa: S608 - made here
 
 
 def _base_types(scan: TableScan) -> list[tuple[str | None, str | None]]:
-    """Base type and length of each column: what Iceberg says, and of text what ComponentRun knows."""
-    known = {facts.name: (facts.type, facts.length) for facts in scan.described}
-    found: list[tuple[str | None, str | None]] = []
+    """Base type and length of each column: from Iceberg, or for text columns from ComponentRun's descriptions."""
+    described_types = {facts.name: (facts.type, facts.length) for facts in scan.described}
+    types: list[tuple[str | None, str | None]] = []
     for column in scan.columns:
         if decimal := _DECIMAL.fullmatch(column.type):
-            found.append(("NUMERIC", decimal[1]))
+            types.append(("NUMERIC", decimal[1]))
         elif column.type == "string":
-            found.append(known.get(column.name, (None, None)))
+            types.append(described_types.get(column.name, (None, None)))
         else:
-            found.append((_BASE_TYPES.get(column.type), None))
-    return found
+            types.append((_BASE_TYPES.get(column.type), None))
+    return types

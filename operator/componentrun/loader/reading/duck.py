@@ -1,4 +1,4 @@
-"""DuckDB in this process, for reading tables by signed URLs. Its errors become those of `componentrun.errors`."""
+"""DuckDB in this process, to read tables with signed URLs. Its errors become those of `componentrun.errors`."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ _URLS_LAST: Final = timedelta(hours=6)
 _SIGNATURE: Final = re.compile(r"\?[^\s'\"]*X-Amz-[^\s'\"]*")
 _THREADS: Final = 4
 _INTERRUPT_SECONDS: Final = 0.1
-"""Between two interrupts of a query that does not end."""
+"""Interval between two interrupts of a query that does not stop."""
 Result = TypeVar("Result")
 
 
 def signed_tables(settings: StoreSettings, scans: Iterable[TableScan]) -> dict[str, ParquetTable]:
-    """Tables by their ids, with URLs that read their files for some hours.
+    """Tables by their ids, with signed URLs of their files that are valid for six hours.
 
     Raises:
-        PlatformError: (StorageAccessDenied) the Storage has no keys, and the machine has no identity.
+        PlatformError: (StorageAccessDenied) the Storage has no keys, and the process has no cloud identity.
     """
     signer = Signer(settings)
     asyncio.run(signer.refresh())
@@ -58,29 +58,29 @@ def signed_tables(settings: StoreSettings, scans: Iterable[TableScan]) -> dict[s
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, name: str, table: ParquetTable, deleted: str) -> None:
-    """Have a connection know which rows of a table are deleted, for `sql.scan.scan_of`.
+    """Create the list of a table's deleted rows on a connection, for `sql.scan.scan_of`.
 
     Args:
-        connection: an open one.
+        connection: an open connection.
         name: id of the table, for messages.
-        table: its files.
-        deleted: an identifier of its own for each table of a connection.
+        table: files of the table.
+        deleted: identifier of the list, unique for each table of a connection.
 
     Raises:
-        PlatformError: (StageInFailed) a file says no field ids.
+        PlatformError: (StageInFailed) a file has no field ids.
     """
     if (statement := field_id_statement(table)) is not None:
         refuse_without_ids(table, {str(row[0]) for row in connection.execute(statement).fetchall()}, name)
-    for made in delete_statements(table, deleted):
-        connection.execute(made)
+    for sql in delete_statements(table, deleted):
+        connection.execute(sql)
 
 
 def _parquet_table(scan: TableScan, sign: Callable[[str], str]) -> ParquetTable:
-    """What is read of a table, `_timestamp` included.
+    """Columns and files of a table, including the column `_timestamp`.
 
     Args:
-        scan: the table.
-        sign: makes a URL of a file's path.
+        scan: scan of the table.
+        sign: returns a signed URL for a file's path.
     """
     columns = [ParquetColumn(column.name, column.id, column.type) for column in scan.columns]
     if scan.timestamp_id is not None:
@@ -93,7 +93,7 @@ def _parquet_table(scan: TableScan, sign: Callable[[str], str]) -> ParquetTable:
 
 
 def connected(folder: str, settings: StoreSettings) -> duckdb.DuckDBPyConnection:
-    """An empty database that reads by URLs of a Storage; the folder is where it may spill. No key is in it."""
+    """Open an empty database, without keys, that can read URLs of a Storage and may spill to the folder."""
     with explained():
         connection = duckdb.connect(
             ":memory:",
@@ -107,7 +107,7 @@ def connected(folder: str, settings: StoreSettings) -> duckdb.DuckDBPyConnection
             },
         )
         connection.execute("SET TimeZone = 'UTC'")
-        # Variables of this program are no tables.
+        # A query must not read Python variables of this program as tables.
         connection.execute("SET python_enable_replacements = false")
         authorities = None
         if settings.ca_bundle is not None:
@@ -118,19 +118,19 @@ def connected(folder: str, settings: StoreSettings) -> duckdb.DuckDBPyConnection
 
 
 def all_authorities(bundle: str) -> str:
-    """The usual authorities and those of the Storage."""
+    """The system's certificate authorities and those of the Storage, in PEM format."""
     usual = ssl.create_default_context().get_ca_certs(binary_form=True)
     return "".join([*map(ssl.DER_cert_to_PEM_cert, usual), bundle])
 
 
 def interruptibly(connection: duckdb.DuckDBPyConnection, work: Callable[[], Result]) -> Result:
-    """What `work` returns. Ctrl-C ends it: DuckDB itself looks for it only between two steps."""
+    """Run `work` so that Ctrl-C interrupts it, and return its result. DuckDB checks for Ctrl-C only between steps."""
     task: Future[Result] = Future()
 
     def run() -> None:
         try:
             task.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - it is raised again by the thread that waits
+        except BaseException as error:  # noqa: BLE001 - the waiting thread raises it again
             task.set_exception(error)
 
     thread = threading.Thread(target=run, daemon=True)
@@ -139,7 +139,7 @@ def interruptibly(connection: duckdb.DuckDBPyConnection, work: Callable[[], Resu
             thread.start()
             return task.result()
         except KeyboardInterrupt:
-            # It may come before the query has begun, and DuckDB forgets an interrupt of nothing.
+            # Ctrl-C may arrive before the query has started, and DuckDB ignores an interrupt without a running query.
             while thread.is_alive():
                 connection.interrupt()
                 thread.join(_INTERRUPT_SECONDS)
@@ -148,7 +148,7 @@ def interruptibly(connection: duckdb.DuckDBPyConnection, work: Callable[[], Resu
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Errors of DuckDB become ours, without signatures of URLs."""
+    """Convert DuckDB's errors to those of `componentrun.errors`, without the signatures of URLs."""
     try:
         yield
     except duckdb.Error as error:
@@ -156,20 +156,23 @@ def explained() -> Iterator[None]:
 
 
 def without_signatures(text: str) -> str:
-    """A text without the queries of signed URLs, which read what they sign."""
+    """A text without the query strings of signed URLs, which would grant access to the files."""
     return _SIGNATURE.sub("", text)
 
 
 def _explain(error: duckdb.Error) -> UserError | PlatformError:
-    told = without_signatures(str(error).strip())
-    if refused := told.partition(MISFIT)[2]:
-        return UserError(refused, Reason.INPUT_INVALID)
+    message = without_signatures(str(error).strip())
+    if problem := message.partition(MISFIT)[2]:
+        return UserError(problem, Reason.INPUT_INVALID)
     if isinstance(error, duckdb.HTTPException | duckdb.IOException):
-        if "No space left" in told or "max_temp_directory_size" in told:
-            return UserError(f"the disk is full: {told}. Set TMPDIR to a folder with more room", Reason.DISK_FULL)
-        return TransientError(f"a file of a table can't be read: {told}. Try again", Reason.STORAGE_UNAVAILABLE)
+        if "No space left" in message or "max_temp_directory_size" in message:
+            advice = "Set TMPDIR to a folder with more room"
+            return UserError(f"the disk is full: {message}", Reason.DISK_FULL, advice=advice)
+        return TransientError(
+            f"a file of a table can't be read: {message}", Reason.STORAGE_UNAVAILABLE, advice="Try again."
+        )
     if isinstance(error, duckdb.OutOfMemoryException):
-        return UserError(f"the query needs more memory than there is: {told}", Reason.OUT_OF_MEMORY)
+        return UserError(f"the query needs more memory than there is: {message}", Reason.OUT_OF_MEMORY)
     if isinstance(error, duckdb.InternalException | duckdb.FatalException):
-        return PlatformError(f"DuckDB failed: {told}", Reason.INTERNAL)
-    return UserError(f"the query can't be run: {told}", Reason.INVALID_SPEC)
+        return PlatformError(f"DuckDB failed: {message}", Reason.INTERNAL)
+    return UserError(f"the query can't be run: {message}", Reason.INVALID_SPEC)

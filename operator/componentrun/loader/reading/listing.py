@@ -1,4 +1,4 @@
-"""Which tables of a Storage are in its catalog."""
+"""List the tables in the catalog of a Storage."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _LOOKED_UP: Final = 12
 
 
 def list_names(catalog: Catalog, bucket: str | None = None) -> list[TableId]:
-    """Ids of all tables, or of those of one bucket; also of tables that are not there any more, or not yet.
+    """Ids of all tables, or of those of one bucket, including dropped tables and tables without a load.
 
-    Tables whose names are no id's are other programs' and left out.
+    Tables whose names do not map to an id belong to other programs and are omitted.
     """
     if bucket is not None:
         namespaces = [namespace_of(catalog.prefix, bucket)]
     else:
         namespaces = [name for name in catalog.namespaces() if bucket_of(catalog.prefix, name) is not None]
-    found = [from_iceberg(catalog.prefix, space, name) for space in namespaces for name in catalog.tables(space)]
-    return sorted((table for table in found if table is not None), key=str)
+    tables = [from_iceberg(catalog.prefix, space, name) for space in namespaces for name in catalog.tables(space)]
+    return sorted((table for table in tables if table is not None), key=str)
 
 
 def list_tables(catalog: Catalog, bucket: str | None = None) -> list[tuple[TableId, Table]]:
@@ -46,52 +46,55 @@ def list_tables(catalog: Catalog, bucket: str | None = None) -> list[tuple[Table
 
 
 def need_table(catalog: Catalog, table: TableId) -> Table:
-    """A table that can be read.
+    """Load a table that can be read.
 
     Raises:
-        UserError: (InputNotFound) there is no such table.
+        UserError: (InputNotFound) the table does not exist.
     """
-    found = _readable(catalog, [table])
-    if not found:
+    readable = _readable(catalog, [table])
+    if not readable:
         raise no_such_table(catalog, str(table))
-    return found[0][1]
+    return readable[0][1]
 
 
 def no_such_table(catalog: Catalog, name: str) -> UserError:
-    """The error for a table that is not there: how a dropped one comes back, else which ones have similar names."""
+    """The error for a table that does not exist.
+
+    If the table was dropped, the message says how to restore it. Otherwise it suggests tables with similar names.
+    """
     dropped = catalog.find(to_iceberg(catalog.prefix, TableId.parse(name)))
     if dropped is not None and dropped.properties.get(properties.STATE) == properties.DROPPED:
         more = _how_dropped(dropped, name)
     else:
         similar = _similar(catalog, name)
-        more = f"; did you mean {' or '.join(f'`{other}`' for other in similar)}?" if similar else ""
+        more = f"; did you mean {' or '.join(f'`{candidate}`' for candidate in similar)}?" if similar else ""
     return UserError(f"there is no table `{name}` in {catalog.settings.title}{more}", Reason.INPUT_NOT_FOUND)
 
 
 def _how_dropped(table: Table, name: str) -> str:
-    """Empty if another program has changed the table since."""
+    """How a table was dropped and can be restored; empty if another program has changed it since."""
     versions = list(versions_of(table.metadata))
     if not versions or not versions[0].is_drop:
         return ""
-    told = f"; it was deleted at {versions[0].time:%Y-%m-%d %H:%M:%S} UTC by {versions[0].who}"
+    sentence = f"; it was deleted at {versions[0].time:%Y-%m-%d %H:%M:%S} UTC by {versions[0].who}"
     last = next((version.number for version in versions if not version.is_drop), None)
     if last is None:
-        return f"{told}, and no version of it is kept any more"
-    return f"{told}. `componentrun table restore {name} --version {last}` brings it back until that version expires"
+        return f"{sentence}, and no version of it is kept any more"
+    return f"{sentence}. `componentrun table restore {name} --version {last}` brings it back until that version expires"
 
 
 def _similar(catalog: Catalog, name: str) -> list[str]:
     names = [str(table) for table in list_names(catalog)]
-    similar = similar_names(name, [other for other in names if other != name], _LOOKED_UP)
-    there = [str(table) for table, _ in _readable(catalog, map(TableId.parse, similar))]
-    return [other for other in similar if other in there][:_SUGGESTED]
+    similar = similar_names(name, [candidate for candidate in names if candidate != name], _LOOKED_UP)
+    readable = [str(table) for table, _ in _readable(catalog, map(TableId.parse, similar))]
+    return [candidate for candidate in similar if candidate in readable][:_SUGGESTED]
 
 
 def _readable(catalog: Catalog, tables: Iterable[TableId]) -> list[tuple[TableId, Table]]:
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
-        found = pool.map(lambda table: (table, catalog.find(to_iceberg(catalog.prefix, table))), tables)
+        pairs = pool.map(lambda table: (table, catalog.find(to_iceberg(catalog.prefix, table))), tables)
         return [
             (table, item)
-            for table, item in found
+            for table, item in pairs
             if item is not None and read_state(item.metadata, f"`{table}`").is_loaded
         ]

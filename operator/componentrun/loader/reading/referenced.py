@@ -1,4 +1,4 @@
-"""Which tables a query names, as DuckDB's own parser reads it. Nothing is looked up and nothing is executed."""
+"""Find the tables that a query names, with DuckDB's parser. Nothing is looked up or executed."""
 
 from __future__ import annotations
 
@@ -13,39 +13,50 @@ from componentrun.storage.store.keys import TableId
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["referenced_tables"]
+__all__ = ["parsed_query", "referenced_tables"]
 
 _DIALECT: Final = 'table ids stand in double quotes, as in `select * from "in.c-main.customers"`'
 
 
 def referenced_tables(query: str) -> tuple[str, ...]:
-    """The ids of the tables that a query reads, each once.
+    """The ids of the tables that a query reads, without duplicates.
 
     Args:
         query: one statement that only reads.
 
     Raises:
-        UserError: (InvalidSpec) a syntax error, in DuckDB's words; several statements; a statement that is no query; a
-            name that is no table id; two ids that differ only in case.
+        UserError: (InvalidSpec) a syntax error (the message is DuckDB's), several statements, a statement that is not a
+            query, a name that is not a table id, or two ids that differ only in case.
+    """
+    document = parsed_query(query)
+    names = tuple(dict.fromkeys(_table_ids(document)))
+    spellings: dict[str, str] = {}
+    for name in names:
+        if (spelling := spellings.setdefault(name.lower(), name)) != name:
+            raise _refused(
+                f"`{spelling}` and `{name}` differ only in case, and DuckDB treats them as one; query one of them"
+            )
+    return names
+
+
+def parsed_query(query: str) -> dict[str, Any]:
+    """A query as DuckDB's parser returns it.
+
+    Raises:
+        UserError: (InvalidSpec) a syntax error (the message is DuckDB's), several statements, or a statement that is
+            not a query.
     """
     with duckdb.connect(":memory:") as connection:
         statements = _statements(connection, query)
         if len(statements) != 1:
             raise _refused(f"found {len(statements)} statements; expected one query")
         answer = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchone()
-    document = json.loads(answer[0]) if answer is not None else {}
+    document: dict[str, Any] = json.loads(answer[0]) if answer is not None else {}
     if document.get("error"):
         raise _refused(
             "expected a query: `select`, `from`, `with`, `values`, `describe` or `summarize`. Nothing can be changed"
         )
-    names = tuple(dict.fromkeys(_table_ids(document)))
-    seen: dict[str, str] = {}
-    for name in names:
-        if (other := seen.setdefault(name.lower(), name)) != name:
-            raise _refused(
-                f"`{other}` and `{name}` differ only in case, and DuckDB takes them for one; query one of them"
-            )
-    return names
+    return document
 
 
 def _statements(connection: duckdb.DuckDBPyConnection, query: str) -> list[Any]:
@@ -57,7 +68,7 @@ def _statements(connection: duckdb.DuckDBPyConnection, query: str) -> list[Any]:
 
 
 def _table_ids(document: dict[str, Any]) -> Iterator[str]:
-    own = {
+    local_names = {
         str(entry["key"]).lower() for node in _nodes(document) if "cte_map" in node for entry in node["cte_map"]["map"]
     }
     for node in _nodes(document):
@@ -65,10 +76,10 @@ def _table_ids(document: dict[str, Any]) -> Iterator[str]:
             continue
         parts = [str(node[part]) for part in ("catalog_name", "schema_name", "table_name") if node.get(part)]
         name = ".".join(parts)
-        if name.lower() in own or parts[0].lower() in _SYSTEM:
+        if name.lower() in local_names or parts[0].lower() in _SYSTEM:
             continue
         if not _is_id(name):
-            raise _refused(f'`{name}` is no table id; expected such as `"in.c-main.customers"`')
+            raise _refused(f'`{name}` is not a table id; expected such as `"in.c-main.customers"`')
         if len(parts) > 1:
             raise _refused(f'`{name}` has to stand in one pair of double quotes: `"{name}"`')
         yield name
@@ -87,14 +98,14 @@ def _is_id(name: str) -> bool:
 
 def _nodes(value: Any) -> Iterator[dict[str, Any]]:
     """All objects in a document."""
-    waiting = [value]
-    while waiting:
-        found = waiting.pop()
-        if isinstance(found, dict):
-            yield found
-            waiting.extend(reversed(found.values()))
-        elif isinstance(found, list):
-            waiting.extend(reversed(found))
+    stack = [value]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, dict):
+            yield node
+            stack.extend(reversed(node.values()))
+        elif isinstance(node, list):
+            stack.extend(reversed(node))
 
 
 def _refused(message: str) -> UserError:

@@ -1,4 +1,4 @@
-"""What a reader has to know of tables: which files hold their rows, as of one moment for all of them."""
+"""Which files contain the rows of tables, as a consistent snapshot of all of them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from componentrun.errors import Reason, TransientError, UserError
 from componentrun.loader.catalog import properties
 from componentrun.loader.catalog.names import to_iceberg
 from componentrun.loader.catalog.state import read_state
+from componentrun.storage.store.errors import MissingError
 from componentrun.storage.store.keys import TableId
 from componentrun.wire.loader import DeleteFile, ScanColumn, ScanFile, TableScan
 
@@ -32,23 +33,30 @@ _MOST_LOOKS: Final = 20
 
 
 def consistent_cut(catalog: Catalog, tables: Sequence[str]) -> tuple[list[TableScan], list[str]]:
-    """All tables as they were at one moment: they are looked at again until none of them has moved.
+    """Read all tables as of one point in time, by reading them repeatedly until none has changed in between.
 
     Returns:
-        What each that is there consists of, and the ids of those that are not there.
+        The scans of the tables that exist, and the ids of those that do not exist.
 
     Raises:
         UserError: (InputInvalid) a table has files that can't be read.
-        TransientError: tables changed all the time.
-        ComponentRunError: the catalog or the store refused or is away.
+        TransientError: the tables changed each time they were read.
+        ComponentRunError: the catalog or the store refused a request or does not respond.
     """
-    found = _look(catalog, tables)
+    previous = _look(catalog, tables)
     for _ in range(_MOST_LOOKS):
-        again = _look(catalog, tables) if len(tables) > 1 else found
-        if _places(again) == _places(found):
-            scans = [scan_of(table, TableId.parse(name)) for name, table in found.items() if table is not None]
-            return scans, [name for name, table in found.items() if table is None]
-        found = again
+        current = _look(catalog, tables) if len(tables) > 1 else previous
+        if _places(current) == _places(previous):
+            try:
+                scans = [scan_of(table, TableId.parse(name)) for name, table in previous.items() if table is not None]
+            except MissingError:
+                # Files of a snapshot that is no longer the current one may be deleted while they are read.
+                current = _look(catalog, tables)
+                if _places(current) == _places(previous):
+                    raise
+            else:
+                return scans, [name for name, table in previous.items() if table is None]
+        previous = current
     raise TransientError(
         f"the tables {', '.join(f'`{name}`' for name in tables)} change all the time: no moment was found at which all "
         "of them could be read",
@@ -57,11 +65,11 @@ def consistent_cut(catalog: Catalog, tables: Sequence[str]) -> tuple[list[TableS
 
 
 def scan_of(table: Table, name: TableId) -> TableScan:
-    """What a table consists of.
+    """The files, columns and properties of a table's current snapshot.
 
     Raises:
-        UserError: (InputInvalid) it has files that can't be read.
-        ComponentRunError: the store refused or is away.
+        UserError: (InputInvalid) the table has files that can't be read.
+        ComponentRunError: the store refused a request or does not respond.
     """
     base = table.metadata
     state = read_state(base, f"`{name}`")
@@ -95,40 +103,43 @@ def scan_of(table: Table, name: TableId) -> TableScan:
 
 
 def last_change_of(table: TableMetadata, snapshot: Snapshot) -> int:
-    """When the rows of a snapshot were changed, in milliseconds since 1970: a rewrite changes none, whoever did it."""
+    """When the rows of a snapshot were last changed, in milliseconds since 1970.
+
+    A rewrite of files, by any program, does not change rows.
+    """
     while snapshot.summary is not None:
-        if (said := snapshot.summary[properties.LAST_CHANGE]) is not None:
-            return int(said)
+        if (text := snapshot.summary[properties.LAST_CHANGE]) is not None:
+            return int(text)
         parent = snapshot.parent_snapshot_id
-        before = table.snapshot_by_id(parent) if parent is not None else None
-        if snapshot.summary.operation != Operation.REPLACE or before is None:
+        previous = table.snapshot_by_id(parent) if parent is not None else None
+        if snapshot.summary.operation != Operation.REPLACE or previous is None:
             break
-        snapshot = before
+        snapshot = previous
     return snapshot.timestamp_ms
 
 
 def _look(catalog: Catalog, tables: Iterable[str]) -> dict[str, Table | None]:
-    found: dict[str, Table | None] = {}
+    tables_: dict[str, Table | None] = {}
     for name in dict.fromkeys(tables):
         table = catalog.find(to_iceberg(catalog.prefix, TableId.parse(name)))
         is_there = table is not None and table.properties.get(properties.STATE) not in properties.ABSENT
-        found[name] = table if is_there else None
-    return found
+        tables_[name] = table if is_there else None
+    return tables_
 
 
-def _places(found: dict[str, Table | None]) -> dict[str, tuple[str, int | None] | None]:
+def _places(tables: dict[str, Table | None]) -> dict[str, tuple[str, int | None] | None]:
     return {
         name: (str(table.metadata.table_uuid), table.metadata.current_snapshot_id) if table is not None else None
-        for name, table in found.items()
+        for name, table in tables.items()
     }
 
 
 def _entries(table: Table, name: TableId) -> tuple[list[ManifestEntry], list[ManifestEntry]]:
-    """Data files and files of position deletes."""
+    """Data files and position delete files."""
     snapshot = table.metadata.current_snapshot()
     data: list[ManifestEntry] = []
     deletes: list[ManifestEntry] = []
-    # A list of manifests names the newest first; rows are told in the order in which they came.
+    # A manifest list starts with the newest manifest, but rows are returned in the order of their loads.
     for manifest in reversed(snapshot.manifests(table.io)) if snapshot is not None else ():
         entries = manifest.fetch_manifest_entry(table.io, discard_deleted=True)
         for entry in entries:
@@ -139,33 +150,33 @@ def _entries(table: Table, name: TableId) -> tuple[list[ManifestEntry], list[Man
 
 
 def check_readable(entry: ManifestEntry, name: TableId | IcebergName) -> None:
-    """Refuse a file that can't be read here.
+    """Refuse a file that is not supported.
 
     Raises:
-        UserError: (InputInvalid) the message says what it is, and what to do.
+        UserError: (InputInvalid) the file is not supported; the message says why, and what to do.
     """
     file = entry.data_file
     if file.content == DataFileContent.EQUALITY_DELETES:
-        found, mend = "equality deletes, as Flink writes them", "rewrite its data files with Spark"
+        feature, advice = "equality deletes, as Flink writes them", "rewrite its data files with Spark"
     elif file.file_format != FileFormat.PARQUET:
         kind = "deletion vectors" if file.content == DataFileContent.POSITION_DELETES else f"{file.file_format} files"
-        found, mend = kind, "rewrite it in format version 2 as Parquet"
+        feature, advice = kind, "rewrite it in format version 2 as Parquet"
     else:
         return
     raise UserError(
-        f"the table `{name}` has {found}; only Parquet files and position deletes can be read here: {mend}",
+        f"the table `{name}` has {feature}; only Parquet files and position deletes can be read here: {advice}",
         Reason.INPUT_INVALID,
     )
 
 
 def _scan_file(entry: ManifestEntry, deletes: Sequence[ManifestEntry]) -> ScanFile:
     file = entry.data_file
-    own = entry.sequence_number or 0
+    sequence = entry.sequence_number or 0
     return ScanFile(
         path=file.file_path,
         size=file.file_size_in_bytes,
         rows=file.record_count,
-        deletes=tuple(number for number, delete in enumerate(deletes) if (delete.sequence_number or 0) >= own),
+        deletes=tuple(number for number, delete in enumerate(deletes) if (delete.sequence_number or 0) >= sequence),
     )
 
 

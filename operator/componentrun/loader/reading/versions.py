@@ -1,8 +1,8 @@
-"""The history of a table: its snapshots, as people speak of them. Pure.
+"""The history of a table as versions, which are the snapshots that changed it. Pure.
 
-A version's number is Iceberg's sequence number: it rises with each snapshot of the table. Fences and maintenance's
-rewrites have one, too, so numbers may be missing. Versions are kept until maintenance, or another program, expires
-their snapshots.
+The number of a version is the Iceberg sequence number of its snapshot, which increases with each snapshot of the table.
+Numbers may be missing: fences and rewrites by maintenance have sequence numbers as well, and loads
+(`catalog.thinning`), maintenance and other programs remove snapshots.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from componentrun.loader.catalog import properties
+from componentrun.loader.catalog.lineage import line_of
 from componentrun.loader.catalog.state import read_state
 from componentrun.loader.reading.scanning import last_change_of
 
@@ -36,77 +37,75 @@ class Version:
 
     number: int
     snapshot: int
-    """Its id."""
+    """Id of the snapshot."""
     time: datetime
     what: str
-    """`load`, `increment`, `restore of 3`, `drop`; Iceberg's word for what another program did: `append`, `replace`."""
+    """`load`, `increment`, `restore of 3` or `drop`. For other programs, Iceberg's operation, such as `append`."""
     rows: int | None
-    """Rows that a reader gets; None: nobody counted them."""
+    """Number of rows that a reader gets; None: the snapshot does not record it."""
     bytes: int | None
-    """Of its files."""
+    """Size of all files; None: the snapshot does not record it."""
     run: str
-    """Uid; empty: another program did it."""
+    """Uid of the run; empty if another program wrote the snapshot."""
     attempt: int
     title: str
     """namespace/name of the run, or the name of the other program."""
     who: str | None
-    """The person who did it by hand."""
+    """The person who made the change manually."""
     primary_key: tuple[str, ...] | None
-    """None: this snapshot does not say."""
+    """None: the snapshot does not record it."""
 
     @property
     def is_drop(self) -> bool:
-        """Whether the table was dropped by it."""
+        """Whether this version dropped the table."""
         return self.what == properties.DROP
 
 
 @dataclass(frozen=True, slots=True)
 class TableFacts:
-    """A table, as lists of tables show it."""
+    """Facts about a table for lists of tables."""
 
     id: str
     columns: tuple[str, ...]
-    """Without `_timestamp`."""
+    """Names of the columns, without `_timestamp`."""
     primary_key: tuple[str, ...]
     newest: Version | None
-    """None: another program has made the table and put nothing in."""
+    """None: another program created the table and has not loaded it."""
     changed: datetime
 
 
-def facts_of(table: TableId, found: Table) -> TableFacts:
-    """What the metadata of a table say.
+def facts_of(table: TableId, loaded: Table) -> TableFacts:
+    """Read the facts about a table from its metadata.
 
     Raises:
-        PlatformError: (PublishFailed) a property of ours can't be read.
+        PlatformError: (PublishFailed) a property of ComponentRun can't be parsed.
     """
-    state = read_state(found.metadata, f"`{table}`")
-    newest = next(versions_of(found.metadata), None)
-    changed = newest.time if newest is not None else _moment(found.metadata.last_updated_ms)
+    state = read_state(loaded.metadata, f"`{table}`")
+    newest = next(versions_of(loaded.metadata), None)
+    changed = newest.time if newest is not None else _moment(loaded.metadata.last_updated_ms)
     return TableFacts(str(table), state.names, state.primary_key, newest, changed)
 
 
 def versions_of(table: TableMetadata) -> Iterator[Version]:
-    """Versions of a table, the newest first."""
-    snapshot = table.current_snapshot()
-    while snapshot is not None:
-        parent = table.snapshot_by_id(snapshot.parent_snapshot_id) if snapshot.parent_snapshot_id is not None else None
+    """Versions of a table, newest first."""
+    ids = {snapshot.snapshot_id for snapshot in table.snapshots}
+    for snapshot in line_of(table):
         summary = snapshot.summary
-        # Maintenance changes no row: its snapshot is that of its parent.
-        is_same = parent is not None and _text(summary, properties.MAINTENANCE) is not None
+        # Maintenance changes no rows, so its snapshot is the same version as its parent.
+        is_same = snapshot.parent_snapshot_id in ids and _text(summary, properties.MAINTENANCE) is not None
         if _text(summary, properties.FENCED_RUN) is None and not is_same:
             yield _version(table, snapshot)
-        snapshot = parent
 
 
 def _totals(snapshot: Snapshot | None) -> tuple[int | None, int | None]:
-    """Rows that a reader gets, and bytes of all files; None: the snapshot does not say."""
+    """Number of rows that a reader gets, and bytes of all files; None: the snapshot does not record it."""
     if snapshot is None:
         return 0, 0
     summary = snapshot.summary
-    rows, gone = _number(summary, "total-records"), _number(summary, "total-position-deletes")
+    rows, deleted = _number(summary, "total-records"), _number(summary, "total-position-deletes")
     if _number(summary, "total-equality-deletes"):
         rows = None
-    return rows - (gone or 0) if rows is not None else None, _number(summary, "total-files-size")
+    return rows - (deleted or 0) if rows is not None else None, _number(summary, "total-files-size")
 
 
 def _version(table: TableMetadata, snapshot: Snapshot) -> Version:
@@ -142,10 +141,10 @@ def _what(summary: Summary | None) -> str:
 
 
 def _text(summary: Summary | None, name: str) -> str | None:
-    found = summary[name] if summary is not None else None
-    return str(found) if found is not None else None
+    value = summary[name] if summary is not None else None
+    return str(value) if value is not None else None
 
 
 def _number(summary: Summary | None, name: str) -> int | None:
-    found = _text(summary, name)
-    return int(found) if found is not None and found.isdecimal() else None
+    text = _text(summary, name)
+    return int(text) if text is not None and text.isdecimal() else None

@@ -1,10 +1,10 @@
-"""Requests to the loader: who may ask, whose turn it is, what is done.
+"""The loader's HTTP service: authentication, queueing and execution of requests.
 
 Modules, lowest first:
 
-    engine     what can be asked
-    tables     carries it out on real catalogs
-    slots      how many requests at a time, and whose turn it is
-    carrying   one request, from its body to its answer
+    engine     interface of the operations
+    tables     the operations on real catalogs
+    slots      limits of concurrent requests, with fair queueing
+    carrying   executes a request
     server     HTTP over TLS
 """

@@ -1,4 +1,4 @@
-"""Carries out one request: from its body to its answer. Keys of the request's Storage stay out of logs and answers."""
+"""Execute a request and build its response. Keys of the request's Storage never enter logs or responses."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ Answer = TypeVar("Answer", LoadAnswer, FenceAnswer, PlanAnswer, CheckAnswer)
 
 _SECRET: Final = re.compile(r"key|secret|token|password|credential", re.IGNORECASE)
 _SHORTEST: Final = 4
-"""Characters of a key that is looked for: a shorter one would stand in any sentence."""
+"""Minimum length of keys that are redacted. A shorter one could occur in any sentence."""
 _HIDDEN: Final = "***"
 _FRAMES: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[Request, Answer]):
-    """One kind of request."""
+    """A kind of request."""
 
     name: str
     path: str
@@ -70,7 +70,7 @@ class Operation(Generic[Request, Answer]):
     answer: type[Answer]
     method: Callable[[Engine, Request], Awaitable[Answer]]
     changes: bool
-    """Whether tables may change by it."""
+    """Whether the operation may change tables."""
 
 
 LOAD: Final = Operation(
@@ -88,10 +88,10 @@ CHECK: Final = Operation(
 
 
 async def read_request(operation: Operation[Request, Answer], body: bytes) -> Request:
-    """The request that a body holds.
+    """Parse a request from its body.
 
     Raises:
-        ValueError: it holds none; the message names fields and no values.
+        ValueError: the body is invalid; the message contains names of fields, but no values.
     """
     try:
         return await asyncio.to_thread(from_json, operation.request, body)
@@ -102,26 +102,26 @@ async def read_request(operation: Operation[Request, Answer], body: bytes) -> Re
 async def carry_out(
     operation: Operation[Request, Answer], engine: Engine, request: Request, metrics: Metrics
 ) -> Answer:
-    """Have the engine do it; whatever it raises becomes a `Failure`."""
-    begun = time.monotonic()
+    """Execute a request with the engine. Every exception becomes a `Failure`."""
+    start = time.monotonic()
     try:
         answer = await operation.method(engine, request)
     except ComponentRunError as error:
         answer = operation.answer(failure=_failure_of(error))
-    except Exception as error:  # noqa: BLE001 - a defect that one request brings about stays with it
-        # What the exception says may hold a key. Where it was raised does not.
+    except Exception as error:  # noqa: BLE001 - a bug that one request triggers must not affect others
+        # The message of the exception may contain a key, but its traceback locations do not.
         frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
         where = " > ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames)
         log.error("%s: unexpected %s at %s", _subject(operation.name, request), type(error).__name__, where)  # noqa: TRY400 - likewise
         message = f"the loader met an unexpected {type(error).__name__}; its log says where. Please report it"
         answer = operation.answer(failure=Failure(Reason.INTERNAL, message, unknown=operation.changes))
-    seconds = time.monotonic() - begun
+    seconds = time.monotonic() - start
     metrics.carried_out(operation.name, seconds)
     return _told(operation, request, answer, seconds, metrics)
 
 
 def outcome_of(answer: LoadAnswer | FenceAnswer | PlanAnswer | CheckAnswer) -> str:
-    """The outcome of a request, in a word of `metrics.OUTCOMES`."""
+    """The outcome of a request, one of `metrics.OUTCOMES`."""
     failure = answer.failure
     if failure is None:
         return "ok"
@@ -133,7 +133,7 @@ def outcome_of(answer: LoadAnswer | FenceAnswer | PlanAnswer | CheckAnswer) -> s
 def _told(
     operation: Operation[Request, Answer], request: Request, answer: Answer, seconds: float, metrics: Metrics
 ) -> Answer:
-    """The answer, after the log and the metrics have it. No key is in it."""
+    """Log and count an answer; return it without keys."""
     subject = _subject(operation.name, request)
     failure = answer.failure
     if failure is not None:
@@ -149,7 +149,7 @@ def _told(
 
 
 def _checked(answer: CheckAnswer, storage: dict[str, Any]) -> CheckAnswer:
-    """The answer, after the log has what is wrong with the catalog. No key is in it."""
+    """Log the failed checks of a catalog; return the answer without keys."""
     checks = tuple(replace(check, detail=_without_keys(check.detail, storage)) for check in answer.checks)
     for check in checks:
         if not check.ok:
@@ -158,7 +158,7 @@ def _checked(answer: CheckAnswer, storage: dict[str, Any]) -> CheckAnswer:
 
 
 def _subject(operation: str, request: LoadRequest | FenceRequest | PlanRequest | CheckRequest) -> str:
-    """What is done, for a line of the log."""
+    """The operation and its object, for log lines."""
     if isinstance(request, CheckRequest):
         return f"{operation} of a catalog"
     if isinstance(request, PlanRequest):
@@ -169,18 +169,18 @@ def _subject(operation: str, request: LoadRequest | FenceRequest | PlanRequest |
 def _failure_of(error: ComponentRunError) -> Failure:
     kind = "user" if isinstance(error, UserError) else "transient" if isinstance(error, TransientError) else "platform"
     silent = isinstance(error, CatalogAwayError) or (isinstance(error, CommitUnknownError) and not error.is_answered)
-    return Failure(error.reason, error.message, kind, unknown=error.unknown, no_answer=silent)
+    return Failure(error.reason, error.message, kind, unknown=error.unknown, no_answer=silent, advice=error.advice)
 
 
 def _without_keys(text: str, storage: dict[str, Any]) -> str:
-    """The text with each key of the Storage replaced. No message should hold one: this is the second wall."""
+    """The text with each key of the Storage redacted. No message should contain one; this is a second safeguard."""
     for key in sorted(_keys(storage), key=len, reverse=True):
         text = text.replace(key, _HIDDEN)
     return text
 
 
 def _keys(document: dict[str, Any]) -> Iterator[str]:
-    """All texts under names such as `secret_key`, at any depth."""
+    """All string values whose names look like `secret_key`, at any depth."""
     for name, value in document.items():
         if isinstance(value, dict):
             yield from _keys(value)

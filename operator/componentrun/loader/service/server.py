@@ -1,7 +1,7 @@
-"""Answers requests over HTTP: who may ask, whose turn it is, and that the process ends with all requests answered.
+"""HTTP server of the loader: authenticates callers, queues requests, and answers all of them before the process ends.
 
 A body, and with it the keys of a Storage, is read only when the request has a slot: the caller waits for `100 Continue`
-(RFC 9110, 10.1.1). So requests that wait take no memory, and one whose loader ends meanwhile was certainly not begun.
+(RFC 9110, 10.1.1). Therefore waiting requests take no memory, and if the loader stops, they have certainly not started.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = ["LoaderServer"]
 
 _BODY_SECONDS: Final = 60.0
 _LAST_SECONDS: Final = 5.0
-"""For requests that are cancelled at the end."""
+"""Time for requests that are cancelled at shutdown."""
 _STORAGE: Final = re.compile(r"([a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)/([a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?)")
 _OUTCOMES: Final = {401: "refused", 429: "busy", 503: "unavailable"}
 _GONE: Final = "gone"
@@ -45,13 +45,13 @@ class LoaderServer:
     """The loader's port."""
 
     def __init__(
-        self, chosen: Settings, engine: Engine, guard: Guard, metrics: Metrics, certificate: Certificate
+        self, settings: Settings, engine: Engine, guard: Guard, metrics: Metrics, certificate: Certificate
     ) -> None:
-        """Nothing is listened on yet."""
-        self._chosen, self._engine, self._guard, self._metrics = chosen, engine, guard, metrics
-        self._loads = Slots(chosen.loads, chosen.places)
-        self._others = Slots(chosen.plans, chosen.places)
-        self._checks = Slots(CHECKS, chosen.places)
+        """Configure the server; `start` opens the port."""
+        self._settings, self._engine, self._guard, self._metrics = settings, engine, guard, metrics
+        self._loads = Slots(settings.loader_loads, settings.loader_places)
+        self._others = Slots(settings.loader_plans, settings.loader_places)
+        self._checks = Slots(CHECKS, settings.loader_places)
         self._working: set[asyncio.Task[Any]] = set()
         self._stopping = False
         application = web.Application(client_max_size=loaderaccess.BODY_BYTES)
@@ -64,35 +64,40 @@ class LoaderServer:
             ]
         )
         self._server = TlsServer(
-            application, certificate, chosen.process.host, chosen.port, variable="LOADER_PORT", last=chosen.stop_seconds
+            application,
+            certificate,
+            settings.listen_address,
+            settings.loader_port,
+            variable="LOADER_PORT",
+            last=settings.loader_stop_seconds,
         )
 
     async def start(self) -> None:
-        """Listen.
+        """Start listening.
 
         Raises:
-            PlatformError: the port can't be listened on.
+            PlatformError: the port can't be opened.
         """
         await self._server.start()
 
     @property
     def port(self) -> int:
-        """Where it listens; of use where it was told to find a free port (0)."""
+        """The port on which the server listens. Useful if it was configured to choose a free port (0)."""
         return self._server.port
 
     def unready(self) -> str:
-        """Why no request is begun; nothing if requests are."""
+        """Why the server is not ready; empty if it is ready."""
         return "it ends" if self._stopping else ""
 
     async def stop(self) -> None:
-        """Turn away what waits, finish what is in progress, and end; what takes too long is cancelled."""
+        """Refuse waiting requests, finish those in progress, and stop. Requests that take too long are cancelled."""
         self._stopping = True
-        deadline = time.monotonic() + self._chosen.stop_seconds
+        deadline = time.monotonic() + self._settings.loader_stop_seconds
         self._loads.stop()
         self._others.stop()
         self._checks.stop()
         await self._server.stop()
-        # Also those whose callers are gone.
+        # This includes requests whose callers have closed the connection.
         await self._wait(max(deadline - time.monotonic(), 0.0))
         for task in self._working:
             task.cancel()
@@ -117,11 +122,11 @@ class LoaderServer:
     async def _judge(
         self, operation: Operation[Request, Answer], slots: Slots, request: web.Request
     ) -> tuple[web.Response, str]:
-        """The answer, and its outcome for the metrics."""
-        expected = f"a token of {' or '.join(self._chosen.callers)} for the audience {loaderaccess.AUDIENCE}"
-        refused = await refuse_caller(self._guard, request, expected)
-        if refused is not None:
-            return refused, _OUTCOMES[refused.status]
+        """The response, and its outcome for the metrics."""
+        expected = f"a token of {' or '.join(self._settings.loader_callers)} for the audience {loaderaccess.AUDIENCE}"
+        denial = await refuse_caller(self._guard, request, expected)
+        if denial is not None:
+            return denial, _OUTCOMES[denial.status]
         try:
             _check_size(request)
             return await self._begin(operation, slots, request, _flow_of(request))
@@ -137,26 +142,26 @@ class LoaderServer:
     async def _begin(
         self, operation: Operation[Request, Answer], slots: Slots, request: web.Request, flow: Flow
     ) -> tuple[web.Response, str]:
-        asked_at = time.monotonic()
+        start = time.monotonic()
         with self._metrics.queued.labels(operation.name).track_inprogress():
             turn = await slots.take(flow)
-        self._metrics.waited(operation.name, time.monotonic() - asked_at)
+        self._metrics.waited(operation.name, time.monotonic() - start)
         try:
-            asked = await read_request(operation, await _body(request))
+            payload = await read_request(operation, await _body(request))
         except BaseException:
             slots.release(turn)
             raise
-        # A caller that goes away from here on does not stop it: nobody would know what became of it.
-        answer = await asyncio.shield(self._work(operation, asked, slots, turn))
+        # From here on, a caller that disconnects does not cancel the request: its outcome would be unknown.
+        answer = await asyncio.shield(self._work(operation, payload, slots, turn))
         body = (await asyncio.to_thread(to_json, answer)).encode()
         return web.Response(body=body, content_type="application/json"), outcome_of(answer)
 
     def _work(
-        self, operation: Operation[Request, Answer], asked: Request, slots: Slots, turn: Turn
+        self, operation: Operation[Request, Answer], payload: Request, slots: Slots, turn: Turn
     ) -> asyncio.Task[Answer]:
-        """Carry a request out; its slot is released at the end."""
+        """Execute a request, and release its slot at the end."""
         in_progress = self._metrics.in_progress.labels(operation.name)
-        task = asyncio.create_task(carry_out(operation, self._engine, asked, self._metrics))
+        task = asyncio.create_task(carry_out(operation, self._engine, payload, self._metrics))
 
         def ended(_: asyncio.Task[Answer]) -> None:
             in_progress.dec()
@@ -170,22 +175,22 @@ class LoaderServer:
 
 
 def _flow_of(request: web.Request) -> Flow:
-    """Whose request it is.
+    """Namespace and Storage of a request, for fair queueing.
 
     Raises:
-        ValueError: it does not say.
+        ValueError: the header is missing or invalid.
     """
-    found = _STORAGE.fullmatch(request.headers.get(loaderaccess.STORAGE, ""))
-    if found is None:
+    match = _STORAGE.fullmatch(request.headers.get(loaderaccess.STORAGE, ""))
+    if match is None:
         raise ValueError(f"the header {loaderaccess.STORAGE} has to be the Storage's `<namespace>/<name>`")
-    return Flow(found[1], found[2])
+    return Flow(match[1], match[2])
 
 
 def _check_size(request: web.Request) -> None:
-    """Look at what a request says of its body.
+    """Check the declared size of a request's body.
 
     Raises:
-        HTTPRequestEntityTooLarge: it is too large.
+        HTTPRequestEntityTooLarge: the body is too large.
     """
     size = request.content_length or 0
     if size > loaderaccess.BODY_BYTES:
@@ -193,15 +198,15 @@ def _check_size(request: web.Request) -> None:
 
 
 async def _expect_later(_: web.Request) -> None:
-    """Don't ask for the body yet: see the module."""
+    """Do not send `100 Continue` yet; see the module's docstring."""
 
 
 async def _body(request: web.Request) -> bytes:
-    """Ask for the body, and read it.
+    """Send `100 Continue` if the caller waits for it, and read the body.
 
     Raises:
-        HTTPRequestEntityTooLarge: it is too large.
-        ValueError: it does not arrive.
+        HTTPRequestEntityTooLarge: the body is too large.
+        ValueError: the body did not arrive in time.
     """
     if request.headers.get(hdrs.EXPECT, "").lower() == _CONTINUE:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")

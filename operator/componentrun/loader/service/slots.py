@@ -1,7 +1,7 @@
-"""How many requests are carried out at a time, and whose turn it is: namespaces in turn, and their Storages in turn.
+"""Limits of concurrent requests, with fair queueing: namespaces take turns, and so do their Storages.
 
-A namespace whose store hangs holds as many slots as are free at most (`process.fairqueue`), and as many places in the
-queue as are free. So one gets at most half of either, and another one always finds room.
+A namespace never holds more slots than are left free (`process.fairqueue`), and never more places in the queue than
+are left free. Therefore a namespace whose store hangs gets at most half of each, and others always find room.
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ __all__ = ["CHECKS", "FullError", "Slots", "StoppedError", "Turn"]
 
 
 CHECKS: Final = 16
-"""Checks of catalogs at a time. They have slots of their own: one of a catalog that hangs takes a minute."""
+"""Number of concurrent checks of catalogs. They have their own slots, because a hanging catalog takes a minute."""
 
 
 class FullError(TransientError):
-    """Too many requests of the namespace wait."""
+    """Too many requests of the namespace are waiting."""
 
 
 class StoppedError(TransientError):
-    """No request is begun any more."""
+    """The loader is shutting down and starts no more requests."""
 
 
 class Turn:
     """A request that waits for a slot, or holds one."""
 
     def __init__(self, flow: Flow) -> None:
-        """It waits."""
+        """Create a waiting request."""
         self.flow = flow
         self.given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
 class Slots:
-    """Slots of one kind of requests. Not thread-safe: use it from the event loop's thread only."""
+    """Slots for one kind of request. Not thread-safe: use them only from the event loop's thread."""
 
     def __init__(self, slots: int, places: int) -> None:
         """Create slots that are all free.
 
         Args:
-            slots: maximum number of requests that are carried out at a time.
-            places: maximum number of requests that wait.
+            slots: maximum number of concurrent requests.
+            places: maximum number of waiting requests.
         """
         self._queue: FairQueue[Turn] = FairQueue(lambda turn: turn.flow, slots)
         self._places = places
@@ -56,17 +56,17 @@ class Slots:
         self._stopped = False
 
     async def take(self, flow: Flow) -> Turn:
-        """Wait for a slot. It has to be released.
+        """Wait for a slot. The caller must release it.
 
         Raises:
-            FullError: too many requests of the namespace wait.
+            FullError: too many requests of the namespace are waiting.
             StoppedError: see `stop`.
         """
         turn = self._enter(flow)
         try:
             await turn.given
         except BaseException:
-            # The slot may have been given in the moment in which the caller went away.
+            # The slot may have been assigned at the moment when the caller was cancelled.
             self.release(turn)
             raise
         finally:
@@ -74,12 +74,12 @@ class Slots:
         return turn
 
     def release(self, turn: Turn) -> None:
-        """Give the slot back; the next request gets it."""
+        """Return the slot; the next request gets it."""
         self._queue.release(turn)
         self._give()
 
     def stop(self) -> None:
-        """Turn away all that wait, and all that come."""
+        """Refuse all waiting and all future requests."""
         self._stopped = True
         for turn in list(self._waiting):
             if not turn.given.done():
@@ -88,27 +88,27 @@ class Slots:
     def _enter(self, flow: Flow) -> Turn:
         if self._stopped:
             raise _stopped()
-        held = self._by_namespace.get(flow.namespace, 0)
-        if held >= self._places - len(self._waiting):
-            raise FullError(f"{held} requests of namespace {flow.namespace} wait already; try again later")
+        count = self._by_namespace.get(flow.namespace, 0)
+        if count >= self._places - len(self._waiting):
+            raise FullError(f"{count} requests of namespace {flow.namespace} wait already; try again later")
         turn = Turn(flow)
         self._waiting[turn] = None
-        self._by_namespace[flow.namespace] = held + 1
+        self._by_namespace[flow.namespace] = count + 1
         self._queue.push(turn)
         self._give()
         return turn
 
     def _leave(self, turn: Turn) -> None:
         del self._waiting[turn]
-        left = self._by_namespace.pop(turn.flow.namespace) - 1
-        if left:
-            self._by_namespace[turn.flow.namespace] = left
+        remaining = self._by_namespace.pop(turn.flow.namespace) - 1
+        if remaining:
+            self._by_namespace[turn.flow.namespace] = remaining
 
     def _give(self) -> None:
         while (turn := self._queue.pop()) is not None:
             if not turn.given.done():
                 turn.given.set_result(None)
-            else:  # its caller is gone
+            else:  # its caller was cancelled
                 self._queue.release(turn)
 
 

@@ -1,4 +1,4 @@
-"""Does what the loader is asked for: an `Engine` on real catalogs. Work that blocks is done in threads."""
+"""The loader's operations: an `Engine` on real catalogs. Blocking work runs in threads."""
 
 from __future__ import annotations
 
@@ -40,26 +40,26 @@ __all__ = ["TableEngine"]
 Result = TypeVar("Result")
 
 _KEPT_SECONDS: Final = 600.0
-"""How long a connection to a catalog is used: its token is good for longer."""
+"""How long a connection to a catalog is reused. Its token is valid for longer."""
 _MOST_KEPT: Final = 64
 _CHECK_SECONDS: Final = 60.0
-"""For all tries of a check together; they take a quarter of a second."""
+"""Time limit of a check. A check normally takes a quarter of a second."""
 
 
 class TableEngine:
-    """Loads, fences, plans and checks."""
+    """Executes loads, fences, plans and checks."""
 
     def __init__(
         self, scratch: str, observer: LoadObserver, *, loads: int, plans: int, scratch_bytes: int | None = None
     ) -> None:
-        """Nothing is connected yet.
+        """Connections are opened when they are first needed.
 
         Args:
-            scratch: a folder for files of loads that are under way.
-            observer: told of conflicts.
-            loads: how many loads there are at a time; each has its share of the memory.
-            plans: how many other requests there are at a time.
-            scratch_bytes: size of the folder, of which each load has its share; None: that of the disk.
+            scratch: folder for temporary files of loads.
+            observer: is notified of conflicts.
+            loads: number of concurrent loads. Each gets an equal share of the memory.
+            plans: number of other concurrent requests.
+            scratch_bytes: size of the folder, of which each load gets an equal share; None: no limit.
         """
         self._loads = loads
         self._threads = ThreadPoolExecutor(loads + plans, thread_name_prefix="request")
@@ -69,16 +69,16 @@ class TableEngine:
         self._catalogs = _Catalogs()
         self._databases = Databases(scratch, loads)
         self._notes = ChangeNotes()
-        # Threads of their own: catalogs that hang, which are found out about by checks, hold no run up.
+        # Checks have their own threads, so that hanging catalogs, which checks are meant to detect, do not delay runs.
         self._checkers = ThreadPoolExecutor(CHECKS, thread_name_prefix="check")
         self._checking: dict[StoreSettings, asyncio.Future[tuple[CatalogCheck, ...]]] = {}
-        """Those that work: one for each catalog, so that a slow one has one thread and not all."""
+        """Checks in progress: at most one for each catalog, so that a slow catalog occupies only one thread."""
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def load(self, request: LoadRequest) -> LoadAnswer:
-        """Publish an attempt's tables, see `loader.loading.load`."""
+        """Publish an attempt's tables; see `loader.loading.load`."""
 
         def work() -> LoadAnswer:
             catalog = self._catalogs.open(request.storage)
@@ -97,19 +97,19 @@ class TableEngine:
         return await self._in_thread(work)
 
     async def fence(self, request: FenceRequest) -> FenceAnswer:
-        """Have it that an attempt is never published, see `loader.loading.load.fence`."""
+        """Ensure that an attempt is never published; see `loader.loading.fencing.fence`."""
         published = await self._in_thread(lambda: fence(self._catalogs.open(request.storage), request))
         return FenceAnswer(published)
 
     async def plan(self, request: PlanRequest) -> PlanAnswer:
-        """Which files hold the rows of tables, see `loader.reading.scanning`."""
+        """List the files that contain the rows of tables; see `loader.reading.scanning`."""
         scans, missing = await self._in_thread(
             lambda: consistent_cut(self._catalogs.open(request.storage), request.tables)
         )
         return PlanAnswer(tuple(scans), tuple(missing))
 
     async def check(self, request: CheckRequest) -> CheckAnswer:
-        """Whether a catalog is fit for runs, see `loader.catalog.checking`."""
+        """Check whether a catalog supports what runs need; see `loader.catalog.checking`."""
         settings = decode(request.storage)
         checking = self._checking.get(settings)
         if checking is None:
@@ -120,7 +120,7 @@ class TableEngine:
             async with asyncio.timeout(_CHECK_SECONDS):
                 return CheckAnswer(await asyncio.shield(checking))
         except TimeoutError:
-            # It ends by itself, and cleans up: each of its requests has a timeout.
+            # The check continues, and ends with its cleanup, because each of its requests has a timeout.
             return CheckAnswer((_TOO_SLOW,))
 
 
@@ -134,7 +134,7 @@ _TOO_SLOW: Final = CatalogCheck(
 
 
 class _Catalogs:
-    """Connections to catalogs, kept for a while: each costs a request for its configuration and one for a token."""
+    """Cached connections to catalogs. Opening one costs a request for the configuration and one for a token."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -144,8 +144,8 @@ class _Catalogs:
         settings = decode(storage)
         now = time.monotonic()
         with self._lock:
-            made, catalog = self._kept.get(settings, (0.0, None))
-        if catalog is None or now - made > _KEPT_SECONDS:
+            opened_at, catalog = self._kept.get(settings, (0.0, None))
+        if catalog is None or now - opened_at > _KEPT_SECONDS:
             catalog = Catalog(settings)
             with self._lock:
                 self._kept[settings] = (now, catalog)

@@ -1,14 +1,18 @@
-"""The way to the Kubernetes API.
+"""Clients of the Kubernetes API, asynchronous for the operator and blocking for the command line.
 
 Modules, lowest first:
 
-    resources     the kinds that are used
-    connections   connections, proxies, dead peers
-    tokenfile     the service account's token
-    errors        what refusals mean
-    client        requests
-    watch         watches
-    clock         the API servers' time
-    eventerrors   errors of single objects in a watch
-    storages      lists Storages
+    resources       kinds of objects, and their paths
+    tokenfile       a token that the kubelet renews in its file
+    access          kubeconfig, service account, credentials, TLS
+    errors          what refusals mean
+    exchange        what both clients have in common
+    connections     connections of the asynchronous client
+    client          the asynchronous client
+    httpconnection  connections of the blocking client
+    blocking        the blocking client
+    watch           keeps a target up to date with all objects of a kind
+    clock           the API servers' time
+    eventerrors     errors of single objects in a watch
+    storages        reads a Storage's Secrets
 """

@@ -1,6 +1,6 @@
-"""The time as the API servers have it.
+"""The time of the API servers.
 
-What is decided by the time (a timeout, a pod that does not start) compares the operator's clock with times that the API
+Decisions by time (a timeout, a pod that does not start) compare the operator's clock with times that the API
 server and the kubelets wrote. Machines of a cluster agree with each other more often than one of them is right, so a
 clock that differs from the API servers' by more than a few seconds is corrected by the `Date` of their answers: an
 operator whose clock is ten minutes ahead must not end a run that has just begun, and no more must one API server whose
@@ -26,9 +26,11 @@ __all__ = ["ApiClock"]
 _log = logging.getLogger(__name__)
 
 _WHOLE_SECOND: Final = 1.0
-"""`Date` is cut off to the second, so it was up to this much later."""
+"""`Date` is truncated to the second: the time was up to this much later."""
+_RENEW_SECONDS: Final = 5.0
+"""Seconds after which the estimate is computed again even if responses confirm it."""
 _SLOW_SECONDS: Final = 2.0
-"""An answer that took longer says too little about now."""
+"""Ignore responses that took longer: they say too little about the current time."""
 
 
 def _local() -> datetime:
@@ -37,20 +39,20 @@ def _local() -> datetime:
 
 @lru_cache(maxsize=8)
 def _parsed(date: str) -> float | None:
-    """A time of a header, in seconds since 1970; None where it is none. Many answers come within the same second."""
+    """The time of a header in seconds since 1970; None if malformed. Cached: many responses have the same second."""
     try:
-        there = parsedate_to_datetime(date)
+        time_of_server = parsedate_to_datetime(date)
     except ValueError:
         return None
-    return None if there.tzinfo is None else there.timestamp()
+    return None if time_of_server.tzinfo is None else time_of_server.timestamp()
 
 
 class ApiClock:
-    """This machine's clock, corrected where it differs from the API servers'.
+    """This machine's clock, corrected if it differs from the API servers'.
 
     Attributes:
-        ticks: seconds that nobody sets; offsets are measured from them, so that setting this machine's clock moves
-            nothing that was learned.
+        ticks: monotonic clock in seconds; offsets are measured from it, so that setting this machine's clock does not
+            invalidate them.
         spread: seconds by which the API servers' clocks differ from each other.
     """
 
@@ -65,37 +67,47 @@ class ApiClock:
         self._is_disputed = False
 
     def now(self) -> datetime:
-        """The time; of both clocks the API servers' where they differ."""
+        """The current time: by the API servers if the clocks differ, else by this machine."""
         local = self._local()
         ahead = self._ahead(local)
         return local if ahead == 0.0 else datetime.fromtimestamp(local.timestamp() - ahead, UTC)
 
     @property
     def ahead(self) -> float:
-        """Seconds that are taken off this machine's time; negative: put on."""
+        """Seconds by which this machine's clock is ahead and corrected; negative if it is behind."""
         return self._ahead(self._local())
 
     def answered(self, date: str, asked_at: float, source: str = "") -> None:
-        """Learn from an answer.
+        """Update the estimate from a response.
 
         Args:
-            date: its `Date` header; one that can't be read says nothing.
-            asked_at: `ticks` when the question was sent.
-            source: the connection; those with one connection are answered by one server.
+            date: its `Date` header; ignored if it is malformed.
+            asked_at: `ticks` when the request was sent.
+            source: the connection, which leads to one server.
         """
         now = self.ticks()
         if now - asked_at > _SLOW_SECONDS or not self._readings.is_due(source, now):
             return
-        there = _parsed(date)
-        if there is None:
+        time_of_server = _parsed(date)
+        if time_of_server is None:
             return
-        self._readings.add(source, Interval(there - now, there + _WHOLE_SECOND - asked_at), now)
+        interval = Interval(time_of_server - now, time_of_server + _WHOLE_SECOND - asked_at)
+        self._readings.add(source, interval, now)
+        if self._is_confirmed(interval, now):
+            return
         own = self._local().timestamp() - now
         agreement = self._readings.agreement(now, own)
         if agreement is not None:
             self._estimate = next_estimate(self._estimate, agreement, now, own)
             self.spread = agreement.spread
             self._tell(agreement)
+
+    def _is_confirmed(self, interval: Interval, now: float) -> bool:
+        """Whether a reading confirms a recent estimate, so that weighing all readings again would change nothing."""
+        known = self._estimate
+        if known is None or not known.is_settled or now - known.changed >= _RENEW_SECONDS:
+            return False
+        return interval.agrees_with(known.offset)
 
     def _ahead(self, local: datetime) -> float:
         if self._estimate is None:
@@ -104,9 +116,9 @@ class ApiClock:
         return ahead if abs(ahead) > TOLERATED else 0.0
 
     def _tell(self, agreement: Agreement) -> None:
-        """Say what has changed."""
+        """Log what has changed."""
         ahead = self.ahead
-        # While it goes forward slowly, not at every step.
+        # Do not log every step of a slow drift.
         if abs(ahead - self._told_ahead) > max(TOLERATED, abs(self._told_ahead) / 2):
             self._told_ahead = ahead
             _log.warning(

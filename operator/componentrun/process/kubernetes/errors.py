@@ -1,19 +1,22 @@
-"""Errors of the Kubernetes API in our own words: each says what was tried and what was answered.
+"""Errors of the Kubernetes API. Each names the request and the response.
 
-NotFoundError: 404. AlreadyExistsError: 409 on creation. ConflictError: 409 where somebody else changed the object, or
-it has another uid. GoneError: 410. InvalidError: 400 and 422. ForbiddenError: 401 and 403. QuotaExceededError: 403 of a
-ResourceQuota; transient, as room may come. NamespaceTerminatingError: 403 of a namespace that is being deleted.
-UnavailableError: 429, 5xx, no connection, no answer in time, or one that
-was cut off; transient.
+NotFoundError: 404. AlreadyExistsError: 409 on creation. ConflictError: 409 if the object was changed in between, or
+has another uid. GoneError: 410. InvalidError: 400 and 422. ForbiddenError: 401 and 403. QuotaExceededError: 403 of a
+ResourceQuota; transient. NamespaceTerminatingError: 403 of a namespace that is being deleted.
+UnavailableError: 429, 5xx, no connection, no
+response in time, or an incomplete one; transient.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.errors import PlatformError, Reason, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "AlreadyExistsError",
@@ -34,18 +37,21 @@ class KubeError(PlatformError):
     """The Kubernetes API refused a request.
 
     Attributes:
-        status: HTTP status; 0 where there was no answer, or it was cut off.
-        retry_after: seconds that the server asked to wait before the next try; 0 where it asked for nothing.
-        may_be_done: whether the server may have carried the request out all the same: its answer was lost, or this is
-            the answer to a repetition of a request whose answer was lost. Then read the object before you conclude
-            that somebody else wrote it.
+        status: HTTP status; 0 if there was no complete response.
+        retry_after: seconds to wait before the next try, as the server asked; 0 if it did not.
+        document: the Status object of the response; empty if there is none.
+        may_be_renewed: whether the credential was refused and there may be another one.
+        may_be_done: whether the request may have been carried out: its response was lost, or this is the response to a
+            retry after a lost response. Read the object before concluding that somebody else wrote it.
     """
 
     def __init__(self, message: str, status: int = 0, reason: Reason | None = None) -> None:
-        """Status 0: there was no answer."""
+        """Status 0: there was no response."""
         super().__init__(message, reason)
         self.status = status
         self.retry_after = 0.0
+        self.document: Mapping[str, Any] = {}
+        self.may_be_renewed = False
         self.may_be_done = False
 
 
@@ -54,11 +60,11 @@ class NotFoundError(KubeError):
 
 
 class GoneError(KubeError):
-    """The version that a watch, or the rest of a listing, was to start from is too old: list again."""
+    """The version to watch from, or to continue a listing from, is too old: list again."""
 
 
 class ConflictError(KubeError):
-    """The object was changed by somebody else since it was read, or is another one of the same name."""
+    """The object was changed since it was read, or is another one of the same name."""
 
 
 class AlreadyExistsError(KubeError):
@@ -66,18 +72,18 @@ class AlreadyExistsError(KubeError):
 
 
 class InvalidError(KubeError):
-    """The API server finds the object wrong; sending it again changes nothing."""
+    """The object is invalid; a retry does not help."""
 
 
 class ForbiddenError(KubeError):
-    """Not allowed: a right is missing, or an admission rule (pod security, a webhook) refused the object."""
+    """Not allowed: a permission is missing, or admission (pod security, a webhook) refused the object."""
 
 
 class QuotaExceededError(KubeError, TransientError):
-    """A ResourceQuota of the namespace is used up for now."""
+    """A ResourceQuota of the namespace is exhausted."""
 
     def __init__(self, message: str, status: int = 0, reason: Reason | None = Reason.QUEUED) -> None:
-        """Whatever it is about: a run that waits for room is queued."""
+        """The reason is Queued for every kind: the run waits for the quota."""
         super().__init__(message, status, reason)
 
 
@@ -85,15 +91,15 @@ class NamespaceTerminatingError(KubeError):
     """The namespace is being deleted: nothing can be created in it any more."""
 
     def __init__(self, message: str, status: int = 0, reason: Reason | None = Reason.NAMESPACE_TERMINATING) -> None:
-        """Whatever it is about: the run that needs it goes with the namespace."""
+        """The reason is the same for every kind: the run is deleted with its namespace."""
         super().__init__(message, status, reason)
 
 
 class UnavailableError(KubeError, TransientError):
-    """No usable answer: too busy, broken, not reachable, too late or cut off; or a namespace that is not complete."""
+    """No usable response: too busy, broken, unreachable, timed out or incomplete; or the namespace is not ready yet."""
 
     def __init__(self, message: str, status: int = 0, reason: Reason | None = None) -> None:
-        """A server that was too busy, or that refused the request for now, has not carried it out."""
+        """A request that was refused for now (4xx) was not carried out."""
         super().__init__(message, status, reason)
         self.may_be_done = status < _FIRST_REFUSAL or status >= _SERVER_ERRORS
 
@@ -114,23 +120,27 @@ _CONFLICT: Final = 409
 _FORBIDDEN: Final = 403
 _LONGEST: Final = 2_000
 _NOT_YET: Final = re.compile(r"error looking up service account \S+/default: .*not found|status unknown for quota: ")
-"""Of a pod whose namespace, or a quota of it, was made just now: a controller makes its service account behind it, and
-counts what a quota counts before anything is let through."""
+"""Refusals of a pod in a namespace, or under a quota, that was created just now: controllers create the service account
+and compute the usage of the quota afterwards."""
 
 
 def error_for(status: int, body: bytes, what: str) -> KubeError:
-    """The error for an answer that is no success; `what` says what was tried (`create pods default/a-1`)."""
+    """Return the error for a response; `what` names the request (`create pods default/a-1`)."""
     document = _document(body)
     message = str(document.get("message") or body[:_LONGEST].decode(errors="replace") or "no message")[:_LONGEST]
     if status == _FORBIDDEN and "NamespaceTerminating" in _causes(document):
-        return NamespaceTerminatingError(
-            f"{what}: the namespace is being deleted, and nothing can be created in it any more", status
-        )
-    return _kind(status, str(document.get("reason", "")), message)(f"{what}: {status}: {message}", status)
+        kind: type[KubeError] = NamespaceTerminatingError
+        words = "the namespace is being deleted, and nothing can be created in it any more"
+    else:
+        kind = _kind(status, str(document.get("reason", "")), message)
+        words = f"{status}: {message}"
+    error = kind(f"{what}: {words}", status)
+    error.document = document
+    return error
 
 
 def _causes(document: dict[str, Any]) -> set[str]:
-    """Reasons below `details`, by which the API server tells more exactly what was wrong."""
+    """Reasons below `details`, which are more specific than the reason of the Status."""
     details = document.get("details")
     causes = details.get("causes") if isinstance(details, dict) else None
     return {str(cause.get("reason")) for cause in causes or () if isinstance(cause, dict)}
@@ -150,5 +160,5 @@ def _document(body: bytes) -> dict[str, Any]:
     try:
         document = json.loads(body)
     except ValueError:
-        return {}  # a proxy's page, not the API server's Status object; its text is shown as it is
+        return {}  # the page of a proxy, not a Status object
     return document if isinstance(document, dict) else {}

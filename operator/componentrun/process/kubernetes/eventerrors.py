@@ -1,7 +1,7 @@
-"""Errors while one object is taken in: they stay with that object.
+"""Errors while one object is processed do not affect other objects.
 
-A watch tells of thousands of objects. An error in what is done about one of them is logged with its traceback and
-counted, and neither ends the watch nor keeps it from telling of the others.
+A watch delivers thousands of objects. An error while one of them is processed is logged with its traceback and counted;
+the watch goes on.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ log = logging.getLogger(__name__)
 
 
 class EventObserver(Protocol):
-    """Told of errors, for metrics."""
+    """Counts errors, for metrics."""
 
     def event_failed(self, resource: str) -> None:
-        """What a watch or a listing told of an object could not be taken in."""
+        """An object of a watch or a listing could not be processed."""
 
 
 class EventErrors:
     """The errors of objects of one kind.
 
     Attributes:
-        failed: uids of objects that were not taken in as they were told last.
+        failed: uids of objects whose last state was not processed.
     """
 
     def __init__(self, plural: str, observer: EventObserver) -> None:
@@ -40,7 +40,7 @@ class EventErrors:
 
     @contextmanager
     def of(self, uid: str, name: str) -> Iterator[None]:
-        """Take in one object here; what is raised ends the block and nothing else."""
+        """Process one object inside this block; an error ends the block only."""
         try:
             yield
         except Exception:
@@ -52,6 +52,6 @@ class EventErrors:
 
 
 def name_of(raw: Mapping[str, Any]) -> str:
-    """An object's name as people write it."""
+    """Namespace and name of an object, separated by a slash."""
     metadata = raw["metadata"]
     return "/".join(part for part in (metadata.get("namespace"), metadata.get("name")) if part)

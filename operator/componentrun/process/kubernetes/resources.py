@@ -1,4 +1,4 @@
-"""The kinds of objects of the Kubernetes API that processes work with."""
+"""The kinds of objects of the Kubernetes API that this project works with."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from componentrun.api.common import GROUP, VERSION
+from componentrun.api.names import GROUP, VERSION
 
 __all__ = [
     "COMPONENTS",
     "CONFIG_MAPS",
+    "CRDS",
+    "DAEMON_SETS",
+    "DEPLOYMENTS",
     "EVENTS",
     "JOBS",
     "LEASES",
@@ -18,6 +21,8 @@ __all__ = [
     "PODS",
     "RUNS",
     "SECRETS",
+    "SELF_SUBJECT_REVIEWS",
+    "STATEFUL_SETS",
     "STORAGES",
     "TOKEN_REVIEWS",
     "Resource",
@@ -26,30 +31,50 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A kind of object as the API server's paths name it."""
+    """A kind of object."""
 
     group: str
     version: str
     plural: str
+    """As paths name it."""
+    kind: str
+    """As manifests name it."""
+    is_namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        """Group and version, as manifests name them."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def rule(self) -> str:
+        """As rights name it: `secrets`, `componentruns.componentrun.dev`."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
 
     def path(self, namespace: str | None, name: str = "", subresource: str = "") -> str:
         """Path of an object or, without a name, of the collection. Namespace None: of the whole cluster."""
         parts = ["/apis", self.group, self.version] if self.group else ["/api", self.version]
-        if namespace is not None:
+        if namespace is not None and self.is_namespaced:
             parts += ["namespaces", quote(namespace, safe="")]
         parts.append(self.plural)
         parts += [quote(part, safe="") for part in (name, subresource) if part]
         return "/".join(parts)
 
 
-RUNS: Final = Resource(GROUP, VERSION, "componentruns")
-COMPONENTS: Final = Resource(GROUP, VERSION, "components")
-STORAGES: Final = Resource(GROUP, VERSION, "storages")
-PODS: Final = Resource("", "v1", "pods")
-CONFIG_MAPS: Final = Resource("", "v1", "configmaps")
-SECRETS: Final = Resource("", "v1", "secrets")
-LEASES: Final = Resource("coordination.k8s.io", "v1", "leases")
-JOBS: Final = Resource("batch", "v1", "jobs")
-EVENTS: Final = Resource("events.k8s.io", "v1", "events")
-NETWORK_POLICIES: Final = Resource("networking.k8s.io", "v1", "networkpolicies")
-TOKEN_REVIEWS: Final = Resource("authentication.k8s.io", "v1", "tokenreviews")
+RUNS: Final = Resource(GROUP, VERSION, "componentruns", "ComponentRun")
+COMPONENTS: Final = Resource(GROUP, VERSION, "components", "Component")
+STORAGES: Final = Resource(GROUP, VERSION, "storages", "Storage")
+PODS: Final = Resource("", "v1", "pods", "Pod")
+CONFIG_MAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")
+SECRETS: Final = Resource("", "v1", "secrets", "Secret")
+DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", "Deployment")
+STATEFUL_SETS: Final = Resource("apps", "v1", "statefulsets", "StatefulSet")
+DAEMON_SETS: Final = Resource("apps", "v1", "daemonsets", "DaemonSet")
+LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+JOBS: Final = Resource("batch", "v1", "jobs", "Job")
+EVENTS: Final = Resource("events.k8s.io", "v1", "events", "Event")
+NETWORK_POLICIES: Final = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
+CRDS: Final = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False)
+TOKEN_REVIEWS: Final = Resource("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", False)
+SELF_SUBJECT_REVIEWS: Final = Resource("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", False)
+"""Answers who asks; nothing is stored."""

@@ -1,4 +1,4 @@
-"""From a Storage object to how its store and its catalog are reached: with its Secrets, read anew each time."""
+"""Connection settings of a Storage and its catalog, with the current values of its Secrets."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["find_secret", "read_settings", "read_store_settings"]
 
 
 async def read_settings(kube: Kube, storage: Storage) -> StoreSettings:
-    """How to reach this Storage and its catalog, now.
+    """Read the connection settings of a Storage and its catalog.
 
     Raises:
         UserError: one of its Secrets, or a key of it, is missing, or something is malformed.
-        KubeError: the API server refused or is away.
+        KubeError: the API server refused or did not respond.
     """
     store = await read_store_settings(kube, storage)
     catalog = storage.spec.catalog
@@ -35,7 +35,7 @@ async def read_settings(kube: Kube, storage: Storage) -> StoreSettings:
 
 
 async def read_store_settings(kube: Kube, storage: Storage) -> StoreSettings:
-    """How to reach the bucket of this Storage, now, whatever is wrong with its catalog or the catalog's Secret.
+    """Read the connection settings of the bucket alone, even if the catalog or its Secret is invalid.
 
     Raises:
         UserError, KubeError: as `read_settings`.
@@ -48,7 +48,7 @@ async def read_store_settings(kube: Kube, storage: Storage) -> StoreSettings:
 
 
 async def find_secret(kube: Kube, namespace: str, name: str) -> dict[str, Any] | None:
-    """A Secret; None where there is none."""
+    """A Secret; None if it does not exist."""
     try:
         return await kube.get(SECRETS, namespace, name)
     except NotFoundError:

@@ -20,18 +20,26 @@ class TokenFile:
         self._token = ""
         self._read_at = float("-inf")
 
-    def authorization(self) -> dict[str, str]:
-        """The header that shows the token.
+    def read(self) -> str:
+        """The token, read from the file at most 30 s ago.
 
         Raises:
             OSError: the file can't be read.
-            ValueError: it is no ASCII.
+            ValueError: the file is not ASCII.
         """
         if time.monotonic() - self._read_at > _MAX_AGE_SECONDS:
             self._token = self._file.read_text(encoding="ascii").strip()
             self._read_at = time.monotonic()
-        return {"Authorization": f"Bearer {self._token}"}
+        return self._token
+
+    def authorization(self) -> dict[str, str]:
+        """The header with the token.
+
+        Raises:
+            OSError, ValueError: as `read`.
+        """
+        return {"Authorization": f"Bearer {self.read()}"}
 
     def invalidate(self) -> None:
-        """Read the file again before the next use, because a server did not accept the token."""
+        """Read the file again at the next use, because a server refused the token."""
         self._read_at = float("-inf")

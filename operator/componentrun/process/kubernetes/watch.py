@@ -1,10 +1,10 @@
 """List and watch: keeps a target up to date with all objects of a kind.
 
-Listed once, then watched from the version of the listing; bookmarks keep that version fresh. A version that is too
-old (410) means to list again, and what is not in the new listing was deleted in between.
+Objects are listed once and then watched from the version of the listing; bookmarks keep that version current. If the
+version is too old (410), objects are listed again, and those that the new listing lacks were deleted in between.
 
-An error of the target about one object is logged and counted, and the others are told all the same. While there is such
-an object, everything is listed again where a watch ends, so that it has another chance.
+An error of the target about one object is logged and counted; other objects are delivered. While there is such an
+object, everything is listed again when a watch ends, so that it is retried.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ log = logging.getLogger(__name__)
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 10.0
 _LIST_AGAIN_SECONDS: Final = 60.0
-"""Shortest time between two listings for the sake of objects that the target did not take in."""
+"""Minimum time between two listings that retry failed objects."""
 
 
 class Target(Protocol):
-    """Who is told. Called on the event loop, one call at a time; must not block.
+    """Receives changes, on the event loop, one call at a time; must not block.
 
-    What it raises about an object stays with that object.
+    An error that it raises about an object does not affect other objects.
     """
 
     def changed(self, raw: Mapping[str, Any]) -> None:
-        """The object is new, or has changed, or is as it was."""
+        """The object was created, changed, or listed again."""
 
     def deleted(self, uid: str, last: Mapping[str, Any], /) -> None:
-        """The object is gone; `last` is how it was then."""
+        """The object was deleted; `last` is its last state."""
 
     def vanished(self, uids: AbstractSet[str], errors: EventErrors, /) -> None:
-        """These objects are gone, and their end was missed: all that one listing lacks. Each is taken in by itself.
+        """These objects were deleted while nothing was watched: a listing lacks them.
 
         Args:
             uids: of the objects.
@@ -61,7 +61,7 @@ class Watch:
     Attributes:
         resource: the kind.
         namespace: None: all.
-        synced: whether all objects were told at least once.
+        synced: whether all objects were delivered at least once.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Watch:
         target: Target,
         observer: EventObserver,
     ) -> None:
-        """Watch objects with these labels in this namespace; None: in all. The observer counts errors of the target."""
+        """Watch objects with these labels in this namespace; None: in all namespaces. The observer counts errors."""
         self.resource, self.namespace = resource, namespace
         self._kube, self._labels = kube, labels
         self._target = target
@@ -84,7 +84,7 @@ class Watch:
         self.synced = False
 
     def begin_at(self, version: str, known: set[str]) -> None:
-        """Watch from here on: at this version these uids were listed, and the target was told."""
+        """Start from this version: at it, these uids were listed and delivered to the target."""
         self._version, self._known, self.synced = version, known, True
 
     async def run(self) -> None:
@@ -96,7 +96,7 @@ class Watch:
                     await self._list()
                 await self._watch()
                 pause = _FIRST_PAUSE
-                await asyncio.sleep(_FIRST_PAUSE)  # a proxy that ends every answer at once must not make this spin
+                await asyncio.sleep(_FIRST_PAUSE)  # do not spin if a proxy ends every response at once
             except GoneError:
                 log.info("watch of %s: version %s is too old, listing again", self.resource.plural, self._version)
                 self._version = ""
@@ -106,7 +106,7 @@ class Watch:
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _has_to_list_again(self) -> bool:
-        """Whether an object has not been taken in, and the last listing is some time ago."""
+        """Whether an object failed and the last listing was long enough ago."""
         since_listing = asyncio.get_running_loop().time() - self._listed_at
         return bool(self._errors.failed) and since_listing >= _LIST_AGAIN_SECONDS
 
@@ -124,7 +124,7 @@ class Watch:
         self._errors.failed &= found
         if vanished:
             self._target.vanished(vanished, self._errors)
-        # One whose end was not taken in is not there in the next listing either.
+        # A deletion that failed is retried at the next listing, which lacks the object as well.
         self.begin_at(version, found | (vanished & self._errors.failed))
         self._listed_at = asyncio.get_running_loop().time()
 
@@ -138,7 +138,7 @@ class Watch:
             self._version = raw["metadata"]["resourceVersion"]
 
     def _tell(self, raw: Mapping[str, Any], *, deleted: bool) -> None:
-        """Tell the target of one object."""
+        """Deliver one object to the target."""
         uid = raw["metadata"]["uid"]
         self._known.add(uid)
         with self._errors.of(uid, name_of(raw)):

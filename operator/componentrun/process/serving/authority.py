@@ -42,5 +42,5 @@ class Authority:
         return self._context
 
     def invalidate(self) -> None:
-        """Read the file again before the next connection, because a server's certificate was not accepted."""
+        """Read the file again at the next connection, because the certificate of a server was refused."""
         self._read_at = float("-inf")

@@ -41,7 +41,7 @@ class Certificate:
         self._folder, self._server, self._value = Path(folder), server, value
         self._loaded = b""
         self.context = _empty_context()
-        # Both sides are of the same release.
+        # Both sides have the same release.
         self.context.minimum_version = ssl.TLSVersion.TLSv1_3
         self.load()
 
@@ -68,14 +68,14 @@ class Certificate:
         return True
 
     async def tend(self) -> None:
-        """Look now and then whether the files have changed, until cancelled."""
+        """Reload the files when they change, until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             try:
                 if self.load():
                     log.info("serving with another certificate from now on")
             except PlatformError as error:
-                log.error("still serving with the certificate before: %s", error.message)  # noqa: TRY400 - told in a sentence
+                log.error("still serving with the certificate before: %s", error.message)  # noqa: TRY400 - the message is enough
 
 
 def _empty_context() -> ssl.SSLContext:

@@ -1,6 +1,6 @@
-"""The numbers for Prometheus that every process has.
+"""Prometheus metrics of every process.
 
-`rest_client_requests` is called as dashboards made for controller-runtime know it. The outcomes of requests to a store
+`rest_client_requests` has the name that dashboards for controller-runtime use. The outcomes of requests to a store
 are `componentrun.storage.store.connection.StoreOutcome`.
 """
 
@@ -21,15 +21,15 @@ __all__ = ["CONTENT_TYPE", "QUICK", "ProcessMetrics"]
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 QUICK: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-"""Buckets, in seconds, for what usually takes less than one."""
+"""Buckets in seconds for operations that usually take less than one second."""
 
 
 class ProcessMetrics:
-    """The metrics of one process, in a registry of its own, to which a process adds those that only it has."""
+    """The metrics of a process, in its own registry. Each process adds its own."""
 
     def __init__(self) -> None:
-        """Define them."""
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody asks for
+        """Define the metrics."""
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they would be a second series for each counter
         self.registry = registry = CollectorRegistry()
         self._requests = Counter(
             "rest_client_requests", "Requests to the API server", ("code", "method", "host"), registry=registry
@@ -46,7 +46,7 @@ class ProcessMetrics:
             ("resource",), registry=registry,
         )  # fmt: skip
         for resource in (RUNS, PODS, COMPONENTS, STORAGES):
-            # A counter that appears with its first value has no increase before the second.
+            # Export counters from the start: `increase` misses the first value of a new series.
             self._event_errors.labels(resource.plural)
         self._clock_ahead = Gauge(
             "componentrun_clock_ahead_seconds",
@@ -61,23 +61,23 @@ class ProcessMetrics:
         info.labels(componentrun.__version__).set(1)
 
     def observe_clock(self, clock: ApiClock) -> None:
-        """Show what this clock knows whenever the numbers are asked for."""
+        """Export the values of this clock."""
         self._clock_ahead.set_function(lambda: clock.ahead)
         self._clock_spread.set_function(lambda: clock.spread)
 
     def request_done(self, method: str, code: str, host: str) -> None:
-        """The API server answered (code: HTTP status), or did not (code: name of the error)."""
+        """Count a request to the API server. `code`: HTTP status, or name of the error."""
         self._requests.labels(code, method, host).inc()
 
     def event_failed(self, resource: str) -> None:
-        """What a watch or a listing told of an object could not be taken in."""
+        """Count an object of a watch or a listing that could not be processed."""
         self._event_errors.labels(resource).inc()
 
     def store_request_done(self, operation: str, outcome: StoreOutcome, seconds: float) -> None:
-        """An object store answered, or did not."""
+        """Count a request to an object store."""
         self._store_requests.labels(operation, outcome).inc()
         self._store_time.labels(operation).observe(seconds)
 
     def render(self) -> bytes:
-        """All of it in the text format."""
+        """All metrics in the text format."""
         return generate_latest(self.registry)

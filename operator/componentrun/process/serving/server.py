@@ -1,4 +1,4 @@
-"""What the kubelet and Prometheus ask over HTTP: /healthz, /readyz, /metrics."""
+"""Endpoints for the kubelet and Prometheus: /healthz, /readyz, /metrics."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["HealthServer"]
 
 
 class HealthServer:
-    """Answers on one port, from the start to the end of the process."""
+    """HTTP server of a process."""
 
     def __init__(self, host: str, port: int, unready: Callable[[], str], metrics: Callable[[], bytes]) -> None:
-        """`unready` says why the process is not ready, or nothing; `metrics` renders them."""
+        """`unready` returns why the process is not ready, or an empty text; `metrics` renders the metrics."""
         self._host = host
         self._port = port
         self._unready = unready
@@ -35,7 +35,7 @@ class HealthServer:
         """Listen.
 
         Raises:
-            PlatformError: the port can't be listened on.
+            PlatformError: it can't listen on the port.
         """
         await self._runner.setup()
         try:
@@ -59,5 +59,5 @@ class HealthServer:
 
 
 async def _alive(_: web.Request) -> web.Response:
-    """That this is answered at all says that the loop turns."""
+    """A response shows that the event loop runs."""
     return web.Response(text="alive")

@@ -1,4 +1,4 @@
-"""A server over TLS for callers inside the cluster: it listens, and says whom it does not let in."""
+"""A TLS server for callers inside the cluster, and its refusals."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TlsServer:
         variable: str,
         last: float,
     ) -> None:
-        """Nothing is listened on yet.
+        """Create the server without listening.
 
         Args:
             application: what answers. A caller that goes away ends its request.
@@ -67,7 +67,7 @@ class TlsServer:
 
     @property
     def port(self) -> int:
-        """Where it listens; of use where it was told to find a free port (0)."""
+        """The port that it listens on, also if it was started with port 0."""
         return int(self._runner.addresses[0][1])
 
     async def stop(self) -> None:
@@ -76,11 +76,11 @@ class TlsServer:
 
 
 async def refuse_caller(guard: Guard, request: web.Request, expected: str) -> web.Response | None:
-    """The refusal for a caller that may not ask; None: it may.
+    """The refusal of a caller that is not allowed; None if it is.
 
     Args:
-        guard: knows who may.
-        request: what was asked.
+        guard: knows who is allowed.
+        request: the request.
         expected: what should be shown, for the refusal.
     """
     try:
@@ -95,12 +95,12 @@ async def refuse_caller(guard: Guard, request: web.Request, expected: str) -> we
 
 
 def refusal(status: int, text: str) -> web.Response:
-    """An answer of one sentence."""
+    """A response of one sentence."""
     return web.Response(status=status, text=text)
 
 
 async def work_until(told_to_end: asyncio.Event, work: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Do some work that never ends by itself, until the event is set; what fails is raised."""
+    """Run endless tasks until the event is set; an error of one of them is raised."""
     ended = asyncio.create_task(told_to_end.wait())
     tasks = {asyncio.create_task(item) for item in work}
     try:

@@ -3,10 +3,10 @@
 Modules, lowest first:
 
     grants          the only module that signs
-    probing         tries whether a grant can be exceeded
-    doctor          checks whether a store can do what is needed
-    upload          a local table to the store, as stage-out does
-    scope           what confines grants on a store
+    probing         tests whether a grant can be exceeded
+    doctor          checks whether a store meets the requirements
+    upload          uploads a local table, as stage-out does
+    scope           what restricts grants on a store
     reading         which rows of a table a run reads
     inputmanifest   manifests of input tables
     fileinput       input files

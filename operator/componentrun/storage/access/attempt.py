@@ -1,4 +1,4 @@
-"""What an attempt needs from Storage: its inputs, its outputs, and how long its grants are good for."""
+"""What an attempt needs from Storage: its inputs, its outputs, and the lifetime of its grants."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ class InputSource:
     table: str | None = None
     """`in.c-main.foo`; either this or `object`."""
     object: str | None = None
-    """`files/foo.csv`; it brings its own header line."""
+    """`files/foo.csv`; the object contains its own header line."""
     destination: str | None = None
-    """File name below in/tables; None: the table's or object's own name, with `.csv`."""
+    """File name below in/tables; defaults to the table's or object's own name, with `.csv`."""
     wish: Wish = EVERYTHING
-    """Columns and rows to deliver. Of an object it is not known when its rows came."""
+    """Columns and rows to deliver. `changed_since` does not apply to objects, whose rows have no load times."""
     remember: bool = False
-    """Whether the next run may ask for what came after this one looked."""
+    """Whether the position in the table is remembered for the next run (`adaptive`)."""
     sliced: bool = False
     """Whether a table is delivered as a folder of slices."""
 
     @property
     def label(self) -> str:
-        """What messages and the status call it."""
+        """Its name in messages and in the status."""
         return self.table or self.object or "an input"
 
     @property
@@ -56,36 +56,36 @@ class AttemptRequest:
     """What an attempt needs from Storage."""
 
     run: str
-    """Uid."""
+    """Uid of the run."""
     title: str
     """namespace/name, for messages."""
     attempt: int
     expires_in: timedelta
-    """How long what stage-in holds is good for: when the run must have ended."""
+    """Lifetime of stage-in's grant: until the run must have ended."""
     expires_out: timedelta
-    """How long what stage-out holds is good for: the same and the upload's budget."""
+    """Lifetime of stage-out's grant: until the run must have ended, and the upload's budget."""
     inputs: Sequence[InputSource] = ()
     files: Sequence[FileSource] = ()
     outputs: Sequence[OutputTable] = ()
     output_files: Sequence[OutputFile] = ()
     file_tags: tuple[str, ...] = ()
-    """That every output file gets besides its own."""
+    """Tags that every output file gets in addition to its own."""
     default_bucket: str | None = None
     max_output_bytes: int | None = None
-    """What tables and files may have together; None: any size."""
+    """Maximum size of tables and files together, in bytes; None: unlimited."""
     type_support: str = DEFAULT_TYPE_SUPPORT
-    """What the component knows of column types."""
+    """The component's support for column types."""
     config: dict[str, Any] = field(default_factory=dict)
     """Content of config.json, without secrets."""
     parameters_text: str | None = None
-    """JSON that becomes its `parameters` as it is; None: `config` has them."""
+    """JSON text that becomes `parameters` unchanged; None: they are part of `config`."""
     state: dict[str, Any] = field(default_factory=dict)
     """Content of in/state.json."""
     state_number: int = 0
-    """Of that state."""
+    """Number of that state."""
     by_session: bool = False
-    """Whether stage-out gets temporary keys instead of a signed form, because the store's forms do not hold."""
+    """Whether stage-out gets temporary keys instead of a signed form, because the store does not enforce forms."""
     buckets: tuple[str, ...] | None = None
-    """That the run may write to, see `StageOutPlan`."""
+    """Buckets that the run may write to, see `StageOutPlan`."""
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
-    """Path below `parameters` to value; these go into the grant, never into a plan."""
+    """Values by their path below `parameters`; they are part of the grant, never of a plan."""

@@ -1,4 +1,4 @@
-"""Can this store do what ComponentRun needs? Tried on the store itself, in a folder that is deleted afterwards."""
+"""Checks whether a store meets ComponentRun's requirements, in a folder of the store that is deleted afterwards."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _WRITERS: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was tried."""
+    """The result of one check."""
 
     name: str
     ok: bool
     detail: str
-    """What was seen, and where it failed what to do. Never a key or a signed URL."""
+    """What was found, and what to do after a failure. Never contains a key or a signed URL."""
     serious: bool = True
-    """Whether runs can't do without it."""
+    """Whether runs depend on it."""
 
 
 async def check_store(store: Store, signer: Signer) -> tuple[Check, ...]:
-    """Try everything that runs need. Once the bucket can't even be listed, the rest is not tried."""
+    """Run all checks; if the bucket can't be listed, the rest is skipped."""
     place = Place(store)
     probe, form = _Probe(place, signer), FormProbe(place, signer)
     checks = [await _attempt("list", place.can_list)]
@@ -68,7 +68,7 @@ async def _attempt(name: str, step: Callable[[], Coroutine[None, None, str]], *,
 
 
 class _Probe:
-    """The attempts; each returns what was seen, or raises a PlatformError that says what is missing."""
+    """The checks; each returns what was found, or raises a PlatformError that says what is missing."""
 
     def __init__(self, place: Place, signer: Signer) -> None:
         self._place = place
@@ -82,7 +82,7 @@ class _Probe:
             await self._store.create(self._key, b"2")
         except ExistsError:
             return "a second create of the same object was refused"
-        raise PlatformError("the store replaces an object that was to be created: it ignores `If-None-Match`")
+        raise PlatformError("the store replaced an existing object on creation: it ignores `If-None-Match`")
 
     async def swaps(self) -> str:
         stale = (await self._store.get(self._key)).etag
@@ -91,49 +91,54 @@ class _Probe:
             await self._store.swap(self._key, b"4", stale)
         except StaleError:
             return "a write with an old ETag was refused"
-        raise PlatformError("the store replaces an object whose ETag has changed: it ignores `If-Match`")
+        raise PlatformError("the store replaced an object whose ETag had changed: it ignores `If-Match`")
 
     async def loses_no_update(self) -> str:
-        """Writers that read and swap at once: a store whose ETag and content are not one thing shows it here."""
+        """Swap an object concurrently, to detect stores that do not update ETag and content atomically."""
         key = self._place.key("counter.json")
         await self._store.create(key, b"0")
 
         async def count_up(_writer: int) -> None:
             for _ in range(_WRITERS * _WRITERS):
-                stored = await self._store.get(key)
+                counter = await self._store.get(key)
                 try:
-                    await self._store.swap(key, b"%d" % (int(stored.data) + 1), stored.etag)
+                    await self._store.swap(key, b"%d" % (int(counter.data) + 1), counter.etag)
                 except StaleError:
                     continue
                 return
-            raise PlatformError("the store refuses every change of an object that several write at once")
+            raise PlatformError("the store refuses all concurrent changes of an object")
 
         await gather_bounded(count_up, range(_WRITERS))
-        found = int((await self._store.get(key)).data)
-        if found != _WRITERS:
+        total = int((await self._store.get(key)).data)
+        if total != _WRITERS:
             raise PlatformError(
-                f"of {_WRITERS} changes to one object at once, {_WRITERS - found} were lost although the store "
-                "confirmed them: its compare-and-swap is not safe, and tables would lose loads. Do not use it"
+                f"of {_WRITERS} concurrent changes of an object, {_WRITERS - total} were lost although the "
+                "store confirmed them: its compare-and-swap is not safe, and data would be lost",
+                advice="Do not use this store.",
             )
-        return f"{_WRITERS} changes to one object at once all arrived"
+        return f"{_WRITERS} concurrent changes of an object were all kept"
 
     async def reads_by_url(self) -> str:
         await self._signer.refresh()
         current = await self._store.head(self._key)
         url = self._signer.sign_get(self._key, EXPIRES)
-        good = await send(self._store, "GET", url, headers={"If-Match": current.etag if current is not None else ""})
-        bad = await send(self._store, "GET", url, headers={"If-Match": quoted_etag("0" * 32)})
-        if good not in OK or bad in OK:
+        matching_status = await send(
+            self._store, "GET", url, headers={"If-Match": current.etag if current is not None else ""}
+        )
+        other_status = await send(self._store, "GET", url, headers={"If-Match": quoted_etag("0" * 32)})
+        if matching_status not in OK or other_status in OK:
             raise PlatformError(
-                f"a presigned URL answered HTTP {good} with the right ETag (expected 200) and {bad} with a wrong one "
-                "(expected 412). Check `region` and `endpoint` of the Storage, and this machine's clock"
+                f"a presigned URL was answered with HTTP {matching_status} for the right ETag (expected 200) and "
+                f"{other_status} for a wrong one (expected 412)",
+                advice="Check `region` and `endpoint` of the Storage, and this machine's clock.",
             )
-        return "a presigned URL reads its object, and only the version it is asked for"
+        return "a presigned URL reads its object, and only the requested version"
 
     async def keeps_versions(self) -> str:
         if not await Versions(self._store.settings).kept():
             raise PlatformError(
-                "the bucket keeps no versions: until it ends, whoever stole a run's grant can make the tables that the "
-                "run published unreadable. Turn versioning on (docs/security.md says what else that needs)"
+                "the bucket keeps no versions: whoever stole a run's grant can make files that the run "
+                "published unreadable until the grant expires",
+                advice="Enable versioning of the bucket; docs/security.md lists what else it needs.",
             )
-        return "the bucket keeps versions, so what is published stays what it is"
+        return "the bucket keeps versions, so published files can't be changed"

@@ -1,4 +1,4 @@
-"""Input files of an attempt: which they are, and how stage-in gets them."""
+"""Input files of an attempt: selects them and signs URLs for stage-in."""
 
 from __future__ import annotations
 
@@ -25,40 +25,41 @@ __all__ = ["FileSource", "choose_files", "file_read"]
 
 @dataclass(frozen=True, slots=True)
 class FileSource:
-    """One choice of input files."""
+    """One entry of the run's input files."""
 
     query: FileQuery
     limit: int
-    """At most so many, the newest."""
+    """Maximum number of files; the newest are selected."""
     where: str
-    """The line of the run that says it; for messages."""
+    """Path of the entry in the run, for messages."""
     optional: bool = False
-    """Whether it is no error that nothing fits."""
+    """Whether the entry may match no file."""
 
 
 async def choose_files(store: Store, sources: Sequence[FileSource]) -> tuple[FileRecord, ...]:
-    """The files that go in, each once, in the order of the choices and the newest first.
+    """Return the input files, each once, in the order of the entries and newest first.
 
     Raises:
-        UserError: (InputNotFound) nothing fits a choice that is not optional.
+        UserError: (InputNotFound) an entry that is not optional matches no file.
     """
 
     async def choose(source: FileSource) -> list[FileRecord]:
-        found = await find_files(store, source.query, source.limit)
-        if not found and not source.optional:
+        records = await find_files(store, source.query, source.limit)
+        if not records and not source.optional:
             raise UserError(
                 f"{source.where}: there is no file with {source.query.told()} in {store.settings.title} "
-                f"({store.settings.where()}), or it has expired; `componentrun file ls` shows those that are there",
+                f"({store.settings.where()}), or it has expired",
                 Reason.INPUT_NOT_FOUND,
+                advice="List the existing files with `componentrun file ls`.",
             )
-        return found
+        return records
 
-    chosen = await gather_bounded(choose, sources)
-    return tuple({record.id: record for found in chosen for record in found}.values())
+    choices = await gather_bounded(choose, sources)
+    return tuple({record.id: record for found in choices for record in found}.values())
 
 
 def file_read(record: FileRecord, signer: Signer, expires: timedelta) -> FileRead:
-    """How stage-in gets a file."""
+    """What stage-in needs to download a file."""
     return FileRead(
         source=f"file `{record.name}` ({record.id})",
         path=f"{IN_FILES}/{record.id}_{record.name}",

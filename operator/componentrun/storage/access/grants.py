@@ -1,7 +1,7 @@
-"""What the agents may do, as URLs and forms that are good for exactly that. The only module that signs.
+"""Signed URLs and forms that allow the agents exactly what they may do. The only module that signs.
 
-Signing sends nothing: it is computed from the keys, the region and the time. Only where the Storage has no keys of its
-own and the identity of the machine or service account is used, `Signer.refresh` fetches temporary keys first.
+Signing sends no requests: it is computed from the keys, the region and the time. Only if the Storage has no keys of its
+own, `Signer.refresh` first fetches temporary keys for the identity of the machine or service account.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from componentrun.errors import PlatformError, Reason
 from componentrun.storage.store.errors import NoAnswerError
 from componentrun.storage.store.locations import split_location
 from componentrun.storage.store.settings import StoreTimeouts
-from componentrun.wire.agents import PostPolicy, SessionKeys
+from componentrun.wire.grants import PostPolicy, SessionKeys
 from componentrun.wire.signatures import AccessKeys
 
 if TYPE_CHECKING:
@@ -43,18 +43,18 @@ if TYPE_CHECKING:
 __all__ = ["MAX_EXPIRY", "MAX_POST_BYTES", "KeySource", "Signer", "make_client"]
 
 MAX_EXPIRY: Final = timedelta(days=7)
-"""S3 accepts no signature for longer."""
+"""Maximum lifetime of a signature in S3."""
 MAX_POST_BYTES: Final = 5 * 1024**3
-"""S3 stores no larger object by one request."""
+"""Maximum size of an object that S3 stores with one request."""
 _RETRIES: Final = 4
 _ANSWERED: Final = re.compile(r"HTTP status code (\d{3})")
 _RENEW_BEFORE: Final = timedelta(minutes=10)
 _PROVIDER_ERRORS: Final = (ValueError, KeyError, OSError, HTTPError, MinioException)
-"""What a provider raises is what its way to the keys raised: a missing file, a service that is away, an odd answer."""
+"""Exceptions of a key provider: a missing file, a service that does not respond, an unexpected response."""
 
 
 class Signer:
-    """Signs for one Storage; made once for it. Its repr shows no key."""
+    """Signs for one Storage. Its repr shows no key."""
 
     def __init__(self, settings: StoreSettings, timeouts: StoreTimeouts | None = None) -> None:
         """Nothing is sent yet; the timeouts are those of requests to a token service."""
@@ -77,12 +77,12 @@ class Signer:
 
     @property
     def valid_until(self) -> datetime | None:
-        """When everything signed now ends at the latest, because the keys do; None: the keys don't end."""
+        """When the keys expire, and with them everything that was signed; None: never."""
         ends = self._keys.current.expiration if self._keys.current is not None else None
         return ends.replace(tzinfo=UTC) if ends is not None else None
 
     async def refresh(self) -> None:
-        """Fetch temporary keys, where the identity of the machine is used and what is there ends soon.
+        """Fetch temporary keys if the identity of the machine is used and the current keys expire soon.
 
         Raises:
             PlatformError: (StorageAccessDenied) there is no such identity.
@@ -96,7 +96,7 @@ class Signer:
             raise _no_identity(self._settings, error) from None
 
     def sign_get(self, key: str, expires: timedelta, version: str | None = None) -> str:
-        """A URL that reads this object (or this version of it) and nothing else, until `expires` from now.
+        """Return a URL that reads only this object (or this version of it), valid for `expires`.
 
         Raises:
             PlatformError: (Internal) `expires` is not within a second and 7 days, or `refresh` was not called.
@@ -106,9 +106,9 @@ class Signer:
         return str(self._client.presigned_get_object(bucket, key, expires=expires, version_id=version))
 
     def sign_location(self, location: str, expires: timedelta) -> str:
-        """A URL that reads the object at `s3://bucket/key` and nothing else, until `expires` from now.
+        """Return a URL that reads only the object at `s3://bucket/key`, valid for `expires`.
 
-        The bucket may be another one of the same store: that of a catalog's warehouse.
+        The bucket may be another one of the same store, such as that of a catalog's warehouse.
 
         Raises:
             PlatformError: (Internal) see `sign_get`; (PublishFailed) the location is of another kind.
@@ -118,7 +118,7 @@ class Signer:
         return str(self._client.presigned_get_object(bucket, key, expires=expires))
 
     def post_policy(self, prefix: str, max_bytes: int, expires: timedelta) -> PostPolicy:
-        """A form that stores objects below `prefix` and does nothing else, until `expires` from now.
+        """Return a form that only stores objects below `prefix`, valid for `expires`.
 
         Args:
             prefix: full key prefix with a slash at its end.
@@ -143,13 +143,13 @@ class Signer:
         return PostPolicy(url=self._settings.bucket_url, fields=dict(fields), key_prefix=prefix, max_bytes=largest)
 
     async def session(self, prefix: str, max_bytes: int, expires: timedelta) -> PostPolicy:
-        """Temporary keys that do what the form of `post_policy` does, for stores whose forms do not hold.
+        """Return temporary keys with the permissions of `post_policy`, for stores that do not enforce forms.
 
-        The size is not held by the store: its policies know none.
+        The store does not limit the size of objects, because its policies can't.
 
         Raises:
-            PlatformError: (StorageAccessDenied) the token service refused, or gives keys for a shorter time only.
-            TransientError: (StorageUnavailable) it is away.
+            PlatformError: (StorageAccessDenied) the token service refused, or issues keys for a shorter time only.
+            TransientError: (StorageUnavailable) it does not respond.
         """
         self._check_expiry(expires)
         settings = self._settings
@@ -178,10 +178,13 @@ class Signer:
             ) from None
         except _PROVIDER_ERRORS as error:
             raise PlatformError(
-                f"the token service {settings.sts_endpoint} of {settings.title} gave no keys for "
-                f"{int(expires.total_seconds())} s ({_said(error)}). Check its `sts`, the rights of its keys, "
-                "and how long the role's keys may be good for",
+                f"the token service {settings.sts_endpoint} of {settings.title} issued no keys for "
+                f"{int(expires.total_seconds())} s ({_said(error)})",
                 Reason.STORAGE_ACCESS_DENIED,
+                advice=(
+                    "Check `sts` of the Storage, the permissions of its keys, and the maximum session duration "
+                    "of the role."
+                ),
             ) from None
         session = SessionKeys(
             settings.bucket_url, settings.region, keys.access_key, keys.secret_key, keys.session_token or ""
@@ -202,29 +205,29 @@ class KeySource:
         self._source = _provider(settings)
 
     def keys(self) -> AccessKeys:
-        """The keys as they are now; temporary ones are fetched again before they end. Blocks.
+        """Return the current keys; temporary keys are fetched again before they expire. Blocks.
 
         Raises:
             PlatformError: (StorageAccessDenied) there is no such identity.
         """
         try:
-            found = self._source.retrieve()
+            credentials = self._source.retrieve()
         except _PROVIDER_ERRORS as error:
             raise _no_identity(self._settings, error) from None
-        return AccessKeys(found.access_key, found.secret_key, found.session_token)
+        return AccessKeys(credentials.access_key, credentials.secret_key, credentials.session_token)
 
 
 def _no_identity(settings: StoreSettings, error: Exception) -> PlatformError:
     return PlatformError(
-        f"{settings.title} names no keys, and this machine or service account has no identity "
-        f"that the store would know ({type(error).__name__}). Give the Storage a Secret with keys, or the "
-        "operator's service account a role",
+        f"{settings.title} names no keys, and this machine or service account has no identity for the "
+        f"store ({type(error).__name__})",
         Reason.STORAGE_ACCESS_DENIED,
+        advice="Set a Secret with keys in the Storage, or give the operator's service account a role.",
     )
 
 
 class _Keys(Provider):
-    """Keys as they were fetched last, so that signing never sends anything."""
+    """The keys that were fetched last, so that signing sends no requests."""
 
     def __init__(self) -> None:
         self.current: Credentials | None = None
@@ -241,13 +244,13 @@ class _Keys(Provider):
 
 
 def _said(error: Exception) -> str:
-    """What a provider raises may quote the request; only the status that was answered is told."""
+    """Describe an error of a provider by its HTTP status only, because its text may quote the request."""
     answered = _ANSWERED.search(str(error))
     return f"it answered HTTP {answered[1]}" if answered else type(error).__name__
 
 
 def make_client(settings: StoreSettings, timeouts: StoreTimeouts | None = None) -> Minio:
-    """A client that sends requests, for what obstore can't do."""
+    """Return a client that sends requests, for operations that obstore does not support."""
     return _client(settings, _provider(settings), _pool(settings, timeouts))
 
 
@@ -255,9 +258,9 @@ def _pool(settings: StoreSettings, timeouts: StoreTimeouts | None) -> PoolManage
     context = ssl.create_default_context()
     if settings.ca_bundle is not None:
         context.load_verify_locations(cadata=settings.ca_bundle)
-    # A request that got no answer in the time that was given for it is not repeated: each repeat would take as long.
-    unanswered = None if timeouts is None else 0
-    repeats = Retry(_RETRIES, connect=unanswered, read=unanswered, backoff_factor=0.2)
+    # A request that timed out is not repeated, because each repeat would take as long.
+    retries = None if timeouts is None else 0
+    repeats = Retry(_RETRIES, connect=retries, read=retries, backoff_factor=0.2)
     wait = timeouts or StoreTimeouts()
     return PoolManager(timeout=Timeout(wait.connect, wait.response), ssl_context=context, retries=repeats)
 

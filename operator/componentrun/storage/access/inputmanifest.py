@@ -1,4 +1,4 @@
-"""What a component reads about an input table: `<file>.manifest`, in the form that it understands."""
+"""The manifest of an input table (`<file>.manifest`), in the form that the component understands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["AUTHORITATIVE", "scan_manifest"]
 
 AUTHORITATIVE: Final = "authoritative"
-"""What a component says of itself whose types can be relied on."""
+"""The `dataTypeSupport` of components whose types are enforced."""
 _BASE_TYPES: Final = {
     "boolean": "BOOLEAN",
     "int": "INTEGER",
@@ -29,26 +29,26 @@ _BASE_TYPES: Final = {
     "timestamptz": "TIMESTAMP",
     "timestamp_ns": "TIMESTAMP",
 }
-"""For Iceberg's types, but for text."""
+"""Base types of Iceberg's types, except text."""
 
 
 def scan_manifest(scan: TableScan, columns: tuple[str, ...], type_support: str) -> dict[str, Any]:
-    """The manifest of a table.
+    """Return the manifest of a table.
 
-    `columns` and `primary_key` stand in both forms; what is known of columns is `column_metadata` in the old one and
-    `schema` in the new one. Of a column of which nobody said anything, the type that it has in the catalog is known.
+    `columns` and `primary_key` are part of both forms. Facts about columns are `column_metadata` in the old form and
+    `schema` in the new one. A column without declared facts has its type in the catalog.
 
     Args:
         scan: the table.
-        columns: those that are delivered.
-        type_support: what the component knows of types; `none`: the old form.
+        columns: the delivered columns.
+        type_support: the component's `dataTypeSupport`; `none` selects the old form.
     """
-    described = {facts.name: facts for facts in scan.described}
+    by_name = {facts.name: facts for facts in scan.described}
     facts = {
-        column.name: _with_type(described.get(column.name, ColumnFacts(column.name)), column.type)
+        column.name: _with_type(by_name.get(column.name, ColumnFacts(column.name)), column.type)
         for column in scan.columns
     }
-    # Without all its columns the rows that are delivered need not differ in it.
+    # Without all columns of the key, delivered rows may have equal values in the remaining ones.
     key = list(scan.primary_key) if set(scan.primary_key) <= set(columns) else []
     manifest = {
         "id": scan.table,
@@ -62,7 +62,7 @@ def scan_manifest(scan: TableScan, columns: tuple[str, ...], type_support: str) 
         "metadata": metadata_list(scan.metadata),
     }
     if type_support == DEFAULT_TYPE_SUPPORT:
-        # Every column, as components have always found it: they look it up without asking whether it is there.
+        # All columns are listed, because components look them up without checking whether they exist.
         return manifest | {"column_metadata": {name: facts[name].metadata_entries() for name in columns}}
     description = scan.metadata.get(DESCRIPTION_KEY)
     return (
@@ -77,7 +77,7 @@ def _time(text: str) -> str:
 
 
 def _with_type(facts: ColumnFacts, iceberg: str) -> ColumnFacts:
-    """The facts with the type of the column itself, where it is no text and nobody said another one."""
+    """Add the column's type in the catalog to the facts, unless it is text or another type is declared."""
     name, _, size = iceberg.rstrip(")").partition("(")
     if facts.type is not None or name not in _BASE_TYPES:
         return facts

@@ -1,7 +1,7 @@
-"""What an attempt may read and write: plan objects in the store, and the two grants that lead to them.
+"""What an attempt may read and write: plan objects in the store, and the two grants that refer to them.
 
-Done elsewhere: carrying the plans out (`agent`), and putting the grants into the run's Secret (`controller`).
-A plan holds capability URLs, so it lies below `runs/`, which no input may name.
+The plans are executed by `agent`; `controller` puts the grants into the run's Secret.
+A plan contains capability URLs, so it is stored below `runs/`, which no input may name.
 """
 
 from __future__ import annotations
@@ -22,16 +22,8 @@ from componentrun.storage.state.adaptive import write_down
 from componentrun.storage.store.connection import ObjectInfo, quoted_etag
 from componentrun.storage.store.gather import gather_bounded
 from componentrun.storage.store.keys import TableId
-from componentrun.wire.agents import (
-    CsvRead,
-    GrantIn,
-    GrantOut,
-    ObjectRead,
-    StageInPlan,
-    StageOutPlan,
-    from_json,
-    to_json,
-)
+from componentrun.wire.agents import CsvRead, ObjectRead, StageInPlan, StageOutPlan, from_json, to_json
+from componentrun.wire.grants import GrantIn, GrantOut
 from componentrun.wire.loader import TableScan
 
 if TYPE_CHECKING:
@@ -42,7 +34,8 @@ if TYPE_CHECKING:
     from componentrun.storage.access.scans import Scan
     from componentrun.storage.files.record import FileRecord
     from componentrun.storage.store.connection import Store
-    from componentrun.wire.agents import OutputTable, PostPolicy
+    from componentrun.wire.agents import OutputTable
+    from componentrun.wire.grants import PostPolicy
 
 Result = TypeVar("Result")
 
@@ -55,9 +48,9 @@ __all__ = [
 ]
 
 _SIGNED_AT_ONCE: Final = 30
-"""URLs that are signed without a thread of their own: some milliseconds."""
+"""Maximum number of URLs that are signed without a thread, which takes some milliseconds."""
 _LEAST_FORM_BYTES: Final = 2**30
-"""A form takes objects of this size in any case: artifacts pass through it, too, and what stage-out tells."""
+"""Minimum object size that a form allows, because artifacts and stage-out's result use it as well."""
 _FILE_NAME: Final = re.compile(r"[^/\\\x00-\x1f\x7f]{1,240}")
 
 
@@ -67,46 +60,46 @@ class InputStatus:
 
     source: str
     rows: int | None
-    """None: not known without reading it (a plain object)."""
+    """None: unknown without reading it (a plain object)."""
     bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptPlan:
-    """The two grants of an attempt, and what its inputs are."""
+    """The two grants of an attempt, and its inputs."""
 
     grant_in: GrantIn = field(repr=False)
     grant_out: GrantOut = field(repr=False)
     inputs: tuple[InputStatus, ...]
     files: tuple[FileRecord, ...] = ()
-    """That go in."""
+    """The input files."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _ResolvedInput:
     source: InputSource
     path: str
-    what: TableScan | ObjectInfo
+    content: TableScan | ObjectInfo
 
     @property
     def files(self) -> int:
-        """How many have to be signed for."""
-        return len(self.what.files) + len(self.what.deletes) if isinstance(self.what, TableScan) else 1
+        """Number of URLs to sign."""
+        return len(self.content.files) + len(self.content.deletes) if isinstance(self.content, TableScan) else 1
 
 
 async def prepare_attempt(
     store: Store, signer: Signer, request: AttemptRequest, scan: Scan | None = None
 ) -> AttemptPlan:
-    """Look the inputs up, write both plans and sign the grants. May be repeated: the plans are written anew.
+    """Look up the inputs, write both plans and sign the grants. A repeated call writes the plans again.
 
     Args:
         store: the Storage.
         signer: signs for it.
         request: what the attempt needs.
-        scan: tells of tables in the Storage's catalog; None: it has none, and `request` names no tables.
+        scan: looks up tables in the Storage's catalog; None if it has no catalog and `request` names no tables.
 
     Raises:
-        UserError: (InputNotFound) an input is not there; (InvalidSpec, InputInvalid) it can't be asked for like this.
+        UserError: (InputNotFound) an input does not exist; (InvalidSpec, InputInvalid) its mapping is invalid.
         PlatformError: the store refused, see `storage.store.errors`.
         ComponentRunError: what `scan` raises.
     """
@@ -115,13 +108,17 @@ async def prepare_attempt(
     await signer.refresh()
     _check_keys_last(signer, request)
 
-    found = await _look_all_up(store, request.inputs, scan)
-    tables = {item.what.table: item.what for item in found if item.source.remember and isinstance(item.what, TableScan)}
+    inputs = await _look_all_up(store, request.inputs, scan)
+    tables = {
+        item.content.table: item.content
+        for item in inputs
+        if item.source.remember and isinstance(item.content, TableScan)
+    }
     if tables and not await write_down(store, request.run, request.attempt, tables):
-        found = await _look_all_up(store, request.inputs, scan)
+        inputs = await _look_all_up(store, request.inputs, scan)
     files = await choose_files(store, request.files)
     plan_in = await _signed(
-        lambda: _stage_in_plan(request, signer, found, files), sum(item.files for item in found) + len(files)
+        lambda: _stage_in_plan(request, signer, inputs, files), sum(item.files for item in inputs) + len(files)
     )
     plan_out = _stage_out_plan(request, store.settings.compression)
     key_in = store.layout.stage_in_plan(request.run, request.attempt)
@@ -132,27 +129,27 @@ async def prepare_attempt(
     return AttemptPlan(
         grant_in=GrantIn(signer.sign_get(key_in, request.expires_in), dict(request.secrets), ca_bundle),
         grant_out=GrantOut(signer.sign_get(key_out, request.expires_out), post, ca_bundle),
-        inputs=tuple(_status(item) for item in found),
+        inputs=tuple(_status(item) for item in inputs),
         files=files,
     )
 
 
 def _stage_in_plan(
-    request: AttemptRequest, signer: Signer, found: Sequence[_Found], files: Sequence[FileRecord]
+    request: AttemptRequest, signer: Signer, inputs: Sequence[_ResolvedInput], files: Sequence[FileRecord]
 ) -> StageInPlan:
     return StageInPlan(
         run=request.title,
         tables=tuple(
-            scan_read(item.what, item.source, item.path, signer, request)
-            for item in found
-            if isinstance(item.what, TableScan)
+            scan_read(item.content, item.source, item.path, signer, request)
+            for item in inputs
+            if isinstance(item.content, TableScan)
         ),
         config=request.config,
         state=request.state,
         files=tuple(file_read(item, signer, request.expires_in) for item in files),
         parameters_text=request.parameters_text,
         objects=tuple(
-            _csv_read(item, item.what, signer, request) for item in found if isinstance(item.what, ObjectInfo)
+            _csv_read(item, item.content, signer, request) for item in inputs if isinstance(item.content, ObjectInfo)
         ),
     )
 
@@ -173,19 +170,19 @@ def _stage_out_plan(request: AttemptRequest, compression: str) -> StageOutPlan:
 
 
 async def read_stage_out_plan(store: Store, run: str, attempt: int) -> StageOutPlan | None:
-    """What an attempt's stage-out was told; None where the plan is gone."""
-    stored = await store.find(store.layout.stage_out_plan(run, attempt))
-    return from_json(StageOutPlan, stored.data) if stored is not None else None
+    """Return the plan of an attempt's stage-out; None if it was deleted."""
+    document = await store.find(store.layout.stage_out_plan(run, attempt))
+    return from_json(StageOutPlan, document.data) if document is not None else None
 
 
 async def read_state_given(store: Store, run: str, attempt: int) -> int:
-    """Number of the state that an attempt was given, as its plan says; 0 where the plan is gone."""
+    """Return the number of the state that an attempt got, from its plan; 0 if the plan was deleted."""
     plan = await read_stage_out_plan(store, run, attempt)
     return plan.state_given if plan is not None else 0
 
 
 async def _post(store: Store, signer: Signer, request: AttemptRequest) -> PostPolicy:
-    """What stores objects below the attempt's own prefix, and does nothing else."""
+    """Return a form or keys that only store objects below the attempt's own prefix."""
     prefix = store.layout.data(request.run, request.attempt)
     largest = min(max(request.max_output_bytes or MAX_POST_BYTES, _LEAST_FORM_BYTES), MAX_POST_BYTES)
     if request.by_session:
@@ -194,10 +191,10 @@ async def _post(store: Store, signer: Signer, request: AttemptRequest) -> PostPo
 
 
 async def _signed(sign: Callable[[], Result], count: int) -> Result:
-    """What is signed.
+    """Sign URLs, many of them in a thread.
 
-    Thousands of files take a tenth of a second that other runs should not wait for; for a few, a thread takes longer
-    than signing them.
+    Signing thousands of URLs takes 100 ms, which would block other runs; for a few URLs, a thread costs more than
+    signing.
     """
     return sign() if count <= _SIGNED_AT_ONCE else await asyncio.to_thread(sign)
 
@@ -207,8 +204,8 @@ def _encode(plan: StageInPlan | StageOutPlan) -> bytes:
 
 
 def _check_destinations(inputs: Sequence[InputSource]) -> None:
-    """Refuse file names that leave the folder, and two inputs that would write one file."""
-    taken: dict[str, str] = {}
+    """Refuse file names that leave the folder, and two inputs with the same file name."""
+    labels: dict[str, str] = {}
     for source in inputs:
         name = source.file_name
         if not _FILE_NAME.fullmatch(name) or name in {".", ".."}:
@@ -218,17 +215,17 @@ def _check_destinations(inputs: Sequence[InputSource]) -> None:
                 Reason.INVALID_SPEC,
             )
         for file in (name, name + MANIFEST_SUFFIX):
-            if file in taken:
+            if file in labels:
                 raise UserError(
-                    f"the inputs `{taken[file]}` and `{source.label}` would both write `{IN_TABLES}/{file}`; "
-                    "give one of them another `destination`",
+                    f"the inputs `{labels[file]}` and `{source.label}` would both write `{IN_TABLES}/{file}`",
                     Reason.INVALID_SPEC,
+                    advice="Give one of them another `destination`.",
                 )
-            taken[file] = source.label
+            labels[file] = source.label
 
 
 def _check_tables(outputs: Sequence[OutputTable]) -> None:
-    """Refuse before the component runs what could not be published behind it."""
+    """Refuse, before the component runs, outputs that could not be published afterwards."""
     for number, output in enumerate(outputs):
         try:
             TableId.parse(output.destination)
@@ -238,19 +235,20 @@ def _check_tables(outputs: Sequence[OutputTable]) -> None:
 
 
 def _check_keys_last(signer: Signer, request: AttemptRequest) -> None:
-    """A signature ends with the keys that made it: refuse now what would fail in the middle of the run."""
+    """Refuse keys that expire before the run must have ended, because signatures expire with their keys."""
     ends = signer.valid_until
-    left = ends - datetime.now(UTC) if ends is not None else None
-    if left is not None and left < request.expires_out:
+    remaining = ends - datetime.now(UTC) if ends is not None else None
+    if remaining is not None and remaining < request.expires_out:
         raise PlatformError(
-            f"the keys of {signer.title} end in {int(left.total_seconds())} s, but run {request.title} may need them "
-            f"for {int(request.expires_out.total_seconds())} s. Shorten its `timeout`, or give the Storage others",
+            f"the keys of {signer.title} expire in {int(remaining.total_seconds())} s, but run {request.title} "
+            f"may need them for {int(request.expires_out.total_seconds())} s",
             Reason.STORAGE_ACCESS_DENIED,
+            advice="Shorten the run's `timeout`, or use keys that are valid for longer.",
         )
 
 
-async def _look_all_up(store: Store, sources: Sequence[InputSource], scan: Scan | None) -> list[_Found]:
-    """Every table and object once, so that inputs of the same table are of the same version."""
+async def _look_all_up(store: Store, sources: Sequence[InputSource], scan: Scan | None) -> list[_ResolvedInput]:
+    """Look up every table and object once, so that inputs of the same table have the same version."""
     names = list(dict.fromkeys(source.table for source in sources if source.table is not None))
     for name in names:
         TableId.parse(name)
@@ -260,7 +258,7 @@ async def _look_all_up(store: Store, sources: Sequence[InputSource], scan: Scan 
     keys = list(dict.fromkeys(source.object for source in sources if source.table is None))
     objects = dict(zip(keys, await gather_bounded(lambda key: _look_up(store, key), keys), strict=True))
     return [
-        _Found(
+        _ResolvedInput(
             source,
             f"{IN_TABLES}/{source.file_name}",
             objects[source.object] if source.table is None else scans[source.table],
@@ -282,15 +280,15 @@ async def _look_up(store: Store, name: str | None) -> ObjectInfo:
     return info
 
 
-def _csv_read(found: _Found, info: ObjectInfo, signer: Signer, request: AttemptRequest) -> CsvRead:
+def _csv_read(item: _ResolvedInput, info: ObjectInfo, signer: Signer, request: AttemptRequest) -> CsvRead:
     url = signer.sign_get(info.key, request.expires_in, info.version)
     read = ObjectRead(url, info.size, quoted_etag(info.etag))
-    wish = found.source.wish
-    return CsvRead(found.source.label, found.path, read, wish.columns, wish.where, wish.limit)
+    wish = item.source.wish
+    return CsvRead(item.source.label, item.path, read, wish.columns, wish.where, wish.limit)
 
 
-def _status(found: _Found) -> InputStatus:
-    if isinstance(found.what, ObjectInfo):
-        return InputStatus(found.source.label, None, found.what.size)
-    reading = plan_scan(found.what, found.source.wish)
-    return InputStatus(found.source.label, reading.rows, reading.size)
+def _status(item: _ResolvedInput) -> InputStatus:
+    if isinstance(item.content, ObjectInfo):
+        return InputStatus(item.source.label, None, item.content.size)
+    reading = plan_scan(item.content, item.source.wish)
+    return InputStatus(item.source.label, reading.rows, reading.size)

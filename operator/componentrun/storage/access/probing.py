@@ -1,6 +1,6 @@
-"""Trying on the store itself whether a grant is good for its own prefix only. With HTTP and no keys, as a thief would.
+"""Tests on the store whether a grant is restricted to its own prefix. Uses HTTP without keys, like an attacker.
 
-Each try returns what was seen, or raises a PlatformError that says what is missing.
+Each test returns what was found, or raises a PlatformError that says what is missing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from componentrun.wire.signatures import put_headers, put_url
 if TYPE_CHECKING:
     from componentrun.storage.access.grants import Signer
     from componentrun.storage.store.connection import Store
-    from componentrun.wire.agents import PostPolicy
+    from componentrun.wire.grants import PostPolicy
 
 __all__ = ["EXPIRES", "OK", "FormProbe", "Place", "SessionProbe", "fetch", "send"]
 
@@ -31,7 +31,7 @@ _MAX_BYTES: Final = 64
 
 
 class Place:
-    """A folder of its own below `doctor/`, for objects that are tried on and deleted."""
+    """A temporary folder below `doctor/` for the objects of the tests."""
 
     def __init__(self, store: Store) -> None:
         """Nothing is written yet."""
@@ -43,20 +43,20 @@ class Place:
         return self.store.layout.doctor(self._name, name)
 
     async def can_list(self) -> str:
-        """The keys, the bucket and the store are those that they should be."""
+        """Check that keys, bucket and store are usable."""
         async for _ in self.store.objects(self.key("")):
             break
         return f"{self.store.settings.where()} can be listed"
 
     async def clean_up(self) -> str:
-        """Delete what is in it."""
+        """Delete its objects."""
         keys = [info.key async for info in self.store.objects(self.key(""))]
         await self.store.delete(keys)
         return f"{len(keys)} objects of this check deleted"
 
 
 class FormProbe:
-    """What a signed form lets through."""
+    """Tests of a signed form."""
 
     def __init__(self, place: Place, signer: Signer) -> None:
         """Nothing is sent yet."""
@@ -64,34 +64,35 @@ class FormProbe:
         self._signer = signer
 
     async def posts(self) -> str:
-        """Below the prefix: must be stored."""
+        """An object below the prefix must be stored."""
         status = await self._post(self._place.key("posts/") + "a.csv", b"1\n")
         if status not in OK:
             raise PlatformError(
                 f"a POST policy for the object's own prefix was answered with HTTP {status}, expected 204: "
-                "the store has no POST policies, or a proxy before it refuses forms"
+                "the store does not support POST policies, or a proxy in front of it refuses forms"
             )
-        return "a signed form stores below its prefix"
+        return "a signed form stores objects below its prefix"
 
     async def refuses_elsewhere(self) -> str:
-        """Beside the prefix: must be refused."""
+        """An object outside the prefix must be refused."""
         status = await self._post(self._place.key("elsewhere/") + "a.csv", b"1\n")
         if status in OK:
-            raise PlatformError("a POST policy stored an object outside its prefix: runs would not be kept apart")
+            raise PlatformError("a POST policy stored an object outside its prefix: runs would not be isolated")
         return f"a key outside the prefix was refused (HTTP {status})"
 
     async def refuses_traversal(self) -> str:
-        """By way of `..`: must not get out of the prefix."""
+        """`..` in a key must not lead out of the prefix."""
         status = await self._post(self._place.key("posts/") + "../traversed.csv", b"1\n")
         if await self._place.store.head(self._place.key("traversed.csv")) is not None:
             raise PlatformError(
-                "a POST policy stored an object outside its prefix by way of `..` in its key: whoever gets hold of a "
-                "run's grant could write anywhere in the bucket. Update the store, or keep to runs that you trust"
+                "a POST policy stored an object outside its prefix by way of `..` in its key: whoever steals "
+                "a run's grant could write anywhere in the bucket",
+                advice="Update the store, or execute only runs that you trust.",
             )
         return f"a key that leads out of the prefix by `..` stored nothing there (HTTP {status})"
 
     async def refuses_size(self) -> str:
-        """More bytes than the form allows: must be refused."""
+        """An object larger than the form allows must be refused."""
         status = await self._post(self._place.key("posts/") + "b.csv", b"1" * (_MAX_BYTES + 1))
         if status in OK:
             raise PlatformError("a POST policy stored an object larger than it allows")
@@ -104,7 +105,7 @@ class FormProbe:
 
 
 class SessionProbe:
-    """What temporary keys with a policy of their own let through."""
+    """Tests of temporary keys with a policy of their own."""
 
     def __init__(self, place: Place, signer: Signer) -> None:
         """Nothing is sent yet."""
@@ -112,14 +113,14 @@ class SessionProbe:
         self._signer = signer
 
     async def holds(self) -> str:
-        """Below the prefix they store, and nowhere else.
+        """The keys must store objects below the prefix only.
 
         Raises:
-            PlatformError: they don't, or there are none.
+            PlatformError: they store others as well, or no keys were issued.
         """
-        own = self._place.key("session/")
-        grant = await self._signer.session(own, _MAX_BYTES, EXPIRES)
-        if (status := await self._put(grant, own + "a.csv")) not in OK:
+        prefix = self._place.key("session/")
+        grant = await self._signer.session(prefix, _MAX_BYTES, EXPIRES)
+        if (status := await self._put(grant, prefix + "a.csv")) not in OK:
             raise PlatformError(f"temporary keys could not store below their prefix (HTTP {status})")
         for name in ("elsewhere/a.csv", "session/../traversed.csv"):
             status = await self._put(grant, self._place.key(name))
@@ -129,7 +130,7 @@ class SessionProbe:
 
     async def _put(self, grant: PostPolicy, key: str) -> int:
         if grant.session is None:
-            raise PlatformError("the token service gave no keys")
+            raise PlatformError("the token service issued no keys")
         headers = put_headers(grant.session, key, datetime.now(UTC))
         return await send(self._place.store, "PUT", put_url(grant.session, key), headers=headers, body=b"1\n")
 
@@ -143,7 +144,7 @@ async def send(
     fields: dict[str, str | tuple[str, bytes]] | None = None,
     body: bytes | None = None,
 ) -> int:
-    """HTTP status of a request that carries no credentials but its signature.
+    """Return the HTTP status of a request without credentials other than its signature.
 
     Raises:
         TransientError: (StorageUnavailable) the store is away.
@@ -153,7 +154,7 @@ async def send(
 
 
 def fetch(store: Store, url: str, headers: dict[str, str]) -> tuple[int, bytes]:
-    """HTTP status and body of a signed GET. Blocks.
+    """Return HTTP status and body of a signed GET. Blocks.
 
     Raises:
         TransientError: (StorageUnavailable) the store is away.

@@ -1,4 +1,4 @@
-"""What a reader of a table asks for. Pure."""
+"""The selection of a table's reader: columns and rows. Pure."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ __all__ = ["EVERYTHING", "Wish", "checked"]
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a reader asks for. Nothing: the whole table."""
+    """Columns and rows that a reader selects; by default the whole table."""
 
     columns: tuple[str, ...] | None = None
-    """By their names, or by patterns of these."""
+    """Names or patterns of columns."""
     where: Where | None = None
     changed_since: datetime | None = None
-    """Only rows of loads that were committed then or later."""
+    """Only rows of loads that were committed at this time or later."""
     limit: int | None = None
     seen: Seen | None = None
-    """Only rows of loads that came after the table was seen like this."""
+    """Only rows of loads after this position in the table."""
 
 
 EVERYTHING: Final = Wish()
 """The whole table."""
 
 
-def checked(wish: Wish, table: str, there: Sequence[str]) -> Wish:
-    """The wish with its columns by their names.
+def checked(wish: Wish, table: str, names: Sequence[str]) -> Wish:
+    """Return the selection with its patterns resolved to names.
 
     Args:
-        wish: what a reader asks for.
+        wish: the reader's selection.
         table: its id, for the message.
-        there: its columns.
+        names: its columns.
 
     Raises:
         UserError: (InputInvalid) the wish names a column that the table does not have.
     """
-    columns, unknown = (None, None) if wish.columns is None else chosen(wish.columns, there)
-    if unknown is None and wish.where is not None and wish.where.column not in there:
+    columns, unknown = (None, None) if wish.columns is None else chosen(wish.columns, names)
+    if unknown is None and wish.where is not None and wish.where.column not in names:
         unknown = wish.where.column
     if unknown is not None:
         raise UserError(
-            f"`{table}` has no column `{unknown}`, which the input mapping names; {missing(unknown, there)}",
+            f"`{table}` has no column `{unknown}`, which the input mapping names; {missing(unknown, names)}",
             Reason.INPUT_INVALID,
         )
     return replace(wish, columns=columns)

@@ -1,4 +1,4 @@
-"""Input tables of a catalog: what the loader says of them becomes the plan of stage-in. Sends nothing itself."""
+"""Turns the loader's answer about input tables into the plan of stage-in. Sends no requests itself."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Scan", "ScanReading", "plan_scan", "scan_read", "scan_tables"]
 
 Scan = Callable[[Sequence[str]], Awaitable[PlanAnswer]]
-"""Asks the loader for one consistent cut over tables, by their ids; raises what the loader says why it can't."""
+"""Requests one consistent snapshot of tables, by their ids, from the loader; raises the loader's errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,27 +35,27 @@ class ScanReading:
     """How to read a table of a catalog."""
 
     columns: tuple[str, ...]
-    """That are delivered."""
+    """The delivered columns."""
     files: tuple[ScanFile, ...]
-    """In the order of the rows."""
+    """Files in the order of the rows."""
     after: int | None
     """Only rows whose `_timestamp` (microseconds) is greater; None: all."""
     rows: int | None
-    """Rows that are delivered; None: not known before."""
+    """Number of delivered rows; None: unknown in advance."""
 
     @property
     def size(self) -> int:
-        """Bytes of the files."""
+        """Size of the files in bytes."""
         return sum(file.size for file in self.files)
 
 
 async def scan_tables(scan: Scan, tables: Sequence[str], title: str) -> dict[str, TableScan]:
-    """What the loader says of tables, by their ids.
+    """Return the loader's answer for tables, by their ids.
 
     Args:
-        scan: asks the loader.
-        tables: ids; none: nobody is asked.
-        title: the Storage, as messages call it.
+        scan: sends the request to the loader.
+        tables: ids; without ids, no request is sent.
+        title: name of the Storage in messages.
 
     Raises:
         UserError: (InputNotFound) there is no such table.
@@ -66,19 +66,19 @@ async def scan_tables(scan: Scan, tables: Sequence[str], title: str) -> dict[str
     answer = await scan(tables)
     if answer.missing:
         raise UserError(
-            f"there is no table `{answer.missing[0]}` in the catalog of {title}. `componentrun table ls` names those "
-            "that there are",
+            f"there is no table `{answer.missing[0]}` in the catalog of {title}",
             Reason.INPUT_NOT_FOUND,
+            advice="List the tables with `componentrun table ls`.",
         )
-    return {found.table: found for found in answer.tables}
+    return {item.table: item for item in answer.tables}
 
 
 def plan_scan(scan: TableScan, wish: Wish) -> ScanReading:
     """Decide how to read a table.
 
     Raises:
-        UserError: (InputInvalid) the wish names a column that the table does not have, or wants values that have no
-            form in a CSV file, or only rows that came later of a table that does not know when its rows came.
+        UserError: (InputInvalid) the selection names a column that the table does not have, or a column whose type
+        can't be written to CSV, or uses `changedSince` on a table without load times.
     """
     names = tuple(column.name for column in scan.columns)
     wish = checked(wish, scan.table, names)
@@ -95,18 +95,18 @@ def plan_scan(scan: TableScan, wish: Wish) -> ScanReading:
 
 
 def scan_read(scan: TableScan, source: InputSource, path: str, signer: Signer, request: AttemptRequest) -> TableRead:
-    """The table for the plan of stage-in: every file with a URL that reads it and nothing else.
+    """Return the table for the plan of stage-in: every file with a URL that reads only this file.
 
     Args:
         scan: the table.
-        source: what is asked for.
+        source: the input.
         path: where it goes, relative to the data folder.
         signer: signs for the store.
         request: what the attempt needs.
 
     Raises:
         UserError: see `plan_scan`.
-        PlatformError: (StageInFailed) a file is at a place that can't be signed for.
+        PlatformError: (StageInFailed) a file is at a location that can't be signed.
     """
 
     def signed(location: str) -> str:
@@ -146,17 +146,18 @@ def _after(scan: TableScan, wish: Wish) -> int | None:
         return None
     if scan.timestamp_id is None:
         raise UserError(
-            f"`{scan.table}` has no column `_timestamp`, so nobody knows when its rows came: it was not written by "
-            "ComponentRun. Leave out `changedSince`",
+            f"`{scan.table}` has no column `_timestamp` with the time of each row's load, because it was "
+            "not written by ComponentRun",
             Reason.INPUT_INVALID,
+            advice="Remove `changedSince` from the input mapping.",
         )
     if wish.seen is not None:
         return timestamp_seen(scan, wish.seen)
-    since = wish.changed_since or datetime.fromtimestamp(0, UTC)
-    return microseconds(since.isoformat()) - 1
+    time = wish.changed_since or datetime.fromtimestamp(0, UTC)
+    return microseconds(time.isoformat()) - 1
 
 
 def _first(files: Sequence[ScanFile], rows: int) -> tuple[ScanFile, ...]:
-    """No more files than hold the first rows."""
-    before = accumulate((file.rows for file in files), initial=0)
-    return tuple(file for file, count in zip(files, before, strict=False) if count < rows)
+    """Return the first files that contain this number of rows."""
+    preceding_rows = accumulate((file.rows for file in files), initial=0)
+    return tuple(file for file, count in zip(files, preceding_rows, strict=False) if count < rows)

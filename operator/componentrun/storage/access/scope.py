@@ -1,6 +1,6 @@
-"""What keeps a run's grant within its prefix on this store? Tried on the store, once for each Storage and now and then.
+"""Tests what restricts a run's grant to its prefix on a store, once for each Storage and then periodically.
 
-Signed forms are preferred where they hold: they need no request to the store for a run, and limit the size, too.
+Signed forms are preferred if the store enforces them: they need no request for a run and also limit the size.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["find_scope"]
 
 
 async def find_scope(store: Store, signer: Signer) -> Scope:
-    """Try it. A store that refuses is an answer, too.
+    """Run the test. A refusal by the store is a valid result.
 
     Raises:
         PlatformError: the keys, the bucket or the endpoint are wrong.
@@ -32,9 +32,9 @@ async def find_scope(store: Store, signer: Signer) -> Scope:
     await place.can_list()
     await signer.refresh()
     try:
-        means, message = await _means(place, signer)
+        method, message = await _means(place, signer)
     except NoAnswerError:
-        raise  # nor would it answer to the clean-up
+        raise  # the clean-up would get no response either
     except PlatformError:
         await place.clean_up()
         raise
@@ -42,11 +42,11 @@ async def find_scope(store: Store, signer: Signer) -> Scope:
     versioned = await _versioned(store)
     if versioned:
         await _forget(place)
-    return Scope(means, message, versioned)
+    return Scope(method, message, versioned)
 
 
 async def _forget(place: Place) -> None:
-    """Take away what a bucket with versions keeps of the tries; keys that may not do that leave it to the bucket."""
+    """Delete the versions that the tests left behind, if the keys have the permission."""
     versions = Versions(place.store.settings, place.store.timeouts)
     with contextlib.suppress(PlatformError):
         await versions.delete(await versions.below(place.key("")))
@@ -64,19 +64,19 @@ async def _means(place: Place, signer: Signer) -> tuple[ScopeMethod, str]:
     return ScopeMethod.FORM, "A signed form was refused outside its prefix, by way of `..`, and beyond its size."
 
 
-async def _without_forms(place: Place, signer: Signer, why: str) -> tuple[ScopeMethod, str]:
+async def _without_forms(place: Place, signer: Signer, problem: str) -> tuple[ScopeMethod, str]:
     if place.store.settings.sts_endpoint is None:
-        return ScopeMethod.NONE, why
+        return ScopeMethod.NONE, problem
     try:
         return ScopeMethod.SESSION, await SessionProbe(place, signer).holds()
     except TransientError:
         raise
     except PlatformError as error:
-        return ScopeMethod.NONE, f"{why}; with its `sts`: {error.message}"
+        return ScopeMethod.NONE, f"{problem}; with its `sts`: {error.message}"
 
 
 async def _versioned(store: Store) -> bool:
-    """Whether the bucket keeps versions; keys that may not ask are taken for a no."""
+    """Return whether the bucket keeps versions; False if the keys are not allowed to ask."""
     try:
         return await Versions(store.settings, store.timeouts).kept()
     except TransientError:

@@ -1,4 +1,4 @@
-"""A local CSV file in slices, as stage-out would leave it: for tables that are loaded without a pod."""
+"""Uploads a local CSV file in slices, as stage-out does, for tables that are loaded without a pod."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ if TYPE_CHECKING:
 __all__ = ["SLICE_BYTES", "new_run_uid", "store_table", "whole"]
 
 SLICE_BYTES: Final = 16 * 1024 * 1024
-"""Small enough for a slow line: see the stall timeout in `connection`."""
+"""Small enough for a slow connection: see the stall timeout in `connection`."""
 _BY_HAND: Final = "load-"
 _WORTH_PACKING: Final = 64 * 2**10
-"""Fewer bytes are stored as they are: a request costs more than they do."""
+"""Smaller slices are not compressed, because a request costs more than their bytes."""
 _READ_AHEAD: Final = 3
-"""Slices in memory at once."""
+"""Maximum number of slices in memory."""
 
 
 def new_run_uid() -> str:
-    """A uid for a load that no run stands behind."""
+    """Return a uid for a load without a run."""
     return f"{_BY_HAND}{uuid.uuid4()}"
 
 
 async def store_table(
     store: Store, path: Path, table: TableId, run: str, *, primary_key: tuple[str, ...], incremental: bool
 ) -> TableWritten:
-    """Check and store the rows of a CSV file; nothing is published yet.
+    """Check and store the rows of a CSV file without publishing them.
 
     Raises:
-        UserError: (OutputInvalid) the file is no well-formed CSV; the message names file and line.
+        UserError: (OutputInvalid) the file is not well-formed CSV; the message names file and line.
         ComponentRunError: the store refused or is away.
     """
-    # The name may be no UTF-8, and it is told with the table.
+    # The name may not be UTF-8, and it is part of the table's metadata.
     name = os.fsencode(path.name).decode("utf-8", "backslashreplace")
     descriptor = _open(path)
     try:
@@ -91,10 +91,10 @@ async def _store_file(
 async def _store_rows(
     store: Store, read: Callable[[int, int], bytes], start: int, end: int, folder: str, *, name: str
 ) -> tuple[SliceWritten, ...]:
-    """Store the rows between two places of a file as slices below `folder`, which ends with a slash.
+    """Store the rows between two offsets of a file as slices below `folder`, which ends with a slash.
 
     Raises:
-        UserError: (OutputInvalid) the file, which messages call `name`, does not reach that far any more.
+        UserError: (OutputInvalid) the file, called `name` in messages, has become shorter.
     """
     parts = max(1, -(-(end - start) // SLICE_BYTES))
     pieces = await asyncio.to_thread(lambda: list(cut(read, start, end, parts)))
@@ -110,13 +110,13 @@ async def _store_rows(
 
 
 async def _store_slice(store: Store, key: str, data: bytes, rows: int) -> SliceWritten:
-    """Store rows in the way that the Storage asks for."""
+    """Store rows with the Storage's compression."""
     compression = store.settings.compression
     if compression == NONE or len(data) < _WORTH_PACKING:
         return SliceWritten(key, len(data), rows, await store.put(key, data))
-    packed = await asyncio.to_thread(pack, data, compression)
+    content = await asyncio.to_thread(pack, data, compression)
     key += suffix(compression)
-    return SliceWritten(key, len(data), rows, await store.put(key, packed), compression, len(packed))
+    return SliceWritten(key, len(data), rows, await store.put(key, content), compression, len(content))
 
 
 def _load_piece(read: Callable[[int, int], bytes], piece: Slice, name: str) -> tuple[bytes, int]:
@@ -127,15 +127,16 @@ def _load_piece(read: Callable[[int, int], bytes], piece: Slice, name: str) -> t
 
 
 def whole(data: bytes, size: int, name: str) -> bytes:
-    """Bytes that were read from a local file, which somebody else may change.
+    """Read bytes of a local file, which others may change.
 
     Raises:
-        UserError: (OutputInvalid) there are fewer than there were.
+        UserError: (OutputInvalid) the file has become shorter.
     """
     if len(data) < size:
         raise UserError(
-            f"{name}: it became shorter while it was read (found {len(data)} bytes, expected {size}); nothing was "
-            "stored. Try again once nobody writes it",
+            f"{name}: it became shorter while it was read (found {len(data)} bytes, expected {size}); "
+            "nothing was stored",
             Reason.OUTPUT_INVALID,
+            advice="Try again when nothing writes to it.",
         )
     return data

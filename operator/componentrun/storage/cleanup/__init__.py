@@ -1,7 +1,7 @@
-"""Deletes what nobody needs any more.
+"""Deletes unneeded objects.
 
 Modules, lowest first:
 
-    leftovers   documents that outlived their runs
-    sweep       deletes what has expired or outlived its run
+    leftovers   documents of deleted runs
+    sweep       deletes expired objects and those of deleted runs
 """

@@ -1,10 +1,10 @@
-"""Deleting what nobody needs any more: what has expired, what nothing names, and what outlived its run.
+"""Deletes expired objects, unreferenced objects and those of deleted runs.
 
-What an attempt uploaded, below `data/`, is needed until it is loaded into tables; what files name is needed until these
-expire. A prefix is swept only if no file named it for the whole keep time, as the sweeper's own notes (`sweep.json`)
-say, so that whoever began to read a file before it expired reads to its end. Before its objects go, the attempt is
-claimed (`files.publish.claim`), so that nobody can publish files whose bytes are about to vanish, and it is looked once
-more whether a file names it.
+An attempt's uploads below `data/` are needed until they are loaded into tables; objects of files are needed until the
+files expire. A prefix is swept only if no file referred to it for the whole keep time, according to the sweeper's own
+notes (`sweep.json`), so that a reader who started before a file expired can finish. Before its objects are deleted, the
+attempt is claimed (`files.publish.claim`), so that nobody can publish files whose bytes are about to be deleted, and
+the references of files are checked once more.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 __all__ = ["MIN_KEEP", "Swept", "sweep"]
 
 MIN_KEEP: Final = timedelta(seconds=MAX_TIMEOUT_SECONDS) + timedelta(hours=24)
-"""The longest run and its upload; no attempt that is younger than this may lose its objects."""
+"""The longest run and its upload; objects of younger attempts must not be deleted."""
 _NOTES_FORMAT: Final = 1
 
 
 class _Notes(StorageModel):
-    """Since when no file has named data prefixes."""
+    """Times since when no file has referred to data prefixes."""
 
     format: int = _NOTES_FORMAT
     unnamed: dict[str, datetime] = Field(default_factory=dict)
@@ -47,27 +47,26 @@ class _Notes(StorageModel):
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What was deleted, or would be."""
+    """Counts of deleted objects, or with `dry_run` of those that would be deleted."""
 
     prefixes: tuple[str, ...] = ()
-    """Below `data/`."""
+    """Number of prefixes below `data/`."""
     objects: int = 0
-    """In these, with the plans of the same attempts."""
+    """Number of objects in these prefixes, and of plans of the same attempts."""
     bytes: int = 0
-    """In these objects."""
+    """Size of these objects in bytes."""
     waiting: int = 0
-    """Prefixes that no file names and that are kept for now."""
+    """Unreferenced prefixes that are kept for now."""
     files: int = 0
-    """Files that had expired; their data follows after the keep time."""
+    """Expired files; their data is deleted after the keep time."""
     documents: int = 0
-    """Plans and notes that had outlived their runs."""
+    """Plans and markers that were no longer needed."""
     uploads: int | None = None
-    """Uploads in parts that were begun and never ended; None: nobody asked, or the store does not tell."""
+    """Unfinished multipart uploads; None: not requested, or the store can't list them."""
     hidden: int | None = None
-    """Versions of objects that were deleted or written over, in a bucket that keeps them; None: nobody asked, or the
-    keys may not."""
+    """Noncurrent versions in a bucket with versioning; None: not requested, or the keys lack the permission."""
     refused: str = ""
-    """Why the keys may not, where `hidden` was asked for."""
+    """Why the keys lack the permission, if `hidden` was requested."""
 
 
 async def sweep(
@@ -78,14 +77,14 @@ async def sweep(
     dry_run: bool = False,
     now: datetime | None = None,
 ) -> Swept:
-    """Delete what has expired, data prefixes that no file has named for `keep`, and documents of runs that are older.
+    """Delete expired files, data prefixes that no file has referred to for `keep`, and documents of older runs.
 
     Args:
         store: the Storage.
         keep: at least `MIN_KEEP`.
-        hidden: whether what no listing of objects shows is deleted, too: uploads in parts that were begun longer than
-            `keep` ago, and in a bucket that keeps versions what was deleted or written over.
-        dry_run: delete nothing and take no notes.
+        hidden: whether to delete what no listing of objects shows: multipart uploads that were started longer than
+        `keep` ago, and noncurrent versions in a bucket with versioning.
+        dry_run: delete nothing and write no notes.
         now: the time; None: the clock's.
 
     Raises:
@@ -96,17 +95,17 @@ async def sweep(
     now = now or datetime.now(UTC)
     files = await delete_expired(store, dry_run=dry_run, now=now)
     folders = await held_folders(store, store.layout.data_root())
-    swept = await _sweep_data(store, folders, now, keep, dry_run=dry_run)
-    gone = frozenset(place for folder in swept.prefixes for place in _plans(store, folder))
-    # A note stays for one more sweep than its data: who looked at that data before it went still runs into it.
+    result = await _sweep_data(store, folders, now, keep, dry_run=dry_run)
+    deleted_folders = frozenset(place for folder in result.prefixes for place in _plans(store, folder))
+    # A marker is kept for one more sweep than its data, for operators that read the data before it was deleted.
     documents = 0
-    async for keys in outlived_documents(store, now - keep, folders, gone):
+    async for keys in outlived_documents(store, now - keep, folders, deleted_folders):
         documents += len(keys)
         if not dry_run:
             await store.delete(keys)
     hidden_count, refused = await _delete_hidden(store, dry_run=dry_run) if hidden else (None, "")
     return replace(
-        swept,
+        result,
         files=files,
         documents=documents,
         uploads=await end_uploads(store.settings, now - keep, dry_run=dry_run) if hidden else None,
@@ -116,7 +115,7 @@ async def sweep(
 
 
 async def _delete_hidden(store: Store, *, dry_run: bool) -> tuple[int | None, str]:
-    """How many, or why nobody knows: keys that may not even ask belong to a bucket whose owner sees to that."""
+    """Return the number, or the reason why it is unknown, such as missing permissions of the keys."""
     try:
         return await delete_hidden(store, dry_run=dry_run), ""
     except PlatformError as error:
@@ -126,42 +125,42 @@ async def _delete_hidden(store: Store, *, dry_run: bool) -> tuple[int | None, st
 async def _sweep_data(store: Store, folders: list[str], now: datetime, keep: timedelta, *, dry_run: bool) -> Swept:
     unnamed = await _unnamed(store, folders)
     etag, notes = await _notes(store)
-    since = {folder: notes.unnamed.get(folder, now) for folder in unnamed}
-    due = {folder: unnamed[folder] for folder, time in since.items() if now - time >= keep}
+    first_seen = {folder: notes.unnamed.get(folder, now) for folder in unnamed}
+    due = {folder: unnamed[folder] for folder, time in first_seen.items() if now - time >= keep}
     if not dry_run:
         await gather_bounded(lambda owner: claim(store, *owner), due.values())
-    # A run whose files were published between the first look and its claim has their keys by now.
-    doomed = await _unnamed(store, due)
+    # If files of the run were published between the first check and the claim, their keys exist by now.
+    deleted = await _unnamed(store, due)
     objects, size = 0, 0
-    for folder in doomed:
+    for folder in deleted:
         for place in (folder, *_plans(store, folder)):
             count, own_size = await delete_below(store, place, dry_run=dry_run)
             objects, size = objects + count, size + own_size
     if not dry_run:
-        left = {folder: time for folder, time in since.items() if folder not in doomed}
-        await _take_notes(store, _Notes(unnamed=left), etag)
-    return Swept(tuple(doomed), objects, size, waiting=len(since) - len(doomed))
+        remaining = {folder: time for folder, time in first_seen.items() if folder not in deleted}
+        await _take_notes(store, _Notes(unnamed=remaining), etag)
+    return Swept(tuple(deleted), objects, size, waiting=len(first_seen) - len(deleted))
 
 
 async def _unnamed(store: Store, folders: Iterable[str]) -> dict[str, tuple[str, int]]:
-    """Those of the prefixes of attempts that no file names, and whose they are: run and attempt."""
+    """Return the unreferenced ones of attempts' prefixes, with run and attempt."""
     owners = {folder: owner for folder in folders if (owner := store.layout.run_of_data(folder)) is not None}
     with_files = await named_data(store, owners)
     return {folder: owner for folder, owner in owners.items() if folder not in with_files}
 
 
 def _plans(store: Store, folder: str) -> tuple[str, ...]:
-    """Where the plans of the attempt lie whose data prefix this is; nobody reads them again."""
+    """Return the prefix of the plans of the attempt with this data prefix; they are not read again."""
     owner = store.layout.run_of_data(folder)
     return (store.layout.plans(*owner),) if owner is not None else ()
 
 
 async def _notes(store: Store) -> tuple[str | None, _Notes]:
-    stored = await store.find(store.layout.sweep())
-    if stored is None:
+    document = await store.find(store.layout.sweep())
+    if document is None:
         return None, _Notes()
     where = f"the sweeper's notes ({store.settings.where(store.layout.sweep())})"
-    return stored.etag, parse_document(_Notes, stored.data, where, _NOTES_FORMAT)
+    return document.etag, parse_document(_Notes, document.data, where, _NOTES_FORMAT)
 
 
 async def _take_notes(store: Store, notes: _Notes, etag: str | None) -> None:
@@ -172,5 +171,5 @@ async def _take_notes(store: Store, notes: _Notes, etag: str | None) -> None:
         else:
             await store.swap(key, notes.to_bytes(), etag)
     except (ExistsError, StaleError):
-        # Two sweepers at once do the same work; the other's notes are as good, and what ours lack only waits longer.
+        # A concurrent sweeper does the same work. Its notes are equally good; entries missing in them only wait longer.
         return

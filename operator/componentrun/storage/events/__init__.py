@@ -2,16 +2,18 @@
 
 Modules, lowest first:
 
-    events        what an event is
-    lines         events as text
-    segments      segments in the store
-    index         keys by which runs are found
+    events        the model of an event
+    lines         events as lines of text
+    blocks        lines in compressed blocks that can be read alone
+    segments      segments and merged objects in the store
+    merging       merges segments
+    reader        one run's events in order, and from the end
+    index         keys to find runs
     runs          runs in the index
-    reader        one run's events in order
-    feed          one run's events as they come
+    feed          one run's events as they arrive
     query         events of many runs
     export        events as Parquet
-    unsent        events that a receiver has not got yet
+    forwardmarks  how far each receiver has received the events of a run
     deadletters   events that a receiver does not accept
     retention     how long events are kept
     sweep         deletes events past their retention

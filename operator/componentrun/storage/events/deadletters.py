@@ -1,6 +1,6 @@
-"""Events that a receiver does not accept, and why: a document for each receiver and run.
+"""Dead letters: events that a receiver does not accept, and why. One document for each receiver and run.
 
-The events themselves are among those of their run. A document goes when the run's events are swept.
+The events themselves are stored with their run. A document is deleted when the run's events are swept.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 __all__ = ["MOST_LETTERS", "add_dead_letters", "read_dead_letters"]
 
 MOST_LETTERS: Final = 1_000
-"""That are listed for one receiver and run; further ones are counted."""
+"""Maximum number of listed events for one receiver and run; further ones are counted."""
 
 
 async def add_dead_letters(store: Store, receiver: str, run: str, letters: Sequence[Mapping[str, Any]]) -> None:
-    """Write down that a receiver does not accept these events of a run, which have an `id` each."""
+    """Record that a receiver does not accept these events of a run, each with an `id`."""
     known = await read_dead_letters(store, receiver, run)
     listed = {letter["id"]: letter for letter in [*known["letters"], *letters]}
     kept = list(listed.values())[:MOST_LETTERS]
@@ -29,12 +29,12 @@ async def add_dead_letters(store: Store, receiver: str, run: str, letters: Seque
 
 
 async def read_dead_letters(store: Store, receiver: str, run: str) -> dict[str, Any]:
-    """`letters`: the events that a receiver does not accept; `more`: how many are not listed."""
+    """Return the document: `letters` are the refused events, `more` is the number of events that are not listed."""
     found = await store.find(store.layout.event_index.dead_letters(receiver) + run)
     if found is not None:
         try:
             document = json.loads(found.data)
             return {"letters": [dict(letter) for letter in document["letters"]], "more": int(document["more"])}
         except (ValueError, KeyError, TypeError):
-            pass  # somebody wrote something else there: what is known from now on is worth more
+            pass  # the document is malformed: replace it, because new dead letters matter more
     return {"letters": [], "more": 0}

@@ -1,6 +1,6 @@
-"""What a run's containers printed: events, their places in time, and the segments that hold them.
+"""Events of a run, their positions in time, and the segments that contain them.
 
-How segments are stored: `storage.events.segments`.
+`storage.events.segments` describes how segments are stored.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["AHEAD", "About", "Event", "EventType", "Placed", "Segment", "event_dict"]
+__all__ = ["AHEAD", "About", "Event", "EventRun", "EventType", "Placed", "Segment", "event_dict"]
 
 AHEAD: Final = timedelta(minutes=1)
-"""How much later than it was written an event may say that it happened, clocks being what they are. Whatever it says
-beyond that does not count for its place among others."""
+"""Tolerance for an event's time after the time of its write, because clocks differ. A later time does not count for its
+position among events."""
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 EventType = Literal["info", "success", "warn", "error"]
@@ -29,11 +29,11 @@ class Event:
 
     id: str
     seq: int
-    """1 for the run's first."""
+    """Sequence number; 1 for the run's first event."""
     time: str
-    """RFC 3339 in UTC, as precise as the source."""
+    """RFC 3339 in UTC, with the precision of the source."""
     run: str
-    """Uid."""
+    """Uid of the run."""
     component: str
     configuration: str
     type: EventType
@@ -41,44 +41,53 @@ class Event:
     params: dict[str, Any] = field(default_factory=dict)
     results: dict[str, Any] | None = None
     source: str = ""
-    """Container and stream it came from, or the part of ComponentRun that says it."""
+    """The container, or the part of ComponentRun, that produced it."""
     attempt: int | None = None
-    """The attempt that it is about, from 1; None where it is about the run as a whole."""
+    """The attempt, from 1; None for events about the run as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventRun:
+    """A run with events."""
+
+    uid: str
+    component: str
+    configuration: str
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a run's events come to, up to the end of a segment. Empty where nobody counted."""
+    """Totals of a run's events up to the end of a segment. Empty if they were not counted."""
 
     name: str = ""
-    """Of the run."""
+    """Name of the run."""
     written: str = ""
     """When the segment was written: RFC 3339."""
     begin: str = ""
-    """Place in time of the run's first event."""
+    """Position in time of the run's first event."""
     latest_before: str = ""
-    """Place in time of the last event before the segment."""
+    """Position in time of the last event before the segment."""
     latest: str = ""
-    """Place in time of its last event."""
+    """Position in time of the segment's last event."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """Events of each type since the run's first."""
+    """Number of events of each type since the run's first."""
 
     def following(
-        self, name: str, events: Sequence[Event], written: datetime, told: Mapping[str, int] | None = None
+        self, name: str, events: Sequence[Event], written: datetime, counted: Mapping[str, int] | None = None
     ) -> About:
-        """What the next segment says, which holds these events.
+        """Return the totals of the next segment, with these events.
 
         Args:
             name: of the run.
-            events: of the segment; where they are counted already, the first and the latest are enough.
-            written: when.
-            told: how many of each type there are.
+            events: events of the segment; if they are already counted, the first and the latest are enough.
+            written: time of the write.
+            counted: number of events of each type.
         """
-        # Before it is known what is latest, the events' places don't depend on it.
+        # Positions of the events do not depend on the latest one, which is computed afterwards.
         before = About(written=written.isoformat(), latest_before=self.latest)
         places = before.places([events[0], max(events, key=lambda event: event.time)])
         counts = Counter(self.counts)
-        counts.update((event.type for event in events) if told is None else told)
+        counts.update((event.type for event in events) if counted is None else counted)
         return About(
             name=name,
             written=before.written,
@@ -88,78 +97,87 @@ class About:
             counts=dict(counts),
         )
 
-    def places(self, events: Sequence[Event]) -> list[datetime]:
-        """Where in time the events of the segment stand among those of other runs.
+    def places(self, events: Sequence[Event], stored: Mapping[int, datetime] | None = None) -> list[datetime]:
+        """Return the positions in time of the segment's events among those of other runs.
 
-        Their own times, but never before that of an event of the same run with a smaller number, and never much later
-        than they were written: so a run's events stand in their order, and none stands behind the end of its run.
+        Positions are the events' own times, but never before that of an earlier event of the same run, and never much
+        later than the write. So a run's events keep their order, and none is placed after the end of its run.
+
+        Args:
+            events: events of the segment.
+            stored: positions by `seq` that were computed earlier.
         """
         latest = datetime.fromisoformat(self.latest_before) if self.latest_before else _LONG_AGO
-        ceiling = datetime.fromisoformat(self.written) + AHEAD if self.written else None
+        # Not before an earlier event, even if the clock of the collector that wrote it was ahead.
+        ceiling = max(latest, datetime.fromisoformat(self.written) + AHEAD) if self.written else None
         places = []
         for event in events:
             latest = max(latest, datetime.fromisoformat(event.time))
             if ceiling is not None:
                 latest = min(latest, ceiling)
+            if stored:
+                latest = stored.get(event.seq, latest)
             places.append(latest)
         return places
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An event and where it stands among those of other runs; these sort."""
+    """An event and its position among those of other runs; sortable."""
 
     time: datetime
     event: Event
     name: str = ""
-    """Of its run."""
+    """Component and configuration of its run."""
 
     @property
     def place(self) -> tuple[datetime, str, int]:
-        """What to sort by."""
+        """Sort key."""
         return self.time, self.event.run, self.event.seq
 
     def __lt__(self, other: Placed) -> bool:
-        """Whether it comes first."""
+        """Whether it sorts before the other."""
         return self.place < other.place
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Events that were written together."""
+    """Consecutive events of a run: those that were written together, or a block of a merged object."""
 
     run: str
     first_seq: int
     checkpoint: dict[str, Any]
-    """The collector's own; opaque here."""
+    """The collector's checkpoint; opaque here."""
     events: tuple[Event, ...]
     about: About = field(default_factory=About)
+    places: Mapping[int, datetime] = field(default_factory=dict)
+    """Positions by `seq` that can't be computed from the events."""
 
     @property
     def placed(self) -> list[Placed]:
-        """Its events with their places."""
-        places = self.about.places(self.events)
+        """Return its events with their positions."""
+        places = self.about.places(self.events, self.places)
         return [Placed(time, event, self.about.name) for time, event in zip(places, self.events, strict=True)]
 
     def upto(self, types: frozenset[str]) -> int | None:
-        """How many events of these types (none: of all) the run has up to the segment's end; None: nobody counted."""
+        """Return the number of events of these types (none: all) up to the segment's end; None if not counted."""
         counts = self.about.counts
         if sum(counts.values()) != self.next_seq - 1:
             return None
         return sum(count for kind, count in counts.items() if not types or kind in types)
 
     def before(self, types: frozenset[str]) -> int | None:
-        """How many it has before the segment."""
+        """Return the number of events before the segment."""
         upto = self.upto(types)
         return None if upto is None else upto - sum(not types or event.type in types for event in self.events)
 
     @property
     def next_seq(self) -> int:
-        """The number that the next segment starts with."""
+        """First number of the next segment."""
         return self.first_seq + len(self.events)
 
 
 def event_dict(event: Event) -> dict[str, Any]:
-    """The event as JSON has it."""
+    """Return the event as a JSON object."""
     # Not `asdict`: it copies deeply, and this runs for every line of every log.
     return {name: value for name in Event.__slots__ if (value := getattr(event, name)) is not None}

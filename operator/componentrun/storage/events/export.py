@@ -1,4 +1,4 @@
-"""Events as a Parquet file: a row each, in their order."""
+"""Exports events to a Parquet file, one row for each, in order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from componentrun.storage.events.query import EventQuery
     from componentrun.storage.store.connection import Store
 
-__all__ = ["export_events"]
+__all__ = ["PLACE", "export_events", "row_of", "rows_query"]
 
 _COLUMNS: Final = {
     "id": "VARCHAR",
@@ -39,9 +39,9 @@ _COLUMNS: Final = {
     "params": "VARCHAR",
     "results": "VARCHAR",
 }
-"""Names and DuckDB's types; the last two hold JSON."""
-_PLACE: Final = "place"
-"""What to sort by beside them."""
+"""Columns and their DuckDB types; the last two contain JSON."""
+PLACE: Final = "place"
+"""Additional column with the position of the event in time."""
 _GROUP_ROWS: Final = 40_960
 _LARGEST_EVENT: Final = 64 * 2**20
 _BATCH: Final = 1000
@@ -50,19 +50,19 @@ _BATCH: Final = 1000
 async def export_events(
     store: Store, query: EventQuery, target: Path, *, run: str | None = None, limit: int | None = None
 ) -> int:
-    """Write events to a Parquet file, and return their number.
+    """Write events to a Parquet file; return their number.
 
-    They go to a temporary file first; the memory that is used does not grow with their number.
+    They are written to a temporary file first, so memory use does not depend on their number.
 
     Args:
         store: the Storage.
-        query: which.
-        target: the file; made anew.
-        run: uid; only of this run. None: of all.
-        limit: only the last so many; None: all.
+        query: selects the events.
+        target: the file; replaced if it exists.
+        run: uid of the only run; None: all runs.
+        limit: maximum number of events, the last ones; None: all.
 
     Raises:
-        UserError: (DiskFull) there is no room for the file or the temporary one.
+        UserError: (DiskFull) there is no space for the file or the temporary one.
     """
     with tempfile.TemporaryDirectory(prefix="componentrun-") as folder:
         rows = Path(folder) / "events.jsonl"
@@ -79,7 +79,7 @@ async def export_events(
 
 
 async def _chosen(store: Store, query: EventQuery, run: str | None, limit: int | None) -> AsyncIterator[Placed]:
-    """The events, those of one run after the other."""
+    """Yield the events, run by run."""
     if limit is not None:
         last = last_events(store, query, limit) if run is None else last_events_of(store, run, query, limit)
         for found in await last:
@@ -90,7 +90,7 @@ async def _chosen(store: Store, query: EventQuery, run: str | None, limit: int |
             async for found in EventFeed(store, uid, query).read():
                 yield found
         except MissingError:
-            continue  # its events are being swept, and nobody misses what is left of them
+            continue  # its events are being swept, so the rest can be skipped
 
 
 async def _one(run: str) -> AsyncIterator[str]:
@@ -100,19 +100,20 @@ async def _one(run: str) -> AsyncIterator[str]:
 async def _write(file: IO[bytes], events: AsyncIterator[Placed]) -> None:
     batch: list[bytes] = []
     async for found in events:
-        batch.append(_row(found))
+        batch.append(row_of(found))
         if len(batch) == _BATCH:
             await asyncio.to_thread(file.writelines, batch)
             batch = []
     file.writelines(batch)
 
 
-def _row(found: Placed) -> bytes:
+def row_of(found: Placed) -> bytes:
+    """An event as a line that `rows_query` reads."""
     event = found.event
     row: dict[str, Any] = {name: getattr(event, name) for name in _COLUMNS if name in type(event).__slots__}
     row |= {name: None if row[name] is None else _json(row[name]) for name in ("params", "results")}
-    row |= {"run_name": found.name or None, _PLACE: found.time.isoformat()}
-    # Half a surrogate pair is good JSON as an escape, but no text for Parquet.
+    row |= {"run_name": found.name or None, PLACE: found.time.isoformat()}
+    # Half of a surrogate pair is valid JSON as an escape, but not valid text for Parquet.
     return _json(row).encode(errors="replace") + b"\n"
 
 
@@ -120,21 +121,26 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _statement(rows: Path, target: Path) -> str:
-    columns = ", ".join(f"{name}: {quoted(kind)}" for name, kind in {**_COLUMNS, _PLACE: "TIMESTAMPTZ"}.items())
-    read = (
-        f"read_json({quoted(str(rows))}, format = 'newline_delimited', columns = {{{columns}}}, "
+def rows_query(path: str) -> str:
+    """An expression in SQL for the events in a file of `row_of` lines, with their positions in time as `place`."""
+    columns = ", ".join(f"{name}: {quoted(kind)}" for name, kind in {**_COLUMNS, PLACE: "TIMESTAMPTZ"}.items())
+    return (
+        f"read_json({quoted(path)}, format = 'newline_delimited', columns = {{{columns}}}, "
         f"maximum_object_size = {_LARGEST_EVENT})"
     )
+
+
+def _statement(rows: Path, target: Path) -> str:
     return (
-        f"COPY (FROM {read} SELECT * EXCLUDE ({_PLACE}) ORDER BY {_PLACE}, run, seq) TO {quoted(str(target))} "
+        f"COPY (FROM {rows_query(str(rows))} SELECT * EXCLUDE ({PLACE}) ORDER BY {PLACE}, run, seq) "
+        f"TO {quoted(str(target))} "
         f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_GROUP_ROWS}, USE_TMP_FILE false)"
     )
 
 
 def _without_room(folder: str, target: Path) -> UserError:
     return UserError(
-        f"no space is left in `{Path(folder).parent}`, where the events go for the time being, or for `{target}`; make "
-        "room, or set TMPDIR to another folder",
+        f"no space is left in `{Path(folder).parent}`, where the events are collected, or for `{target}`",
         Reason.DISK_FULL,
+        advice="Free some space, or set TMPDIR to another folder.",
     )

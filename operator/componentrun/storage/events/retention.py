@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from componentrun.api.common import long_duration_seconds
+from componentrun.api.common import retention_seconds
+from componentrun.api.storage import StorageEvents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,30 +18,30 @@ if TYPE_CHECKING:
 __all__ = ["LEAST_KEEP", "Retention", "retention_of"]
 
 LEAST_KEEP: Final = timedelta(hours=1)
-"""From the end of a run; so that who follows it, or forwards its events, can still read them."""
+"""Minimum retention after the end of a run, so that followers and forwarders can still read its events."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long the events of a run are kept behind its last one; None: for good."""
+    """Retention of a run's events after its last one; None: forever."""
 
     keep: timedelta | None = None
-    """Of runs of components that say nothing."""
+    """Default retention."""
     components: Mapping[str, timedelta | None] = field(default_factory=dict)
-    """Of runs of these Components."""
+    """Retention by Component."""
 
     def of(self, component: str) -> timedelta | None:
-        """How long the events of a component's runs are kept."""
+        """Return the retention of a component's runs."""
         keep = self.components.get(component, self.keep)
         return None if keep is None else max(keep, LEAST_KEEP)
 
     @property
     def endless(self) -> bool:
-        """Whether nothing ever goes."""
+        """Whether all events are kept forever."""
         return self.keep is None and all(keep is None for keep in self.components.values())
 
     def merged(self, other: Retention) -> Retention:
-        """What does justice to both, where two Storages are one place: the longer time."""
+        """Merge the retention of two Storages with the same bucket and prefix: the longer period wins."""
         names = {*self.components, *other.components}
         return Retention(
             _longer(self.keep, other.keep), {name: _longer(self.of(name), other.of(name)) for name in names}
@@ -48,21 +49,20 @@ class Retention:
 
 
 def retention_of(storage: Storage, components: Iterable[Component]) -> Retention:
-    """What a Storage and the Components of its namespace say.
+    """Return the retention of a Storage and of the Components of its namespace.
 
     Args:
-        storage: where the events are.
-        components: all of its namespace.
+        storage: the Storage with the events.
+        components: all Components of its namespace.
     """
     own = {item.metadata.name: item.spec.events.keep for item in components if item.spec.events is not None}
-    return Retention(
-        _time(storage.spec.events.keep) if storage.spec.events is not None else None,
-        {name: _time(keep) for name, keep in own.items() if keep is not None},
-    )
+    events = storage.spec.events or StorageEvents()
+    return Retention(_time(events.keep), {name: _time(keep) for name, keep in own.items() if keep is not None})
 
 
-def _time(text: str | None) -> timedelta | None:
-    return None if text is None else timedelta(seconds=long_duration_seconds(text))
+def _time(text: str) -> timedelta | None:
+    seconds = retention_seconds(text)
+    return None if seconds is None else timedelta(seconds=seconds)
 
 
 def _longer(one: timedelta | None, other: timedelta | None) -> timedelta | None:

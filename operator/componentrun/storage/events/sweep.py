@@ -1,10 +1,10 @@
-"""Deleting the events of runs that are over, when they have been kept for long enough.
+"""Deletes events of ended runs after their retention period.
 
-The index says when a run's last event was, so a sweep lists only what has to go. A run goes in this order: the keys by
-which others find it, its segments, the oldest first, and last the key by which the sweeper does; so whoever dies in
-between leaves what the next sweep goes on with. A run that is still going is in another part of the index and not
-looked at, unless its object is known to be gone: then no collector will ever end it. What was entered in the index in
-the last hour is left alone, because a collector may still be at it.
+The index contains the time of a run's last event, so a sweep lists only expired runs. A run is deleted in this order:
+the keys by which readers find it, its segments, oldest first, and last the key by which the sweeper finds it, so that
+the next sweep continues after an interruption. Runs in progress are in another part of the index and are skipped,
+unless their object is known to be deleted: then no collector will ever complete them. Entries of the last hour are
+kept, because a collector may still be writing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from componentrun.errors import PlatformError
-from componentrun.storage.events.index import EndedRun
+from componentrun.storage.events.index import LENGTHS, EndedRun
 from componentrun.storage.events.retention import LEAST_KEEP
 from componentrun.storage.store.errors import MissingError
 from componentrun.storage.store.gather import gather_bounded
@@ -33,16 +33,16 @@ _BATCH: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class SweptEvents:
-    """What was deleted, or would be."""
+    """Counts of deleted objects, or with `dry_run` of those that would be deleted."""
 
     runs: int = 0
     objects: int = 0
-    """Segments of these."""
+    """Number of their segments."""
     bytes: int = 0
-    """In these segments."""
+    """Size of these segments in bytes."""
 
     def __add__(self, other: SweptEvents) -> SweptEvents:
-        """Both together."""
+        """Return the sum of both."""
         return SweptEvents(self.runs + other.runs, self.objects + other.objects, self.bytes + other.bytes)
 
 
@@ -54,15 +54,15 @@ async def sweep_events(
     dry_run: bool = False,
     now: datetime | None = None,
 ) -> SweptEvents:
-    """Delete the events of runs whose last one was longer ago than events are kept.
+    """Delete the events of runs whose retention period has ended.
 
     Args:
         store: the Storage.
-        retention: how long they are kept.
-        existing: uids of all runs whose objects exist; what is left of others that never ended goes, too. None: nobody
-            knows, so it stays.
+        retention: the retention periods.
+        existing: uids of all runs whose objects exist; events of other runs that never ended are deleted as well. None:
+        unknown, so they are kept.
         dry_run: delete nothing.
-        now: the time; None: the clock's.
+        now: the time; defaults to the current time.
     """
     now = now or datetime.now(UTC)
     total = SweptEvents()
@@ -70,7 +70,7 @@ async def sweep_events(
         return total
     index = store.layout.event_index
     own = {index.ended(name): retention.of(name) for name in retention.components}
-    receivers = [*await store.folders(index.unsent()), *await store.folders(index.dead_letters())]
+    receivers = [*await store.folders(index.forward_marks()), *await store.folders(index.dead_letters())]
     for prefix in await store.folders(index.components()):
         keep = own.get(prefix, retention.of(""))
         if keep is not None:
@@ -84,9 +84,9 @@ async def sweep_events(
 @dataclass(frozen=True, slots=True)
 class _Times:
     ended: datetime
-    """Runs that ended before it are due."""
+    """Runs that ended before it have expired."""
     entered: datetime
-    """Those that were entered in the index since then wait."""
+    """Runs that were added to the index since then are kept."""
 
 
 async def _sweep_ended(
@@ -103,24 +103,26 @@ async def _sweep_ended(
 
 
 async def _batches(store: Store, prefix: str, before: _Times) -> AsyncIterator[list[str]]:
-    """Keys of ended runs that are due, some at a time."""
+    """Yield batches of keys of expired runs."""
     batch: list[str] = []
-    async for info in store.objects(prefix, after=store.layout.event_index.ended_before(prefix, before.ended)):
-        if info.modified < before.entered:
-            batch.append(info.key)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
+    for length in LENGTHS:
+        folder = f"{prefix}{length}/"
+        async for info in store.objects(folder, after=store.layout.event_index.ended_before(folder, before.ended)):
+            if info.modified < before.entered:
+                batch.append(info.key)
+            if len(batch) == _BATCH:
+                yield batch
+                batch = []
     yield batch
 
 
 async def _remove_ended(store: Store, key: str, receivers: Sequence[str], *, dry_run: bool) -> SweptEvents:
-    """Delete a run's events, and its keys in the index, of which this is the one that goes last.
+    """Delete a run's events and its keys in the index; this key is deleted last.
 
     Args:
         store: the Storage.
-        key: that one.
-        receivers: prefixes of marks of those who have not got all of its events, and now never will.
+        key: the key in the index.
+        receivers: prefixes of the marks of receivers that have not received all events.
         dry_run: delete nothing.
     """
     run = EndedRun.of_key(key)
@@ -130,11 +132,12 @@ async def _remove_ended(store: Store, key: str, receivers: Sequence[str], *, dry
         about = json.loads((await store.get(key)).data)
         names = str(about["component"]), str(about["configuration"])
     except MissingError:
-        return SweptEvents()  # another sweep was quicker
+        return SweptEvents()  # another sweep was faster
     except (ValueError, KeyError, TypeError) as error:
         raise PlatformError(
-            f"the index entry {store.settings.where(key)} is none: {error}; expected JSON with component and "
-            "configuration. Delete it to go on"
+            f"the index entry {store.settings.where(key)} is invalid: {error}; expected JSON with "
+            "component and configuration",
+            advice="Delete it to continue.",
         ) from error
     segments = await _segments(store, run.run)
     if not dry_run:
@@ -149,7 +152,7 @@ async def _remove_ended(store: Store, key: str, receivers: Sequence[str], *, dry
 async def _sweep_open(
     store: Store, retention: Retention, existing: Collection[str], now: datetime, *, dry_run: bool
 ) -> SweptEvents:
-    """What is left of runs that were deleted while nobody collected their events."""
+    """Delete the events of runs whose objects were deleted while no collector completed them."""
     index = store.layout.event_index
     own = {index.open(name): retention.of(name) for name in retention.components}
 

@@ -1,7 +1,6 @@
-"""Files that have expired, and which data prefixes hold bytes of files: what the sweeper asks.
+"""Expired files, and the data prefixes with bytes of files, for the sweeper.
 
-Costs listings of what has expired and of the prefixes it asks about, not of all files that are there, and holds no more
-of them than one request lists.
+Lists only expired files and the requested prefixes instead of all files, one page at a time.
 """
 
 from __future__ import annotations
@@ -24,54 +23,54 @@ if TYPE_CHECKING:
 __all__ = ["delete_expired", "named_data"]
 
 _CHUNK: Final = 1000
-"""Files of a group that are read and deleted together."""
+"""Number of files of a group that are read and deleted together."""
 
 
 async def delete_expired(store: Store, *, dry_run: bool = False, now: datetime | None = None) -> int:
-    """Delete all files that have expired, and finish what somebody began to delete; how many. For the sweeper.
+    """Delete all expired files, and complete interrupted deletions; return their number. For the sweeper.
 
-    Costs a listing of what has expired, not of what is there, and holds no more of it than one request lists.
+    Lists expired files only, one page at a time.
     """
     now = now or datetime.now(UTC)
     count, last, is_over = 0, None, False
     while not is_over and (page := await store.page(store.layout.file_index.expiries(), after=last)):
-        found = [(info.key, store.layout.file_index.expiry_of(info.key)) for info in page]
-        due = [(key, own[1]) for key, own in found if own is not None and own[0] <= now.timestamp()]
+        entries = [(info.key, store.layout.file_index.expiry_of(info.key)) for info in page]
+        due = [(key, expiry[1]) for key, expiry in entries if expiry is not None and expiry[0] <= now.timestamp()]
         count += await _expire(store, due, now, dry_run=dry_run)
         last = page[-1].key
-        is_over = any(own is not None and own[0] > now.timestamp() for _, own in found)
+        is_over = any(expiry is not None and expiry[0] > now.timestamp() for _, expiry in entries)
     return count
 
 
 async def _expire(store: Store, due: Sequence[tuple[str, str]], now: datetime, *, dry_run: bool) -> int:
-    """Delete those of the files that have expired indeed; how many.
+    """Delete those of the files that have really expired; return their number.
 
     Args:
         store: the Storage.
-        due: keys by expiry, and the ids or groups in them.
+        due: keys by expiry, with their ids or groups.
         now: the time.
         dry_run: delete nothing.
     """
     single = [(key, file) for key, file in due if is_file_id(file)]
     records = await gather_bounded(lambda item: read_file(store, item[1]), single)
-    expired = {record.id: record for record in records if record is not None and not record.is_there(now)}
+    expired_records = {record.id: record for record in records if record is not None and not record.is_there(now)}
     if not dry_run:
-        await delete_files(store, list(expired.values()), now)
-        # Its record went before somebody was killed, or it was made permanent since.
-        left = [
+        await delete_files(store, list(expired_records.values()), now)
+        # Its record was deleted before a process was killed, or the file was made permanent.
+        obsolete = [
             (key, file, record is None)
             for (key, file), record in zip(single, records, strict=True)
-            if record is None or (file not in expired and key != _own_expiry(store, record))
+            if record is None or (file not in expired_records and key != _own_expiry(store, record))
         ]
-        await gather_bounded(lambda item: _drop_expiry(store, item[0], item[1], gone=item[2]), left)
-    of_groups = [
+        await gather_bounded(lambda item: _drop_expiry(store, item[0], item[1], is_missing=item[2]), obsolete)
+    group_counts = [
         await _expire_group(store, key, group, now, dry_run=dry_run) for key, group in due if not is_file_id(group)
     ]
-    return len(expired) + sum(of_groups)
+    return len(expired_records) + sum(group_counts)
 
 
 async def _expire_group(store: Store, key: str, group: str, now: datetime, *, dry_run: bool) -> int:
-    """Delete the files of a group that have expired, and what they had in common where none is left; how many."""
+    """Delete the expired files of a group, and its shared keys if no file is left; return the number of files."""
     count, chunk = 0, list[str]()
     async for file in group_members(store, group):
         chunk.append(file)
@@ -79,53 +78,53 @@ async def _expire_group(store: Store, key: str, group: str, now: datetime, *, dr
             count += await _expire_members(store, chunk, now, dry_run=dry_run)
             chunk = []
     count += await _expire_members(store, chunk, now, dry_run=dry_run)
-    stored = None if dry_run else await store.find(key)
-    if stored is not None:
-        await drop_group(store, group, stored.data.decode())
+    document = None if dry_run else await store.find(key)
+    if document is not None:
+        await drop_group(store, group, document.data.decode())
         await store.delete([key])
     return count
 
 
 async def _expire_members(store: Store, files: Sequence[str], now: datetime, *, dry_run: bool) -> int:
-    """Delete those of some files of a group that have expired; how many."""
+    """Delete the expired ones among some files of a group; return their number."""
     records = await gather_bounded(lambda file: read_file(store, file), files)
-    expired = [record for record in records if record is not None and not record.is_there(now)]
+    expired_records = [record for record in records if record is not None and not record.is_there(now)]
     if not dry_run:
-        await delete_files(store, expired, now, last=False)
-    return len(expired)
+        await delete_files(store, expired_records, now, last=False)
+    return len(expired_records)
 
 
-async def named_data(store: Store, among: Iterable[str]) -> set[str]:
-    """Those of the data prefixes (with a slash at their ends) that hold bytes of files. For the sweeper.
+async def named_data(store: Store, prefixes: Iterable[str]) -> set[str]:
+    """Return the data prefixes (ending with a slash) that contain bytes of files. For the sweeper.
 
-    A prefix is in here from before a file's record is there until after it is gone. The listing goes on at the next
-    prefix as soon as one is known to hold something, so it takes no more requests than there are prefixes, nor than
-    there are thousands of files.
+    A prefix is included from before a file's record is created until after it is deleted. The listing skips to the next
+    prefix as soon as one is known to contain something, so it takes at most one request for each prefix, or for each
+    thousand files.
     """
     root, data = store.layout.file_index.data(), store.layout.data_root()
-    wanted = sorted(root + prefix.removeprefix(data) for prefix in among)  # in the order of the keys
-    found: set[str] = set()
+    roots = sorted(root + prefix.removeprefix(data) for prefix in prefixes)  # in the order of the keys
+    named: set[str] = set()
     page: list[ObjectInfo] = []
     last, is_over = "", False
-    for prefix in wanted:
+    for prefix in roots:
         while not is_over and (not page or page[-1].key < prefix):
-            # Clients take a slash at the end away, and `!` sorts before all ids.
+            # Clients strip a trailing slash, and `!` sorts before all ids.
             page = await store.page(root, after=max(last, f"{prefix}!"))
             is_over = not page
             last = page[-1].key if page else last
-        at = bisect_left(page, prefix, key=lambda info: info.key)
-        if at < len(page) and page[at].key.startswith(prefix):
-            found.add(data + prefix.removeprefix(root))
-    return found
+        index = bisect_left(page, prefix, key=lambda info: info.key)
+        if index < len(page) and page[index].key.startswith(prefix):
+            named.add(data + prefix.removeprefix(root))
+    return named
 
 
-async def _drop_expiry(store: Store, key: str, file: str, *, gone: bool) -> None:
-    """Take a key by expiry away, and the key by data that it knows of where the file's record is gone."""
-    stored = await store.find(key) if gone else None
-    if stored is not None and stored.data:
+async def _drop_expiry(store: Store, key: str, file: str, *, is_missing: bool) -> None:
+    """Delete a key by expiry, and the key by data that it names if the file's record was deleted."""
+    document = await store.find(key) if is_missing else None
+    if document is not None and document.data:
         index = store.layout.file_index
-        await store.delete([index.below(index.data(stored.data.decode()), file)])
-        await drop_group(store, group_of(file), stored.data.decode())
+        await store.delete([index.below(index.data(document.data.decode()), file)])
+        await drop_group(store, group_of(file), document.data.decode())
     await store.delete([key])
 
 

@@ -1,8 +1,8 @@
-"""What many files of one commit have in common in the index: one key each by data, by expiry, and by each common tag.
+"""Index keys that many files of one commit share: one each by data, by expiry, and by each common tag.
 
-A file that comes alone costs some eight small writes; one of many costs two, its record and the key by its name. Which
-files a group has is said by a listing of the records (`files.index`). The key by data tells the common tags, and goes
-last: whoever finds it without a record goes on from it.
+A single file costs some eight small writes; one of many costs two, its record and the key by its name. A listing of the
+records (`files.index`) shows the files of a group. The key by data contains the common tags and is deleted last, so
+that an interrupted deletion can continue from it.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ __all__ = ["common_tags", "data_folder", "drop_group", "group_members", "put_gro
 
 
 def data_folder(record: FileRecord) -> str:
-    """The folder below `data/` that holds a file's bytes."""
+    """Return the folder below `data/` with a file's bytes."""
     return f"{record.run}-{record.attempt}"
 
 
 def common_tags(records: Sequence[FileRecord]) -> frozenset[str]:
-    """Tags that all of them have."""
+    """Return the tags that all of them have."""
     return frozenset.intersection(*(frozenset(record.tags) for record in records))
 
 
 async def group_members(store: Store, group: str) -> AsyncIterator[str]:
-    """Ids of the files of a group that are there, newest first."""
+    """Yield the ids of a group's existing files, newest first."""
     index = store.layout.file_index
     start = index.records_of_group(group)
     async for info in store.objects(index.records(), after=start):
@@ -45,10 +45,10 @@ async def group_members(store: Store, group: str) -> AsyncIterator[str]:
 
 
 async def put_group(store: Store, records: Sequence[FileRecord]) -> None:
-    """Have the keys that files of one commit, at least one, have in common. Repeating it changes nothing."""
+    """Create the keys that files of one commit (at least one) share. Idempotent."""
     index = store.layout.file_index
     group, folder, tags = group_of(records[0].id), data_folder(records[0]), sorted(common_tags(records))
-    # By data first: nothing else says which other keys there are.
+    # The key by data comes first, because only it names the other keys.
     await store.put(index.below(index.data(folder), group), json.dumps(tags).encode())
     keys = [index.below(index.tag(tag), group) for tag in tags]
     keys += [index.expiry(expires, group) for expires in {record.expires for record in records} if expires is not None]
@@ -56,13 +56,13 @@ async def put_group(store: Store, records: Sequence[FileRecord]) -> None:
 
 
 async def drop_group(store: Store, group: str, folder: str) -> None:
-    """Take the common keys of a group away where none of its files is there any more, but for that by expiry."""
+    """Delete the shared keys of a group, except that by expiry, if none of its files exists any more."""
     index = store.layout.file_index
     key = index.below(index.data(folder), group)
-    stored = await store.find(key)
-    if stored is None:
+    document = await store.find(key)
+    if document is None:
         return
     async for _ in group_members(store, group):
         return
-    await store.delete([index.below(index.tag(tag), group) for tag in json.loads(stored.data)])
+    await store.delete([index.below(index.tag(tag), group) for tag in json.loads(document.data)])
     await store.delete([key])

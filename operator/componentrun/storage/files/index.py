@@ -1,18 +1,18 @@
-"""Where the records of files lie, and the keys by which they are found. Pure.
+"""Keys of the records of files, and of their index. Pure.
 
     records/<id>.json        the record
     names/<name>/<id>        every file, by its name
     tags/<tag>/<id>          every file, by each of its tags
     data/<attempt>/<id>      every file, by the data prefix that holds its bytes
-    expiry/<time>-<id>       files that are not kept for ever, by when they go
+    expiry/<time>-<id>       files that are not permanent, by when they expire
 
-Many files of one commit have the last three in common: instead of an id a *group* stands there, which is what the ids
-of one commit begin with, so a listing of the records says which files it has.
+Many files of one commit share the last three: instead of an id, these keys contain a *group*, the common beginning of
+the commit's ids, so a listing of the records shows its files.
 
-All but the records are found by listing and hold nothing worth reading, so 100,000 files are 100 requests and not
-100,000. An id says when its file was made; in keys its digits are counted from the other end, so that a listing, which
-goes one way only, begins with the newest file. Names and tags are base64: any text is one part of a key, and names that
-begin alike still do.
+All keys except the records are used by listing only, so that 100,000 files take 100 requests instead of 100,000. An id
+contains the creation time of its file. Its digits are inverted in keys, so that a listing, which has only one
+direction, begins with the newest file. Names and tags are base64, so that any text is one part of a key and common
+beginnings of names are kept.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["FILE_ID", "FileIndex", "file_id", "file_of_key", "group_of", "group_of_key", "is_file_id"]
 
 FILE_ID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
-"""As a ULID: 48 bits of time, 80 that tell files of the same millisecond apart: 30 their commits, 50 those of one."""
+"""As in a ULID: 48 bits of time, and 80 that distinguish files of the same millisecond: 30 for commits, 50 within
+one."""
 
 _DIGITS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _TURNED: Final = str.maketrans(_DIGITS, _DIGITS[::-1])
@@ -46,14 +47,14 @@ _RECORD: Final = ".json"
 
 
 def file_id(time: datetime, *owner: str) -> str:
-    """The id of a file. Ids sort as the times at which their files were made; the same arguments give the same id.
+    """Return the id of a file. Ids sort by creation time; the same arguments return the same id.
 
     Args:
-        time: when the file was made; milliseconds count.
-        owner: who made which file; tells those of one moment apart. All but the last are the same for a commit.
+        time: creation time of the file, with a precision of milliseconds.
+        owner: identifies the file among those of the same moment. All but the last part are the same within a commit.
     """
-    group, own = _hash(_GROUP_BITS, *owner[:-1]), _hash(_OWN_BITS, *owner)
-    number = (int(time.timestamp() * 1000) << _GROUP_BITS | group) << _OWN_BITS | own
+    group, suffix = _hash(_GROUP_BITS, *owner[:-1]), _hash(_OWN_BITS, *owner)
+    number = (int(time.timestamp() * 1000) << _GROUP_BITS | group) << _OWN_BITS | suffix
     return "".join(_DIGITS[number >> 5 * place & 31] for place in reversed(range(_ID_LENGTH)))
 
 
@@ -63,12 +64,12 @@ def _hash(bits: int, *texts: str) -> int:
 
 
 def group_of(file: str) -> str:
-    """What the ids of all files of one commit begin with."""
+    """Return the common beginning of the ids of a commit's files."""
     return file[:_GROUP_LENGTH]
 
 
 def group_of_key(key: str) -> str | None:
-    """The group at the end of a key of the index; None where there is none."""
+    """Return the group at the end of a key of the index; None if there is none."""
     group = key.rpartition("/")[2].translate(_TURNED)
     return group if _GROUP.fullmatch(group) else None
 
@@ -79,14 +80,14 @@ def is_file_id(text: str) -> bool:
 
 
 def file_of_key(key: str) -> str | None:
-    """The id at the end of a key of the index; None where there is none."""
+    """Return the id at the end of a key of the index; None if there is none."""
     file = key.rpartition("/")[2].removesuffix(_RECORD).translate(_TURNED)
     return file if is_file_id(file) else None
 
 
 @dataclass(frozen=True, slots=True)
 class FileIndex:
-    """Builds the keys. `root` is the index's prefix, with a slash at its end; so are all prefixes given back."""
+    """Builds the keys. `root` is the index's prefix; all prefixes end with a slash."""
 
     root: str
 
@@ -99,7 +100,7 @@ class FileIndex:
         return f"{self.records()}{_turned(file)}{_RECORD}"
 
     def records_of_group(self, group: str) -> str:
-        """What the keys of the records of a group begin with."""
+        """Common beginning of the keys of a group's records."""
         return self.records() + _turned(group)
 
     def names(self) -> str:
@@ -111,21 +112,21 @@ class FileIndex:
         return f"{self.names()}{_word(name)}/"
 
     def names_from(self, start: str) -> str:
-        """What the keys begin with of all files whose names begin with `start` (and of a few others)."""
+        """Common beginning of the keys of all files whose names begin with `start` (and of a few others)."""
         data = start.encode()
-        # Three bytes are four characters; the characters of what is left depend on what follows.
+        # Three bytes are four characters; the characters of remaining bytes depend on what follows.
         return self.names() + _word(data[: len(data) // 3 * 3])
 
     def before(self, names: str) -> str | None:
-        """Where a listing starts to get all keys that begin with `names` (see `names_from`); None: at the first name.
+        """Return the start of a listing of all keys that begin with `names` (see `names_from`); None: the first name.
 
-        Not at `names` itself: that may be the folder of a shorter name, and SeaweedFS leaves out all that is in a
-        folder that a listing starts after. Keys of other names may come first.
+        Not `names` itself: it may be the folder of a shorter name, and SeaweedFS skips a folder after which a listing
+        starts. Keys of other names may come first.
         """
         return f"{names[:-1]}{chr(ord(names[-1]) - 1)}~" if names != self.names() else None
 
     def name_of(self, key: str) -> str | None:
-        """The name in a key below `names`; None where the key has another form."""
+        """Return the name in a key below `names`; None if the key has another form."""
         word = key.removeprefix(self.names()).partition("/")[0]
         try:
             return urlsafe_b64decode(word + "=" * (-len(word) % 4)).decode()
@@ -149,9 +150,9 @@ class FileIndex:
         return f"{self.expiries()}{int(time.timestamp()):0{_TIME_DIGITS}d}-{_turned(file)}"
 
     def expiry_of(self, key: str) -> tuple[int, str] | None:
-        """When what a key below `expiries` names goes, in seconds since 1970, and its id or group; else None."""
-        time, _, turned = key.removeprefix(self.expiries()).partition("-")
-        file = file_of_key(turned) or group_of_key(turned)
+        """Return expiry (seconds since 1970) and id or group of a key below `expiries`; None for other keys."""
+        time, _, reversed_id = key.removeprefix(self.expiries()).partition("-")
+        file = file_of_key(reversed_id) or group_of_key(reversed_id)
         return (int(time), file) if file and len(time) == _TIME_DIGITS and time.isdecimal() else None
 
     @staticmethod
@@ -161,7 +162,7 @@ class FileIndex:
 
 
 def _turned(file: str) -> str:
-    """An id, or a group, as keys hold it, and back."""
+    """Invert the digits of an id or a group, for keys and back."""
     if not is_file_id(file) and not _GROUP.fullmatch(file):
         raise PlatformError(f"{file!r} is no id of a file: expected 26 digits and capital letters")
     return file.translate(_TURNED)

@@ -1,8 +1,8 @@
-"""Finding files by id, name, pattern and tags, newest first.
+"""Finds files by id, name, pattern and tags, newest first.
 
-Each of these is a listing of keys that sort newest first (see `files.index`), so what several of them have in common is
-found by walking along all of them at once, and only the records of files that are delivered are read. A pattern is the
-exception: names are listed in no order of time, so all that match are collected before.
+Each of these is a listing of keys that sort newest first (see `files.index`). Several of them are intersected by
+walking along all of them at once, and only the records of delivered files are read. Patterns are the exception: names
+are not listed by time, so all matches are collected first.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ _LITERAL: Final = re.compile(r"[^*?\[]*")
 
 @dataclass(frozen=True, slots=True)
 class FileQuery:
-    """Which files; all that is said must hold. Nothing: all files."""
+    """Selects files; all conditions must hold. Without conditions: all files."""
 
     id: str | None = None
     name: str | None = None
-    """Exactly this."""
+    """Exactly this name."""
     glob: str | None = None
-    """A pattern of the name: `*`, `?`, `[abc]`."""
+    """Pattern of the name: `*`, `?`, `[abc]`."""
     tags: tuple[str, ...] = ()
-    """All of these."""
+    """All of these tags."""
 
     def fits(self, record: FileRecord, now: datetime) -> bool:
-        """Whether a file is one of them."""
+        """Whether a file matches."""
         return (
             record.is_there(now)
             and self.id in {None, record.id}
@@ -53,31 +53,31 @@ class FileQuery:
 
     def told(self) -> str:
         """For messages: `name report.pdf, tag daily`."""
-        said = [("id", self.id), ("name", self.name), ("glob", self.glob), *(("tag", tag) for tag in self.tags)]
-        return ", ".join(f"{what} `{text}`" for what, text in said if text is not None) or "any"
+        conditions = [("id", self.id), ("name", self.name), ("glob", self.glob), *(("tag", tag) for tag in self.tags)]
+        return ", ".join(f"{name} `{text}`" for name, text in conditions if text is not None) or "any"
 
 
 async def find_files(
     store: Store, query: FileQuery, limit: int | None = None, now: datetime | None = None
 ) -> list[FileRecord]:
-    """The newest files that fit, newest first.
+    """Return the newest matching files, newest first.
 
     Args:
         store: the Storage.
         query: which.
-        limit: how many at most; None: all.
-        now: the time, for what has expired; None: the clock's.
+        limit: maximum number of files; None: all.
+        now: the time for expiry; defaults to the current time.
     """
     if not all(_can_be(text) for text in (query.name, query.glob, *query.tags) if text is not None):
         return []
     now = now or datetime.now(UTC)
-    found: list[FileRecord] = []
+    matches: list[FileRecord] = []
     batch: list[str] = []
 
     async def take() -> None:
         # The keys may be older or newer than the records, so the record decides.
         records = await gather_bounded(lambda file: read_file(store, file), batch)
-        found.extend(record for record in records if record is not None and query.fits(record, now))
+        matches.extend(record for record in records if record is not None and query.fits(record, now))
         batch.clear()
 
     size = min(limit or CONCURRENCY, CONCURRENCY)
@@ -85,14 +85,14 @@ async def find_files(
         batch.append(file)
         if len(batch) >= size:
             await take()
-        if limit is not None and len(found) >= limit:
+        if limit is not None and len(matches) >= limit:
             break
     await take()
-    return found[:limit]
+    return matches[:limit]
 
 
 def _can_be(text: str) -> bool:
-    """Whether a file can have such a name or tag: what people type may be empty, or bytes that are no UTF-8."""
+    """Whether a file can have such a name or tag; what people type may be empty, or not UTF-8."""
     try:
         return bool(text.encode())
     except UnicodeEncodeError:
@@ -100,14 +100,14 @@ def _can_be(text: str) -> bool:
 
 
 def _candidates(store: Store, query: FileQuery) -> AsyncIterator[str]:
-    """Ids of files that may fit, newest first."""
+    """Yield the ids of files that may match, newest first."""
     if query.id is not None:
         return _one(query.id)
     index = store.layout.file_index
-    listed = [index.tag(tag) for tag in dict.fromkeys(query.tags)]
+    prefixes = [index.tag(tag) for tag in dict.fromkeys(query.tags)]
     if query.name is not None:
-        listed.insert(0, index.name(query.name))
-    walks = [_ids(store, prefix) for prefix in listed]
+        prefixes.insert(0, index.name(query.name))
+    walks = [_ids(store, prefix) for prefix in prefixes]
     if query.glob is not None and query.name is None:
         walks.append(_matching(store, query.glob))
     return _common(walks) if walks else _ids(store, index.records())
@@ -119,22 +119,22 @@ async def _one(file: str) -> AsyncIterator[str]:
 
 
 async def _ids(store: Store, prefix: str) -> AsyncIterator[str]:
-    expanded = None
+    last_group = None
     async for info in store.objects(prefix):
         group = group_of_key(info.key)
         if group is not None:
-            expanded = group
+            last_group = group
             async for file in group_members(store, group):
                 yield file
             continue
         single = file_of_key(info.key)
-        # A file whose tags were changed may have a key of its own beside its group's.
-        if single is not None and group_of(single) != expanded:
+        # A file whose tags were changed may have a key of its own in addition to its group's.
+        if single is not None and group_of(single) != last_group:
             yield single
 
 
 async def _matching(store: Store, glob: str) -> AsyncIterator[str]:
-    """Ids of the files whose names match, newest first."""
+    """Yield the ids of the files whose names match, newest first."""
     index = store.layout.file_index
     literal = _LITERAL.match(glob)
     start = index.names_from(literal[0] if literal else "")
@@ -153,7 +153,7 @@ async def _matching(store: Store, glob: str) -> AsyncIterator[str]:
 
 
 async def _common(walks: Sequence[AsyncIterator[str]]) -> AsyncIterator[str]:
-    """What is in all walks; each goes from the newest id to the oldest."""
+    """Yield the ids that are in all walks; each walk goes from the newest id to the oldest."""
     heads = [await anext(walk, None) for walk in walks]
     while None not in heads:
         oldest = min(head for head in heads if head is not None)

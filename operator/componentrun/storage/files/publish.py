@@ -1,12 +1,12 @@
-"""Publishing the files of an attempt: each is created once, whoever repeats it.
+"""Publishes the files of an attempt: each is created once, even if several processes repeat it.
 
-    1. check     each object lies below the attempt's own prefix and is what was uploaded. In a bucket that keeps
-                 versions, this very version is what counts from here on, whatever is written over it.
-    2. publish   keys and records are created, unless they are there
+    1. check     each object is below the attempt's own prefix and unchanged since its upload. In a bucket with
+    versioning, this very version is used from here on, even if it is overwritten.
+    2. publish   keys and records are created, unless they exist
 
 The time at which publishing began is part of the ids of files. It is in the run's status, so operators that repeat each
-other's work create the same files. Before records are created, and behind the keys that keep the sweeper away, it is
-looked whether the sweeper has claimed the attempt's data: of the two, one sees the other.
+other's work create the same files. After creating the keys that protect the data, and before creating records, the
+sweeper's claim is checked: either the operator sees the claim, or the sweeper sees the keys.
 """
 
 from __future__ import annotations
@@ -29,33 +29,33 @@ if TYPE_CHECKING:
 __all__ = ["check_files", "claim", "publish_files"]
 
 _WORTH_LISTING: Final = 100
-"""Objects from which on they are listed."""
+"""Minimum number of objects for which a listing is used."""
 
 
 async def check_files(
     store: Store, run: str, attempt: int, files: Sequence[FileWritten], began: datetime
 ) -> tuple[FileRecord, ...]:
-    """The records of what an attempt uploaded; nothing is changed.
+    """Return the records of an attempt's uploads, without changing anything.
 
     Args:
         store: the Storage.
         run: uid of the run.
         attempt: number of the attempt.
-        files: as stage-out says.
+        files: the files in stage-out's result.
         began: when publishing began.
 
     Raises:
-        UserError: (OutputInvalid) a name or a tag can't be one.
-        PlatformError: (PublishFailed) an object is not what stage-out says, or not its own.
+        UserError: (OutputInvalid) a name or a tag is invalid.
+        PlatformError: (PublishFailed) an object differs from stage-out's result, or is not its own.
     """
     own_prefix = store.layout.data(run, attempt)
     records = records_of(files, own_prefix, run, attempt, began)
     parts = [part for record in records for part in record.parts]
-    listed = await _listed(store, parts, own_prefix)
+    listing = await _listed(store, parts, own_prefix)
 
     async def check(part: FilePart) -> str | None:
-        found = await store.head(part.key) if listed is None else listed.get(part.key)
-        return _checked(store, part, found)
+        info = await store.head(part.key) if listing is None else listing.get(part.key)
+        return _checked(store, part, info)
 
     versions = dict(zip([part.key for part in parts], await gather_bounded(check, parts), strict=True))
     return tuple(
@@ -69,7 +69,7 @@ async def check_files(
 
 
 async def publish_files(store: Store, run: str, attempt: int, records: Sequence[FileRecord]) -> None:
-    """Have the files of an attempt. May be called again with the same arguments at any time.
+    """Create the files of an attempt. Idempotent.
 
     Args:
         store: the Storage.
@@ -83,12 +83,13 @@ async def publish_files(store: Store, run: str, attempt: int, records: Sequence[
     """
 
     async def is_unclaimed() -> None:
-        claimed = await store.find(store.layout.swept(run, attempt))
-        if claimed is not None:
+        sweep_claim = await store.find(store.layout.swept(run, attempt))
+        if sweep_claim is not None:
             raise PlatformError(
-                f"the files of attempt {attempt} can't be published: its data was swept, because nobody had published "
-                "it for too long. Run it again",
+                f"the files of attempt {attempt} can't be published: its data was swept, because it was not "
+                "published in time",
                 Reason.PUBLISH_FAILED,
+                advice="Run it again.",
             )
 
     if records:
@@ -96,17 +97,17 @@ async def publish_files(store: Store, run: str, attempt: int, records: Sequence[
 
 
 async def claim(store: Store, run: str, attempt: int) -> None:
-    """Have it that no files of an attempt are published from now on. For the sweeper, before the attempt's data goes.
+    """Prevent further publishing of an attempt's files. For the sweeper, before it deletes the attempt's data.
 
-    What was published before has keys by then.
+    Files that were published before have keys by then.
     """
     await store.put(store.layout.swept(run, attempt), b"{}")
 
 
 async def _listed(store: Store, parts: Sequence[FilePart], own_prefix: str) -> dict[str, ObjectInfo] | None:
-    """Many objects by their keys, a thousand with one request; None: each has to be asked for.
+    """Return many objects by their keys, a thousand with one request; None: each has to be requested.
 
-    A listing does not tell versions, so it is enough only where the bucket keeps none.
+    A listing contains no versions, so it is sufficient only in a bucket without versioning.
     """
     if len(parts) < _WORTH_LISTING:
         return None
@@ -116,13 +117,13 @@ async def _listed(store: Store, parts: Sequence[FilePart], own_prefix: str) -> d
     return {info.key: info async for info in store.objects(own_prefix)}
 
 
-def _checked(store: Store, part: FilePart, found: ObjectInfo | None) -> str | None:
-    """The version of the object that was uploaded."""
-    if found is None or found.size != part.size or plain_etag(found.etag) != plain_etag(part.etag):
-        there = f"{found.size} bytes, ETag {found.etag}" if found is not None else "no object"
+def _checked(store: Store, part: FilePart, info: ObjectInfo | None) -> str | None:
+    """Return the version of the uploaded object."""
+    if info is None or info.size != part.size or plain_etag(info.etag) != plain_etag(part.etag):
+        actual = f"{info.size} bytes, ETag {info.etag}" if info is not None else "no object"
         raise PlatformError(
-            f"{store.settings.where(part.key)} is not what stage-out uploaded: found {there}; "
+            f"{store.settings.where(part.key)} is not what stage-out uploaded: found {actual}; "
             f"expected {part.size} bytes, ETag {part.etag}. Nothing was published",
             Reason.PUBLISH_FAILED,
         )
-    return found.version
+    return info.version

@@ -1,4 +1,4 @@
-"""All that is known of a file of Storage: one document."""
+"""The record of a file in Storage."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ FILE_FORMAT: Final = 1
 
 
 class FilePart(StorageModel):
-    """One object that holds a part of a file, or all of it."""
+    """One object with a part of a file, or all of it."""
 
     key: str
     size: int
-    """Bytes; never 0."""
+    """Size in bytes; never 0."""
     etag: str
-    """In quotes, as HTTP carries it."""
+    """ETag in quotes, as in HTTP."""
     version: str | None = None
-    """Of the object, as with a table's slices."""
+    """Version of the object, as with a table's slices."""
 
 
 class FileRecord(StorageModel):
-    """All that is known of a file."""
+    """The record of a file."""
 
     format: int = FILE_FORMAT
     id: str
-    """Sorts as the time at which the file was made."""
+    """Sorts by the file's creation time."""
     name: str
-    """Not unique: a later file of the same name is another file."""
+    """Name of the file; not unique."""
     tags: tuple[str, ...] = ()
     size: int
-    """Bytes."""
+    """Size in bytes."""
     parts: tuple[FilePart, ...] = ()
-    """One after the other they are the file."""
+    """Parts of the file, in order."""
     created: datetime
     run: str
-    """Uid of the run that made it."""
+    """Uid of the run that created it."""
     attempt: int
     expires: datetime | None = None
-    """When it is not there any more; None: it is permanent."""
+    """When it expires; None: it is permanent."""
     grouped: bool = False
-    """Whether it has keys in common with other files of its commit, see `storage.files.groups`."""
+    """Whether it shares keys with other files of its commit, see `storage.files.groups`."""
 
     @property
     def permanent(self) -> bool:
@@ -52,5 +52,5 @@ class FileRecord(StorageModel):
         return self.expires is None
 
     def is_there(self, now: datetime) -> bool:
-        """Whether it has not expired yet; one that has may not be deleted yet, but nobody finds it any more."""
+        """Whether it has not expired; an expired file may not be deleted yet, but is not found."""
         return self.expires is None or now < self.expires

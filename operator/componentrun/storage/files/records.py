@@ -1,14 +1,13 @@
-"""Files: records of named, tagged bytes. Making them, reading them, changing their tags, deleting them.
+"""Creates, reads, changes and deletes files: records of named, tagged bytes.
 
-The bytes are objects below the data prefix of the attempt that wrote them, as a table's slices are; the record says
-which. It is the truth. The keys by which files are found (`files.index`) are written before it and taken away around
-it, in an order in which whoever is killed leaves at most a key that leads nowhere, never a record that can't be found
-or whose bytes are swept:
+The bytes are objects below the data prefix of the attempt that wrote them, like a table's slices; the record names them
+and is authoritative. The index keys (`files.index`) are created before it and deleted around it, in an order in which a
+killed process leaves at most a dangling key, but never a record that can't be found or whose bytes are swept:
 
-    made      keys, record
-    deleted   keys by name and tag, record, key by data, key by expiry
+    create    keys, record
+    delete    keys by name and tag, record, key by data, key by expiry
 
-Many files that one commit makes have most of these keys in common (`groups`), which the last of them takes along.
+Many files of one commit share most of these keys (`groups`), which are deleted with the last of them.
 """
 
 from __future__ import annotations
@@ -49,29 +48,29 @@ __all__ = [
 ]
 
 FILE_KEEP: Final = timedelta(days=FILE_KEEP_DAYS)
-"""How long a file is kept that is not permanent."""
+"""Lifetime of a file that is not permanent."""
 MANY_FILES: Final = 100
-"""From so many on, files of one commit are a group. Finding them by tag costs a listing for each group."""
+"""Minimum number of a commit's files for a group. Finding files by tag costs a listing for each group."""
 _SWAP_ATTEMPTS: Final = 20
 
 
 def records_of(
-    written: Iterable[FileWritten], own_prefix: str, run: str, attempt: int, time: datetime
+    results: Iterable[FileWritten], own_prefix: str, run: str, attempt: int, time: datetime
 ) -> tuple[FileRecord, ...]:
-    """The records of what an attempt wrote. Pure; the same arguments give the same records.
+    """Return the records of an attempt's files. Pure; the same arguments return the same records.
 
     Args:
-        written: the files, as stage-out says.
+        results: the files in stage-out's result.
         own_prefix: of the attempt's objects.
         run: uid of the run.
         attempt: number of the attempt.
-        time: at which the files are made.
+        time: creation time of the files.
 
     Raises:
-        UserError: (OutputInvalid) a name or a tag can't be one.
+        UserError: (OutputInvalid) a name or a tag is invalid.
         PlatformError: (PublishFailed) a part lies outside `own_prefix`.
     """
-    files = tuple(written)
+    files = tuple(results)
     for file in files:
         _check(file, own_prefix)
     return tuple(
@@ -91,23 +90,23 @@ def records_of(
     )
 
 
-def _check(written: FileWritten, own_prefix: str) -> None:
-    problem = name_problem(written.name) or tags_problem(written.tags, MOST_TAGS + MOST_SYSTEM_TAGS)
+def _check(file: FileWritten, own_prefix: str) -> None:
+    problem = name_problem(file.name) or tags_problem(file.tags, MOST_TAGS + MOST_SYSTEM_TAGS)
     if problem is not None:
-        raise UserError(f"the file `{written.name}` {problem}", Reason.OUTPUT_INVALID)
-    for part in written.parts:
-        check_own(part.key, own_prefix, f"the file `{written.name}`")
+        raise UserError(f"the file `{file.name}` {problem}", Reason.OUTPUT_INVALID)
+    for part in file.parts:
+        check_own(part.key, own_prefix, f"the file `{file.name}`")
 
 
 async def create_files(
     store: Store, records: Sequence[FileRecord], confirm: Callable[[], Awaitable[object]] | None = None
 ) -> None:
-    """Have the files of one commit. Repeating it changes nothing, also after their tags were changed.
+    """Create the files of one commit. Idempotent, even after their tags were changed.
 
     Args:
         store: the Storage.
         records: of the files.
-        confirm: called once the files have their keys and before they have records; what it raises leaves it at that.
+        confirm: called after the keys and before the records are created; an exception stops the creation.
     """
     grouped = [record for record in records if record.grouped]
     tags = common_tags(grouped) if grouped else frozenset()
@@ -118,12 +117,12 @@ async def create_files(
         await confirm()
     await gather_bounded(lambda record: _create_record(store, record), records)
     if grouped:
-        # Somebody who deleted all that were there yet has taken the keys of the others along.
+        # Somebody who deleted all files that existed so far has also deleted the shared keys of the others.
         await put_group(store, grouped)
 
 
 async def _put_own_keys(store: Store, record: FileRecord, grouped_tags: Collection[str]) -> None:
-    """Put a file's keys, but for those that its group has: tags, data and expiry."""
+    """Create a file's keys by tag, data and expiry, except those of its group."""
     keys = _finding(store, record, [tag for tag in record.tags if tag not in grouped_tags])
     if not record.grouped:
         keys.append(_by_data(store, record))
@@ -140,13 +139,13 @@ async def _create_record(store: Store, record: FileRecord) -> None:
 
 
 async def read_file(store: Store, file: str) -> FileRecord | None:
-    """A file's record by its id, also where it has expired; None where there is none."""
-    found = await _read(store, file)
-    return found[0] if found is not None else None
+    """Return a file's record by its id, even if it has expired; None if it does not exist."""
+    entry = await _read(store, file)
+    return entry[0] if entry is not None else None
 
 
 async def need_file(store: Store, file: str, now: datetime | None = None) -> FileRecord:
-    """A file's record by its id.
+    """Return a file's record by its id.
 
     Raises:
         UserError: (InputNotFound) there is none, or it has expired.
@@ -156,10 +155,10 @@ async def need_file(store: Store, file: str, now: datetime | None = None) -> Fil
 
 
 async def read_content(store: Store, record: FileRecord) -> AsyncIterator[bytes]:
-    """The bytes of a file.
+    """Yield the bytes of a file.
 
     Raises:
-        StaleError: an object is not the one that the record names.
+        StaleError: an object was changed since the record was created.
     """
     for part in record.parts:
         async for chunk in store.stream(part.key, etag=part.etag, version=part.version):
@@ -169,63 +168,67 @@ async def read_content(store: Store, record: FileRecord) -> AsyncIterator[bytes]
 async def change_file(
     store: Store, file: str, *, add: Iterable[str] = (), remove: Iterable[str] = (), permanent: bool = False
 ) -> FileRecord:
-    """Change a file's tags, or keep it for ever; its record afterwards.
+    """Change a file's tags, or make it permanent; return its new record.
 
     Args:
         store: the Storage.
         file: its id.
-        add: tags that it gets.
-        remove: tags that it loses.
-        permanent: whether it does not expire any more.
+        add: tags to add.
+        remove: tags to remove.
+        permanent: whether to make it permanent.
 
     Raises:
         UserError: (InputNotFound) there is no such file.
-        TransientError: others change it all the time.
+        TransientError: others keep changing it.
     """
     for _ in range(_SWAP_ATTEMPTS):
-        before, etag = await _need(store, file, datetime.now(UTC))
-        gone = set(remove) - set(add)
-        tags = tuple(dict.fromkeys(tag for tag in (*before.tags, *add) if tag not in gone))
+        old_record, etag = await _need(store, file, datetime.now(UTC))
+        removals = set(remove) - set(add)
+        tags = tuple(dict.fromkeys(tag for tag in (*old_record.tags, *add) if tag not in removals))
         problem = tags_problem(tags, MOST_TAGS + MOST_SYSTEM_TAGS)
         if problem is not None:
             raise UserError(f"file `{file}` {problem}", Reason.INVALID_SPEC)
-        after = before.model_copy(update={"tags": tags, "expires": None if permanent else before.expires})
-        await _put_keys(store, after, _by_tags(store, file, set(tags) - set(before.tags)))
+        new_record = old_record.model_copy(update={"tags": tags, "expires": None if permanent else old_record.expires})
+        await _put_keys(store, new_record, _by_tags(store, file, set(tags) - set(old_record.tags)))
         try:
-            await store.swap(store.layout.file_index.record(file), after.to_bytes(), etag)
+            await store.swap(store.layout.file_index.record(file), new_record.to_bytes(), etag)
         except StaleError:
             continue
-        await store.delete(_by_tags(store, file, set(before.tags) - set(tags)))
-        await _keep_tags(store, file, {*before.tags, *tags})
-        return after
-    raise TransientError(f"file `{file}` is being changed by others; try again", Reason.PUBLISH_FAILED)
+        await store.delete(_by_tags(store, file, set(old_record.tags) - set(tags)))
+        await _keep_tags(store, file, {*old_record.tags, *tags})
+        return new_record
+    raise TransientError(
+        f"file `{file}` is being changed by others",
+        Reason.PUBLISH_FAILED,
+        advice="Try again.",
+    )
 
 
 async def _keep_tags(store: Store, file: str, tags: set[str]) -> None:
-    """Have the keys of those of the tags that a file has: who took one away may have met somebody who gave it."""
+    """Restore the keys of those tags that the file has, in case somebody added a tag while it was being removed."""
     record = await read_file(store, file)
     if record is not None:
         await _put_keys(store, record, _by_tags(store, file, tags & set(record.tags)))
 
 
 async def delete_file(store: Store, record: FileRecord, now: datetime | None = None) -> None:
-    """Delete a file; its bytes are swept later. Repeating it is no error."""
+    """Delete a file; its bytes are swept later. Idempotent."""
     await delete_files(store, [record], now or datetime.now(UTC))
 
 
 async def delete_files(store: Store, records: Sequence[FileRecord], now: datetime, *, last: bool = True) -> None:
-    """Delete files, step by step for all of them; see the module for the order.
+    """Delete files, each step for all of them; the module's docstring describes the order.
 
     Args:
         store: the Storage.
         records: of the files.
         now: the time.
-        last: whether they may be the last ones of their groups, and take what these have in common along.
+        last: whether they may be the last ones of their groups, whose shared keys are then deleted as well.
     """
     expiries = {record.id: expiry_key(store, record, record.expires or now) for record in records}
     for record in records:
         if record.permanent:
-            # Whoever is killed behind the next line leaves this, and the sweeper goes on from it.
+            # If the process is killed after the next line, the sweeper continues from this key.
             await _put_keys(store, record, [expiries[record.id]])
     await store.delete([key for record in records for key in _finding(store, record, record.tags)])
     await store.delete([store.layout.file_index.record(record.id) for record in records])
@@ -238,36 +241,36 @@ async def delete_files(store: Store, records: Sequence[FileRecord], now: datetim
 
 async def _read(store: Store, file: str) -> tuple[FileRecord, str] | None:
     key = store.layout.file_index.record(file)
-    stored = await store.find(key)
-    if stored is None:
+    document = await store.find(key)
+    if document is None:
         return None
     where = f"the record of file `{file}` ({store.settings.where(key)})"
-    return parse_document(FileRecord, stored.data, where, FILE_FORMAT), stored.etag
+    return parse_document(FileRecord, document.data, where, FILE_FORMAT), document.etag
 
 
 async def _need(store: Store, file: str, now: datetime) -> tuple[FileRecord, str]:
-    found = await _read(store, file) if is_file_id(file) else None
-    if found is None:
+    entry = await _read(store, file) if is_file_id(file) else None
+    if entry is None:
         raise UserError(f"there is no file `{file}` in {store.settings.title}", Reason.INPUT_NOT_FOUND)
-    record, _ = found
+    record, _ = entry
     if not record.is_there(now):
-        told = f"{record.expires:%Y-%m-%d %H:%M}" if record.expires is not None else ""
+        expiry = f"{record.expires:%Y-%m-%d %H:%M}" if record.expires is not None else ""
         raise UserError(
-            f"file `{file}` (`{record.name}`) is not there any more: it expired at {told} UTC; "
+            f"file `{file}` (`{record.name}`) no longer exists: it expired at {expiry} UTC; "
             "files that are marked as permanent do not",
             Reason.INPUT_NOT_FOUND,
         )
-    return found
+    return entry
 
 
 async def _put_keys(store: Store, record: FileRecord, keys: Iterable[str]) -> None:
-    """Put keys of the index. They hold the data folder, for who finds one whose record is gone."""
+    """Create keys of the index. They contain the data folder, for keys whose record was deleted."""
     data = data_folder(record).encode()
     await gather_bounded(lambda key: store.put(key, data), keys)
 
 
 def _finding(store: Store, record: FileRecord, tags: Iterable[str]) -> list[str]:
-    """The keys by which a file is found: its name, and these of its tags."""
+    """Return the keys of a file by its name, and by these of its tags."""
     index = store.layout.file_index
     return [index.below(index.name(record.name), record.id), *_by_tags(store, record.id, tags)]
 
@@ -283,5 +286,5 @@ def _by_data(store: Store, record: FileRecord) -> str:
 
 
 def expiry_key(store: Store, record: FileRecord, expires: datetime) -> str:
-    """The key by which a file is found that goes at this time."""
+    """Return the key by expiry of a file that expires at this time."""
     return store.layout.file_index.expiry(expires, record.id)

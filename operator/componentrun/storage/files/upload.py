@@ -1,6 +1,6 @@
-"""A local file as a file of Storage, without a pod: the same rules as for what a component writes.
+"""Uploads a local file as a file of Storage, without a pod, with the rules for a component's output.
 
-It is published as that of a run whose uid is made up here.
+It is published as the file of a run with a generated uid.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["upload_file"]
 
 _PART_BYTES: Final = 16 * 1024 * 1024
-"""Small enough for a slow line: see the stall timeout in `connection`."""
+"""Small enough for a slow connection: see the stall timeout in `connection`."""
 _READ_AHEAD: Final = 3
-"""Parts in memory at once."""
+"""Maximum number of parts in memory."""
 
 
 async def upload_file(
@@ -44,13 +44,13 @@ async def upload_file(
     Args:
         store: the Storage.
         path: the file.
-        name: what it is called in Storage; None: as it is here.
-        tags: that it gets.
-        permanent: whether it is kept until somebody deletes it.
+        name: its name in Storage; defaults to the local name.
+        tags: its tags.
+        permanent: whether it never expires.
 
     Raises:
-        UserError: (InputNotFound) it can't be read; (InvalidSpec) its name or a tag can't be one; (OutputInvalid) it
-            became shorter meanwhile.
+        UserError: (InputNotFound) it can't be read; (InvalidSpec) its name or a tag is invalid; (OutputInvalid) it
+        became shorter in the meantime.
         TransientError: the store is away.
     """
     name = path.name if name is None else name
@@ -59,8 +59,8 @@ async def upload_file(
         raise UserError(f"the file {name[:200]!r} {problem}", Reason.INVALID_SPEC)
     run = new_run_uid()
     parts = await _store_parts(store, path, f"{store.layout.data(run, 1)}files/")
-    written = FileWritten(name, tags, permanent, parts, sum(part.size for part in parts))
-    records = await check_files(store, run, 1, (written,), datetime.now(UTC))
+    entry = FileWritten(name, tags, permanent, parts, sum(part.size for part in parts))
+    records = await check_files(store, run, 1, (entry,), datetime.now(UTC))
     await publish_files(store, run, 1, records)
     return records[0]
 

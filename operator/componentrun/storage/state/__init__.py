@@ -3,5 +3,5 @@
 Modules, lowest first:
 
     state      read and save states
-    adaptive   how far a configuration has read its tables
+    adaptive   positions up to which a configuration has read its tables
 """

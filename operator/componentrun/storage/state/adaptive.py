@@ -1,13 +1,13 @@
-"""What is new for a configuration (`changedSince: adaptive`): what came after its last successful run looked.
+"""New rows for a configuration (`changedSince: adaptive`): those loaded since its last successful run read the table.
 
-    1. start     before an attempt is planned, the last loads of its tables are written down (`seen.json`), once:
-                 who starts the attempt again, after a crash or beside another operator, finds them there.
-    2. plan      the tables are looked up after that, so what is delivered is what was written down or later.
-    3. publish   only once the run's tables are published, what was written down goes to the configuration's state.
+    1. start     before an attempt is planned, the last loads of its tables are recorded (`seen.json`), once: an
+    operator that starts the attempt again, after a crash or concurrently, finds the record.
+    2. plan      the tables are looked up after that, so the delivered state is the recorded one or a later one.
+    3. publish   when the run's tables are published, the record becomes part of the configuration's state.
 
-So nothing is ever lost; rows that came between 1 and 2 in an attempt that was started twice are delivered twice.
-The `_timestamp` of rows is a place in the order of all loads of a table: the loader gives each load a later one than
-the load before.
+Rows are therefore never lost; rows that are loaded between 1 and 2 of an attempt that was started twice are delivered
+twice. The `_timestamp` of rows is a position in the order of all loads of a table: the loader assigns each load a later
+one than the load before.
 """
 
 from __future__ import annotations
@@ -32,45 +32,45 @@ _FORMAT: Final = 1
 
 
 class Seen(StorageModel):
-    """A table as it was seen once."""
+    """The position in a table."""
 
     created: datetime
-    """When it was made: a table that was deleted and made again is another one."""
+    """Creation time of the table: a table that was dropped and created again is a different one."""
     uuid: str
     timestamp: int
     """The largest `_timestamp` of its loads, in microseconds since 1970."""
 
     def is_later(self, other: Seen) -> bool:
-        """Whether the same table had changed since it was seen like the other."""
+        """Whether the table has changed since the other position."""
         if (self.created, self.uuid) != (other.created, other.uuid):
             return False
         return self.timestamp > other.timestamp
 
 
 class _Snapshot(StorageModel):
-    """What an attempt has seen of its tables, by their ids."""
+    """Positions of an attempt in its tables, by table id."""
 
     format: int = _FORMAT
     tables: dict[str, Seen] = Field(default_factory=dict)
 
 
 def seen_of(table: TableScan) -> Seen:
-    """What somebody who reads the table now has seen of it."""
+    """The current position in the table."""
     return Seen(created=datetime.fromisoformat(table.created), uuid=table.uuid, timestamp=table.timestamp)
 
 
-def timestamp_seen(scan: TableScan, seen: Seen) -> int | None:
-    """The `_timestamp` of the last load that was seen; None: another table was, or it was put back by hand."""
-    if seen.uuid != scan.uuid or seen.timestamp > scan.timestamp:
+def timestamp_seen(scan: TableScan, mark: Seen) -> int | None:
+    """Return the `_timestamp` of the last load that was read; None if the table was created again or reset."""
+    if mark.uuid != scan.uuid or mark.timestamp > scan.timestamp:
         return None
-    return seen.timestamp
+    return mark.timestamp
 
 
 async def write_down(store: Store, run: str, attempt: int, tables: Mapping[str, TableScan]) -> bool:
-    """Say what an attempt is about to see.
+    """Record the positions of an attempt before it reads its tables.
 
     Returns:
-        Whether this call said it; else another one did before: then look the tables up again before they are read.
+        Whether this call created the record. If another one did before, look up the tables again before they are read.
     """
     snapshot = _Snapshot(tables={name: seen_of(table) for name, table in tables.items()})
     try:
@@ -81,9 +81,9 @@ async def write_down(store: Store, run: str, attempt: int, tables: Mapping[str, 
 
 
 async def read_seen(store: Store, run: str, attempt: int) -> dict[str, Seen]:
-    """What an attempt has seen, by table ids; nothing where nobody asked."""
+    """Return the positions of an attempt, by table id; empty if none were recorded."""
     key = store.layout.seen(run, attempt)
-    stored = await store.find(key)
-    if stored is None:
+    document = await store.find(key)
+    if document is None:
         return {}
-    return parse_document(_Snapshot, stored.data, store.settings.where(key), _FORMAT).tables
+    return parse_document(_Snapshot, document.data, store.settings.where(key), _FORMAT).tables

@@ -1,14 +1,13 @@
-"""What a configuration remembers between runs: one run's out/state.json is handed to the next as in/state.json.
+"""State of a configuration between runs: one run's out/state.json becomes the next run's in/state.json.
 
-With it, and not for the component, goes how far its runs have read the tables that they read by `adaptive`. Both stand
-in one document, so that they are always of the same run.
+The same document contains the positions up to which its runs have read tables with `adaptive`, so that both are always
+from the same run. The component does not get these positions.
 
-Which of two states is the later one is not a matter of time: the clocks of operators, and of API servers, differ. A run
-knows which state it was given, and that one came before its own; so states are numbered, and a run's state has the
-number behind the one that it was given. Of runs that were given the same one, as they ran at the same time or the
-state of the one before came late, the run that was created later counts. So a publish that is resumed late leaves what
-a later run left. What a person sets or forgets comes behind everything that was there, and behind what runs leave that
-are going on then.
+States are ordered by number, because clocks of operators and of API servers differ. A run's state has the number after
+that of the state which the run got. If several runs got the same state, because they ran at the same time or the state
+of the previous run was late, the run that was created last wins. A publish that is resumed late therefore does not
+replace the state of a later run. A state that a person sets or deletes comes after all existing states, and after those
+of runs in progress.
 """
 
 from __future__ import annotations
@@ -34,15 +33,15 @@ __all__ = ["Author", "Memory", "StateOwner", "read_memory", "read_state", "remov
 
 _FORMAT: Final = 1
 _MOST_INPUTS: Final = 1000
-"""Tables of which a configuration knows how far it has read them: as many as one run may read, those it read last."""
+"""Maximum number of tables with a position: as many as one run may read, the most recently read ones."""
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _ATTEMPTS: Final = 20
-"""A lost swap means that somebody else wrote the same configuration's state in that moment."""
+"""Maximum number of swaps; a lost one means that another process wrote the same state at that moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class StateOwner:
-    """Who remembers: a configuration of a component, or a row of it, in a branch."""
+    """Owner of a state: a configuration of a component, or a row of it, in a branch."""
 
     component: str
     configuration: str
@@ -50,69 +49,69 @@ class StateOwner:
     branch: str = DEFAULT_BRANCH
 
     def key(self, store: Store) -> str:
-        """Where it is kept."""
+        """Key of the document."""
         return store.layout.state(self.component, self.configuration, self.row, self.branch)
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """All that is remembered."""
+    """A state with its positions in tables."""
 
     state: dict[str, Any] = field(default_factory=dict)
-    """The component's own."""
+    """The component's state."""
     inputs: dict[str, Seen] = field(default_factory=dict)
-    """What the last successful run that read a table by `adaptive` has seen of it, by table ids."""
+    """Positions of the last successful runs that read tables with `adaptive`, by table id."""
     number: int = 0
-    """Of the state; 0: there is none."""
+    """Number of the state; 0: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """The run that leaves a state."""
+    """The run that writes a state."""
 
     run: str
-    """Uid."""
+    """Uid of the run."""
     created: datetime
-    """When the run was created, as the API server says; counts among runs that were given the same state."""
+    """Creation time of the run according to the API server; decides among runs that got the same state."""
     given: int
-    """Number of the state that its attempt was given."""
+    """Number of the state that its attempt got."""
 
 
-class _Kept(StorageModel):
+class _StateDocument(StorageModel):
     """The stored document."""
 
     format: int = _FORMAT
     number: int = 0
-    """Grows from state to state; see the module."""
+    """Increases with each state; see the module's docstring."""
     run: str | None = None
-    """Uid of the run that left it; None: somebody set or removed it by hand."""
+    """Uid of the run that wrote it; None: it was set or deleted by hand."""
     created: datetime | None = None
     """When that run was created."""
     time: datetime
-    """When it was written, for people: nothing is decided by it."""
+    """Time of the write, for information only."""
     state: dict[str, Any] | None
-    """None: there is none, or it was forgotten on purpose."""
+    """None: there is none, or it was deleted."""
     inputs: dict[str, Seen] = Field(default_factory=dict)
 
     @property
     def order(self) -> tuple[int, bool, datetime, str]:
-        """Sorts as states follow each other."""
+        """Sort key: the order of states."""
         by_hand = self.run is None or self.created is None
         return self.number, by_hand, _NEVER if self.created is None else self.created, self.run or ""
 
 
 async def read_memory(store: Store, owner: StateOwner) -> Memory:
-    """What the last published run left; empty where there is nothing.
+    """Return the state of the last published run; empty if there is none.
 
     Raises:
-        PlatformError: (Internal) what is stored there is no state.
+        PlatformError: (Internal) the stored document is not a state.
     """
-    kept, _ = await _find(store, owner)
-    return Memory(kept.state or {}, kept.inputs, kept.number) if kept is not None else Memory()
+    document, _ = await _find(store, owner)
+    return Memory(document.state or {}, document.inputs, document.number) if document is not None else Memory()
 
 
 async def read_state(store: Store, owner: StateOwner) -> dict[str, Any]:
-    """The component's part of it. Raises as `read_memory` does."""
+    """Return the component's part of it. Raises the errors of `read_memory`."""
     return (await read_memory(store, owner)).state
 
 
@@ -124,71 +123,75 @@ async def write_state(
     inputs: Mapping[str, Seen] | None = None,
     author: Author | None = None,
 ) -> bool:
-    """Remember a state; False where a later one is there already, which stays. Repeating it changes nothing.
+    """Store a state; return False if a later one exists, which is kept. Idempotent.
 
     Args:
         store: the Storage.
-        owner: who remembers.
-        state: a JSON object; None: it stays as it is.
-        inputs: what the run has seen of tables, by their ids; of others it is remembered what was.
-        author: the run that leaves it; its tables are there by now. None: somebody sets it by hand.
+        owner: owner of the state.
+        state: a JSON object; None: unchanged.
+        inputs: the run's positions in tables, by table id; positions in other tables are kept.
+        author: the run that writes it, whose tables are already published; None: it is set by hand.
     """
 
-    def changed(kept: _Kept | None) -> _Kept:
-        known = kept.inputs if kept is not None else {}
-        kept_state = kept.state if kept is not None else None
-        return _next(kept, author, kept_state if state is None else state, _with_inputs(known, inputs or {}))
+    def changed(document: _StateDocument | None) -> _StateDocument:
+        marks = document.inputs if document is not None else {}
+        old_state = document.state if document is not None else None
+        return _next(document, author, old_state if state is None else state, _with_inputs(marks, inputs or {}))
 
     return await _replace(store, owner, changed)
 
 
 async def remove_state(store: Store, owner: StateOwner) -> bool:
-    """Forget everything; whether there was anything. The configuration's next run starts as its first one did."""
-    kept, _ = await _find(store, owner)
-    if kept is None or (kept.state is None and not kept.inputs):
+    """Delete the state; return whether there was one. The configuration's next run starts like its first one."""
+    document, _ = await _find(store, owner)
+    if document is None or (document.state is None and not document.inputs):
         return False
-    return await _replace(store, owner, lambda kept: _next(kept, None, None, {}))
+    return await _replace(store, owner, lambda document: _next(document, None, None, {}))
 
 
-def _next(kept: _Kept | None, author: Author | None, state: dict[str, Any] | None, inputs: dict[str, Seen]) -> _Kept:
-    """The document that is to replace `kept`."""
-    before = author.given if author is not None else kept.number if kept is not None else 0
+def _next(
+    document: _StateDocument | None, author: Author | None, state: dict[str, Any] | None, inputs: dict[str, Seen]
+) -> _StateDocument:
+    """Return the document that replaces `document`."""
+    number = author.given if author is not None else document.number if document is not None else 0
     run, created = (author.run, author.created) if author is not None else (None, None)
-    return _Kept(number=before + 1, run=run, created=created, time=datetime.now(UTC), state=state, inputs=inputs)
+    return _StateDocument(
+        number=number + 1, run=run, created=created, time=datetime.now(UTC), state=state, inputs=inputs
+    )
 
 
-def _with_inputs(known: dict[str, Seen], inputs: Mapping[str, Seen]) -> dict[str, Seen]:
-    """What is known and what is new, of each table the later; those read last behind the others."""
-    found = {table: seen for table, seen in known.items() if table not in inputs}
-    for table, seen in inputs.items():
-        before = known.get(table)
-        # A run that began before another one may be published after it.
-        found[table] = before if before is not None and before.is_later(seen) else seen
-    return dict(list(found.items())[-_MOST_INPUTS:])
+def _with_inputs(old: dict[str, Seen], inputs: Mapping[str, Seen]) -> dict[str, Seen]:
+    """Merge positions: the later one for each table, the most recently read tables last."""
+    result = {table: mark for table, mark in old.items() if table not in inputs}
+    for table, mark in inputs.items():
+        old_mark = old.get(table)
+        # A run that started before another one may be published after it.
+        result[table] = old_mark if old_mark is not None and old_mark.is_later(mark) else mark
+    return dict(list(result.items())[-_MOST_INPUTS:])
 
 
-async def _find(store: Store, owner: StateOwner) -> tuple[_Kept | None, str]:
-    """What is stored, and its ETag."""
+async def _find(store: Store, owner: StateOwner) -> tuple[_StateDocument | None, str]:
+    """Return the stored document and its ETag."""
     key = owner.key(store)
-    stored = await store.find(key)
-    if stored is None:
+    entry = await store.find(key)
+    if entry is None:
         return None, ""
-    return parse_document(_Kept, stored.data, f"the state {store.settings.where(key)}", _FORMAT), stored.etag
+    return parse_document(_StateDocument, entry.data, f"the state {store.settings.where(key)}", _FORMAT), entry.etag
 
 
-async def _replace(store: Store, owner: StateOwner, changed: Callable[[_Kept | None], _Kept]) -> bool:
+async def _replace(store: Store, owner: StateOwner, change: Callable[[_StateDocument | None], _StateDocument]) -> bool:
     key = owner.key(store)
     for _ in range(_ATTEMPTS):
-        kept, etag = await _find(store, owner)
-        wanted = changed(kept)
-        if kept is not None and kept.order > wanted.order:
+        document, etag = await _find(store, owner)
+        new_document = change(document)
+        if document is not None and document.order > new_document.order:
             return False
-        # Nothing that the state says is left out, `null` neither.
-        data = wanted.model_dump_json(by_alias=True).encode()
+        # All keys of the state are kept, including those with `null`.
+        data = new_document.model_dump_json(by_alias=True).encode()
         try:
-            await (store.create(key, data) if kept is None else store.swap(key, data, etag))
+            await (store.create(key, data) if document is None else store.swap(key, data, etag))
         except (ExistsError, StaleError):
-            continue  # somebody else was faster, or this very write got through: reading again tells
+            continue  # another process was faster, or this write succeeded: read again to find out
         return True
     raise TransientError(
         f"{store.settings.where(key)} was changed by others {_ATTEMPTS} times", Reason.STORAGE_UNAVAILABLE

@@ -1,9 +1,9 @@
-"""The border to the object store, and where everything lies in it.
+"""The interface to the object store, and the layout of its keys.
 
 Modules, lowest first:
 
-    gather           many requests at once, within a limit
-    keys             where every object lies; table ids
+    gather           concurrent requests within a limit
+    keys             keys of all objects; table ids
     clientvalues     values that all clients accept
     catalog          how to reach a Storage's Iceberg catalog
     settings         how to reach a Storage
@@ -15,6 +15,6 @@ Modules, lowest first:
     connection       reads, writes and lists objects
     document         the form of all JSON documents
     objectversions   versions of objects, where a bucket keeps them
-    hiddenversions   deletes what no listing shows
-    multipart        uploads that nobody ended
+    hiddenversions   deletes versions that no listing shows
+    multipart        unfinished multipart uploads
 """

@@ -1,4 +1,4 @@
-"""Makes obstore's client of a bucket from a Storage's settings, and from nothing else that this process knows."""
+"""Creates obstore's client of a bucket from a Storage's settings only, ignoring the environment."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ that got no answer within the response timeout is never repeated."""
 
 
 def make_backend(settings: StoreSettings, timeouts: StoreTimeouts, *, bulk: bool = False) -> S3Store:
-    """The client of a Storage's bucket. Nothing is sent yet.
+    """Create the client of a Storage's bucket. Sends no requests.
 
     Args:
         settings: which Storage.
         timeouts: how long to wait for the store.
-        bulk: whether it deletes many objects by one request.
+        bulk: whether it deletes many objects with one request.
 
     Raises:
-        UserError: (InvalidSpec) a setting is malformed, such as a CA bundle that is no PEM.
+        UserError: (InvalidSpec) a setting is malformed, such as a CA bundle that is not PEM.
     """
     client: ClientConfig = {
         "allow_http": not settings.secure,
@@ -43,7 +43,7 @@ def make_backend(settings: StoreSettings, timeouts: StoreTimeouts, *, bulk: bool
     }
     if settings.ca_bundle is not None:
         client["root_certificate"] = settings.ca_bundle
-    # Options that AWS_ variables of this process would set otherwise are given here, whatever their default.
+    # Every option that AWS_ variables of this process could set is set here, even to its default.
     config: S3Config = {
         "aws_endpoint_url_s3": settings.base_url,
         "endpoint": settings.base_url,
@@ -67,14 +67,14 @@ def make_backend(settings: StoreSettings, timeouts: StoreTimeouts, *, bulk: bool
         )
     except STORE_EXCEPTIONS as error:
         raise UserError(
-            f"no client can be made for {settings.title} ({settings.where()}): {str(error).partition(chr(10))[0]}. "
-            "Check its endpoint, region and CA bundle",
+            f"no client can be created for {settings.title} ({settings.where()}): {str(error).partition(chr(10))[0]}",
             Reason.INVALID_SPEC,
+            advice="Check its endpoint, region and CA bundle.",
         ) from None
 
 
 class _StaticCredentials:
-    """Hands out fixed keys. Given as a provider so that no AWS_ variable of this process mixes in."""
+    """Provides fixed keys. A provider, so that AWS_ variables of this process have no effect."""
 
     def __init__(self, credential: S3Credential) -> None:
         self._credential = credential

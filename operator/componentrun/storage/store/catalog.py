@@ -1,4 +1,4 @@
-"""How to reach the Apache Iceberg REST catalog of a Storage: the facts that every client of it is made from."""
+"""Connection settings of a Storage's Apache Iceberg REST catalog."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class CatalogSettings:
     uri: str
     """`https://host[:port][/path]`, without a slash and without `/v1` at its end."""
     warehouse: str
-    """What `GET <uri>/v1/config?warehouse=` is asked for: a location or a name."""
+    """Parameter of `GET <uri>/v1/config?warehouse=`: a location or a name."""
     namespace_prefix: str = ""
     """Prefix of the namespaces of this Storage's tables; see `componentrun.loader.catalog.names`."""
     client_id: str | None = field(default=None, repr=False)
@@ -40,21 +40,23 @@ class CatalogSettings:
     token: str | None = field(default=None, repr=False)
     """Sent as a bearer token; None: another way of authentication, or none."""
     oauth2_server_uri: str = ""
-    """Where OAuth2 tokens are requested; never empty once it is made: `<uri>/v1/oauth/tokens` by default."""
+    """Token endpoint for OAuth2. Defaults to `<uri>/v1/oauth/tokens`, so it is never empty."""
     scope: str = DEFAULT_SCOPE
     """Scope of the OAuth2 tokens that are requested."""
     ca_bundle: str | None = field(default=None, repr=False)
-    """PEM of further authorities to trust; None: the usual ones. Only what is ASCII is kept of it."""
+    """PEM of additional certificate authorities; None: the default ones. Reduced to its ASCII characters."""
     sigv4_service: str | None = None
     """`glue` or `s3tables`: requests are signed with the keys of the Storage (its `StoreSettings`), or with the cloud's
     identity if it has none. None: requests are not signed."""
     sigv4_region: str | None = None
     """Region that requests are signed for; None if they are not signed."""
     name: str = ""
-    """What people call the Storage; for messages."""
+    """Name of the Storage in messages."""
+    thins_history: bool = True
+    """Whether loads remove increments from a table's history before the history's period ends."""
 
     def __post_init__(self) -> None:
-        """Refuse what no client could work with, and bring URLs into their one form."""
+        """Refuse invalid values, and normalize URLs."""
         object.__setattr__(self, "uri", self.uri.rstrip("/"))
         object.__setattr__(self, "oauth2_server_uri", self.oauth2_server_uri or self.uri + _TOKENS_PATH)
         object.__setattr__(self, "ca_bundle", plain_pem(self.ca_bundle))
@@ -65,15 +67,15 @@ class CatalogSettings:
 
     @property
     def title(self) -> str:
-        """The catalog, as messages call it."""
+        """The catalog's name in messages."""
         return f"the catalog of Storage `{self.name}`" if self.name else "the catalog of the Storage"
 
     def _check_urls(self) -> None:
-        for what, url in (("uri", self.uri), ("oauth2ServerUri", self.oauth2_server_uri)):
+        for key, url in (("uri", self.uri), ("oauth2ServerUri", self.oauth2_server_uri)):
             if not is_base_url(url):
                 raise self._invalid(
-                    f"the `{what}` of {self.title} is not `https://host[:port][/path]`: expected a URL with a scheme, "
-                    "a host's name or address, perhaps a port and a path, without user, query and fragment"
+                    f"the `{key}` of {self.title} is not `https://host[:port][/path]`: expected a URL with a scheme, "
+                    "a host name or address, and optionally a port and a path, without user, query and fragment"
                 )
         if self.uri.endswith(_VERSION):
             raise self._invalid(
@@ -90,7 +92,7 @@ class CatalogSettings:
         if not _PREFIX.fullmatch(self.namespace_prefix) or len(self.namespace_prefix) > _MAX_PREFIX:
             raise self._invalid(
                 f"the namespacePrefix of {self.title} is {self.namespace_prefix!r}; expected words of lowercase "
-                f"letters and digits with `_` behind each, such as `team_`, {_MAX_PREFIX} characters at most, the "
+                f"letters and digits, each followed by `_`, such as `team_`, at most {_MAX_PREFIX} characters, the "
                 "first one a letter, and no word `in` or `out`"
             )
         if not _SCOPE.fullmatch(self.scope):
@@ -102,19 +104,21 @@ class CatalogSettings:
     def _check_credentials(self) -> None:
         if (self.client_id is None) != (self.client_secret is None) or "" in {self.client_id, self.client_secret}:
             raise self._invalid(
-                f"{self.title} has half of its client credentials; give a client id and a client secret, or neither"
+                f"{self.title} has only half of its client credentials",
+                "Set a client id and a client secret, or neither.",
             )
         if self.token == "":
-            raise self._invalid(f"the token of {self.title} is empty; give a token, or none")
-        given = (("client credentials", self.client_id), ("token", self.token), ("sigV4", self.sigv4_service))
-        ways = [f"`{what}`" for what, value in given if value is not None]
-        if len(ways) > 1:
-            raise self._invalid(f"{self.title} has {' and '.join(ways)}; expected one way of authentication at most")
-        for what, value in (("client id", self.client_id), ("token", self.token)):
+            raise self._invalid(f"the token of {self.title} is empty", "Set a token, or none.")
+        credentials = (("client credentials", self.client_id), ("token", self.token), ("sigV4", self.sigv4_service))
+        methods = [f"`{title}`" for title, value in credentials if value is not None]
+        if len(methods) > 1:
+            raise self._invalid(f"{self.title} has {' and '.join(methods)}; expected one way of authentication at most")
+        for title, value in (("client id", self.client_id), ("token", self.token)):
             if value is not None and (has_control_character(value) or not value.isascii()):
                 raise self._invalid(
-                    f"the {what} of {self.title} has a line break, another control character or a letter beyond ASCII "
-                    "in it; expected the value alone: look at the Secret"
+                    f"the {title} of {self.title} contains a line break, another control character or a non-ASCII "
+                    "character; expected only the value",
+                    "Check the Secret.",
                 )
 
     def _check_signature(self) -> None:
@@ -132,5 +136,5 @@ class CatalogSettings:
             )
 
     @staticmethod
-    def _invalid(message: str) -> UserError:
-        return UserError(message, Reason.INVALID_SPEC)
+    def _invalid(summary: str, advice: str = "") -> UserError:
+        return UserError(summary, Reason.INVALID_SPEC, advice=advice)

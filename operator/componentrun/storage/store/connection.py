@@ -1,4 +1,4 @@
-"""The border to the object store: every read, write and listing of the operator goes through a `Store`.
+"""The interface to the object store: every read, write and listing of the operator uses a `Store`.
 
 Keys are full object keys. All methods raise only errors of `componentrun.errors` (see `storage.store.errors`).
 """
@@ -44,9 +44,9 @@ _log = logging.getLogger(__name__)
 
 _LIST_CHUNK: Final = 1000
 _BULK: Final = 1000
-"""Objects that S3 deletes by one request at most."""
+"""Maximum number of objects that S3 deletes with one request."""
 NO_VERSION: Final = "null"
-"""What S3 calls the version of an object that was written while its bucket kept none."""
+"""S3's version id of an object that was written while its bucket kept no versions."""
 _STREAM_CHUNK: Final = 4 * 1024 * 1024
 
 
@@ -64,30 +64,30 @@ class ObjectInfo:
 
     key: str
     size: int
-    """Bytes."""
+    """Size in bytes."""
     etag: str
     modified: datetime
     version: str | None = None
-    """Where the bucket keeps versions: which one this is, for good. Listings don't tell it."""
+    """Version id, if the bucket keeps versions. Listings do not contain it."""
 
 
 def quoted_etag(etag: str) -> str:
-    """The ETag in the form that HTTP headers carry: in double quotes."""
+    """The ETag as in HTTP headers: in double quotes."""
     return f'"{plain_etag(etag)}"'
 
 
 def plain_etag(etag: str) -> str:
-    """The ETag without the mark of a weak one and without quotes, for comparing what different clients report."""
+    """The ETag without the weak prefix and without quotes, to compare ETags of different clients."""
     return etag.removeprefix("W/").strip('"')
 
 
 StoreOutcome = Literal["ok", "missing", "conflict", "unavailable", "refused"]
-"""How a request to a store ended, in metrics. Missing objects and conflicts (somebody was quicker) are part of daily
-work; `unavailable` may pass, `refused` won't by itself. Alerts and dashboards match these words."""
+"""How a request to a store ended, in metrics. Missing objects and conflicts (another client was faster) are normal;
+`unavailable` may pass, `refused` will not pass by itself. Alerts and dashboards match these words."""
 
 
 class StoreObserver(Protocol):
-    """Told about every request, for metrics."""
+    """Observes every request, for metrics."""
 
     def store_request_done(self, operation: str, outcome: StoreOutcome, seconds: float) -> None:
         """A request ended."""
@@ -104,14 +104,14 @@ class Store:
         bulk: ObjectStore | None = None,
         timeouts: StoreTimeouts | None = None,
     ) -> None:
-        """Use `open_store` instead, but for tests.
+        """Create a client; use `open_store` outside tests.
 
         Args:
-            settings: which Storage; for keys and messages.
-            backend: the client that does it; tests give one that lives in memory.
+            settings: the Storage, for keys and messages.
+            backend: the client library's store; tests use one in memory.
             observer: told about every request.
-            bulk: the client that deletes many objects by one request; None: they are deleted one by one.
-            timeouts: of the backend, for other clients of the same store.
+            bulk: the client that deletes many objects with one request; None: objects are deleted one by one.
+            timeouts: timeouts of the backend, for other clients of the same store.
         """
         self.settings = settings
         self.timeouts = timeouts or StoreTimeouts()
@@ -125,30 +125,30 @@ class Store:
 
     @property
     def layout(self) -> Layout:
-        """Where the objects lie."""
+        """Builds the keys of objects."""
         return self.settings.layout
 
     @contextmanager
     def _border(self, operation: str, key: str | None) -> Iterator[None]:
-        started = time.monotonic()
+        start = time.monotonic()
         outcome: StoreOutcome = "ok"
         try:
             yield
         except STORE_EXCEPTIONS as error:
-            translated = translate(error, self.settings, operation, key)
-            outcome = _outcome(translated)
-            # The cause is left out on purpose: a store's refusal quotes the access key and the signature it computed.
-            raise translated from None
+            failure = translate(error, self.settings, operation, key)
+            outcome = _outcome(failure)
+            # The cause is suppressed, because a store's refusal quotes the access key and the computed signature.
+            raise failure from None
         finally:
             if self._observer is not None:
-                self._observer.store_request_done(operation, outcome, time.monotonic() - started)
+                self._observer.store_request_done(operation, outcome, time.monotonic() - start)
 
     async def get(self, key: str, *, most: int | None = None) -> Stored:
-        """Content of a small object.
+        """Return the content of a small object.
 
         Args:
             key: of the object.
-            most: bytes that it may have, where somebody else has written it; None: any number.
+            most: maximum size in bytes, for objects that others have written; None: unlimited.
 
         Raises:
             MissingError: there is none.
@@ -164,37 +164,47 @@ class Store:
             data = await result.bytes_async()
             return Stored(bytes(data), _etag(result.meta))
 
+    async def read_range(self, key: str, start: int, end: int) -> bytes:
+        """Return the bytes of an object from `start` up to, but not including, `end`.
+
+        Raises:
+            MissingError: there is none.
+        """
+        with self._border("read", key):
+            return bytes(await obstore.get_range_async(self._backend, key, start=start, end=end))
+
     async def find(self, key: str, *, most: int | None = None) -> Stored | None:
-        """Content of a small object; None where there is none. Otherwise as `get`."""
+        """Like `get`, but return None if the object does not exist."""
         try:
             return await self.get(key, most=most)
         except MissingError:
             return None
 
     async def head(self, key: str, version: str | None = None) -> ObjectInfo | None:
-        """Size, ETag and version of an object; None where there is none.
+        """Return size, ETag and version of an object; None if it does not exist.
 
         Args:
             key: of the object.
-            version: look at this one, which must not be empty; None: the newest.
+            version: the version, which must not be empty; None: the newest.
         """
         try:
             with self._border(LOOK, key):
                 if version is None:
                     return _info(await obstore.head_async(self._backend, key))
-                # The client looks at the newest version only; a byte of another one brings the same headers.
+                # The client's HEAD supports the newest version only; reading one byte of a version returns the same
+                # headers.
                 options: GetOptions = {"version": version, "range": (0, 1)}
                 return _info((await obstore.get_async(self._backend, key, options=options)).meta)
         except MissingError:
             return None
 
     async def stream(self, key: str, *, etag: str | None = None, version: str | None = None) -> AsyncIterator[bytes]:
-        """Content of an object in chunks of some MiB.
+        """Yield the content of an object in chunks of some MiB.
 
         Args:
             key: of the object.
-            etag: which it must have.
-            version: read this one, whatever was written over it since; None: the newest.
+            etag: the ETag that it must have.
+            version: the version to read, even if it was overwritten; None: the newest.
 
         Raises:
             MissingError: there is none.
@@ -211,24 +221,24 @@ class Store:
                 yield chunk
 
     async def create(self, key: str, data: bytes) -> str:
-        """Store an object that must not be there yet; its ETag.
+        """Create an object that must not exist; return its ETag.
 
         Raises:
-            ExistsError: it is there. That may be this very write, where an answer was lost and the client tried again:
-                callers compare the content.
+            ExistsError: it exists. It may have been created by this call, if a response was lost and the client
+            retried, so callers compare the content.
         """
         return await self._put("create", key, data, mode="create")
 
     async def swap(self, key: str, data: bytes, etag: str) -> str:
-        """Replace an object that must still have this ETag; its new ETag.
+        """Replace an object that must still have this ETag; return its new ETag.
 
         Raises:
-            StaleError: it has another, or is gone. That may be this very write, as with `create`.
+            StaleError: it has another ETag, or was deleted. It may have been changed by this call, as with `create`.
         """
         return await self._put("replace", key, data, mode={"e_tag": etag})
 
     async def put(self, key: str, data: bytes) -> str:
-        """Store an object, whether it is there or not; its ETag."""
+        """Create or replace an object; return its ETag."""
         return await self._put("write", key, data, mode="overwrite")
 
     async def _put(self, operation: str, key: str, data: bytes, *, mode: PutMode) -> str:
@@ -237,10 +247,10 @@ class Store:
             return result["e_tag"] or ""
 
     async def delete(self, keys: Sequence[str]) -> None:
-        """Delete objects, any number; those that are not there are no error.
+        """Delete any number of objects; missing objects are ignored.
 
-        By as few requests as the store allows. Not every S3-compatible store deletes in bulk: where that fails and
-        deleting the same objects one by one does not, it is not asked for again.
+        Uses as few requests as the store allows. Not every S3-compatible store deletes in bulk: if that fails and
+        deleting the same objects one by one succeeds, bulk deletion is not tried again.
         """
         for start in range(0, len(keys), _BULK):
             chunk = keys[start : start + _BULK]
@@ -260,13 +270,14 @@ class Store:
             with self._border("delete", keys[0]):
                 await obstore.delete_async(self._backend, list(keys))
         except MissingError:
-            # S3 has no such answer, but some of its kind give it where two delete at once; it may end the whole batch.
+            # S3 never responds like this, but compatible stores do on concurrent deletions, and it may end the whole
+            # batch.
             if len(keys) > 1:
                 for key in keys:
                     await self._delete_singly([key])
 
     async def page(self, prefix: str, *, after: str | None = None) -> list[ObjectInfo]:
-        """The first objects below a prefix, at most what one request brings; none where there are no more.
+        """Return the first objects below a prefix, at most one page of a listing; empty if there are no more.
 
         Args:
             prefix: where to look.
@@ -278,7 +289,7 @@ class Store:
         return []
 
     async def objects(self, prefix: str, *, after: str | None = None) -> AsyncIterator[ObjectInfo]:
-        """Objects below a prefix that ends with a slash, in the order of their keys.
+        """Yield the objects below a prefix that ends with a slash, in the order of their keys.
 
         Args:
             prefix: where to look.
@@ -291,7 +302,7 @@ class Store:
                     yield _info(meta)
 
     async def folders(self, prefix: str) -> list[str]:
-        """The next parts of the keys below a prefix, each with a slash at its end."""
+        """Return the next parts of the keys below a prefix, each with a slash at its end."""
         with self._border("list", prefix):
             result = await obstore.list_with_delimiter_async(self._backend, prefix)
             return [f"{folder}/" for folder in result["common_prefixes"]]
@@ -300,7 +311,7 @@ class Store:
 def open_store(
     settings: StoreSettings, *, observer: StoreObserver | None = None, timeouts: StoreTimeouts | None = None
 ) -> Store:
-    """Make the client of a Storage. Nothing is sent yet, so nothing can be refused by the store yet.
+    """Create the client of a Storage. Sends no requests, so the store can't refuse anything yet.
 
     Args:
         settings: which Storage.
@@ -308,7 +319,7 @@ def open_store(
         timeouts: how long to wait for the store; None: the defaults.
 
     Raises:
-        UserError: (InvalidSpec) a setting is malformed, such as a CA bundle that is no PEM.
+        UserError: (InvalidSpec) a setting is malformed, such as a CA bundle that is not PEM.
     """
     timeouts = timeouts or StoreTimeouts()
     return Store(
@@ -322,13 +333,13 @@ def _etag(meta: ObjectMeta) -> str:
 
 def _info(meta: ObjectMeta) -> ObjectInfo:
     version = meta.get("version")
-    # What was written while a bucket kept no versions (any more) is replaced by the next write.
-    kept = version if version != NO_VERSION else None
-    return ObjectInfo(meta["path"], meta["size"], _etag(meta), meta["last_modified"], kept)
+    # The next write replaces an object that was written while the bucket kept no versions.
+    known_version = version if version != NO_VERSION else None
+    return ObjectInfo(meta["path"], meta["size"], _etag(meta), meta["last_modified"], known_version)
 
 
 def _outcome(error: Exception) -> StoreOutcome:
-    """One word for metrics."""
+    """Return the outcome of a request, for metrics."""
     if isinstance(error, MissingError):
         return "missing"
     if isinstance(error, ExistsError | StaleError):

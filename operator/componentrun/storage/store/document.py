@@ -1,4 +1,4 @@
-"""The form of all documents in Storage, and how one is read back."""
+"""The format of all documents in Storage, and reading them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ Model = TypeVar("Model", bound=StorageModel)
 
 
 def parse_document(kind: type[Model], data: bytes, where: str, newest_format: int) -> Model:
-    """Read a document back.
+    """Parse a document.
 
     Raises:
-        PlatformError: (Internal) it is not of this kind, or of a release later than this one; the message says which.
+        PlatformError: (Internal) it is not of this kind, or from a later release; the message says which.
     """
     try:
         document = kind.model_validate_json(data)
@@ -37,12 +37,12 @@ def parse_document(kind: type[Model], data: bytes, where: str, newest_format: in
         first: Any = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         raise PlatformError(
-            f"{where} is no valid {kind.__name__.lower()}: {field or 'the document'}: {first['msg']}"
+            f"{where} is not a valid {kind.__name__.lower()}: {field or 'the document'}: {first['msg']}"
         ) from None
-    found = getattr(document, "format", newest_format)
-    if found > newest_format:
+    format_number = getattr(document, "format", newest_format)
+    if format_number > newest_format:
         raise PlatformError(
-            f"{where} has format {found}; this release of ComponentRun reads formats up to {newest_format}. "
-            "Upgrade the operator"
+            f"{where} has format {format_number}; this release of ComponentRun reads formats up to {newest_format}",
+            advice="Upgrade the operator.",
         )
     return document

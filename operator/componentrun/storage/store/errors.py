@@ -1,4 +1,4 @@
-"""The one place that knows what the object store's client raises, and what it means here.
+"""Translates the exceptions of the object store's client.
 
     obstore                                     here
     FileNotFoundError, missing bucket           PlatformError(StorageBucketNotFound)
@@ -11,7 +11,8 @@
     GenericError without HTTP status and code   NoAnswerError
     InvalidPathError, ValueError, the rest      PlatformError(Internal)
 
-A message names the operation, the object, the bucket, the endpoint and what to do; never an access key or a signed URL.
+A message names the operation, the object, the bucket, the endpoint and what to do, but never an access key or a signed
+URL.
 """
 
 from __future__ import annotations
@@ -30,30 +31,30 @@ __all__ = ["LOOK", "STORE_EXCEPTIONS", "ExistsError", "MissingError", "NoAnswerE
 
 
 class MissingError(PlatformError):
-    """There is no object with this key."""
+    """No object has this key."""
 
 
 class ExistsError(TransientError):
-    """There is an object with this key already, and it was to be created."""
+    """An object that should be created exists already."""
 
 
 class StaleError(TransientError):
-    """The object is not the one that was read before: somebody else has written it since."""
+    """The object was changed since it was read."""
 
 
 class NoAnswerError(TransientError):
-    """The store gave no answer at all: a timeout, a refused or broken connection, a name without an address."""
+    """The store did not respond: a timeout, a refused or broken connection, a name without an address."""
 
-    def __init__(self, message: str, detail: str) -> None:
-        """Reason StorageUnavailable; `detail` is what happened instead, in a few words that name no object."""
-        super().__init__(message, Reason.STORAGE_UNAVAILABLE)
+    def __init__(self, summary: str, detail: str, *, advice: str = "") -> None:
+        """Reason StorageUnavailable; `detail` describes the failure in a few words that name no object."""
+        super().__init__(summary, Reason.STORAGE_UNAVAILABLE, advice=advice)
         self.detail = detail
 
 
 LOOK: Final = "look at"
-"""The operation that HTTP answers without a body, so without the store's own words."""
+"""The operation whose HTTP response has no body, so that the store's error code is missing."""
 STORE_EXCEPTIONS: Final = (store_errors.BaseError, OSError, ValueError)
-"""All that obstore's functions raise (OSError: FileNotFoundError, and what a network stack adds)."""
+"""All exceptions of obstore's functions (OSError covers FileNotFoundError and network errors)."""
 
 _OUTCOMES: Final[tuple[tuple[type[Exception], type[PlatformError], str], ...]] = (
     (FileNotFoundError, MissingError, "there is no such object"),
@@ -70,9 +71,9 @@ _DETAIL: Final = re.compile(
 _DENIED: Final = frozenset({401, 403})
 _CLIENT_ERRORS: Final = range(400, 500)
 _LATER: Final = frozenset({408, 409, 425, 429})
-"""Client errors that trying again may mend."""
+"""Client errors that a retry may resolve."""
 _NOT_DONE: Final = frozenset({501, 505})
-"""Server errors that it won't."""
+"""Server errors that a retry will not resolve."""
 _WRONG_KEYS: Final = {
     "InvalidAccessKeyId": "the store does not know the access key",
     "XAdminUserNotFound": "the store does not know the access key",  # versitygw, with HTTP 404
@@ -86,75 +87,75 @@ _DENIED_CODES: Final = frozenset({"AccessDenied", *_WRONG_KEYS})
 
 
 def translate(error: Exception, settings: StoreSettings, operation: str, key: str | None) -> ComponentRunError:
-    """Say what an exception of the client library means.
+    """Translate an exception of the client library.
 
     Args:
-        error: what was raised.
-        settings: the Storage that was asked.
+        error: the exception.
+        settings: the Storage.
         operation: a verb for the message: `read`, `list`, `create`.
-        key: the object it was about; None: the bucket.
+        key: the object; None: the bucket.
     """
     text = str(error)
     status = _number(_STATUS.search(text))
     code = _word(_CODE.search(text))
-    told = f"can't {operation} {settings.where(key)}"
+    failure = f"can't {operation} {settings.where(key)}"
     if code == "NoSuchBucket" or (status == 404 and key is None):  # noqa: PLR2004 - HTTP
-        return _no_bucket(told, settings)
+        return _no_bucket(failure, settings)
     if status == 404 and not code and operation != LOOK and isinstance(error, FileNotFoundError):  # noqa: PLR2004 - HTTP
-        return _no_store(told, settings)
+        return _no_store(failure, settings)
     if isinstance(error, _REFUSALS) or status in _DENIED or code in _DENIED_CODES:
-        return _denied(told, settings, code)
-    for kind, meaning, sentence in _OUTCOMES:
+        return _denied(failure, settings, code)
+    for kind, error_type, sentence in _OUTCOMES:
         if isinstance(error, kind):
-            return meaning(f"{told}: {sentence}", Reason.PUBLISH_FAILED)
+            return error_type(f"{failure}: {sentence}", Reason.PUBLISH_FAILED)
     if status is not None or code or isinstance(error, store_errors.GenericError | ConnectionError | TimeoutError):
         detail = code or _word(_DETAIL.search(text)) or _tail(text)
-        return _unavailable(told, settings, status, detail, coded=bool(code))
-    return PlatformError(f"{told}: {type(error).__name__}: {_first_line(text)}", Reason.INTERNAL)
+        return _unavailable(failure, settings, status, detail, coded=bool(code))
+    return PlatformError(f"{failure}: {type(error).__name__}: {_first_line(text)}", Reason.INTERNAL)
 
 
-def _no_bucket(told: str, settings: StoreSettings) -> PlatformError:
+def _no_bucket(failure: str, settings: StoreSettings) -> PlatformError:
     return PlatformError(
-        f"{told}: {settings.title} names the bucket `{settings.bucket}`, which does not exist there. "
-        "Create the bucket, or correct `bucket` and `endpoint` of the Storage",
+        f"{failure}: {settings.title} names the bucket `{settings.bucket}`, which does not exist",
         Reason.STORAGE_BUCKET_NOT_FOUND,
+        advice="Create the bucket, or correct `bucket` and `endpoint` of the Storage.",
     )
 
 
-def _no_store(told: str, settings: StoreSettings) -> PlatformError:
+def _no_store(failure: str, settings: StoreSettings) -> PlatformError:
     return PlatformError(
-        f"{told}: what answers there (HTTP 404 without an S3 error code) is no S3 store. "
-        f"Check the endpoint of {settings.title}",
+        f"{failure}: the server there is not an S3 store (it answered HTTP 404 without an S3 error code)",
         Reason.STORAGE_UNAVAILABLE,
+        advice=f"Check the endpoint of {settings.title}.",
     )
 
 
-def _denied(told: str, settings: StoreSettings, code: str) -> PlatformError:
-    why = _WRONG_KEYS.get(code, "the store refused the credentials, or they lack a right")
+def _denied(failure: str, settings: StoreSettings, code: str) -> PlatformError:
+    cause = _WRONG_KEYS.get(code, "the store refused the credentials, or they lack a permission")
     credentials = "the Secret of its keys" if settings.access_key else "the identity of this machine or service account"
     return PlatformError(
-        f"{told}: {why}{f' ({code})' if code else ''}. Check {credentials} for {settings.title} "
-        f"(it needs to list, read, write and delete below its prefix), and whether the bucket `{settings.bucket}` "
-        "exists: many stores answer the same where it does not",
+        f"{failure}: {cause}{f' ({code})' if code else ''}",
         Reason.STORAGE_ACCESS_DENIED,
+        advice=f"Check {credentials} for {settings.title} (it needs to list, read, write and delete below its prefix), "
+        f"and whether the bucket `{settings.bucket}` exists: many stores answer the same if it does not.",
     )
 
 
-def _unavailable(told: str, settings: StoreSettings, status: int | None, detail: str, *, coded: bool) -> PlatformError:
+def _unavailable(
+    failure: str, settings: StoreSettings, status: int | None, detail: str, *, coded: bool
+) -> PlatformError:
     if status is not None and (status in _NOT_DONE or (status in _CLIENT_ERRORS and status not in _LATER)):
         return PlatformError(
-            f"{told}: the store refused with HTTP {status}{f' ({detail})' if detail else ''}. Check the endpoint and "
-            f"region of {settings.title}, and whether the store does what `componentrun doctor` asks of it",
+            f"{failure}: the store refused with HTTP {status}{f' ({detail})' if detail else ''}",
             Reason.STORAGE_UNAVAILABLE,
+            advice=f"Check the endpoint and region of {settings.title}, and the store with `componentrun doctor`.",
         )
     answer = f"answered with HTTP {status}" if status is not None else "did not answer"
-    sentence = (
-        f"{told}: the store {answer}{f' ({detail})' if detail else ''}. "
-        f"Check the store and the endpoint of {settings.title}"
-    )
+    summary = f"{failure}: the store {answer}{f' ({detail})' if detail else ''}"
+    advice = f"Check the store and the endpoint of {settings.title}."
     if status is None and not coded:
-        return NoAnswerError(sentence, detail or "no answer")
-    return TransientError(sentence, Reason.STORAGE_UNAVAILABLE)
+        return NoAnswerError(summary, detail or "no answer", advice=advice)
+    return TransientError(summary, Reason.STORAGE_UNAVAILABLE, advice=advice)
 
 
 def _number(match: re.Match[str] | None) -> int | None:
@@ -166,11 +167,11 @@ def _word(match: re.Match[str] | None) -> str:
 
 
 def _tail(text: str) -> str:
-    """The innermost cause that the first line tells."""
+    """Return the innermost cause in the first line."""
     return _first_line(text).rpartition(": ")[2][:120]
 
 
 def _first_line(text: str) -> str:
     line = text.partition("\n")[0]
-    # An unforeseen message may quote a URL; its query could be a signature.
+    # An unknown message may quote a URL, whose query could be a signature.
     return re.sub(r"\?\S*", "?...", line)[:300]

@@ -1,4 +1,4 @@
-"""Many requests to a store at once, but not too many."""
+"""Concurrent requests to a store, within a limit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["CONCURRENCY", "gather_bounded"]
 
 CONCURRENCY: Final = 32
-"""Requests under way at once for one call."""
+"""Maximum number of concurrent requests of one call."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -20,9 +20,9 @@ Result = TypeVar("Result")
 async def gather_bounded(
     function: Callable[[Item], Coroutine[object, object, Result]], items: Iterable[Item]
 ) -> list[Result]:
-    """Results of the function for all items in their order, at most `CONCURRENCY` under way at once.
+    """Call the function for all items, at most `CONCURRENCY` at once; return the results in the order of the items.
 
-    The first error ends the others and is raised as it is.
+    The first error cancels the other calls and is raised unchanged.
     """
     gate = asyncio.Semaphore(CONCURRENCY)
 
@@ -34,6 +34,6 @@ async def gather_bounded(
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(item)) for item in items]
     except ExceptionGroup as errors:
-        # Not `except*`: before Python 3.11.4 what is raised in there comes out wrapped in a group again.
+        # Not `except*`: before Python 3.11.4, an exception raised inside it is wrapped in a group again.
         raise errors.exceptions[0] from None
     return [task.result() for task in tasks]

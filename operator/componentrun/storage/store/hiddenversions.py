@@ -1,7 +1,7 @@
-"""What no listing of objects shows, in a bucket that keeps versions: what was deleted or written over.
+"""Deletes versions that no listing of objects shows: deleted and overwritten objects in a bucket with versioning.
 
-below data/   what was deleted. What is there may be named by its version, also where it was written over.
-elsewhere     whatever is not the newest: nobody reads an earlier version of a document
+below data/   deleted objects only: files may refer to overwritten versions of existing objects
+elsewhere     all noncurrent versions: earlier versions of documents are never read
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _CHUNK: Final = 1000
 
 
 async def delete_hidden(store: Store, *, dry_run: bool) -> int:
-    """Delete for good what was deleted or written over; how many versions. Nothing where the bucket keeps none.
+    """Delete noncurrent versions permanently; return their number. Does nothing in a bucket without versioning.
 
     Args:
         store: the Storage.
@@ -40,25 +40,25 @@ async def delete_hidden(store: Store, *, dry_run: bool) -> int:
     count = 0
     for area in sorted(area for area in RESERVED_AREAS if area != SWEEP_NOTES):
         async for chunk in versions.chunks(f"{root}{area}/"):
-            doomed = hidden(chunk, is_data=area == "data")
-            count += len(doomed)
-            for start in range(0, 0 if dry_run else len(doomed), _CHUNK):
-                await versions.delete(doomed[start : start + _CHUNK])
+            targets = hidden(chunk, is_data=area == "data")
+            count += len(targets)
+            for start in range(0, 0 if dry_run else len(targets), _CHUNK):
+                await versions.delete(targets[start : start + _CHUNK])
     return count
 
 
-def hidden(found: Iterable[ObjectVersion], *, is_data: bool) -> list[ObjectVersion]:
-    """Which of the versions below an area may go. Pure.
+def hidden(listing: Iterable[ObjectVersion], *, is_data: bool) -> list[ObjectVersion]:
+    """Return the versions below an area that may be deleted. Pure.
 
     Args:
-        found: all of some keys, by their keys.
-        is_data: whether these are what attempts uploaded.
+        listing: all versions of some keys, by key.
+        is_data: whether these are uploads of attempts.
     """
-    doomed: list[ObjectVersion] = []
-    for _, group in groupby(found, key=lambda item: item.key):
+    targets: list[ObjectVersion] = []
+    for _, group in groupby(listing, key=lambda item: item.key):
         versions = list(group)
         if any(item.latest and item.marker for item in versions):
-            doomed += versions
+            targets += versions
         elif not is_data:
-            doomed += [item for item in versions if not item.latest]
-    return doomed
+            targets += [item for item in versions if not item.latest]
+    return targets

@@ -1,4 +1,4 @@
-"""Where every object of a Storage lies, and what a table is called. The one place that builds keys.
+"""The keys of all objects of a Storage, and table ids. The only module that builds keys.
 
 Keys are full object keys (the Storage's prefix included), without a leading slash.
 
@@ -8,7 +8,8 @@ Keys are full object keys (the Storage's prefix included), without a leading sla
     <prefix>/state/<component>/<branch>/<configuration>/state.json    what it remembers; rows/<row>.json for a row of it
     <prefix>/runs/<run uid>/swept-<attempt>.json         note that the data of an attempt is deleted
     <prefix>/runs/<run uid>/<attempt>/stage-in.json      plan of an attempt; stage-out.json likewise
-    <prefix>/events/<run uid>/<first seq>.jsonl          event segment
+    <prefix>/events/<run uid>/<first seq>.jsonl.zst      event segment
+    <prefix>/events/<run uid>/merged-<last seq>-<first seq>.jsonl.zst  merged event segments
     <prefix>/events-index/...                            runs with events, see `storage.events.index`
     <prefix>/table-notes/changed/<table>                 tables of the catalog that changed of late
     <prefix>/table-notes/scan.json                       how far all tables of the catalog have been looked through
@@ -30,7 +31,10 @@ from componentrun.wire.agents import STAGE_OUT_KEPT, STAGE_OUT_RESULT
 __all__ = ["RESERVED_AREAS", "SEQUENCE_DIGITS", "SWEEP_NOTES", "Layout", "TableId", "check_own", "clean_prefix"]
 
 SEQUENCE_DIGITS: Final = 12
-"""Of numbers in keys, so that keys sort as their numbers do."""
+"""Number of digits of numbers in keys, so that keys sort by number."""
+EVENTS_SUFFIX: Final = ".jsonl.zst"
+_SEGMENT: Final = re.compile(r"([0-9]{12})\.jsonl\.zst")
+_MERGED: Final = re.compile(r"merged-([0-9]{12})-([0-9]{12})\.jsonl\.zst")
 SWEEP_NOTES: Final = "sweep.json"
 RESERVED_AREAS: Final = frozenset(
     {"data", "file-index", "runs", "events", "events-index", "state", "table-notes", SWEEP_NOTES, "doctor"}
@@ -58,13 +62,14 @@ class TableId:
         """Read `stage.bucket.table`.
 
         Raises:
-            UserError: (InvalidSpec) it isn't one; the message says what was found and what is expected.
+            UserError: (InvalidSpec) it is not a table id; the message says what was found and what is expected.
         """
         parts = text.split(".")
         problem = _problem(parts)
         if problem is not None:
             raise UserError(
-                f"`{text}` is no table id: {problem}. Expected `stage.bucket.table`, for example `in.c-main.customers`",
+                f"`{text}` is not a table id: {problem}. Expected `stage.bucket.table`, for example "
+                "`in.c-main.customers`",
                 Reason.INVALID_SPEC,
             )
         return cls(*parts)
@@ -75,7 +80,7 @@ class TableId:
         return f"{self.stage}.{self.bucket}"
 
     def __str__(self) -> str:
-        """The id as people write it."""
+        """The complete id: `in.c-main.foo`."""
         return f"{self.stage}.{self.bucket}.{self.table}"
 
 
@@ -84,33 +89,33 @@ def _problem(parts: list[str]) -> str | None:
         return f"it has {len(parts)} part{'s' if len(parts) != 1 else ''} between dots, not 3"
     if parts[0] not in _STAGES:
         return f"its stage is `{parts[0]}`, not `in` or `out`"
-    for what, name in zip(("bucket", "table"), parts[1:], strict=True):
+    for kind, name in zip(("bucket", "table"), parts[1:], strict=True):
         if not _NAME.fullmatch(name):
-            return f"its {what} `{name}` is not 1 to 96 letters, digits, `_` or `-`"
+            return f"its {kind} `{name}` is not 1 to 96 letters, digits, `_` or `-`"
     return None
 
 
 def clean_prefix(prefix: str) -> str:
-    """A Storage's prefix without slashes at its ends.
+    """Return a Storage's prefix without leading and trailing slashes.
 
     Raises:
         UserError: (InvalidSpec) a part of it is empty, `.` or `..`, or holds a control character.
     """
-    cleaned = prefix.strip("/")
-    if cleaned:
-        _check_key(cleaned, "the Storage's prefix")
-    return cleaned
+    result = prefix.strip("/")
+    if result:
+        _check_key(result, "the Storage's prefix")
+    return result
 
 
-def _check_key(key: str, what: str) -> None:
+def _check_key(key: str, subject: str) -> None:
     if any(part in {"", ".", ".."} for part in key.split("/")) or not _KEY_CHARACTERS.fullmatch(key):
         raise UserError(
-            f"{what} is {key!r}; expected parts joined by single slashes, none of them `.` or `..`, "
+            f"{subject} is {key!r}; expected parts joined by single slashes, none of them `.` or `..`, "
             "without control characters and backslashes",
             Reason.INVALID_SPEC,
         )
     if len(key.encode()) > _MAX_KEY_BYTES:
-        raise UserError(f"{what} is longer than {_MAX_KEY_BYTES} bytes: {key[:80]!r}...", Reason.INVALID_SPEC)
+        raise UserError(f"{subject} is longer than {_MAX_KEY_BYTES} bytes: {key[:80]!r}...", Reason.INVALID_SPEC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,17 +138,17 @@ class Layout:
         return self._key("data", f"{_part(run, 'run uid')}-{_attempt(attempt)}", "")
 
     def run_of_data(self, key: str) -> tuple[str, int] | None:
-        """Run uid and attempt of an object below `data/`; None where the key has another form."""
+        """Return run uid and attempt of an object below `data/`; None if the key has another form."""
         folder = key.removeprefix(self.data_root()).partition("/")[0]
         run, _, attempt = folder.rpartition("-")
         return (run, int(attempt)) if run and attempt.isascii() and attempt.isdigit() else None
 
     def result(self, run: str, attempt: int) -> str:
-        """Key of what stage-out says about its attempt."""
+        """Key of stage-out's result."""
         return self.data(run, attempt) + STAGE_OUT_RESULT
 
     def kept(self, run: str, attempt: int) -> str:
-        """Prefix of what an attempt left beside its tables, with a slash at its end."""
+        """Prefix of an attempt's other output (result, usage, artifacts), with a slash at its end."""
         return self.data(run, attempt) + STAGE_OUT_KEPT
 
     # Runs
@@ -157,7 +162,7 @@ class Layout:
         return self._key("runs", _part(run, "run uid"), "")
 
     def swept(self, run: str, attempt: int) -> str:
-        """Key of the note that the sweeper deletes the data of an attempt."""
+        """Key of the marker that the sweeper deletes the data of an attempt."""
         return f"{self.run(run)}swept-{_attempt(attempt)}.json"
 
     def plans(self, run: str, attempt: int) -> str:
@@ -165,27 +170,27 @@ class Layout:
         return f"{self.run(run)}{_attempt(attempt)}/"
 
     def stage_in_plan(self, run: str, attempt: int) -> str:
-        """Key of what stage-in of an attempt is to bring."""
+        """Key of the plan of an attempt's stage-in."""
         return self.plans(run, attempt) + "stage-in.json"
 
     def seen(self, run: str, attempt: int) -> str:
-        """Key of how far an attempt has seen its tables."""
+        """Key of the positions in the tables that an attempt reads with `adaptive`."""
         return self.plans(run, attempt) + "seen.json"
 
     def stage_out_plan(self, run: str, attempt: int) -> str:
-        """Key of what stage-out of an attempt is to store."""
+        """Key of the plan of an attempt's stage-out."""
         return self.plans(run, attempt) + "stage-out.json"
 
     # Events, state, files
 
     @property
     def file_index(self) -> FileIndex:
-        """Where the records of files lie, and the keys by which they are found."""
+        """Keys of the records of files, and of their index."""
         return FileIndex(self._key("file-index", ""))
 
     @property
     def event_index(self) -> EventIndex:
-        """The keys by which runs with events are found."""
+        """Keys of the index of runs with events."""
         return EventIndex(self._key("events-index", ""))
 
     def events(self, run: str) -> str:
@@ -193,32 +198,47 @@ class Layout:
         return self._key("events", _part(run, "run uid"), "")
 
     def segment(self, run: str, first_seq: int) -> str:
-        """Key of the event segment that starts with `first_seq`; keys sort as their numbers do."""
-        return f"{self.events(run)}{first_seq:0{SEQUENCE_DIGITS}d}.jsonl"
+        """Key of the event segment that starts with `first_seq`; keys sort by number."""
+        return f"{self.events(run)}{_number(first_seq)}{EVENTS_SUFFIX}"
 
     def first_seq_of(self, key: str) -> int | None:
-        """The number in an event segment's key; None where the key has another form."""
-        return _number(key, ".jsonl")
+        """Return the number in an event segment's key; None if the key has another form."""
+        found = _SEGMENT.fullmatch(key.rpartition("/")[2])
+        return int(found[1]) if found is not None else None
+
+    def merged_events(self, run: str, first_seq: int, last_seq: int) -> str:
+        """Key of merged event segments; these keys sort by their last number, and after all segments."""
+        return f"{self.events(run)}merged-{_number(last_seq)}-{_number(first_seq)}{EVENTS_SUFFIX}"
+
+    def merged_after(self, run: str, seq: int) -> str:
+        """Start of a listing of merged event segments: those whose keys sort after it end after the event `seq`."""
+        return f"{self.events(run)}merged-{_number(seq)}-~"
+
+    def merged_range_of(self, key: str) -> tuple[int, int] | None:
+        """Return first and last number in the key of merged event segments; None if the key has another form."""
+        found = _MERGED.fullmatch(key.rpartition("/")[2])
+        return (int(found[2]), int(found[1])) if found is not None else None
 
     def state(self, component: str, configuration: str, row: str | None = None, branch: str = DEFAULT_BRANCH) -> str:
-        """Key of what a configuration (or a row of it) remembers between runs in a branch."""
+        """Key of the state of a configuration (or of a row of it) in a branch."""
         place = ("rows", f"{_part(row, 'row id')}.json") if row is not None else ("state.json",)
         owner = _part(component, "component name"), _part(branch, "branch"), _part(configuration, "configuration id")
         return self._key("state", *owner, *place)
 
     def object(self, relative: str) -> str:
-        """Key of a user's plain object, given relative to the Storage's prefix.
+        """Return the key of a user's plain object, given relative to the Storage's prefix.
 
         Raises:
-            UserError: (InvalidSpec) the key is malformed, or belongs to the platform (whose plans hold capabilities).
+            UserError: (InvalidSpec) the key is malformed, or belongs to the platform (whose plans contain capability
+            URLs).
         """
         _check_key(relative, "the object's key")
         area = relative.partition("/")[0]
         if area in RESERVED_AREAS:
             raise UserError(
-                f"the object `{relative}` lies below `{area}/`, which belongs to ComponentRun; "
-                "expected a key elsewhere below the Storage's prefix, for example `files/customers.csv`",
+                f"the object `{relative}` is below `{area}/`, which belongs to ComponentRun",
                 Reason.INVALID_SPEC,
+                advice="Use a key elsewhere below the Storage's prefix, for example `files/customers.csv`.",
             )
         return self._key(relative)
 
@@ -227,7 +247,7 @@ class Layout:
         return self._key(SWEEP_NOTES)
 
     def changed_tables(self) -> str:
-        """Prefix of the notes which tables of the catalog were changed, with a slash at its end."""
+        """Prefix of the notes about changed tables of the catalog, with a slash at its end."""
         return self._key("table-notes", "changed", "")
 
     def changed_table(self, table: TableId) -> str:
@@ -235,7 +255,7 @@ class Layout:
         return self._key("table-notes", "changed", str(table))
 
     def table_scan(self) -> str:
-        """Key of the note how far all tables of the catalog have been looked through."""
+        """Key of the position in the scan of all tables of the catalog."""
         return self._key("table-notes", "scan.json")
 
     def doctor(self, *parts: str) -> str:
@@ -243,29 +263,28 @@ class Layout:
         return self._key("doctor", *parts)
 
 
-def _number(key: str, suffix: str) -> int | None:
-    stem = key.rpartition("/")[2].removesuffix(suffix)
-    return int(stem) if len(stem) == SEQUENCE_DIGITS and stem.isascii() and stem.isdigit() else None
+def _number(seq: int) -> str:
+    return f"{seq:0{SEQUENCE_DIGITS}d}"
 
 
-def check_own(key: str, own_prefix: str, what: str) -> None:
-    """Refuse an object that an attempt says it wrote, but could not have.
+def check_own(key: str, own_prefix: str, subject: str) -> None:
+    """Refuse an object that an attempt reports but can't have written.
 
     Raises:
-        PlatformError: (PublishFailed) it lies outside of the attempt's own prefix.
+        PlatformError: (PublishFailed) it is outside the attempt's own prefix.
     """
     if not key.startswith(own_prefix) or ".." in key.split("/"):
         raise PlatformError(
-            f"{what} names the object `{key}`; expected one below `{own_prefix}`, the only place that the attempt may "
-            "write to. Nothing was published",
+            f"{subject} names the object `{key}`; expected one below `{own_prefix}`, the only place that the attempt "
+            "may write to. Nothing was published",
             Reason.PUBLISH_FAILED,
         )
 
 
-def _part(text: str, what: str) -> str:
-    """One part of a key, from a name that others chose."""
+def _part(text: str, kind: str) -> str:
+    """Return a name from outside as one part of a key, or refuse it."""
     if not _PART.fullmatch(text):
-        raise PlatformError(f"the {what} {text!r} can't be part of a key: expected letters, digits, `.`, `_` or `-`")
+        raise PlatformError(f"the {kind} {text!r} can't be part of a key: expected letters, digits, `.`, `_` or `-`")
     return text
 
 

@@ -1,4 +1,4 @@
-"""Where files of Iceberg tables are: `s3://bucket/key`, in whatever bucket of the Storage's store."""
+"""Locations of files of Iceberg tables: `s3://bucket/key`, in any bucket of the Storage's store."""
 
 from __future__ import annotations
 

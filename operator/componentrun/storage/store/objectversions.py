@@ -1,9 +1,9 @@
-"""What else lies under the keys of a bucket that keeps versions, and really deleting it.
+"""Versions of objects in a bucket with versioning, and deleting them permanently.
 
-Deleting an object in such a bucket only hides it behind a marker, and what is written over it leaves it where it is.
-That is what makes a published file safe from whoever still holds the grant that wrote it: readers name the version. It
-also means that somebody has to take the rest away: the sweeper, with what is in here. Works on buckets without versions
-as well; there every object is its own only version (`NO_VERSION`).
+Deleting an object in such a bucket only hides it behind a marker, and overwriting it keeps the old version. That
+protects a published file from whoever still holds the grant that wrote it, because readers name the version. The
+sweeper uses this module to delete the other versions. It also works on buckets without versioning, in which every
+object has a single version (`NO_VERSION`).
 
 `minio` does this, as obstore neither lists nor deletes versions.
 """
@@ -32,25 +32,25 @@ if TYPE_CHECKING:
 __all__ = ["ObjectVersion", "Versions"]
 
 _PAGE: Final = 1000
-"""Versions and markers that one request lists at most."""
+"""Maximum number of versions and markers that one request lists."""
 _CHUNK: Final = 4 * _PAGE
 _ENABLED: Final = "Enabled"
 _DENIED: Final = 403
 _ERRORS: Final = (MinioException, HTTPError, OSError, ValueError, KeyError)
-"""The last two where temporary keys could not be fetched: whoever gives them is away, or knows nobody here."""
+"""The last two occur if temporary keys can't be fetched, because the provider does not respond or knows no identity."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectVersion:
-    """One version of an object, or the marker that hides it."""
+    """One version of an object, or a delete marker."""
 
     key: str
     version: str
     size: int
-    """Bytes; 0 for a marker."""
+    """Size in bytes; 0 for a marker."""
     marker: bool = False
     latest: bool = False
-    """Whether it is what a reader gets who names no version."""
+    """Whether readers get it if they name no version."""
 
 
 class Versions:
@@ -79,7 +79,7 @@ class Versions:
             raise self._failed("ask whether versions are kept in", error) from None
 
     async def below(self, prefix: str) -> tuple[ObjectVersion, ...]:
-        """All versions and markers below a prefix that ends with a slash and holds few.
+        """Return all versions and markers below a prefix that ends with a slash and contains few objects.
 
         Raises:
             PlatformError: the store refused.
@@ -88,28 +88,28 @@ class Versions:
         return tuple([item async for chunk in self.chunks(prefix) for item in chunk])
 
     async def chunks(self, prefix: str) -> AsyncIterator[list[ObjectVersion]]:
-        """All versions and markers below a prefix that ends with a slash, some thousand at a time, by their keys.
+        """Yield all versions and markers below a prefix that ends with a slash, some thousand at a time, by key.
 
-        What belongs to one key is in one chunk. Raises as `below` does.
+        All versions of a key are in the same chunk. Raises the errors of `below`.
         """
         listing = self._listing(prefix)
-        held: list[ObjectVersion] = []
+        pending: list[ObjectVersion] = []
         while True:
             try:
-                found = await asyncio.to_thread(lambda: list(islice(listing, _CHUNK)))
+                batch = await asyncio.to_thread(lambda: list(islice(listing, _CHUNK)))
             except _ERRORS as error:
                 raise self._failed("list the versions of", error) from None
-            held += found
-            # A page of the listing holds its versions and then its markers, and the next page goes on behind its last
-            # key: so nothing comes any more for a key before the first one of the last page.
-            first = min((item.key for item in held[-_PAGE:]), default="")
-            is_last = len(found) < _CHUNK
-            ready = [item for item in held if is_last or item.key < first]
+            pending += batch
+            # A page of the listing contains its versions and then its markers, and the next page starts after its last
+            # key. So keys before the first key of the last page are complete.
+            first = min((item.key for item in pending[-_PAGE:]), default="")
+            is_last = len(batch) < _CHUNK
+            ready = [item for item in pending if is_last or item.key < first]
             if ready:
                 yield sorted(ready, key=lambda item: item.key)
             if is_last:
                 return
-            held = [item for item in held if item.key >= first]
+            pending = [item for item in pending if item.key >= first]
 
     def _listing(self, prefix: str) -> Iterator[ObjectVersion]:
         for item in self._client.list_objects(
@@ -124,35 +124,35 @@ class Versions:
             )
 
     async def delete(self, versions: Sequence[ObjectVersion]) -> None:
-        """Delete these for good; those that are not there are no error.
+        """Delete these versions permanently; missing ones are ignored.
 
         Raises:
-            PlatformError: the store refused, or left one.
+            PlatformError: the store refused, or did not delete one.
             TransientError: the store is away.
         """
-        doomed = [DeleteObject(item.key, item.version) for item in versions]
+        targets = [DeleteObject(item.key, item.version) for item in versions]
 
         def remove() -> list[str]:
-            left = self._client.remove_objects(bucket_name=self._settings.bucket, delete_object_list=doomed)
-            return [str(error.code) for error in left]
+            errors = self._client.remove_objects(bucket_name=self._settings.bucket, delete_object_list=targets)
+            return [str(error.code) for error in errors]
 
         try:
-            left = await asyncio.to_thread(remove) if doomed else []
+            errors = await asyncio.to_thread(remove) if targets else []
         except _ERRORS as error:
             raise self._failed("delete versions of", error) from None
-        if left:
+        if errors:
             raise PlatformError(
-                f"{self._settings.title} did not delete {len(left)} of {len(doomed)} versions ({left[0]}); the keys "
-                "need s3:DeleteObjectVersion below the prefix",
+                f"{self._settings.title} did not delete {len(errors)} of {len(targets)} versions ({errors[0]})",
                 Reason.STORAGE_ACCESS_DENIED,
+                advice="Allow the keys s3:DeleteObjectVersion below the prefix.",
             )
 
-    def _failed(self, told: str, error: Exception) -> PlatformError:
-        # Neither the message nor the resource of an answer is told: they may quote keys.
-        what = f"can't {told} {self._settings.where()}"
+    def _failed(self, action: str, error: Exception) -> PlatformError:
+        # The message and the resource of a response are left out, because they may quote keys.
+        failure = f"can't {action} {self._settings.where()}"
         code = getattr(error, "code", None)
         if code is None:
-            return NoAnswerError(f"{what}: no answer ({type(error).__name__})", type(error).__name__)
+            return NoAnswerError(f"{failure}: no answer ({type(error).__name__})", type(error).__name__)
         status = getattr(getattr(error, "response", None), "status", None)
         reason = Reason.STORAGE_ACCESS_DENIED if status == _DENIED else Reason.STORAGE_UNAVAILABLE
-        return PlatformError(f"{what}: the store answered {code}", reason)
+        return PlatformError(f"{failure}: the store answered {code}", reason)

@@ -1,4 +1,4 @@
-"""A Storage and its catalog as part of a request to the loader, which is told the keys and keeps none."""
+"""A Storage and its catalog as part of a request to the loader, which receives the keys but does not keep them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["catalog_of", "decode", "encode"]
 
 
 def encode(settings: StoreSettings) -> dict[str, Any]:
-    """The settings as plain values."""
+    """Return the settings as plain values."""
     return asdict(settings)
 
 
 def decode(document: dict[str, Any]) -> StoreSettings:
-    """The settings again.
+    """Return the settings of plain values.
 
     Raises:
         PlatformError: (Internal) a field is missing or unknown.
@@ -28,7 +28,7 @@ def decode(document: dict[str, Any]) -> StoreSettings:
     try:
         return StoreSettings(**document | {"catalog": CatalogSettings(**catalog) if catalog is not None else None})
     except TypeError as error:
-        # The message names a field; values are never part of it.
+        # The message names a field, but never contains values.
         raise PlatformError(f"the request's Storage can't be read: {error}", Reason.INTERNAL) from None
 
 

@@ -1,6 +1,6 @@
-"""From Storage objects to their settings: which Storage a run means, and what its Secrets must hold.
+"""From Storage objects to their settings: which Storage a run uses, and which keys its Secrets need.
 
-Used by the operator, the collector and the command line, each with objects that it read with its own rights.
+Used by the operator, the collector and the command line, each with objects that it read with its own permissions.
 """
 
 from __future__ import annotations
@@ -32,82 +32,83 @@ TOKEN: Final = "token"  # noqa: S105 - likewise
 
 
 class UnreadableStorageError(UserError):
-    """A Storage is needed that this release can't read."""
+    """A required Storage can't be read by this release."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A Storage that the API server took and this release can't read: it counts a no-break space as none, say.
+    """A Storage that the API server accepted but this release can't read, for example because of a no-break space.
 
-    It must keep nobody from the other ones.
+    It must not affect other Storages.
     """
 
     name: str
     problem: str
 
     def error(self) -> UnreadableStorageError:
-        """For whoever needs it."""
-        said = f"Storage `{self.name}` can't be read by this release: {self.problem}"
-        return UnreadableStorageError(said, Reason.INVALID_SPEC)
+        """The error for runs that need it."""
+        message = f"Storage `{self.name}` can't be read by this release: {self.problem}"
+        return UnreadableStorageError(message, Reason.INVALID_SPEC)
 
 
 def parse(raw: Mapping[str, Any]) -> Storage | Unreadable:
-    """A Storage as the API server sends it."""
+    """Parse a Storage as returned by the API server."""
     try:
         return Storage.model_validate(raw)
     except ValidationError as error:
         return Unreadable(raw["metadata"]["name"], what_is_wrong(error))
 
 
-def choose(storages: Iterable[Storage | Unreadable], wanted: str | None, namespace: str) -> Storage:
-    """The Storage that a run of this namespace means.
+def choose(storages: Iterable[Storage | Unreadable], storage_name: str | None, namespace: str) -> Storage:
+    """Return the Storage that a run of this namespace uses.
 
     Args:
         storages: all Storages of the namespace.
-        wanted: the name that the run gives; None: the default one.
+        storage_name: the name in the run; None: the default Storage.
         namespace: for messages.
 
     Raises:
-        UserError: (StorageNotFound) there is none of that name, or no default; (InvalidSpec) several are default, or
-            the one that is meant, or may be, can't be read.
+        UserError: (StorageNotFound) no Storage has that name, or there is no default; (InvalidSpec) several are
+        default, or the Storage, or a candidate for the default, can't be read.
     """
-    found = {name_of(item): item for item in storages}
-    names = ", ".join(f"`{name}`" for name in sorted(found)) or "none"
-    there = [item for _, item in sorted(found.items()) if isinstance(item, Storage)]
-    if wanted is not None:
-        if (named := found.get(wanted)) is not None:
-            return _read(named)
+    by_name = {name_of(item): item for item in storages}
+    names = ", ".join(f"`{name}`" for name in sorted(by_name)) or "none"
+    readable = [item for _, item in sorted(by_name.items()) if isinstance(item, Storage)]
+    if storage_name is not None:
+        if (match := by_name.get(storage_name)) is not None:
+            return _read(match)
         raise UserError(
-            f"no Storage `{wanted}` in namespace `{namespace}` (there: {names}); create it, or name another one in "
-            "spec.storage",
+            f"no Storage `{storage_name}` in namespace `{namespace}` (found: {names})",
             Reason.STORAGE_NOT_FOUND,
+            advice="Create it, or name another one in `spec.storage`.",
         )
-    default = [item for item in there if item.spec.default]
+    default = [item for item in readable if item.spec.default]
     if len(default) == 1:
         return default[0]
-    for item in found.values() if not default else ():
+    for item in by_name.values() if not default else ():
         _read(item)
     if not default:
         raise UserError(
-            f"no Storage of namespace `{namespace}` is the default one (there: {names}); set `default: true` in one, "
-            "or name one in spec.storage",
+            f"no Storage of namespace `{namespace}` is the default (found: {names})",
             Reason.STORAGE_NOT_FOUND,
+            advice="Set `default: true` in one of them, or name one in `spec.storage`.",
         )
-    several = ", ".join(f"`{item.metadata.name}`" for item in default)
+    listing = ", ".join(f"`{item.metadata.name}`" for item in default)
     raise UserError(
-        f"several Storages of namespace `{namespace}` say `default: true`: {several}; leave it in one of them",
+        f"several Storages of namespace `{namespace}` have `default: true`: {listing}",
         Reason.INVALID_SPEC,
+        advice="Keep it in one of them only.",
     )
 
 
 def settings_of(storage: Storage, secret: Mapping[str, Any] | None, *, endpoint: str | None = None) -> StoreSettings:
-    """How to reach the store of this Storage, without its catalog.
+    """Return the connection settings of this Storage's store, without its catalog.
 
     Args:
         storage: the object.
-        secret: the Secret object that `spec.credentials` names, as the API server returns it; None where it names
-            none, or where there is no such Secret.
-        endpoint: used instead of the Storage's own, by clients that know the store by another name.
+        secret: the Secret object that `spec.credentials` names, as returned by the API server; None if it names none,
+        or if the Secret does not exist.
+        endpoint: overrides the Storage's endpoint, for clients that reach the store at another address.
 
     Raises:
         UserError: (SecretNotFound) the Secret, or a key of it, is missing or not base64; (InvalidSpec) a value is
@@ -119,8 +120,9 @@ def settings_of(storage: Storage, secret: Mapping[str, Any] | None, *, endpoint:
         title = f"Secret `{credentials.secret_name}` of {_title(storage)}"
         if secret is None:
             raise UserError(
-                f"{title} is not there; create it with the keys `{ACCESS_KEY}` and `{SECRET_KEY}`",
+                f"{title} does not exist",
                 Reason.SECRET_NOT_FOUND,
+                advice=f"Create it with the keys `{ACCESS_KEY}` and `{SECRET_KEY}`.",
             )
         keys = _values(secret, title, keys)
         if missing := [name for name in (ACCESS_KEY, SECRET_KEY) if not keys[name]]:
@@ -144,12 +146,12 @@ def settings_of(storage: Storage, secret: Mapping[str, Any] | None, *, endpoint:
 
 
 def catalog_settings_of(storage: Storage, secret: Mapping[str, Any] | None) -> CatalogSettings | None:
-    """How to reach the catalog of this Storage; None if it has none.
+    """Return the connection settings of this Storage's catalog; None if it has none.
 
     Args:
         storage: the object.
-        secret: the Secret object that `spec.catalog.credentials` names; None if it names none, or if there is no such
-            Secret.
+        secret: the Secret object that `spec.catalog.credentials` names; None if it names none, or if the Secret does
+        not exist.
 
     Raises:
         UserError: as `settings_of`.
@@ -161,7 +163,11 @@ def catalog_settings_of(storage: Storage, secret: Mapping[str, Any] | None) -> C
     if catalog.credentials is not None:
         title = f"Secret `{catalog.credentials.secret_name}` of the catalog of {_title(storage)}"
         if secret is None:
-            raise UserError(f"{title} is not there; create it with {_CATALOG_KEYS}", Reason.SECRET_NOT_FOUND)
+            raise UserError(
+                f"{title} does not exist",
+                Reason.SECRET_NOT_FOUND,
+                advice=f"Create it with {_CATALOG_KEYS}.",
+            )
         keys = _values(secret, title, keys)
         _check_catalog_keys(keys, title, _keys_of(secret))
     signature = catalog.sig_v4
@@ -178,6 +184,7 @@ def catalog_settings_of(storage: Storage, secret: Mapping[str, Any] | None) -> C
         sigv4_service=signature.service if signature is not None else None,
         sigv4_region=(signature.region or storage.spec.region) if signature is not None else None,
         name=storage.metadata.name,
+        thins_history=storage.spec.maintenance is None or storage.spec.maintenance.engine != "None",
     )
 
 
@@ -186,21 +193,24 @@ _CATALOG_KEYS: Final = (
 )
 
 
-def _check_catalog_keys(keys: Mapping[str, str | None], title: str, there: str) -> None:
+def _check_catalog_keys(keys: Mapping[str, str | None], title: str, names: str) -> None:
     pair = [name for name in (CLIENT_ID, CLIENT_SECRET) if keys[name]]
     if pair and keys[TOKEN]:
         raise UserError(
-            f"{title} has both `{pair[0]}` and `{TOKEN}`; expected it with {_CATALOG_KEYS}", Reason.INVALID_SPEC
+            f"{title} has both `{pair[0]}` and `{TOKEN}`",
+            Reason.INVALID_SPEC,
+            advice=f"Create it with {_CATALOG_KEYS}.",
         )
     if keys[TOKEN] and not pair:
         return
     if len(pair) == 1:
         missing = CLIENT_SECRET if pair == [CLIENT_ID] else CLIENT_ID
-        raise UserError(f"{title} lacks the key `{missing}` (it has: {there})", Reason.SECRET_NOT_FOUND)
+        raise UserError(f"{title} lacks the key `{missing}` (it has: {names})", Reason.SECRET_NOT_FOUND)
     if not pair:
         raise UserError(
-            f"{title} has none of the keys that are needed (it has: {there}); expected it with {_CATALOG_KEYS}",
+            f"{title} has none of the required keys (it has: {names})",
             Reason.SECRET_NOT_FOUND,
+            advice=f"Create it with {_CATALOG_KEYS}.",
         )
 
 
@@ -229,10 +239,10 @@ def _values(secret: Mapping[str, Any], title: str, names: Iterable[str]) -> dict
     return {name: _value(data, name, title) for name in names}
 
 
-def _value(data: Mapping[str, str], name: str, told: str) -> str | None:
+def _value(data: Mapping[str, str], name: str, subject: str) -> str | None:
     if name not in data:
         return None
     try:
         return base64.b64decode(data[name], validate=True).decode().strip()
     except (binascii.Error, UnicodeDecodeError) as error:
-        raise UserError(f"{told}: the value of `{name}` is not base64 of text", Reason.SECRET_NOT_FOUND) from error
+        raise UserError(f"{subject}: the value of `{name}` is not base64 of text", Reason.SECRET_NOT_FOUND) from error

@@ -1,4 +1,4 @@
-"""How to reach a Storage: the facts that every client of it is made from."""
+"""Connection settings of a Storage."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 
 __all__ = ["StoreSettings", "StoreTimeouts"]
 
-# What no store accepts must not reach the client libraries: they would panic, or raise errors of their own.
+# Values that no store accepts must not reach the client libraries, which would panic or raise other errors.
 _BUCKET: Final = re.compile(r"(?!(?:\d+\.){3}\d+$)(?!.*(?:\.\.|\.-|-\.))[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 
 
 @dataclass(frozen=True, slots=True)
 class StoreTimeouts:
-    """How long a client waits for a store, in seconds. The defaults suit clients that move tables."""
+    """Timeouts of a client of a store, in seconds. The defaults suit clients that transfer tables."""
 
     connect: float = 5.0
-    """For a connection."""
+    """Timeout for connecting."""
     response: float = 60.0
-    """For an answer, and for the next bytes of it. The body of a request must be sent by then."""
+    """Timeout for a response, and for its next bytes. The body of a request must be sent within it."""
     request: float = 3600.0
-    """For a whole request, with its body and its answer."""
+    """Timeout for a whole request, including its body and response."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """One Storage: an S3-compatible bucket, a prefix in it, and the keys to it. Its repr shows no key.
+    """One Storage: an S3-compatible bucket, a prefix in it, and its access keys. Its repr shows no key.
 
     Raises:
         UserError: (InvalidSpec) the endpoint, bucket, prefix or keys are malformed; the message names which.
@@ -51,21 +51,21 @@ class StoreSettings:
     secret_key: str | None = field(default=None, repr=False)
     session_token: str | None = field(default=None, repr=False)
     ca_bundle: str | None = field(default=None, repr=False)
-    """PEM of further authorities to trust; None: the usual ones. Only what is ASCII is kept of it."""
+    """PEM of additional certificate authorities; None: the default ones. Reduced to its ASCII characters."""
     sts_endpoint: str | None = None
-    """Where temporary keys with a policy of their own come from; None: nowhere."""
+    """Endpoint of the token service for temporary keys; None: there is none."""
     sts_role: str | None = None
-    """Role to assume there; None: none is wanted."""
+    """Role to assume there, if any."""
     compression: str = DEFAULT_COMPRESSION
-    """How new slices are stored: `none`, `gzip` or `zstd`. Those that are there are read however they are stored."""
+    """Compression of new slices: `none`, `gzip` or `zstd`. Existing slices are read in any form."""
     name: str = ""
-    """What people call this Storage; for messages."""
+    """Name of the Storage in messages."""
     catalog: CatalogSettings | None = None
     """How to reach the Iceberg catalog that holds its tables; None: they are in the bucket, or the client of these
     settings needs none."""
 
     def __post_init__(self) -> None:
-        """Refuse what no client could work with, and bring the prefix into its one form."""
+        """Refuse invalid values, and normalize the prefix."""
         object.__setattr__(self, "prefix", clean_prefix(self.prefix))
         object.__setattr__(self, "ca_bundle", plain_pem(self.ca_bundle))
         if not _BUCKET.fullmatch(self.bucket):
@@ -99,25 +99,27 @@ class StoreSettings:
             )
         if (self.access_key is None) != (self.secret_key is None) or self.access_key == "" or self.secret_key == "":
             raise UserError(
-                f"{self.title} has half of a key pair; give an access key and a secret key, or neither",
+                f"{self.title} has only half of a key pair",
                 Reason.INVALID_SPEC,
+                advice="Set an access key and a secret key, or neither.",
             )
-        for what, key in (("access key", self.access_key), ("session token", self.session_token)):
+        for title, key in (("access key", self.access_key), ("session token", self.session_token)):
             if key is not None and has_control_character(key):
                 raise UserError(
-                    f"the {what} of {self.title} has a line break or another control character in it; expected the "
-                    "key alone: look at the Secret",
+                    f"the {title} of {self.title} contains a line break or another control character; expected "
+                    "only the key",
                     Reason.INVALID_SPEC,
+                    advice="Check the Secret.",
                 )
 
     @property
     def title(self) -> str:
-        """The Storage, as messages call it."""
+        """The Storage's name in messages."""
         return f"Storage `{self.name}`" if self.name else "the Storage"
 
     @property
     def layout(self) -> Layout:
-        """Where its objects lie."""
+        """Builds the keys of its objects."""
         return Layout(self.prefix)
 
     @property
@@ -131,14 +133,14 @@ class StoreSettings:
 
     @property
     def bucket_url(self) -> str:
-        """URL of the bucket, without a slash at its end; objects lie at `<bucket url>/<key>`."""
+        """URL of the bucket, without a slash at its end; the URL of an object is `<bucket url>/<key>`."""
         return f"{self.base_url}/{self.bucket}"
 
     @property
     def secure(self) -> bool:
-        """Whether the store is reached by TLS."""
+        """Whether the store uses TLS."""
         return self.base_url.startswith("https://")
 
     def where(self, key: str | None = None) -> str:
-        """Where something lies, for messages: `s3://bucket/key at https://host`."""
+        """Return a location for messages: `s3://bucket/key at https://host`."""
         return f"`s3://{self.bucket}/{key or self.prefix}` at {self.base_url}"

@@ -95,8 +95,8 @@ def test_compressed_and_plain(pack: Any) -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"hello", "no JSON"),
-        (b"", "no JSON"),
+        (b"hello", "not valid JSON"),
+        (b"", "not valid JSON"),
         (b"[1]", "a JSON list, expected an object"),
         (b'{"message": "x"}', "`short_message` is missing"),
         (b'{"short_message": ""}', "`short_message` is missing, empty"),
@@ -106,7 +106,7 @@ def test_compressed_and_plain(pack: Any) -> None:
         (zlib.compress(message())[:-5], "end too early"),
         (gzip.compress(b" " * (MESSAGE_LIMIT + 1)), "longer than 1048576 bytes"),
         (gzip.compress(b"\0" * 100_000_000), "longer than 1048576 bytes"),
-        (b"[" * 200_000, "no JSON"),
+        (b"[" * 200_000, "not valid JSON"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +24,11 @@ from componentrun.collector.forward import forwarder as module
 from componentrun.collector.forward import subscription as lane_module
 from componentrun.collector.forward.forwarder import Forwarder
 from componentrun.collector.metrics import Metrics
-from componentrun.collector.runs.lifecycle import Told
+from componentrun.collector.runs.lifecycle import LifecycleEvent
 from componentrun.collector.runs.state import RunState
 from componentrun.core.redact.redactor import Redactor
-from componentrun.process.kubernetes.resources import SECRETS, STORAGES
 from componentrun.process.logs import RunLogger
-from componentrun.storage.events.unsent import marked_runs
+from componentrun.storage.events.forwardmarks import marked_runs, read_mark
 from componentrun.storage.store.connection import Store
 from componentrun.storage.store.settings import StoreSettings
 from tests.unit.collector.fakekube import FakeKube
@@ -56,23 +56,23 @@ class World:
         self.webhook: dict[str, Any] = {"url": receiver.url, "secretName": "hook"}
         self.secret(SECRET)
         self.storage(webhook=self.webhook)
+        self.begun: list[Forwarder] = []
         self.begin()
 
     def begin(self) -> None:
         """A collector starts."""
         kube: Any = self.kube
         self.forwarder = Forwarder(kube, self.metrics, lambda _: True)
+        self.begun.append(self.forwarder)
         self.stores = Stores(kube, None, self.forwarder)
 
     def storage(self, **events: Any) -> None:
-        self.kube.objects[STORAGES, "main"] = {
-            "metadata": {"name": "main", "namespace": "team"},
-            "spec": {"bucket": "a-bucket", "default": True, "events": events},
-        }
+        spec = {"bucket": "a-bucket", "default": True, "events": events}
+        self.kube.server.put("storages", {"metadata": {"name": "main"}, "spec": spec})
 
     def secret(self, value: str) -> None:
         data = {"secret": base64.b64encode(value.encode()).decode()}
-        self.kube.objects[SECRETS, "hook"] = {"metadata": {"name": "hook"}, "data": data}
+        self.kube.server.put("secrets", {"metadata": {"name": "hook"}, "data": data})
 
     async def reopen(self) -> None:
         """The collector reads the Storage again."""
@@ -86,12 +86,12 @@ class World:
         journal = await writer.journal()
         assert journal.next_seq == first
         for number, message in enumerate(messages):
-            told = Told(f"{first}-{number}", 1_795_506_393 * 10**9, "info", message)
+            told = LifecycleEvent(f"{first}-{number}", 1_795_506_393 * 10**9, "info", message)
             if last and number == len(messages) - 1:
                 journal.finish(told, Redactor())
             else:
-                journal.told(told, Redactor())
-        await writer.write(journal.cut())
+                journal.add_lifecycle(told, Redactor())
+        await writer.write(journal.take_segment())
 
     async def until_sent(self) -> None:
         async with asyncio.timeout(20):
@@ -104,7 +104,8 @@ async def world(monkeypatch: pytest.MonkeyPatch, receiver: Answering) -> AsyncIt
     monkeypatch.setattr(delivery_module, "PATIENCE", delivery_module.PATIENCE * 10_000)  # the events are of a fixed day
     made = World(monkeypatch, receiver)
     yield made
-    await made.forwarder.stop()
+    for forwarder in made.begun:
+        await forwarder.stop()
 
 
 async def test_what_a_worker_writes_is_sent(world: World) -> None:
@@ -119,16 +120,16 @@ async def test_a_storage_without_receivers_has_no_lanes_and_no_marks(world: Worl
     world.storage(keep="30d")
     await world.write(1, "accepted", last=True)
     assert world.forwarder.subscriptions("team", "main") == ()
-    assert [info.key async for info in world.store.objects(world.store.layout.event_index.unsent())] == []
+    assert [info.key async for info in world.store.objects(world.store.layout.event_index.forward_marks())] == []
 
 
 async def test_a_secret_that_is_missing_holds_events_back_and_loses_none(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    secret = world.kube.objects.pop((SECRETS, "hook"))
+    secret = world.kube.server.remove("secrets", "team", "hook")
     await world.write(1, "accepted", "over", last=True)
     assert "team/main: events wait for its webhook: there is no Secret `hook`" in caplog.text
-    world.kube.objects[SECRETS, "hook"] = secret
+    world.kube.server.put("secrets", secret)
     await world.reopen()
     await world.until_sent()
     assert got(world.receiver) == [f"{UID}-1", f"{UID}-2"]
@@ -172,9 +173,10 @@ async def test_a_store_that_hangs_keeps_no_other_namespace_from_what_was_not_sen
     for task in world.forwarder._tasks.values():
         task.cancel()
     world.begin()
-    main = world.kube.objects.pop((STORAGES, "main"))
+    main = world.kube.server.remove("storages", "team", "main")
     hanging = main | {"metadata": {"name": "hanging", "namespace": "another"}}
-    world.kube.objects |= {(STORAGES, "hanging"): hanging, (STORAGES, "main"): main}
+    for storage in (hanging, main):
+        world.kube.server.put("storages", storage)
     get = world.stores.get
 
     async def get_or_hang(namespace: str, name: str | None, since: float = 0.0) -> Store:
@@ -187,6 +189,51 @@ async def test_a_store_that_hangs_keeps_no_other_namespace_from_what_was_not_sen
     await world.until_sent()
     looking.cancel()
     assert got(world.receiver)[-2:] == [f"{UID}-1", f"{UID}-2"]
+
+
+async def test_a_namespace_with_many_stores_that_hang_does_not_delay_the_next_look(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(50):
+        spec = {"bucket": "a-bucket", "events": {"webhook": world.webhook}}
+        world.kube.server.put("storages", {"metadata": {"name": f"s{number}"}, "spec": spec})
+    monkeypatch.setattr(module, "_STORAGE_SECONDS", 0.01)
+    monkeypatch.setattr(module, "_NAMESPACE_SECONDS", 0.02)
+    tried: list[str] = []
+
+    async def hang(_: str, name: str) -> None:
+        tried.append(name)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(world.stores, "get", hang)
+    await world.forwarder._look(world.stores, None)
+    assert 1 <= len(tried) <= 3
+
+
+async def test_a_store_that_hangs_at_the_end_keeps_no_other_receiver_from_being_marked(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, is_ending = Store.put, asyncio.Event()
+    hanging = world.store.layout.event_index.forward_marks("team/hanging/webhook")
+
+    async def put_or_hang(self: Store, key: str, data: bytes) -> str:
+        if is_ending.is_set() and key.startswith(hanging):
+            await asyncio.Event().wait()
+        return await put(self, key, data)
+
+    monkeypatch.setattr(Store, "put", put_or_hang)
+    for name in ("hanging", "main"):
+        spec = {"bucket": "a-bucket", "events": {"webhook": world.webhook}}
+        storage = {"metadata": {"name": name, "namespace": "team"}, "spec": spec}
+        await world.forwarder.configure(Storage.model_validate(storage), world.store)
+        (subscription,) = world.forwarder.subscriptions("team", name)
+        await subscription.enter("r1", "r1", 1)
+        subscription.segment_written("r1", 1, 3, is_wanted=False, is_finished=False)
+    is_ending.set()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await world.forwarder.stop()
+    assert await read_mark(world.store, "team/main/webhook", "r1") == 3
 
 
 async def test_a_receiver_that_is_taken_away_gets_nothing_more(world: World) -> None:
@@ -206,7 +253,7 @@ async def test_a_receiver_that_is_taken_away_gets_nothing_more_though_no_run_wri
     await world.write(1, "accepted")
     await world.receiver.until(lambda: len(world.receiver.taken) == 1)
     if deleted:
-        del world.kube.objects[STORAGES, "main"]
+        world.kube.server.remove("storages", "team", "main")
     else:
         world.storage(keep="30d")
     looking = asyncio.create_task(world.forwarder.run(world.stores, ("team",)))
@@ -229,15 +276,15 @@ async def test_the_end_that_another_collector_wrote_and_did_not_send_is_sent(wor
     await world.forwarder.stop()
     world.receiver.status = 200
     world.forwarder, world.stores = ours
-    journal.told(Told("other", 1_795_506_393 * 10**9, "info", "what was seen here"), Redactor())
+    journal.add_lifecycle(LifecycleEvent("other", 1_795_506_393 * 10**9, "info", "what was seen here"), Redactor())
     with pytest.raises(SupersededError):
-        await late.write(journal.cut())
+        await late.write(journal.take_segment())
     await world.until_sent()
     assert got(world.receiver) == [f"{UID}-1", f"{UID}-2"]
 
 
 async def test_an_api_server_in_trouble_ends_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    world.kube.objects[STORAGES, "broken"] = {"metadata": {"name": "broken", "namespace": "team"}, "spec": {}}
+    world.kube.server.put("storages", {"metadata": {"name": "broken", "namespace": "team"}, "spec": {}})
     looking = asyncio.create_task(world.forwarder.run(world.stores, ("team",)))
     async with asyncio.timeout(10):
         while "team/broken" not in caplog.text:  # noqa: ASYNC110 - what is waited for has no event
@@ -260,10 +307,10 @@ async def test_a_receiver_that_is_none_keeps_nobody_from_the_others(world: World
     world.receiver.status = 200
     for task in world.forwarder._tasks.values():
         task.cancel()
-    there = world.kube.objects.pop((STORAGES, "main"))
+    there = world.kube.server.remove("storages", "team", "main")
     metadata = {"name": "aaa", "namespace": "team"}
-    world.kube.objects[STORAGES, "aaa"] = {"metadata": metadata, "spec": {"bucket": "a-bucket", "events": change}}
-    world.kube.objects[STORAGES, "main"] = there
+    world.kube.server.put("storages", {"metadata": metadata, "spec": {"bucket": "a-bucket", "events": change}})
+    world.kube.server.put("storages", there)
     world.begin()
     looking = asyncio.create_task(world.forwarder.run(world.stores, ("team",)))
     await world.until_sent()

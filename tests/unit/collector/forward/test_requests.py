@@ -88,7 +88,7 @@ LONG = f"whsec_{base64.b64encode(bytes(65)).decode()}"
 def test_a_secret_that_is_none_is_refused_without_being_shown(wrong: str) -> None:
     with pytest.raises(UserError) as refused:
         cloudevents.keys_of(wrong, "key `secret` of Secret `hook`")
-    assert "key `secret` of Secret `hook` holds no key" in refused.value.message
+    assert "key `secret` of Secret `hook` has no key" in refused.value.message
     assert not wrong.strip() or wrong not in refused.value.message
 
 

@@ -1,4 +1,4 @@
-"""Events reach a receiver, each at least once and in order, whatever becomes of receiver, collector and memory.
+"""Events reach a receiver, each at least once and in order, whatever becomes of receiver and collector.
 
 Real: HTTP over a socket, the subscription, what is in Storage (obstore's store in memory). Not here: Kubernetes, see
 test_forwarder.
@@ -7,7 +7,7 @@ test_forwarder.
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +17,13 @@ from obstore.store import MemoryStore
 from componentrun.api.storage import StorageOtlp, StorageWebhook
 from componentrun.collector.forward import delivery
 from componentrun.collector.forward import subscription as module
-from componentrun.collector.forward.backlog import Room
 from componentrun.collector.forward.receivers import otlp_receiver, webhook_receiver
 from componentrun.collector.forward.subscription import Subscription
 from componentrun.collector.metrics import Metrics
 from componentrun.errors import TransientError
 from componentrun.storage.events.events import About, Event
-from componentrun.storage.events.segments import append_segment, segment_keys
-from componentrun.storage.events.unsent import marked_runs, read_mark, write_mark
+from componentrun.storage.events.forwardmarks import marked_runs, read_mark, write_mark
+from componentrun.storage.events.segments import append_segment, list_events
 from componentrun.storage.store.connection import Store
 from componentrun.storage.store.settings import StoreSettings
 from tests.unit.collector.forward.receiver import RESET, SECRET, Answering, got, secret
@@ -66,8 +65,8 @@ class Writer:
         await append_segment(self.store, run, first, events, {"finished": finished}, self.about[run])
         self.next[run] = first + len(events)
         if self.subscription is not None:
-            wanted = [event for event in events if self.subscription.wants(event.source)]
-            self.subscription.offer(run, (first, events[-1].seq), wanted, finished=finished)
+            is_wanted = any(self.subscription.wants(event.source) for event in events)
+            self.subscription.segment_written(run, first, events[-1].seq, is_wanted=is_wanted, is_finished=finished)
         return [event.id for event in events if event.source == "operator"]
 
 
@@ -77,10 +76,10 @@ def in_memory() -> Store:
 
 @asynccontextmanager
 async def at_work(
-    store: Store, receiver: Answering, *, room: int = 2**20, kind: Any = "webhook", metrics: Metrics | None = None
+    store: Store, receiver: Answering, *, kind: Any = "webhook", metrics: Metrics | None = None
 ) -> AsyncIterator[Subscription]:
     """A subscription that sends, as one collector has it."""
-    made = Subscription("team", "main", kind, store, Room(room), metrics or Metrics())
+    made = Subscription("team", "main", kind, store, metrics or Metrics())
     if kind == "webhook":
         made.receiver = webhook_receiver(
             StorageWebhook(url=f"{receiver.url}/hook", secret_name="s"), secret(secret=SECRET)
@@ -183,20 +182,18 @@ async def test_what_is_older_than_a_day_is_left_out_and_counted(receiver: Answer
     assert 'componentrun_sink_events_total{outcome="expired",sink="webhook"} 2.0' in metrics.render().decode()
 
 
-async def test_nobody_waits_for_a_receiver_that_does_not_answer_and_memory_stays_bounded(receiver: Answering) -> None:
+async def test_writing_does_not_wait_for_a_receiver_that_does_not_answer(receiver: Answering) -> None:
     store = in_memory()
     receiver.hold = asyncio.Event()
-    async with at_work(store, receiver, room=20_000) as subscription:
+    async with at_work(store, receiver) as subscription:
         writer = Writer(store, subscription)
         sent: dict[str, list[str]] = {}
         for number in range(40):
             run = f"r{number % 5}"
             sent[run] = sent.get(run, []) + await writer.write(run, ".oo.o", finished=number >= 35)
-            assert subscription._room.used <= 20_000
         assert not receiver.taken
         receiver.hold.set()
         await until_unmarked(store)
-        assert subscription._room.used == 0
     for run, ids in sent.items():
         assert of_run(got(receiver), run) == ids
 
@@ -206,7 +203,7 @@ async def test_the_next_collector_goes_on_from_storage(receiver: Answering, deat
     """The first one dies when the receiver has got so many requests; no event is left out, some may come twice."""
     store = in_memory()
     receiver.decides = lambda _: 200 if len(receiver.requests) < death else 500
-    async with at_work(store, receiver, room=4000) as subscription:
+    async with at_work(store, receiver) as subscription:
         writer = Writer(store, subscription)
         sent = {run: await writer.write(run, "o.o" * 150) for run in ("r1", "r2")}
         sent["r1"] += await writer.write("r1", "o", finished=True)
@@ -248,14 +245,11 @@ async def test_a_receiver_that_is_added_later_gets_what_is_said_from_then_on(rec
     assert got(receiver) == sent
 
 
-@pytest.mark.parametrize("room", [0, 2**20])
-async def test_an_end_that_another_collector_writes_while_something_is_sent_is_sent_too(
-    receiver: Answering, room: int
-) -> None:
+async def test_an_end_that_another_collector_writes_while_something_is_sent_is_sent_too(receiver: Answering) -> None:
     """Shards change: the other one writes the last segment and ends before it has sent it."""
     store = in_memory()
     receiver.status = 500
-    async with at_work(store, receiver, room=room) as subscription:
+    async with at_work(store, receiver) as subscription:
         writer = Writer(store, subscription)
         sent = await writer.write("r1", "o")
         await receiver.until(lambda: len(receiver.requests) > 0)
@@ -269,12 +263,12 @@ async def test_an_end_that_another_collector_writes_while_something_is_sent_is_s
 
 async def test_events_that_were_swept_are_not_waited_for(receiver: Answering) -> None:
     store = in_memory()
-    async with at_work(store, receiver, room=0) as subscription:
+    async with at_work(store, receiver) as subscription:
         subscription.receiver, one = None, subscription.receiver
         writer = Writer(store, subscription)
         await writer.write("r1", "oo")
         await writer.write("r1", "o", finished=True)
-        await store.delete(await segment_keys(store, "r1"))
+        await store.delete([item.key for item in (await list_events(store, "r1")).segments])
         sent = await writer.write("r2", "o", finished=True)
         subscription.receiver = one
         subscription.wake()
@@ -292,7 +286,7 @@ async def test_a_storage_in_trouble_delays_and_loses_nothing(
             raise refusals.pop()
         return await get(self, key)
 
-    async with at_work(store, receiver, room=0) as subscription:
+    async with at_work(store, receiver) as subscription:
         sent = await Writer(store, subscription).write("r1", "oo", finished=True)
         monkeypatch.setattr(Store, "get", troubled)
         await until_unmarked(store)
@@ -309,6 +303,43 @@ async def test_how_far_it_got_is_marked_at_the_end(receiver: Answering) -> None:
             while await read_mark(store, NAME, "r1") != 3:
                 await subscription.close()
                 await asyncio.sleep(0.01)
+
+
+async def test_marks_of_many_runs_are_written_concurrently_and_removed_together(
+    receiver: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, put, delete, writing, deleted = in_memory(), Store.put, Store.delete, 0, []
+    all_are_writing = asyncio.Event()
+
+    async def put_together(self: Store, key: str, data: bytes) -> str:
+        nonlocal writing
+        writing += 1
+        if writing == 10:
+            all_are_writing.set()
+        await all_are_writing.wait()
+        return await put(self, key, data)
+
+    async def delete_counted(self: Store, keys: Sequence[str]) -> None:
+        deleted.append(len(keys))
+        await delete(self, keys)
+
+    async with at_work(store, receiver) as subscription:
+        writer = Writer(store, subscription)
+        for number in range(10):
+            await writer.write(f"r{number}", "....")
+        with monkeypatch.context() as patch, suppress(TimeoutError):
+            patch.setattr(Store, "put", put_together)
+            async with asyncio.timeout(1):
+                await subscription.close()
+    assert [await read_mark(store, NAME, f"r{number}") for number in range(10)] == [4] * 10
+    monkeypatch.setattr(Store, "delete", delete_counted)
+    async with at_work(store, receiver) as subscription:
+        for number in range(10):
+            await Writer(store).write(f"s{number}", "o", finished=True)
+            await write_mark(store, NAME, f"s{number}", 0)
+        await subscription.adopt(lambda run: run.startswith("s"))
+        await until_unmarked(store, but=[f"r{number}" for number in range(10)])
+    assert deleted == [10]
 
 
 async def test_logs_of_all_events(receiver: Answering) -> None:
@@ -338,3 +369,93 @@ async def test_a_run_that_cannot_be_read_keeps_no_other_back(receiver: Answering
             assert of_run(got(receiver), f"r{_}") == sent
     assert of_run(got(receiver), "broken") == before, "what can be read is sent, and once"
     assert await read_mark(store, NAME, "broken") == 2
+
+
+@pytest.fixture
+def segments_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Keys of the segments that were read."""
+    get, keys = Store.get, []
+
+    async def counted(self: Store, key: str, **options: Any) -> Any:
+        if key.endswith(".jsonl.zst"):
+            keys.append(key)
+        return await get(self, key, **options)
+
+    monkeypatch.setattr(Store, "get", counted)
+    return keys
+
+
+async def test_segments_without_events_for_the_receiver_are_not_read(
+    receiver: Answering, segments_read: list[str]
+) -> None:
+    store = in_memory()
+    async with at_work(store, receiver) as subscription:
+        writer = Writer(store, subscription)
+        for _ in range(20):
+            await writer.write("r1", "....")
+        await writer.write("r1", "..o", finished=True)
+        await until_unmarked(store)
+    assert got(receiver) == ["r1-83"]
+    assert segments_read == [store.layout.segment("r1", 81)]
+
+
+async def test_a_segment_is_read_once(receiver: Answering, segments_read: list[str]) -> None:
+    store = in_memory()
+    async with at_work(store, receiver) as subscription:
+        writer = Writer(store, subscription)
+        sent = []
+        for number in range(10):
+            sent += await writer.write("r1", "oo", finished=number == 9)
+            await receiver.until(lambda: len(got(receiver)) == len(sent))  # noqa: B023 - awaited before it changes
+        await until_unmarked(store)
+    assert got(receiver) == sent
+    assert len(segments_read) == len(set(segments_read)) == 10
+
+
+async def test_large_segments_of_many_runs_are_not_read_again_for_every_few_events(
+    receiver: Answering, segments_read: list[str]
+) -> None:
+    store = in_memory()
+    receiver.hold = asyncio.Event()
+    async with at_work(store, receiver) as subscription:
+        writer = Writer(store, subscription)
+        sent = {run: await writer.write(run, "o" * 200, finished=True) for run in (f"r{n}" for n in range(16))}
+        receiver.hold.set()
+        await until_unmarked(store)
+    for run, ids in sent.items():
+        assert of_run(got(receiver), run) == ids
+    assert len(segments_read) <= 5 * len(sent), "a request has room for half of a segment"
+
+
+async def test_small_segments_of_many_runs_are_read_side_by_side(receiver: Answering) -> None:
+    store = in_memory()
+    writer = Writer(store)
+    for n in range(16):
+        for number in range(20):
+            await writer.write(f"r{n}", "o", finished=number == 19)
+        await write_mark(store, NAME, f"r{n}", 0)
+    async with at_work(store, receiver) as subscription:
+        await subscription.adopt(lambda _: True)
+        await until_unmarked(store)
+    assert all(len({found.partition("-")[0] for found in request.ids}) == 16 for request in receiver.taken)
+
+
+async def test_a_receiver_that_is_closed_while_it_enters_a_run_forgets_it(
+    receiver: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, find = in_memory(), Store.find
+    began, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(self: Store, key: str) -> object:
+        began.set()
+        await go.wait()
+        return await find(self, key)
+
+    monkeypatch.setattr(Store, "find", slow)
+    async with at_work(store, receiver) as subscription:
+        entering = asyncio.create_task(subscription.enter("r1", "r1", 1))
+        await began.wait()
+        await subscription.close()
+        go.set()
+        await entering
+        assert not subscription._runs

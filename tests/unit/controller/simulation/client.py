@@ -102,7 +102,6 @@ class SimulatedKube(Kube):
         self._network = network
         self._operator = operator
         self._observer = observer
-        self._reload = None
         self._slots = asyncio.Semaphore(64)
         self._random = network.random
         self.host = "https://api.test"
@@ -123,8 +122,7 @@ class SimulatedKube(Kube):
         if asked.get("watch"):
             yield cast("Any", _Answer(chunks=self._watch(path, asked)))
             return
-        code, document = await self._exchange(method, path, asked, data)
-        body = json.dumps(document).encode()
+        code, body = await self._exchange(method, path, asked, data)
         if code >= _FIRST_ERROR:
             raise error_for(code, body, f"{method} {path}")
         yield cast("Any", _Answer(body))
@@ -142,7 +140,7 @@ class SimulatedKube(Kube):
             raise lost
         if fate == "busy":
             await asyncio.sleep(there)
-            return random.choice(((503, {"message": "shutting down"}), (429, {"message": "too many requests"})))
+            return random.choice(((503, b'{"message": "shutting down"}'), (429, b'{"message": "too many requests"}')))
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         if fate == "late":
             there = random.uniform(0.5, 40)
@@ -163,8 +161,7 @@ class SimulatedKube(Kube):
         answered: asyncio.Future[Answer],
     ) -> None:
         answer = self._network.server.handle(method, path, query, data)
-        text = json.dumps(answer)  # as it is now
-        outside(_answer, back, answered, text)
+        outside(_answer, back, answered, answer)
 
     async def _watch(self, path: str, query: dict[str, str]) -> AsyncIterator[bytes]:
         server, random, plural = self._network.server, self._network.random, _plural(path)
@@ -197,10 +194,9 @@ class SimulatedKube(Kube):
         yield _bookmark(seen)
 
 
-def _answer(answered: asyncio.Future[Answer], text: str) -> None:
+def _answer(answered: asyncio.Future[Answer], answer: Answer) -> None:
     if not answered.done():
-        code, document = json.loads(text)
-        answered.set_result((code, document))
+        answered.set_result(answer)
 
 
 def _line(event: dict[str, Any]) -> bytes:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from componentrun.controller import app
+from componentrun.controller import app, handlers
 from componentrun.controller.app import Operator
-from componentrun.controller.lease import Lease, LeaseSettings, LostError
+from componentrun.controller.lease import Lease, LostError
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.settings import Settings
 from componentrun.controller.storages.scopes import Scopes
 from componentrun.controller.storages.stores import OpenStorage
-from componentrun.controller.watching.handlers import DELETED, take_in
 from componentrun.controller.work import queue as workqueue
-from componentrun.core.lifecycle.observed import Limits
+from componentrun.core.limits import Limits
 from componentrun.core.storages.scope import Scope, ScopeMethod
-from componentrun.process.kubernetes.resources import COMPONENTS, STORAGES
+from componentrun.process.kubernetes.resources import COMPONENTS, RUNS, STORAGES
 from componentrun.process.kubernetes.watch import Watch
 from componentrun.storage.access.grants import Signer
 from componentrun.storage.store.resource import parse
@@ -33,6 +33,7 @@ from tests.unit.controller.simulation.store import SimulatedStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import datetime
 
     from tests.unit.controller.simulation.loader import Catalog
     from tests.unit.controller.simulation.truth import Truth
@@ -147,8 +148,10 @@ class _Stores:
     def __init__(self, stores: Mapping[str, SimulatedStore], parts: tuple[Any, ...]) -> None:
         self._stores, self._references = stores, parts[_PARTS.index("references")]
 
-    async def open(self, namespace: str, wanted: str | None, *, anew: bool = False) -> OpenStorage:
-        storage = await self._references.storage(namespace, wanted, anew=anew)
+    async def open(
+        self, namespace: str, wanted: str | None, *, anew: bool = False, as_of: datetime | None = None
+    ) -> OpenStorage:
+        storage = await self._references.storage(namespace, wanted, anew=anew, as_of=as_of)
         store = self._stores[namespace]
         return OpenStorage(storage, store, Signer(store.settings))
 
@@ -166,32 +169,62 @@ class _NoServer:
         """Nothing."""
 
 
-class _Watches:
-    """In place of kopf: the same handler for Components and Storages, behind watches of our own."""
+class _Kopf:
+    """In place of kopf: lists, watches, and calls the handlers as kopf does; it reports no missed deletion."""
 
-    def __init__(self, registry: Any, *_: Any) -> None:
-        self._caches, self._queue, self._metrics, self._kube = registry.args
-        self.working = True
+    def __init__(self, context: Any, *_: Any) -> None:
+        self._context = context
+        self.is_running = True
 
     async def run(self) -> None:
+        context = self._context
         async with asyncio.TaskGroup() as group:
-            for resource in (COMPONENTS, STORAGES):
-                target: Any = _Target(resource.plural, self._caches, self._queue)
-                group.create_task(Watch(self._kube, resource, None, "", target, self._metrics).run())
+            for resource, handler in _HANDLERS.items():
+                target: Any = _Target(context, handler, group if resource is STORAGES else None)
+                group.create_task(_KopfWatch(context.kube, resource, None, "", target, context.metrics).run())
+
+
+_HANDLERS: dict[Any, Any] = {
+    RUNS: handlers.run_event,
+    COMPONENTS: handlers.component_event,
+    STORAGES: handlers.storage_event,
+}
+
+
+class _KopfWatch(Watch):
+    async def _list(self) -> None:
+        self._target.is_listing = True  # type: ignore[attr-defined]  # ours, see below
+        await super()._list()
+        self._target.is_listing = False  # type: ignore[attr-defined]  # likewise
 
 
 class _Target:
-    def __init__(self, plural: str, caches: Any, queue: Any) -> None:
-        self._plural, self._caches, self._queue = plural, caches, queue
+    def __init__(self, context: Any, handler: Any, daemons: asyncio.TaskGroup | None) -> None:
+        self._context, self._handler, self._daemons = context, handler, daemons
+        self._with_daemon: set[str] = set()
+        self.is_listing = False
 
     def changed(self, raw: Any) -> None:
-        take_in(self._caches, self._queue, self._plural, None, raw)
+        self._call(None if self.is_listing else "MODIFIED", raw)
+        uid = raw["metadata"]["uid"]
+        if self._daemons is not None and uid not in self._with_daemon:
+            self._with_daemon.add(uid)
+            metadata = raw["metadata"]
+            daemon = handlers.check_storage(metadata["namespace"], metadata["name"], uid, memo=self._context)
+            self._daemons.create_task(daemon)
 
     def deleted(self, _uid: str, last: Any, /) -> None:
-        take_in(self._caches, self._queue, self._plural, DELETED, last)
+        self._call("DELETED", last)
 
     def vanished(self, uids: Any, errors: Any) -> None:
-        """Kopf tells nobody."""
+        """Kopf reports no deletion that it has missed."""
+
+    def _call(self, kind: str | None, raw: Any) -> None:
+        """Run the handler, which waits for nothing, to its end."""
+        handling = self._handler(event={"type": kind, "object": raw}, memo=self._context)
+        with suppress(StopIteration):
+            handling.send(None)
+            raise AssertionError("an event handler waited")
 
 
 async def _find_scope(store: Any, _signer: Any) -> Scope:
@@ -202,10 +235,10 @@ async def _find_scope(store: Any, _signer: Any) -> Scope:
 def settings_for(operators: int, max_running: int | None) -> Settings:
     return Settings(
         agent_image="agent:1",
-        lease=LeaseSettings("operators", "operator") if operators > 1 else None,
-        limits=LIMITS,
-        max_running=max_running,
+        lease="operators/operator" if operators > 1 else None,
+        max_running=max_running or 0,
         workers=_WORKERS,
+        **{f"{name}_seconds": seconds for name, seconds in asdict(LIMITS).items()},
     )
 
 
@@ -215,8 +248,8 @@ def without_a_machine(seed: int) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     parts: dict[str, Any] = {
         "HealthServer": _NoServer,
-        "KopfWatch": _Watches,
-        "Lease": partial(Lease, clock=loop.time),
+        "KopfRunner": _Kopf,
+        "Lease": partial(Lease, clock=loop.time, random=Random(seed)),  # noqa: S311 - a test
         "Scopes": partial(Scopes, find=_find_scope),
         "listen_to_signals": lambda _: None,
     }
@@ -227,7 +260,7 @@ def without_a_machine(seed: int) -> Iterator[None]:
 class Errors(logging.Handler):
     """Takes what is logged as an error: in a simulation without defects there is none but what a schedule causes."""
 
-    EXPECTED = ("the watches",)
+    EXPECTED = ("kopf",)
 
     def __init__(self, truth: Truth) -> None:
         super().__init__(logging.ERROR)

@@ -59,7 +59,8 @@ class People:
 
     async def put_right(self) -> None:
         """What is held back is let go, and what was taken away is given back."""
-        self._server.quotas.clear()
+        for namespace in NAMESPACES:
+            self._server.lift_quota(namespace)
         self._kubelets.silent_until = 0.0
         for deployment in self._deployments:
             if deployment.process is not None and not deployment.process.runs and not deployment.process.is_killed:
@@ -178,8 +179,8 @@ class People:
             self._change(run, {"spec": {"suspend": suspend}})
 
     def _quota(self, step: Step) -> None:
-        self._server.quotas[step.target] = int(step.detail)
-        asyncio.get_running_loop().call_later(step.value, self._server.quotas.pop, step.target, None)
+        self._server.set_quota(step.target, int(step.detail))
+        asyncio.get_running_loop().call_later(step.value, self._server.lift_quota, step.target)
 
     def _silence(self, step: Step) -> None:
         self._kubelets.silent_until = self._server.now() + step.value

@@ -54,6 +54,8 @@ class RunPlan:
     kueue: bool = False
     suspend: bool = False
     ttl: str | None = None
+    leaves_nothing: bool = False
+    """Whether its component writes no table."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ def _run(random: Random, number: int, ends: float) -> RunPlan:
         kueue=random.random() < 0.1,
         suspend=random.random() < 0.1,
         ttl=random.choice((None, None, None, "1s", "20s")),
+        leaves_nothing=number % 3 == 2,
     )
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.errors import Reason, TransientError
 from componentrun.storage.store.errors import ExistsError, NoAnswerError, StaleError
-from tests.unit.controller.fakes import FakeStore, Writes
+from tests.unit.controller.fakekube import Writes
+from tests.unit.controller.fakes import FakeStore
 from tests.unit.controller.simulation.processes import outside
 from tests.unit.controller.tenants import DictStore, _etag
 

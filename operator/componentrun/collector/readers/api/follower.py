@@ -1,11 +1,11 @@
 """Follows the log of one container to its real end.
 
-Neither the end of an answer nor a 404 proves that a container has ended: a kubelet that restarts does both. So after
-each answer the log is asked for again, until a request that was made after the container had terminated brings
-nothing new. What can't be had any more becomes an event that says so; nothing is given up silently.
+Neither the end of a response nor a 404 proves that a container has ended: a kubelet that restarts causes both. So after
+each response the log is requested again, until a request that was made after the container had terminated returns
+nothing new. If the rest of a log can't be read any more, an event says so.
 
-Nor does a silent answer prove that the container is silent: see `logend`. Where its log has a line that did not come,
-the log is asked for anew; `position.Replay` takes off what was read before.
+A silent response does not prove that the container is silent either (see `end`). If the log has a line that was not
+delivered, the log is requested again, and `position.Replay` skips what was read before.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ LOG_GONE: Final = "the log is not there any more"
 LOG_UNREAD: Final = "the log could not be read to its end"
 """Why lines may be missing at the end."""
 TURN: Final = 0.005
-"""Seconds that one stream is read in a row."""
+"""Seconds that one stream is read before others run."""
 
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
 _POLL_PAUSE: Final = 1.0
 _POLLS: Final = 30
-"""So many times a log that can't be followed is read in steps before following is tried again."""
+"""Number of reads of a log that can't be followed before following is tried again."""
 _MUCH: Final = 1000
 """Lines."""
 _A_WHILE: Final = 5.0
@@ -53,30 +53,30 @@ _SILENCE: Final = 10.0
 next stream gets twice as long."""
 _UNREADABLE_TRIES: Final = 4
 _FRESH_END: Final = 5.0
-"""Seconds between the end of an answer and the news that the log is gone: within it, that end was the container's."""
+"""If the log is deleted within this many seconds after the end of a response, that was the end of the container."""
 _CAUSES: Final = {0: "error", 404: "not_found"}
 _NO_WATCHER: Final = "failed to create fsnotify watcher"
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the watch says about the container now."""
+    """State of the container as the watch reports it."""
 
     ended: bool
-    """It has terminated for good."""
+    """It has terminated and is not restarted."""
     gone: bool
     """Its pod is deleted."""
     never_ran: bool
-    """It ended without having been started, so that there is no log."""
+    """It ended without having been started, so there is no log."""
     restarts: int
     overdue: bool
-    """The run has ended long enough ago: what can't be read now is given up."""
+    """The run ended long enough ago to give up what can't be read now."""
 
 
 class Sink(Protocol):
-    """Where lines go. Making an event of lines and moving the position is one step, see `Journal.take`.
+    """Receives lines. Turning lines into events and moving the position is one step, see `Journal.take`.
 
-    The last lines may be held for a moment, for those that belong to them; then the position lies before them.
+    The last lines may be held for a moment for lines that join them; the position stays before them.
     """
 
     @property
@@ -84,16 +84,16 @@ class Sink(Protocol):
         """How far the log was read."""
 
     def take(self, lines: Sequence[Line]) -> bool:
-        """The next lines, at most `answer.BATCH`. False: no more room until `room` returns."""
+        """Take the next lines, at most `response.BATCH`. False: no more room until `room` returns."""
 
     def settle(self) -> None:
-        """Nothing comes behind the last lines for now: the position moves behind all that was taken."""
+        """Turn held lines into events, so that the position moves behind everything that was taken."""
 
     async def room(self) -> None:
         """Wait until there is room."""
 
     def lost(self, key: str, message: str) -> None:
-        """Lines are missing, or may be; said once for each key."""
+        """Report missing lines, once for each key."""
 
 
 class Follower:
@@ -114,15 +114,15 @@ class Follower:
         """Follow a container.
 
         Args:
-            kube: where its log is.
+            kube: client of the API server.
             where: namespace, pod, container.
-            view: tells what the watch knows about it.
-            sink: where lines go.
-            metrics: are told what happens.
-            late: there may be much to read before there is something to follow. A file that is rotated while a follow
-                reads it for the first time is followed for ever, so what is there is read without following first.
-            ends_lines: the container is known to end each of its lines with a newline.
-            pace: when a silent log may be looked at.
+            view: returns the state of the container.
+            sink: receives lines.
+            metrics: are updated.
+            late: the log may be long already. The kubelet never leaves a file that is rotated during the first read of
+                a follow request, so what exists is read without following first.
+            ends_lines: whether the container ends each of its lines with a newline.
+            pace: rate limit for checks of silent logs.
         """
         self._ends_lines = ends_lines
         self._late = late
@@ -140,15 +140,15 @@ class Follower:
         self._tail: Line | None = None
         """Unfinished line at the end of the last answer, delivered if nothing can come behind it."""
         self._ended_well: float | None = None
-        """When the last answer came to its own end; None: it did not."""
+        """When the last response ended normally; None if it did not."""
         self._asked_ended = False
-        """That answer was asked for when the container had terminated."""
+        """Whether that response was requested after the container had terminated."""
         self._news = asyncio.Event()
         self._polls = 0
         self._unreadable = 0
         self._trouble = ""
         self.heard = time.monotonic()
-        """When the last byte came, or a stream that had been open for a while came to its end."""
+        """When the last byte arrived, or a stream that had been open for a while ended."""
 
     @property
     def open(self) -> bool:
@@ -160,18 +160,18 @@ class Follower:
         return self.open and self._log_end.was_read(max(since, self.heard))
 
     def tick(self, ended_for: float) -> None:
-        """Called now and then: closes a stream that is silent though its container has terminated."""
+        """Close a stream that is silent although its container has terminated. Called periodically."""
         silent = time.monotonic() - max(self.heard, self._opened)
         if self._response is not None and self.open and min(ended_for, silent) > self._patience:
             self._patience *= 2
             self._response.close()
 
     def nudge(self) -> None:
-        """Something has changed about the container: look again at once."""
+        """Check the state of the container again."""
         self._news.set()
 
     async def run(self) -> None:
-        """Read to the end. Returns when there is nothing more to come, for whatever reason."""
+        """Read the log to its end. Returns when no further lines can arrive, for whatever reason."""
         pause = _FIRST_PAUSE
         while True:
             view = self._view()
@@ -196,7 +196,7 @@ class Follower:
                 await self._pause(pause)
 
     async def _pause(self, seconds: float) -> None:
-        """Wait, but not longer than until something is new."""
+        """Wait for this time, or until there is news."""
         try:
             async with asyncio.timeout(seconds):
                 await self._news.wait()
@@ -204,7 +204,7 @@ class Follower:
             return
 
     def _finished(self, view: View, fresh: int, cause: str) -> bool:
-        """Whether that was the last answer."""
+        """Whether that was the last response."""
         if not cause and view.ended and not fresh:
             return True
         if cause == "unreadable" and view.never_ran:
@@ -220,7 +220,7 @@ class Follower:
         return False
 
     async def _ask(self, view: View) -> tuple[int, str]:
-        """Make one request: the number of new lines, and why it ended ('': as it does when a container ends)."""
+        """Make one request. Returns the number of new lines, and why it ended (empty: normally)."""
         position = self._sink.position
         same_file = self._restarts in {None, view.restarts}
         self._restarts = view.restarts
@@ -241,7 +241,7 @@ class Follower:
                     watching.cancel()
                     self._metrics.streams.dec()
                     self._response = None
-                    # What was taken is behind the position before anything is asked from there again.
+                    # The position has to be behind everything that was taken before the next request.
                     self._sink.settle()
         except KubeError as error:
             self._trouble = error.message
@@ -262,7 +262,7 @@ class Follower:
                 if not self._sink.take(lines):
                     await self._sink.room()
                 if time.monotonic() - turn > TURN:
-                    # Data that is there is given without a pause: let the other streams have their turn.
+                    # Buffered data arrives without a pause: let the other streams run.
                     await asyncio.sleep(0)
                     turn = time.monotonic()
             self._giving, self.heard = False, time.monotonic()
@@ -276,7 +276,7 @@ class Follower:
         response.close()
 
     async def _end(self, view: View, answer: Answer) -> tuple[int, str]:
-        """The answer was read to its end, or as far as it is of use."""
+        """Evaluate a response that was read to its end, or as far as it is useful."""
         fresh = answer.fresh
         tail = answer.last()
         if time.monotonic() - self._opened > _A_WHILE:
@@ -293,7 +293,7 @@ class Follower:
                 return fresh, "no_watcher"
             return fresh, "unreadable"
         self._ended_well, self._unreadable, self._asked_ended = time.monotonic(), 0, view.ended
-        # One that brings nothing at all does not take back what an earlier one held: the file may be gone by now.
+        # An empty response does not invalidate the tail of an earlier one: the file may be deleted by now.
         self._tail = tail if tail is not None else self._tail
         if view.ended and self._tail is not None:
             fresh += 1
@@ -307,12 +307,12 @@ class Follower:
             self._take_last(tail)
 
     def _take_last(self, line: Line) -> None:
-        """Nothing comes behind this line, so nobody waits for room."""
+        """Take the last line, without waiting for room."""
         self._sink.take([line])
         self._sink.settle()
 
     def _note(self, answer: Answer) -> None:
-        """Say what the answer has shown to be missing, before the line behind it is taken."""
+        """Report missing lines that the response has revealed, before the line after them is taken."""
         if answer.gap is None:
             return
         gap, answer.gap = answer.gap, None
@@ -324,7 +324,7 @@ class Follower:
         self._say_gap(gap, "the log file was rotated while it was not being read")
 
     def _jumped(self, to: int) -> None:
-        """A line from the past: the node's clock was set back, or the kubelet lost its place after a rotation."""
+        """Handle a line from the past: the node's clock was set back, or the kubelet lost its position."""
         position = self._sink.position
         if position.newest > time.time_ns() + SECOND:
             # What was printed before lay in the future, so it was the clock, and nothing is lost.
@@ -340,11 +340,11 @@ class Follower:
         )
 
     def _conclude(self, why: str) -> None:
-        """The log is gone. An answer that ended well just before was complete, but for a last line without newline.
+        """Handle a deleted log. A response that ended just before was complete, except for a last line without newline.
 
-        The runtime writes such a line when everything else is done, and a busy one does it after the kubelet has ended
-        its answer. Only an answer that holds it, or one that was asked for after the container had terminated, proves
-        that nothing is missing.
+        The runtime writes such a line at the very end, sometimes after the kubelet has ended its response. Only a
+        response that contains it, or one that was requested after the container had terminated, proves that nothing is
+        missing.
         """
         if self._ended_well is None or time.monotonic() - self._ended_well > _FRESH_END:
             self._give_up(why)
@@ -352,13 +352,13 @@ class Follower:
             self._take_last(self._tail)
         elif not (self._asked_ended or self._ends_lines):
             self._give_up(
-                "its pod was deleted right behind the end of the log, and a last line without a newline comes later"
+                "its pod was deleted right after the end of the log, and a last line without a newline is written later"
             )
 
     def _give_up(self, why: str) -> None:
         position = self._sink.position
-        behind = f" behind {stamp_of(position.newest)}" if position.newest else ""
+        after = f" after {stamp_of(position.newest)}" if position.newest else ""
         self._sink.lost(
             f"end {self._where[1]}/{self._where[2]}",
-            f"lines of {self._title}{behind} may be missing: {why}" + (f" ({self._trouble})" if self._trouble else ""),
+            f"lines of {self._title}{after} may be missing: {why}" + (f" ({self._trouble})" if self._trouble else ""),
         )

@@ -1,4 +1,4 @@
-"""Bytes of a log response to lines. Pure.
+"""Splits the bytes of a log response into lines. Pure.
 
 A line is a timestamp, one space, text, newline. Nothing else ends a line: components print carriage returns, NEL and
 NUL, and all of them belong to the text. What does not start with a timestamp is not the container's: the kubelet
@@ -37,7 +37,7 @@ SECOND: Final = 1_000_000_000
 """Nanoseconds."""
 DIGEST_SIZE: Final = 8
 KEPT_BYTES: Final = 256 * 1024
-"""The most that is kept of one line. A message is cut far below it; the digest is always over the whole line."""
+"""Maximum that is kept of a line. A message is truncated far below it; the digest is always of the whole line."""
 PART_BYTES: Final = 16 * 1024
 """containerd stores longer lines in parts of this size."""
 
@@ -45,34 +45,34 @@ _STAMP: Final = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z
 _SECONDS: Final = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _LONGEST_CHARACTER: Final = 4
 _UTC_LENGTH: Final = 30
-"""Of a timestamp with nine digits; the 20th character is its point."""
+"""Length of a timestamp with nine fractional digits."""
 
 
 class RawLine(NamedTuple):
-    """A line as it came, without its newline."""
+    """A line as it was received, without its newline."""
 
     data: bytes
     """At most `KEPT_BYTES` of it."""
     size: int
     """Bytes of the whole line."""
     digest: bytes
-    """Of the whole line, timestamp included."""
+    """Digest of the whole line, including its timestamp."""
 
 
 def digest(data: bytes) -> bytes:
-    """Stands for a whole line in positions and checkpoints."""
+    """Digest that represents a line in positions and checkpoints."""
     return hashlib.blake2b(data, digest_size=DIGEST_SIZE).digest()
 
 
 class Splitter:
-    """Cuts a stream of chunks into lines; holds at most `KEPT_BYTES` of the line that is not finished.
+    """Splits a stream of chunks into lines; keeps at most `KEPT_BYTES` of the unfinished line.
 
     Of a longer one it holds the beginning; where it is written over with carriage returns, as a progress bar is that
     goes on for hours, its timestamp and what was written last.
     """
 
     def __init__(self) -> None:
-        """Begin at the beginning of a line."""
+        """Start at the beginning of a line."""
         self._tail = b""
         self._size = 0
         self._long: hashlib.blake2b | None = None
@@ -81,7 +81,7 @@ class Splitter:
         """What is kept is the last state of a line that is written over."""
 
     def feed(self, chunk: bytes) -> list[RawLine]:
-        """The lines that this chunk finishes."""
+        """The lines that end in this chunk."""
         parts = chunk.split(b"\n")
         self._add(parts[0])
         if len(parts) == 1:
@@ -91,7 +91,7 @@ class Splitter:
         return lines
 
     def tail(self) -> RawLine | None:
-        """The line at the end that has no newline; None where there is none. Forgotten afterwards."""
+        """Remove and return the line at the end that has no newline; None if there is none."""
         return self._take() if self._size else None
 
     def _add(self, part: bytes) -> None:
@@ -128,7 +128,7 @@ def _whole(part: bytes) -> RawLine:
 
 
 def _kept(data: bytes) -> bytes:
-    """What is kept of a line, cut between two characters of UTF-8."""
+    """The kept part of a line, which ends between two UTF-8 characters."""
     if len(data) <= KEPT_BYTES:
         return data
     end = KEPT_BYTES
@@ -138,7 +138,7 @@ def _kept(data: bytes) -> bytes:
 
 
 def parse(raw: RawLine) -> Line | None:
-    """The line behind the raw one; None where it does not start with a timestamp and a space."""
+    """Parse a raw line; None if it does not start with a timestamp and a space."""
     data, size, mark = raw
     if data[29:31] == b"Z " and data[19:20] == b".":
         fraction = data[20:29]
@@ -149,14 +149,14 @@ def parse(raw: RawLine) -> Line | None:
 
 
 def _parse_slowly(raw: RawLine) -> Line | None:
-    """Other zones than UTC, and other numbers of digits than nine."""
+    """Parse a timestamp with another time zone than UTC, or without nine fractional digits."""
     stamp, space, text = raw.data.partition(b" ")
     time = nanoseconds_of(stamp) if space else None
     return None if time is None else Line(time, text, raw.size, raw.digest)
 
 
 def nanoseconds_of(stamp: bytes) -> int | None:
-    """The time that a timestamp of a log says, since 1970 (UTC); None where it is none."""
+    """Nanoseconds since 1970 (UTC) of a log's timestamp; None if it is invalid."""
     match = _STAMP.fullmatch(stamp)
     seconds = None if match is None else _seconds(match[1], match[3])
     if match is None or seconds is None:
@@ -175,13 +175,13 @@ def _seconds(text: bytes, zone: bytes) -> int | None:
 
 
 def stamp_of(nanoseconds: int) -> str:
-    """The time in the form of events: UTC, nine digits."""
+    """The time as in events: UTC, nine fractional digits."""
     seconds, fraction = divmod(nanoseconds, SECOND)
     return f"{_second_text(seconds)}.{fraction:09}Z"
 
 
 def stamps_of(times: Sequence[int]) -> list[str]:
-    """As `stamp_of` for each; there must be some."""
+    """`stamp_of` for each time; there must be at least one."""
     second = times[0] // SECOND
     base = second * SECOND
     if min(times) < base or max(times) >= base + SECOND:

@@ -1,4 +1,4 @@
-"""How far the log of one container was read, and how to go on exactly there. Pure.
+"""How far the log of one container was read, and how to continue exactly there. Pure.
 
 The log API can only start at a whole second, inclusive, and lines of stdout and stderr overtake each other by
 milliseconds. So a resumed request starts one second before the second of the newest timestamp, and the lines that
@@ -144,14 +144,14 @@ def _second(line: Line) -> int:
 
 
 class Position:
-    """What was read of one container's log. Grows with every line that went into an event."""
+    """How far one container's log was read into events."""
 
     def __init__(self) -> None:
-        """Nothing was read."""
+        """Start without lines."""
         self.newest = 0
-        """Newest timestamp; 0: nothing was read."""
+        """Newest timestamp; 0 if nothing was read."""
         self.lines = 0
-        """Lines read in all."""
+        """Number of lines that were read."""
         self._recent = _Recent()
         self._highest = 0
         """As `newest`, but never set back."""
@@ -165,7 +165,7 @@ class Position:
         return self.newest // SECOND * SECOND - SLACK if self.newest else 0
 
     def add(self, lines: Iterable[Line]) -> None:
-        """These lines went into events, in the order in which they stand in the log."""
+        """Move behind these lines, which are in the order of the log."""
         lines = list(lines)
         self.lines += len(lines)
         self._recent.add(lines)
@@ -183,7 +183,7 @@ class Position:
                 self._fragments = replace(self._fragments, ended=line.time)
 
     def rebase(self, time: int) -> None:
-        """The node's clock was set back to `time`: go on from there. What was read before stays known."""
+        """Continue from `time`, to which the node's clock was set back. Lines that were read stay known."""
         self.newest = time
 
     def has_read(self, line: Line) -> bool:
@@ -193,10 +193,10 @@ class Position:
         return self._recent.holds(line.digest) or line.time <= self._folded_until
 
     def replay(self) -> Replay:
-        """For one resumed request: tells which lines of its answer were read before."""
+        """A filter for the response to a resumed request, which skips lines that were read before."""
         fragments = self._fragments
-        cut = fragments.marks if fragments is not None and fragments.begun < self.floor else ()
-        return Replay(self._highest, self._recent.to_bytes(), (self._folded, self._folded_until), cut)
+        marks = fragments.marks if fragments is not None and fragments.begun < self.floor else ()
+        return Replay(self._highest, self._recent.to_bytes(), (self._folded, self._folded_until), marks)
 
     def _trim(self) -> None:
         floor = self.floor
@@ -210,7 +210,7 @@ class Position:
 
     @classmethod
     def behind(cls, time: int, lines: int) -> Self:
-        """Behind the last of so many lines, of which only its time is known: all lines up to it count as read."""
+        """A position after a line of which only the time is known: all lines up to it count as read."""
         self = cls()
         self.newest = self._highest = self._folded_until = time
         self.lines = lines
@@ -218,7 +218,7 @@ class Position:
         return self
 
     def to_json(self) -> dict[str, Any]:
-        """For the checkpoint."""
+        """The document for the checkpoint."""
         document: dict[str, Any] = {
             "newest": self.newest,
             "lines": self.lines,
@@ -234,7 +234,7 @@ class Position:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Self:
-        """From the checkpoint. The times of single lines are not kept; they leave a little later, which is harmless."""
+        """Read the document of a checkpoint. It lacks times of single lines, so they are forgotten a little later."""
         self = cls()
         self.newest, self.lines = int(document["newest"]), int(document["lines"])
         self._recent = _Recent.from_bytes(base64.b64decode(document["recent"]), self.newest)
@@ -246,7 +246,7 @@ class Position:
 
 
 class Replay:
-    """Takes the lines that were read before off one answer.
+    """Skips the lines of one response that were read before.
 
     Attributes:
         overlapped: whether the answer held the line that was read last. Lines stand in the file in the order they were
@@ -257,7 +257,7 @@ class Replay:
         """See `Position.replay`."""
         self._seen = array("Q", sorted(array("Q", recent)))
         self._taken = bytearray(len(self._seen))
-        """1 for each of them that was taken off."""
+        """1 for each of them that was skipped."""
         self._left = len(self._seen)
         self._last = recent[-DIGEST_SIZE:] or None
         self._folded, self._folded_until = folded
@@ -266,7 +266,7 @@ class Replay:
         self.overlapped = self._last is None
 
     def takes(self, line: Line) -> bool:
-        """Whether this line was read before. Each seen line is taken off once."""
+        """Whether this line was read before. Each line that was read is skipped once."""
         if self._left and self._take(line.digest):
             return True
         if self._folded and line.time <= self._folded_until:
@@ -275,7 +275,7 @@ class Replay:
         return bool(self._fragments) and digest(line.text) in self._fragments
 
     def over(self, line: Line) -> bool:
-        """Whether nothing behind this line can have been read before, so that the replay may be forgotten."""
+        """Whether no line after this one can have been read before, so that the replay is not needed any more."""
         return line.time > self._until or not (self._left or self._folded or self._fragments)
 
     def _take(self, mark: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""One answer of the log API: which of its lines are new, and what is wrong with it. Pure.
+"""One response of the log API: which of its lines are new, and what is wrong with it. Pure.
 
 The follower (`follower`) asks, feeds the bytes in as they come and takes new lines out; it marks each in the
 container's `Position` when, and only when, it goes into an event.
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["BACKWARDS", "BATCH", "Answer", "Gap"]
 
 BATCH: Final = 256
-"""Lines that are given at a time at most: other runs have their turn in between."""
+"""Maximum number of lines that are passed on at a time, so that other runs get their turn in between."""
 
 BACKWARDS: Final = SECOND
-"""A line this much older than one before it: the kubelet lost its place (or the node's clock was set back)."""
+"""If a line is this much older than an earlier one, the kubelet lost its position, or the node's clock was set back."""
 _QUOTED: Final = 300
 
 
@@ -33,9 +33,9 @@ class Gap:
     """Lines may be missing here."""
 
     after: int
-    """Time of the last line before; nanoseconds."""
+    """Time of the last line before the gap, in nanoseconds."""
     before: int
-    """Time of the first line behind."""
+    """Time of the first line after the gap."""
 
 
 class Answer:
@@ -67,11 +67,11 @@ class Answer:
 
     @property
     def over(self) -> bool:
-        """Whether the rest of the answer is of no use."""
+        """Whether the rest of the response is useless."""
         return bool(self.problem) or self.jumped is not None
 
     def feed(self, chunk: bytes) -> Iterator[list[Line]]:
-        """New lines that this chunk finishes, in their order, some at a time.
+        """New lines that end in this chunk, in order, in batches.
 
         Where `gap` is set, it lies before the first line of what was given last.
         """

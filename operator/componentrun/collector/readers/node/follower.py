@@ -1,9 +1,8 @@
 """Follows the log of one container to its real end, from the files of its node.
 
-It asks for what is behind the place that was read last, again and again; the server waits until something is there.
-The end: the container has terminated, and a request that was made after that was known brings nothing. Where the pod is
-gone, the node says that it has deleted the log, which it does when the runtime has written the last of it; the server
-holds what was not read.
+It requests what follows its cursor again and again; the server answers when there is something new. The log was read to
+its end when the container has terminated, and a request that was made after that returns nothing. If the pod is
+deleted, the node deletes the log once the runtime has written all of it, and the server keeps what was not read.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from componentrun.collector.readers.api.follower import LOG_GONE, LOG_UNREAD, PO
 from componentrun.collector.readers.api.lines import SECOND, nanoseconds_of, stamp_of
 from componentrun.collector.readers.node.lines import CriReader
 from componentrun.collector.readers.node.servers import NodeLogError
-from componentrun.process.nodelogs import order_of, start_of
+from componentrun.wire.logserver import order_of, start_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,7 +33,7 @@ log = logging.getLogger(__name__)
 
 _WAIT: Final = 20.0
 _LAST_WAIT: Final = 0.5
-"""Seconds that nothing must come behind the end of a container: the runtime writes a last unfinished line after it says
+"""Seconds without new lines after the end of a container: the runtime writes a last unfinished line after it reports
 that the container has ended."""
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
@@ -42,18 +41,18 @@ _COMPLAIN_AFTER: Final = 10.0
 _COMPLAIN_EVERY: Final = 60.0
 _TRIES: Final = 4
 _EARLY: Final = 2 * SECOND
-"""A file that begins so soon after the container's start holds its first lines; the start is known to the second."""
+"""A file that begins this soon after the container's start has its first lines. The start is known to the second."""
 
 
 class _Came(NamedTuple):
-    """What a request came to."""
+    """Outcome of a request."""
 
     fresh: bool = False
-    """It brought bytes."""
+    """It returned bytes."""
     removed: bool = False
     """The node has deleted the log."""
     cause: str = ""
-    """Why there is no answer, or not all of it."""
+    """Why there is no complete response."""
 
 
 _LOOK_AGAIN: Final = _Came(fresh=True)
@@ -69,7 +68,7 @@ class Source:
 
 
 class FileFollower:
-    """Reads one container's log. See `follower.Follower`, which does the same over the API."""
+    """Reads one container's log, as `api.follower.Follower` does over the API."""
 
     def __init__(
         self, source: Source, view: Callable[[], View], sink: Sink, position: FilePosition, metrics: Metrics
@@ -77,22 +76,22 @@ class FileFollower:
         """Follow a container from this position on."""
         self._source, self._view, self._sink, self._metrics = source, view, sink, metrics
         self._position = position
-        self._reader = CriReader(position.place)
+        self._reader = CriReader(position.cursor)
         self._news = asyncio.Event()
         self._tries = 0
         self._odd = 0
         self._trouble, self._troubled_since, self._complained_at = "", 0.0, 0.0
         self.open = False
-        """Whether all that was there is read, and the server waits for more."""
+        """Whether a request is open, and all lines before it were read."""
         self.heard = time.monotonic()
-        """When the last byte came."""
+        """When the last byte arrived."""
         self._empty_since = float("-inf")
         """Start of the last request that returned nothing."""
         self._asked = False
         """Set when a check for completeness is requested."""
 
     def tick(self, ended_for: float) -> None:
-        """Called now and then. There is nothing to do: no request is silent for long."""
+        """Do nothing: no request is silent for long."""
 
     def has_read_all(self, since: float) -> bool:
         """See `choice.LogFollower`."""
@@ -103,11 +102,11 @@ class FileFollower:
         return False
 
     def nudge(self) -> None:
-        """Something has changed about the container: ask anew at once."""
+        """Make a new request, because the container has changed."""
         self._news.set()
 
     async def run(self) -> None:
-        """Read to the end. Returns when there is nothing more to come, for whatever reason."""
+        """Read the log to its end. Returns when no further lines can arrive, for whatever reason."""
         pause = _FIRST_PAUSE
         while True:
             view = self._view()
@@ -136,7 +135,7 @@ class FileFollower:
         try:
             await asyncio.wait([asking, news], return_when=asyncio.FIRST_COMPLETED)
             if not asking.done() and self.open and not last:
-                return _LOOK_AGAIN  # it only waits, and now there is something else to ask: whether that was all
+                return _LOOK_AGAIN  # it only waits, and the next request asks whether that was the end
             came = await asking
         except NodeLogError as error:
             self._trouble = error.message
@@ -149,11 +148,11 @@ class FileFollower:
         return came
 
     async def _read(self, wait: float) -> _Came:
-        source, place = self._source, (self._reader.file, self._reader.asked)
+        source, cursor = self._source, (self._reader.file, self._reader.asked)
         self._metrics.streams.inc()
         self.open = True
         try:
-            async with source.logs.read(source.node, source.where, place, wait) as part:
+            async with source.logs.read(source.node, source.where, cursor, wait) as part:
                 self.open = False
                 return _Came(fresh=await self._take_part(part), removed=part.removed)
         finally:
@@ -161,7 +160,7 @@ class FileFollower:
             self._metrics.streams.dec()
 
     async def _take_part(self, part: Part) -> bool:
-        """Take its lines. Returns whether there was anything."""
+        """Take the lines of a response. Returns whether there were any bytes."""
         self._note_gap(part)
         if part.file:
             self._take_last(self._reader.begin(part.file, part.offset))
@@ -173,7 +172,7 @@ class FileFollower:
                 if not self._sink.take(lines):
                     await self._sink.room()
                 if time.monotonic() - turn > TURN:
-                    # Data that is there is given without a pause: let the other streams have their turn.
+                    # Buffered data arrives without a pause: let the other streams run.
                     await asyncio.sleep(0)
                     turn = time.monotonic()
             self.heard = time.monotonic()
@@ -181,13 +180,13 @@ class FileFollower:
         return fresh
 
     def _take_last(self, lines: Sequence[Line]) -> None:
-        """Nothing comes behind these lines. In one step, as they end at the same place."""
+        """Take lines that nothing joins, in one step, as they end at the same cursor."""
         if lines:
             self._sink.take(lines)
             self._sink.settle()
 
     def _over(self, view: View, came: _Came) -> str | None:
-        """Whether that was the last request: None: no. Empty: all was read. Else what is wrong."""
+        """None if further requests are needed; empty if everything was read; else why the rest can't be read."""
         if not came.cause:
             if not came.fresh and (came.removed or view.ended):
                 return ""
@@ -206,7 +205,7 @@ class FileFollower:
     # --- what is missing
 
     def _note_gap(self, part: Part) -> None:
-        """Say what the answer shows to be missing, before its first line is taken."""
+        """Report missing lines that a response reveals, before its first line is taken."""
         before, reader = self._position.newest, self._reader
         begins = order_of(part.file)
         if part.missing is not None:
@@ -218,7 +217,7 @@ class FileFollower:
             self._lost("the log was not read before its first file was deleted on the node", part)
 
     def _came_late(self, part: Part) -> bool:
-        """Whether the log may have begun before the first file that is there."""
+        """Whether the log may have begun before the first file that exists."""
         if start_of(part.file):
             return True
         begins = nanoseconds_of(part.file.partition("-")[2].encode())
@@ -229,13 +228,12 @@ class FileFollower:
         if odd:
             self._sink.lost(
                 f"odd {self._key} {self._reader.file}",
-                f"lines of {self._source.title} are missing: the container runtime wrote {odd} in another form than "
-                "Kubernetes asks for",
+                f"lines of {self._source.title} are missing: the container runtime wrote {odd} in another format",
             )
 
     def _lost(self, why: str, part: Part) -> None:
         newest, begins = self._position.newest, nanoseconds_of(part.file.partition("-")[2].encode())
-        after = f" behind {stamp_of(newest)}" if newest else ""
+        after = f" after {stamp_of(newest)}" if newest else ""
         before = f" before {stamp_of(begins)}" if begins and part.file != self._reader.file else ""
         self._sink.lost(
             f"gap {self._key} {self._reader.file} {self._reader.asked}",
@@ -244,21 +242,21 @@ class FileFollower:
 
     def _give_up(self, why: str) -> None:
         newest = self._position.newest
-        behind = f" behind {stamp_of(newest)}" if newest else ""
+        after = f" after {stamp_of(newest)}" if newest else ""
         trouble = f" ({self._trouble})" if self._trouble else ""
-        self._sink.lost(f"end {self._key}", f"lines of {self._source.title}{behind} may be missing: {why}{trouble}")
+        self._sink.lost(f"end {self._key}", f"lines of {self._source.title}{after} may be missing: {why}{trouble}")
 
     @property
     def _key(self) -> str:
         return f"{self._source.where[1]}/{self._source.where[3]}"
 
     def _complain(self) -> None:
-        """In the log of the collector, where this goes on: the log is not lost, as long as the node keeps it."""
+        """Log errors that last: nothing is lost as long as the node keeps the log."""
         now = time.monotonic()
         self._troubled_since = self._troubled_since or now
         if now - self._troubled_since > _COMPLAIN_AFTER and now - self._complained_at > _COMPLAIN_EVERY:
             self._complained_at = now
             log.warning(
-                "the log of %s can't be read for %.0f s, trying on: %s",
+                "the log of %s could not be read for %.0f s, retrying: %s",
                 self._source.title, now - self._troubled_since, self._trouble,
             )  # fmt: skip

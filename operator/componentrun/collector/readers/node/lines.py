@@ -1,4 +1,4 @@
-"""Bytes of the node's log files to lines. Pure.
+"""Splits the bytes of the node's log files into lines. Pure.
 
 A line of a file is a time, a space, the stream, a space, `F` or `P`, a space, text. `P`: the text goes on in the next
 line of the same stream, which may be in the next file. The runtime cuts at 16 KiB, at a rotation, and at the end of
@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from componentrun.collector.readers.api.lines import KEPT_BYTES, SECOND, nanoseconds_of
-from componentrun.collector.readers.line import Line, Place
-from componentrun.process.nodelogs import order_of, start_of
+from componentrun.collector.readers.line import Cursor, Line
+from componentrun.wire.logserver import order_of, start_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["BATCH", "CriReader"]
 
 BATCH: Final = 256
-"""Lines that are given at a time at most: other runs have their turn in between."""
+"""Maximum number of lines that are passed on at a time, so that other runs get their turn in between."""
 _STREAMS: Final = {b"stdout": "stdout", b"stderr": "stderr"}
 _SCALE: Final = tuple(10 ** (9 - digits) for digits in range(10))
 _FRACTION: Final = 20
@@ -29,7 +29,7 @@ _DIGITS: Final = len(_SCALE)
 
 
 class _Parts:
-    """A line of which only parts came so far."""
+    """A line of which only parts were read so far."""
 
     __slots__ = ("begun", "size", "text", "time", "written_over")
 
@@ -52,29 +52,29 @@ class _Parts:
 
 
 class CriReader:
-    """Makes lines of what the log server answers, answer by answer.
+    """Splits the responses of a log server into lines.
 
     Attributes:
         file: the file that is read.
-        asked: the offset in it behind all bytes that came; the next request begins there.
-        odd: how many lines were none of CRI; they are left out.
+        asked: offset in it after all received bytes, where the next request begins.
+        odd: number of lines that were not in the CRI format, and were skipped.
     """
 
-    def __init__(self, place: Place) -> None:
-        """Go on behind this place: the first request begins at `place.start`."""
-        self.file, self.asked = place.start
+    def __init__(self, cursor: Cursor) -> None:
+        """Continue at this cursor: the first request begins at `cursor.start`."""
+        self.file, self.asked = cursor.start
         self.odd = 0
         self._end = self.asked
         """Offset behind the last whole line of the file."""
         self._tail = b""
         self._open: dict[str, _Parts] = {}
         """Unfinished lines by stream."""
-        self._until = (place.file, place.offset) if place.first is not None else None
+        self._until = (cursor.file, cursor.offset) if cursor.first is not None else None
         """Lines that are finished up to there were read before."""
         self._second, self._base = b"", 0
 
     def begin(self, file: str, offset: int) -> list[Line]:
-        """An answer begins. Returns lines that were not finished and never will be."""
+        """Start a response. Returns unfinished lines that will not be finished."""
         given: list[Line] = []
         if file == self.file and offset == self.asked:
             return given
@@ -90,7 +90,7 @@ class CriReader:
         return given
 
     def feed(self, chunk: bytes) -> Iterator[list[Line]]:
-        """Lines that this chunk finishes, some at a time."""
+        """The lines that end in this chunk, in batches."""
         self.asked += len(chunk)
         raw = (self._tail + chunk).split(b"\n")
         self._tail = raw.pop()
@@ -100,7 +100,7 @@ class CriReader:
                 yield lines
 
     def rest(self) -> list[Line]:
-        """What is not finished, when nothing more comes."""
+        """The unfinished lines, when no more bytes arrive."""
         return self._finish_all()
 
     def _lines(self, raw: list[bytes]) -> list[Line]:
@@ -139,7 +139,7 @@ class CriReader:
         return lines
 
     def _slowly(self, stamp: bytes, tag: bytes, text: bytes, begun: int, stream: str) -> Line | None:
-        """Take in a line or a part; the line, where it is finished and was not read before."""
+        """Take a line or a part. Returns the line if it is finished and was not read before."""
         time = nanoseconds_of(stamp)
         if time is None:
             self.odd += 1
@@ -162,16 +162,16 @@ class CriReader:
                 return None
             self._until = None
         first = min((parts.begun for parts in self._open.values()), key=_order, default=None) if self._open else None
-        return Line(time, text[:KEPT_BYTES], size, b"", stream, Place(self.file, self._end, first))
+        return Line(time, text[:KEPT_BYTES], size, b"", stream, Cursor(self.file, self._end, first))
 
     def _finish_all(self) -> list[Line]:
-        """All of them end here; whoever takes them has to take them in one step. None of them was read before."""
+        """End all unfinished lines. They share a cursor, so the caller has to take them in one step."""
         self._until = None
         found = sorted(self._open.items(), key=lambda item: _order(item[1].begun))
         self._open = {}
-        place = Place(self.file, self._end)
-        return [Line(parts.time, parts.text, parts.size, b"", stream, place) for stream, parts in found]
+        cursor = Cursor(self.file, self._end)
+        return [Line(parts.time, parts.text, parts.size, b"", stream, cursor) for stream, parts in found]
 
 
-def _order(place: tuple[str, int]) -> tuple[tuple[int, str, str], int]:
-    return order_of(place[0]), place[1]
+def _order(cursor: tuple[str, int]) -> tuple[tuple[int, str, str], int]:
+    return order_of(cursor[0]), cursor[1]

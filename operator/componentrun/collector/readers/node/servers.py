@@ -1,7 +1,7 @@
-"""The way to the log servers of the nodes: where they are, and requests to them.
+"""Requests to the log servers of the nodes.
 
-Their pods are watched, so a server that is replaced is found at its new address. A server proves by its certificate
-that it is one, before it is shown the collector's token for this purpose, which the kubelet renews.
+Their pods are watched, so a server that is replaced is found at its new address. The certificate of a server is
+verified before the collector sends its token for this purpose, which the kubelet renews.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from urllib.parse import quote, urlencode
 import aiohttp
 
 from componentrun.errors import PlatformError
-from componentrun.process import nodelogs
 from componentrun.process.kubernetes.tokenfile import TokenFile
 from componentrun.process.serving.authority import Authority
+from componentrun.wire import logserver
 
 if TYPE_CHECKING:
     import ssl
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 _CONNECT: Final = 5.0
 _SLOW: Final = 15.0
-"""Seconds without a byte behind the time that the server may wait: it is gone."""
+"""Seconds without a byte, after the time that the server may wait, until a request has failed."""
 _BUFFER: Final = 64 * 1024
 _QUOTED: Final = 300
 _OK: Final = 200
@@ -41,15 +41,15 @@ _NOT_FOUND: Final = 404
 
 
 class NodeLogError(PlatformError):
-    """A log can't be had from its node's log server.
+    """A log can't be read from the log server of its node.
 
     Attributes:
         cause: one word for metrics: `nowhere` (the node has no log server), `not_found`, `refused`, `cut`.
     """
 
-    def __init__(self, message: str, cause: str) -> None:
+    def __init__(self, summary: str, cause: str, *, advice: str = "") -> None:
         """See the attributes."""
-        super().__init__(message)
+        super().__init__(summary, advice=advice)
         self.cause = cause
 
 
@@ -57,7 +57,7 @@ class Part:
     """One answer: what it is, and its bytes as they come.
 
     Attributes:
-        file: see `process.nodelogs.FILE`, and so the others.
+        file: see `wire.logserver.FILE`, and so the others.
         offset: where in the file it begins.
         later: files behind that one.
         missing: bytes that are known to be missing before it; None: nothing is.
@@ -68,11 +68,11 @@ class Part:
         """Read its headers."""
         headers = response.headers
         self._response = response
-        self.file = headers.get(nodelogs.FILE, "")
-        self.offset = _number(headers, nodelogs.OFFSET)
-        self.later = _number(headers, nodelogs.LATER)
-        self.missing = _number(headers, nodelogs.MISSING) if nodelogs.MISSING in headers else None
-        self.removed = nodelogs.REMOVED in headers
+        self.file = headers.get(logserver.FILE, "")
+        self.offset = _number(headers, logserver.OFFSET)
+        self.later = _number(headers, logserver.LATER)
+        self.missing = _number(headers, logserver.MISSING) if logserver.MISSING in headers else None
+        self.removed = logserver.REMOVED in headers
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The bytes, as they come."""
@@ -104,7 +104,7 @@ class NodeLogs:
             await self._session.close()
 
     def changed(self, raw: Mapping[str, Any]) -> None:
-        """A log server's pod as it is now."""
+        """Update a log server's pod."""
         spec, status = raw.get("spec") or {}, raw.get("status") or {}
         ready = any(item["type"] == "Ready" and item["status"] == "True" for item in status.get("conditions") or ())
         uid, node, address = raw["metadata"]["uid"], spec.get("nodeName"), status.get("podIP")
@@ -115,41 +115,45 @@ class NodeLogs:
             self._servers.pop(uid, None)
 
     def deleted(self, uid: str, _last: Mapping[str, Any] | None = None, /) -> None:
-        """A log server's pod is gone."""
+        """Forget a deleted pod of a log server."""
         self._servers.pop(uid, None)
 
     def vanished(self, uids: AbstractSet[str], _errors: EventErrors, /) -> None:
-        """Pods of log servers are gone."""
+        """Forget deleted pods of log servers."""
         for uid in uids:
             self._servers.pop(uid, None)
 
     @asynccontextmanager
     async def read(
-        self, node: str, where: tuple[str, str, str, str], place: tuple[str, int], wait: float
+        self, node: str, where: tuple[str, str, str, str], cursor: tuple[str, int], wait: float
     ) -> AsyncIterator[Part]:
-        """What a container's log holds from a place on.
+        """Read a container's log from a cursor on.
 
         Args:
             node: where its pod is.
             where: namespace, pod, uid of the pod, container.
-            place: file and offset.
-            wait: seconds that the server waits for something to be there.
+            cursor: file and offset.
+            wait: seconds that the server waits for new lines.
 
         Raises:
-            NodeLogError: it can't be had, or was cut off while it was read.
+            NodeLogError: it can't be read, or the connection broke.
         """
-        url = self._address(node) + nodelogs.PATH.format(
+        url = self._address(node) + logserver.PATH.format(
             namespace=quote(where[0], safe=""), pod=quote(where[1], safe=""), uid=quote(where[2], safe=""),
             container=quote(where[3], safe=""),
         )  # fmt: skip
-        query = urlencode({"file": place[0], "offset": place[1], "wait": wait})
+        query = urlencode({"file": cursor[0], "offset": cursor[1], "wait": wait})
         limits = aiohttp.ClientTimeout(total=None, connect=_CONNECT, sock_read=wait + _SLOW)
         if self._session is None:
-            raise NodeLogError("the way to the log servers is closed", "cut")
+            raise NodeLogError("the connection to the log servers is closed", "cut")
         headers = self._shown()
         try:
             async with self._session.get(
-                f"{url}?{query}", headers=headers, timeout=limits, ssl=self._tls(), server_hostname=nodelogs.SERVER_NAME
+                f"{url}?{query}",
+                headers=headers,
+                timeout=limits,
+                ssl=self._tls(),
+                server_hostname=logserver.SERVER_NAME,
             ) as response:
                 if response.status != _OK:
                     raise await self._refusal(response, node)
@@ -170,9 +174,9 @@ class NodeLogs:
             if known == node:
                 return address
         raise NodeLogError(
-            f"node {node or '(unknown)'} has no log server that is ready: look at the pods with the label "
-            f"{nodelogs.SELECTOR} in namespace {self._chosen.namespace}",
+            f"node {node or '(unknown)'} has no log server that is ready",
             "nowhere",
+            advice=f"Check the pods with the label {logserver.SELECTOR} in namespace {self._chosen.namespace}.",
         )
 
     def _tls(self) -> ssl.SSLContext:
@@ -209,4 +213,4 @@ def _number(headers: Mapping[str, str], name: str) -> int:
 def _port(spec: Mapping[str, Any]) -> int:
     """The port that is called `logs`."""
     ports = [port for container in spec.get("containers") or () for port in container.get("ports") or ()]
-    return next((int(port["containerPort"]) for port in ports if port.get("name") == "logs"), nodelogs.PORT)
+    return next((int(port["containerPort"]) for port in ports if port.get("name") == "logs"), logserver.PORT)

@@ -1,0 +1,1 @@
+"""Finding events among those of many runs."""

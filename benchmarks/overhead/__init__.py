@@ -1,0 +1,1 @@
+"""The cost of a run compared with a bare pod and a hand-written Job."""

@@ -1,0 +1,1 @@
+"""Recorded figures, goals, and docs/benchmarks.md."""

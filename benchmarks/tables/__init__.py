@@ -1,0 +1,1 @@
+"""Loading and maintaining tables in a catalog."""

@@ -1,0 +1,1 @@
+"""How fast the agents move data, compared with s5cmd and DuckDB."""

@@ -1,0 +1,197 @@
+"""The blocking client of the Kubernetes API, for the command line: one connection, standard library only.
+
+It starts in a fraction of the time that aiohttp takes to import. What it sends, how it reads answers and when it sends
+a request again is what `client` does (`exchange`), with one difference: a request that may have been carried out is
+sent again only if carrying it out twice is the same as once.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import time
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from componentrun.process.kubernetes.errors import KubeError, error_for
+from componentrun.process.kubernetes.exchange import (
+    FIRST_ERROR,
+    JSON,
+    MERGE_PATCH,
+    STRICT,
+    Retries,
+    backoff,
+    checked_event,
+    deletion,
+    listing,
+    parse,
+    retry_after,
+    watching,
+)
+from componentrun.process.kubernetes.httpconnection import Connection, Request, cut_off
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from componentrun.process.kubernetes.access.access import Access
+    from componentrun.process.kubernetes.access.credentials import Credential
+    from componentrun.process.kubernetes.resources import Resource
+
+__all__ = ["BlockingKube"]
+
+_READ_SECONDS: Final = 30.0
+_PAGE: Final = 500
+_UNAUTHORIZED: Final = 401
+_REPEATABLE: Final = frozenset({"GET", "PATCH"})
+"""Reads and merge patches. A name that is generated is another one each time, and a deletion may hit a successor."""
+
+
+class BlockingKube:
+    """Requests to one API server, one at a time. Close it to free its connection."""
+
+    def __init__(self, access: Access) -> None:
+        """Nothing is sent yet.
+
+        Raises:
+            AccessError: the proxy can't be used.
+        """
+        self._access = access
+        self._connection = Connection(access, _READ_SECONDS)
+        self._random = random.Random()  # noqa: S311 - spreads retries, keeps no secret
+
+    def __enter__(self) -> Self:
+        """Nothing to do: the connection is opened by the first request."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connection."""
+        self.close()
+
+    @property
+    def access(self) -> Access:
+        """How the API server is reached."""
+        return self._access
+
+    def close(self) -> None:
+        """Close the connection; the next request opens it again."""
+        self._connection.close()
+
+    def get(self, resource: Resource, namespace: str | None, name: str, subresource: str = "") -> dict[str, Any]:
+        """One object."""
+        return self.request("GET", resource.path(namespace, name, subresource))
+
+    def list(
+        self, resource: Resource, namespace: str | None, *, labels: str = "", fields: str = ""
+    ) -> list[dict[str, Any]]:
+        """All objects that the selectors choose, read in pages. Namespace None: of the whole cluster."""
+        query = listing(labels, fields, _PAGE)
+        items: list[dict[str, Any]] = []
+        while True:
+            page = self.request("GET", resource.path(namespace), query=query)
+            # Items of a list lack these two; commands that print an item need them.
+            head = {"apiVersion": resource.api_version, "kind": resource.kind}
+            items += [head | item for item in page.get("items") or ()]
+            query["continue"] = (page.get("metadata") or {}).get("continue") or ""
+            if not query["continue"]:
+                return items
+
+    def watch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        version: str,
+        seconds: int,
+        *,
+        labels: str = "",
+        fields: str = "",
+    ) -> Iterator[dict[str, Any]]:
+        """Events behind a version, until the server ends the answer, at the latest after so many seconds.
+
+        Raises:
+            GoneError: the version is too old.
+        """
+        request = Request("GET", resource.path(namespace), watching(version, seconds, labels, fields))
+        connection = Connection(self._access, seconds + _READ_SECONDS)
+        try:
+            for line in self._answer(connection, request):
+                yield checked_event(parse(line, "watch"))
+        except (http.client.HTTPException, OSError) as error:
+            raise cut_off(request, error) from error
+        finally:
+            connection.close()
+
+    def create(
+        self, resource: Resource, namespace: str | None, body: Mapping[str, Any], *, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """Create an object. A field that the server does not know is refused. `dry_run`: only check it."""
+        query = STRICT | ({"dryRun": "All"} if dry_run else {})
+        return self.request("POST", resource.path(namespace), query=query, body=body)
+
+    def patch(
+        self, resource: Resource, namespace: str | None, name: str, body: Mapping[str, Any], subresource: str = ""
+    ) -> dict[str, Any]:
+        """Merge into an object."""
+        return self.request("PATCH", resource.path(namespace, name, subresource), body=body, kind=MERGE_PATCH)
+
+    def delete(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str = "",
+        grace_seconds: int | None = None,
+    ) -> dict[str, Any]:
+        """Delete an object; what belongs to it goes with it."""
+        return self.request("DELETE", resource.path(namespace, name), body=deletion(uid, grace_seconds))
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        kind: str = JSON,
+    ) -> dict[str, Any]:
+        """One request.
+
+        Raises:
+            KubeError: the server refused it; the subclass says why.
+            UnavailableError: all tries failed.
+            AccessError: there is no credential.
+        """
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(method, path, query or {}, data, kind)
+        retries = Retries(self._pause, may_repeat=method in _REPEATABLE)
+        while True:
+            try:
+                content = self._content(request)
+            except KubeError as error:
+                pause = retries.pause_after(error)
+            else:
+                return parse(content, request.what) if content else {}
+            time.sleep(pause)
+
+    def _content(self, request: Request) -> bytes:
+        """One try."""
+        try:
+            content: bytes = self._answer(self._connection, request).read()
+        except (http.client.HTTPException, OSError) as error:
+            self.close()
+            raise cut_off(request, error) from error
+        return content
+
+    def _answer(self, connection: Connection, request: Request) -> http.client.HTTPResponse:
+        """A successful answer; its body is still to be read."""
+        credential: Credential = self._access.credentials.get()
+        answer = connection.send(request, credential)
+        if answer.status < FIRST_ERROR:
+            return answer
+        refusal = error_for(answer.status, answer.read(), request.what)
+        refusal.retry_after = retry_after(answer.headers.get("Retry-After"))
+        refusal.may_be_renewed = answer.status == _UNAUTHORIZED and self._access.credentials.discard(credential)
+        raise refusal
+
+    def _pause(self, tries: int) -> float:
+        return backoff(self._random, tries)
