@@ -20,9 +20,11 @@ from dev.cluster.progress import say
 from dev.images import base
 
 _BUILD_SECONDS: Final = 1800
-_BUILD_TRIES: Final = 2
+_BUILD_TRIES: Final = 3
 """Attempts for each build. A failed download usually succeeds when repeated, and finished layers are kept."""
 _PUSH_SECONDS: Final = 600
+_LOW_DISK: Final = 15 * 1024**3
+"""Free space, in bytes, below which buildah's images and layers of earlier builds are deleted before a build."""
 _BASE: Final = "localhost/componentrun-base"
 PUBLIC_BASE: Final = "debian:bookworm-slim"
 """The base that the Dockerfiles name."""
@@ -119,6 +121,8 @@ class Buildah:
         return bool(self._run("images", "--quiet", "--filter", f"reference={reference}"))
 
     def build(self, context: Path, reference: str, target: str) -> None:
+        if shutil.disk_usage(paths.home()).free < _LOW_DISK:
+            self._delete_earlier_builds()
         self._bud(context, reference, "--build-arg", f"BASE={self._base()}", *_target(target))
 
     def push(self, reference: str) -> None:
@@ -127,6 +131,15 @@ class Buildah:
     def save(self, reference: str, archive: Path) -> None:
         archive.unlink(missing_ok=True)
         self._run("push", "--quiet", reference, f"docker-archive:{archive}:{reference}", seconds=_PUSH_SECONDS)
+
+    def _delete_earlier_builds(self) -> None:
+        """Delete all images but the base, and all cached layers. The registry keeps the images that pods need."""
+        say(f"note: less than {_LOW_DISK // 1024**3} GiB of disk are free: deleting buildah's images of earlier builds")
+        images = self._run("images", "--format", "{{.Name}}:{{.Tag}}").splitlines()
+        earlier = [image for image in images if not image.startswith((f"{_BASE}:", "<none>"))]
+        if earlier:
+            self._run("rmi", "--force", *earlier)
+        self._run("rmi", "--prune", "--force")
 
     def _base(self) -> str:
         reference = f"{_BASE}:{base.key()}"

@@ -20,7 +20,8 @@ IMAGES: Final = ("componentrun", "componentrun-loader")
 """Images of the chart. Without the second image, the chart is installed without the loader."""
 _IMAGE, _LOADER_IMAGE = IMAGES
 _FINGERPRINT: Final = "componentrun.dev/installed-from"
-_WAIT: Final = "180s"
+_WAIT: Final = "300s"
+_COMMAND_SECONDS: Final = 420
 _MOST_LOG: Final = 5000
 _AVAILABLE: Final = {"availableReplicas", "numberAvailable"}
 """Status fields of workloads that are nonzero if a pod is available."""
@@ -104,10 +105,10 @@ class Release:
         }
 
     def helm(self, *arguments: str, stdin: str | None = None) -> str:
-        return commands.run(["helm", *arguments], env=self._environment, stdin=stdin, timeout=300)
+        return commands.run(["helm", *arguments], env=self._environment, stdin=stdin, timeout=_COMMAND_SECONDS)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        return commands.run(["kubectl", *arguments], env=self._environment, stdin=stdin, timeout=300)
+        return commands.run(["kubectl", *arguments], env=self._environment, stdin=stdin, timeout=_COMMAND_SECONDS)
 
     def create_namespace(self, standard: str) -> None:
         """Create the operator's namespace, which enforces this pod security standard."""
@@ -133,7 +134,7 @@ class Release:
         try:
             self.helm("upgrade", "--install", RELEASE, str(chart.CHART), self._where, *flags, stdin=json.dumps(values))
         except ClusterError as error:
-            raise ClusterError(f"{error.problem}\n{self._told_by_pods()}", hint=error.hint) from error
+            raise ClusterError(f"{error.problem}\n{self._state()}", hint=error.hint) from error
 
     def remove(self) -> None:
         """Run `helm uninstall`."""
@@ -158,8 +159,21 @@ class Release:
         releases = json.loads(self.helm("list", self._where, "--pending", "--filter", f"^{RELEASE}$", "--output=json"))
         return bool(releases)
 
-    def _told_by_pods(self) -> str:
+    def _state(self) -> str:
+        """What a person needs to see why the operator did not become ready: pods, logs, warnings, nodes."""
         selector = f"--selector=app.kubernetes.io/instance={RELEASE}"
-        pods = self.kubectl("get", "pods", self._where, selector, "--output=wide")
-        logs = self.kubectl("logs", self._where, selector, "--tail=5", "--ignore-errors")[-_MOST_LOG:]
-        return f"Its pods:\n{pods}\nTheir logs:\n{logs}"
+        conditions = 'jsonpath={range .items[*].status.conditions[*]}{.type}={.status} {.message}{"\\n"}{end}'
+        parts = {
+            "Its pods": ("get", "pods", self._where, selector, "--output=wide"),
+            "Their logs": ("logs", self._where, selector, "--tail=5", "--ignore-errors"),
+            "Warnings of its namespace": ("get", "events", self._where, "--field-selector=type=Warning"),
+            "Conditions of the nodes": ("get", "nodes", f"--output={conditions}"),
+        }
+        return "\n".join(f"{title}:\n{self._output(*command)[-_MOST_LOG:]}" for title, command in parts.items())
+
+    def _output(self, *command: str) -> str:
+        """Output of a kubectl command, or its error: one failed command must not hide the others."""
+        try:
+            return self.kubectl(*command)
+        except ClusterError as error:
+            return error.problem

@@ -133,7 +133,8 @@ def kubelet(pki: Path, socket: Path, resolver: Path, pod_pids_limit: int) -> str
             "authorization": {"mode": "Webhook"},
             "tlsCertFile": str(pki / "node.crt"),
             "tlsPrivateKeyFile": str(pki / "node.key"),
-            "evictionHard": {"memory.available": "200Mi", "nodefs.available": "2%", "imagefs.available": "2%"},
+            # Sizes, not percentages: a quota can leave much less free than a percentage of a large disk.
+            "evictionHard": {"memory.available": "200Mi", "nodefs.available": "512Mi", "imagefs.available": "512Mi"},
             "imageGCHighThresholdPercent": 100,  # a garbage-collected image that was loaded can't be pulled again
             "makeIPTablesUtilChains": False,  # fewer rules to clean up
             "maxPods": 250,

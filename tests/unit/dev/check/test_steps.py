@@ -54,6 +54,22 @@ def test_the_steps_that_are_run(
     assert failed is None or last.endswith(f" s: {failed}")
 
 
+@pytest.mark.parametrize("in_background", [False, True])
+def test_the_last_lines_of_a_failed_step_are_repeated_at_the_end(
+    in_background: bool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fails = "import sys; [print('line', number, file=sys.stderr) for number in range(100)]; sys.exit('the reason')"
+    steps = (_program("bad", fails, in_background=in_background), _program("good", "print('fine')"))
+    monkeypatch.setattr(check, "steps_for", lambda _: steps)
+    assert check.main([]) == 1
+    lines = capfd.readouterr().out.splitlines()
+    assert lines.count("the reason") == 2
+    assert lines.count("line 50") == 1
+    start = lines.index("==> the last lines of bad, which failed:")
+    assert lines[start + 1 : -1] == [f"line {number}" for number in range(61, 100)] + ["the reason"]
+    assert lines[-1].endswith(" s: bad")
+
+
 def test_a_step_in_the_background_runs_beside_the_next_ones_and_shows_its_output_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
