@@ -88,18 +88,22 @@ class AgentRunner:
         """Return an output mapping of the files to tables of a bucket."""
         return [OutputTable(file.name, f"{bucket}.{file.stem}", primary_key=self.key) for file in self.files]
 
+    def inputs(self, wish: Wish = EVERYTHING) -> tuple[InputSource, ...]:
+        """Return an input mapping of all tables."""
+        return tuple(InputSource(table=table, wish=wish) for table in self.table_ids)
+
     def stage_output(
         self, run: str, data: Path, outputs: Sequence[OutputTable]
     ) -> tuple[tuple[TableWritten, ...], timed_process.Ended]:
         """Run stage-out for the tables of a data folder; return its result and the process."""
-        ended = self._agent("stage-out", data, self._grants(run, outputs=outputs)[1])
+        ended = self._agent("stage-out", data, self.grants(run, outputs=outputs)[1])
         stored = asyncio.run(self.store.get(self.store.layout.result(run, 1)))
         return from_json(StageOutResult, stored.data).tables, ended
 
     def stage_in(self, wish: Wish = EVERYTHING) -> timed_process.Ended:
         """Run stage-in into an empty data folder."""
-        inputs = tuple(InputSource(table=table, wish=wish) for table in self.table_ids)
-        return self._agent("stage-in", self._data("in"), self._grants(uuid.uuid4().hex, inputs=inputs)[0])
+        grant, _ = self.grants(uuid.uuid4().hex, inputs=self.inputs(wish))
+        return self._agent("stage-in", self._data("in"), grant)
 
     def input_files(self) -> list[Path]:
         """Return the files that stage-in wrote."""
@@ -124,7 +128,7 @@ class AgentRunner:
             for number in range(count):
                 (target / f"{number:05d}.txt").write_text(f"{number}\n", encoding="utf-8")
         run = uuid.uuid4().hex
-        ended = self._agent("stage-out", data, self._grants(run, file_tags=_FILE_TAGS)[1])
+        ended = self._agent("stage-out", data, self.grants(run, file_tags=_FILE_TAGS)[1])
 
         async def publish_result() -> None:
             stored = await self.store.get(self.store.layout.result(run, 1))
@@ -165,7 +169,7 @@ class AgentRunner:
         data.mkdir()
         return data
 
-    def _grants(
+    def grants(
         self,
         run: str,
         *,
@@ -173,6 +177,7 @@ class AgentRunner:
         outputs: Sequence[OutputTable] = (),
         file_tags: tuple[str, ...] = (),
     ) -> tuple[GrantIn, GrantOut]:
+        """Write the plans of an attempt to the store; return what its agents may do."""
         request = AttemptRequest(
             run=run,
             title="benchmark",

@@ -52,6 +52,7 @@ _BUSY_CONTROL_PLANE: Final = (
     "The control plane uses all processors of the machine. A run needs more writes to the API server than a pod or a "
     "Job, and the operator takes CPU time from the API server."
 )
+_ANOTHER_SHAPE: Final = "This shape of the pod has become faster than today's, so decision 0091 should be read again."
 GOALS: Final = (
     Goal(
         "overhead.tiny.run",
@@ -66,6 +67,24 @@ GOALS: Final = (
         0.9,
         "x",
         "A run with 512 MiB in and out takes at most 0.9 times as long as a hand-written Job with s5cmd",
+    ),
+    Goal(
+        "overhead.shape.sidecar-last.component",
+        "overhead.shape.today.component",
+        0.9,
+        "x",
+        "With stage-out behind stage-in, a component would start at most a tenth earlier",
+        least=True,
+        reason=_ANOTHER_SHAPE,
+    ),
+    Goal(
+        "overhead.shape.one-agent.component",
+        "overhead.shape.today.component",
+        0.9,
+        "x",
+        "With one container for both agents, a component would start at most a tenth earlier",
+        least=True,
+        reason=_ANOTHER_SHAPE,
     ),
     Goal(
         "throughput.run.rate",
