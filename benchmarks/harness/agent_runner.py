@@ -67,8 +67,8 @@ class AgentRunner:
     table_ids: list[str] = field(default_factory=list)
     """Table ids of the files."""
 
-    def load(self) -> None:
-        """Load the files into the store, as tables and as plain objects."""
+    def load_tables(self) -> None:
+        """Load the files as tables."""
         outputs = self.outputs(_BUCKET)
         for first in range(0, len(outputs), _AT_ONCE):
             run, data, some = uuid.uuid4().hex, self._data("load"), outputs[first : first + _AT_ONCE]
@@ -76,6 +76,9 @@ class AgentRunner:
             self.sandbox.load(run, self.stage_output(run, data, some)[0])
             self.table_ids.extend(output.destination for output in some)
             shutil.rmtree(data)
+
+    def load_objects(self) -> None:
+        """Load the files as plain objects, for s5cmd."""
         source = str(self.files[0]) if len(self.files) == 1 else f"{self.files[0].parent}/"
         self._s5cmd("cp", source, f"{self._url}/plain/")
 
@@ -218,13 +221,16 @@ def agent_runner(
     memory: bool = False,
     command_prefix: Sequence[str] = (),
     key: tuple[str, ...] | None = None,
+    s5cmd: bool = True,
 ) -> Iterator[AgentRunner]:
-    """A runner with the files loaded; afterwards its objects are deleted."""
+    """A runner with the files loaded; afterwards its objects are deleted. `s5cmd`: whether s5cmd will be used."""
     with open_sandbox(testbed.connection.lake) as sandbox:
         runner = AgentRunner(
             testbed, sandbox, Signer(sandbox.settings), files, Path(sandbox.scratch), memory, command_prefix, key
         )
-        runner.load()
+        runner.load_tables()
+        if s5cmd:
+            runner.load_objects()
         yield runner
 
 

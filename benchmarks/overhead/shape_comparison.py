@@ -44,7 +44,7 @@ def shapes(testbed: Testbed, repeats: int) -> list[Figure]:
     images = Images(agents=built["componentrun"], component=built["test-components"])
     with (
         _namespace(testbed.connection) as tenant,
-        agent_runner(testbed, [csvfiles.tiny()]) as agents,
+        agent_runner(testbed, [csvfiles.tiny()], s5cmd=False) as agents,
         WatchLog(tenant, (PODS,)) as watch_log,
     ):
         trial = _Trial(tenant, agents, watch_log, images)

@@ -70,8 +70,8 @@ def render(figures: Iterable[Figure]) -> str:
     costs = costs_of(newest(figures))
     given = (
         f"The table assumes {_CORES} cores for the control plane and the operators, equal shares, {costs.operator:.1f} "
-        f"ms for `operator` and {costs.all:.1f} ms\nfor `total` (the newest figures of [benchmarks.md](benchmarks.md)), "
-        f"and {costs.foreign:.0f} ms for `foreign`:\n"
+        f"ms for `operator` and {costs.all:.1f} ms\nfor `total` (the newest figures of "
+        f"[benchmarks.md](benchmarks.md)), and {costs.foreign:.0f} ms for `foreign`:\n"
     )
     lines = [
         given,
