@@ -131,8 +131,8 @@ def test_secrets_in_its_parameters_are_redacted() -> None:
             {"processors": {"after": steps("unzip")}},
             Reason.INVALID_SPEC,
             (
-                "spec.processors.after[0].component: Component `unzip` has the type `writer`; expected `processor`. Name "
-                "another one, or set `type: processor` if its image is one."
+                "spec.processors.after[0].component: Component `unzip` has the type `writer`; expected `processor`. "
+                "Name another one, or set `type: processor` if its image is one."
             ),
         ),
         (
@@ -140,8 +140,8 @@ def test_secrets_in_its_parameters_are_redacted() -> None:
             {"processors": {"before": steps("unzip", "gone")}},
             Reason.COMPONENT_NOT_FOUND,
             (
-                "spec.processors.before[1].component: there is no Component `gone` in the namespace. Create it, or name "
-                "another one."
+                "spec.processors.before[1].component: there is no Component `gone` in the namespace. Create it, or "
+                "name another one."
             ),
         ),
         (
@@ -165,8 +165,8 @@ def test_secrets_in_its_parameters_are_redacted() -> None:
             Reason.INVALID_SPEC,
             (
                 "spec.processors.before[0].component: Component `unzip` needs the network `bridge`, and the run has "
-                "`no-internet`; expected a processor that needs no more than the component, as one pod has one network. "
-                "Use another processor, or have the Component of the run allow more."
+                "`no-internet`; expected a processor that needs no more than the component, as one pod has one "
+                "network. Use another processor, or have the Component of the run allow more."
             ),
         ),
         (
@@ -194,8 +194,8 @@ def test_secrets_in_its_parameters_are_redacted() -> None:
             {"timeout": "23h", "processors": {"after": steps("unzip")}},
             Reason.INVALID_SPEC,
             (
-                "spec.processors: the timeouts of the component (23h00m) and its processors add up to 25h00m; expected at "
-                "most 24h00m. Lower `spec.timeout`, or the `timeout` of the processors' Components."
+                "spec.processors: the timeouts of the component (23h00m) and its processors add up to 25h00m; expected "
+                "at most 24h00m. Lower `spec.timeout`, or the `timeout` of the processors' Components."
             ),
         ),
         (
