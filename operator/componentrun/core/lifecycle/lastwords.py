@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
 
-__all__ = ["MAX_ATTEMPT_MESSAGE", "attempt_message", "failed_step", "needs_last_words", "run_message", "with_words"]
+__all__ = [
+    "MAX_ATTEMPT_MESSAGE",
+    "attempt_message",
+    "failed_container",
+    "failed_step",
+    "needs_last_words",
+    "run_message",
+    "with_words",
+]
 
 MAX_ATTEMPT_MESSAGE: Final = 500
 """Characters of an attempt's message."""
@@ -67,10 +75,15 @@ def attempt_message(summary: str, advice: str = "") -> str:
     return with_advice(summary[:room] + CUT_MARK, advice)
 
 
+def failed_container(status: ComponentRunStatus) -> str:
+    """The container of the program that failed: of a processor if its exit code is not 0, or else of the component."""
+    return next((step.name for step in status.steps or () if step.exit_code), names.COMPONENT)
+
+
 def failed_step(status: ComponentRunStatus) -> str:
-    """What failed, for messages: the component, or the processor whose exit code is not 0."""
-    step = next((step for step in status.steps or () if step.exit_code), None)
-    return program_title(names.COMPONENT if step is None else step.name, step.component if step is not None else "")
+    """The program that failed, for messages."""
+    name = failed_container(status)
+    return program_title(name, next((step.component for step in status.steps or () if step.name == name), ""))
 
 
 def run_message(message: str, reason: Reason, words: str | None, who: str) -> str:

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from componentrun.api import names
+from componentrun.wire.chain import StepConfig
 
 if TYPE_CHECKING:
     from componentrun.core.request.resolve import EffectiveRun
 
-__all__ = ["Step", "first_user", "last_user", "read_steps", "steps_of", "steps_text"]
+__all__ = ["Step", "first_user", "last_user", "read_steps", "step_configs", "steps_of", "steps_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,14 @@ def steps_of(effective: EffectiveRun) -> tuple[Step, ...]:
         for side in (effective.before, effective.after)
     )
     return (*before, component, *after)
+
+
+def step_configs(effective: EffectiveRun) -> tuple[StepConfig, ...]:
+    """The steps for the plan of stage-in: what each finds in config.json."""
+    configs = {item.container: item.config for item in effective.processors}
+    return tuple(
+        StepConfig(step.name, step.component, step.user_id, configs.get(step.name)) for step in steps_of(effective)
+    )
 
 
 def first_user(effective: EffectiveRun) -> int:

@@ -118,11 +118,13 @@ def is_overdue(pod: PodFacts, *, is_stopping: bool) -> bool:
 def _patience_ends(container: ContainerView, pod: PodFacts) -> datetime:
     """When a container that can't get its image, or can't be created, has had its chance.
 
-    An image is requested when the step before is over: when the pod was bound to its node, or when stage-in ended. If
+    An image is requested when the step before is over: when the pod was bound to its node, or when the last container
+    ended. If
     the registry refused, a second look is enough: the kubelet's (which then reports another reason) or, as that comes
     up to half a minute later (seen), the operator's.
     """
-    asked = max(pod.placed_at, pod.gap_began_at or pod.stage_in.finished_at or pod.view.created)
+    ended = [step.finished_at for step in (pod.stage_in, *pod.view.steps) if step.finished_at is not None]
+    asked = max(pod.placed_at, *ended) if ended else max(pod.placed_at, pod.view.created)
     if container.reason not in _IMAGE or not _WILL_NOT_CHANGE.search(container.message):
         return asked + timedelta(seconds=pod.limits.image_pull)
     second_look = _SECOND_LOOK_SECONDS if container.reason == _IMAGE_FIRST_LOOK else 0

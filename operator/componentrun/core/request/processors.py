@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from componentrun.api.componentrun import ComponentRun
     from componentrun.api.processors import Position, ProcessorStep
 
-__all__ = ["EffectiveProcessor", "PodLimits", "effective_processors", "processors_of"]
+__all__ = ["EffectiveProcessor", "PodLimits", "effective_processors", "processor_names", "processors_of"]
 
 PROCESSOR: Final = "processor"
 """Type of a Component that can be a processor."""
@@ -72,6 +72,12 @@ def processors_of(run: ComponentRun, component: Component | None) -> Processors:
         return _NONE
     own = component.spec.processors if component is not None else None
     return (own if run.spec.processors is None else run.spec.processors) or _NONE
+
+
+def processor_names(run: ComponentRun, component: Component | None) -> tuple[str, ...]:
+    """Names of the Components of all processors of a run, each once."""
+    wanted = processors_of(run, component)
+    return tuple(dict.fromkeys(step.component for step in (*wanted.before, *wanted.after)))
 
 
 def effective_processors(
