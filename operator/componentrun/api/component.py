@@ -130,8 +130,10 @@ class ComponentSpec(ApiModel):
     tag: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] = "latest"
     """Tag that runs use unless they set their own. `latest` is looked up for every run; any other tag is pulled once by
     each node. Defaults to `latest`."""
-    type: ComponentType = "other"
-    """What kind of component it is. Only a `processor` can be one of a run's `processors`. Defaults to `other`."""
+    type: ComponentType | None = None
+    """What the component does. `extractor`: reads from another system. `writer`: writes to another system.
+    `application` and `transformation`: work on tables. `processor`: a step before or after another component.
+    `service`: runs for a long time. Defaults to `other`."""
     command: Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=64)] | None = None
     """Entrypoint of the container. Defaults to the image's own."""
     args: Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=64)] | None = None

@@ -131,7 +131,16 @@ def test_secrets_in_its_parameters_are_redacted() -> None:
             {"processors": {"after": steps("unzip")}},
             Reason.INVALID_SPEC,
             (
-                "spec.processors.after[0].component: Component `unzip` has the type `writer`; expected `processor`. "
+                "spec.processors.after[0].component: Component `unzip` has the type `writer`; expected the type "
+                "`processor`. Name another one, or set `type: processor` if its image is one."
+            ),
+        ),
+        (
+            {"type": None},
+            {"processors": {"after": steps("unzip")}},
+            Reason.INVALID_SPEC,
+            (
+                "spec.processors.after[0].component: Component `unzip` has no type; expected the type `processor`. "
                 "Name another one, or set `type: processor` if its image is one."
             ),
         ),

@@ -119,9 +119,8 @@ def _patience_ends(container: ContainerView, pod: PodFacts) -> datetime:
     """When a container that can't get its image, or can't be created, has had its chance.
 
     An image is requested when the step before is over: when the pod was bound to its node, or when the last container
-    ended. If
-    the registry refused, a second look is enough: the kubelet's (which then reports another reason) or, as that comes
-    up to half a minute later (seen), the operator's.
+    ended. If the registry refused, a second look is enough: the kubelet's (which then reports another reason) or, as
+    that comes up to half a minute later (seen), the operator's.
     """
     ended = [step.finished_at for step in (pod.stage_in, *pod.view.steps) if step.finished_at is not None]
     asked = max(pod.placed_at, *ended) if ended else max(pod.placed_at, pod.view.created)

@@ -157,8 +157,9 @@ def _processor(found: Mapping[str, Component], step: ProcessorStep, position: Po
             advice="Create it, or name another one.",
         )
     if component.spec.type != PROCESSOR:
+        found_type = f"the type `{component.spec.type}`" if component.spec.type else "no type"
         raise UserError(
-            f"{path}: Component `{step.component}` has the type `{component.spec.type}`; expected `{PROCESSOR}`",
+            f"{path}: Component `{step.component}` has {found_type}; expected the type `{PROCESSOR}`",
             Reason.INVALID_SPEC,
             advice=f"Name another one, or set `type: {PROCESSOR}` if its image is one.",
         )
