@@ -13,7 +13,6 @@ import pytest
 from e2e.tenant.tenant import SMALL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from e2e.tenant import Tenant
@@ -44,7 +43,7 @@ TABLE = {"source": "words.csv", "destination": "out.c-main.words"}
 
 
 @pytest.fixture
-def parts(tenant: Tenant, components: str) -> Iterator[Tenant]:
+def parts(tenant: Tenant, components: str) -> Tenant:
     """A tenant with the processors, a component, and an input table."""
     for name in NAMES:
         add_processor(tenant, components, name, command=[f"processor-{name}"])
