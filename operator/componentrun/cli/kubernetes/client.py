@@ -41,6 +41,10 @@ class KubeCluster:
         """URL of the API server."""
         return self._kube.access.server
 
+    def close(self) -> None:
+        """Close the connection. A later request opens a new one."""
+        self._kube.close()
+
     def version(self) -> str:
         """Version of Kubernetes."""
         with self._explained("get", None):

@@ -29,6 +29,9 @@ class Cluster(Protocol):
     def server(self) -> str:
         """URL of the API server; for messages."""
 
+    def close(self) -> None:
+        """Close the connection. A later request opens a new one."""
+
     def version(self) -> str:
         """Version of Kubernetes, e.g. `v1.35.4`."""
 
