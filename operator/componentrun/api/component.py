@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from componentrun.api.common import ApiModel, Duration, ObjectMeta, Policy, Quantity, Retention, SecretKeyRef
+from componentrun.api.processors import Processors, ProcessorSettings
 from componentrun.api.retry import Retry
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "ComponentEvents",
     "ComponentOutput",
     "ComponentSpec",
+    "ComponentType",
     "EgressRule",
     "ForwardToken",
     "Gelf",
@@ -25,6 +27,7 @@ __all__ = [
     "Size",
 ]
 
+ComponentType = Literal["extractor", "writer", "application", "transformation", "processor", "service", "other"]
 NetworkMode = Literal["none", "no-internet", "bridge"]
 Size = Literal["xsmall", "small", "medium", "large"]
 Quantities = Annotated[dict[Literal["cpu", "memory", "ephemeral-storage"], Quantity], Field(max_length=3)]
@@ -127,6 +130,10 @@ class ComponentSpec(ApiModel):
     tag: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] = "latest"
     """Tag that runs use unless they set their own. `latest` is looked up for every run; any other tag is pulled once by
     each node. Defaults to `latest`."""
+    type: ComponentType | None = None
+    """What the component does. `extractor`: reads from another system. `writer`: writes to another system.
+    `application` and `transformation`: work on tables. `processor`: a step before or after another component.
+    `service`: runs for a long time. Defaults to `other`."""
     command: Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=64)] | None = None
     """Entrypoint of the container. Defaults to the image's own."""
     args: Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=64)] | None = None
@@ -160,6 +167,10 @@ class ComponentSpec(ApiModel):
     """Retention of the events of its runs. Defaults to the Storage's settings."""
     output: ComponentOutput | None = None
     """Buckets that its runs may write to. Defaults to the buckets that the run names."""
+    processor: ProcessorSettings | None = None
+    """Settings of a Component of type `processor`."""
+    processors: Processors | None = None
+    """Processors of runs that set no `processors`. Defaults to none."""
 
 
 class Component(ApiModel):

@@ -19,17 +19,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
-from componentrun.api.changedsince import ADAPTIVE, changed_since
 from componentrun.api.common import quantity_value
 from componentrun.api.componentrun import TableStatus
-from componentrun.api.files import FileStatus
+from componentrun.api.mapping.changedsince import ADAPTIVE, changed_since
+from componentrun.api.mapping.files import FileStatus
 from componentrun.controller.reconcile.parametersfrom import referenced_parameters
 from componentrun.controller.reconcile.secretvalues import forwarded_token, parameter_values
 from componentrun.controller.storages.references import new_enough_for
 from componentrun.core.lifecycle import status as core_status
 from componentrun.core.pod.build import build_pod, build_secret
+from componentrun.core.pod.steps import step_configs
 from componentrun.core.request.buckets import writable_buckets
 from componentrun.core.request.config import state_secrets
+from componentrun.core.request.processors import processor_names
 from componentrun.core.request.resolve import EffectiveRun, resolve
 from componentrun.core.storages.catalog import check_tables_can_be_kept
 from componentrun.core.storages.scope import ScopeMethod, need_scope, warning_of
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from componentrun.api.component import Component
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
     from componentrun.controller.reconcile.policies import Policies
     from componentrun.controller.storages.catalogtables import CatalogTables
@@ -152,7 +155,8 @@ class Starter:
         opened = replace(opened, by_session=scope.means is ScopeMethod.SESSION)
         component = await self._references.component(run.metadata.namespace, run.spec.component, anew=True, as_of=as_of)
         referenced = await referenced_parameters(self._kube, run)
-        effective = resolve(run, component, opened.storage.metadata.name, referenced)
+        processors = await self._processors(run, component, as_of)
+        effective = resolve(run, component, opened.storage.metadata.name, referenced, processors)
         buckets = writable_buckets(run.spec.output, component).patterns
         if buckets or any(item.table is not None for item in effective.inputs):
             await self._catalogs.need_fit(opened)
@@ -181,6 +185,17 @@ class Starter:
             now=self._clock(),
         )
         return Started(uid, status, secret)
+
+    async def _processors(
+        self, run: ComponentRun, component: Component | None, as_of: datetime | None
+    ) -> dict[str, Component]:
+        """The Components of the run's processors that exist, by name."""
+        found = {}
+        for name in processor_names(run, component):
+            processor = await self._references.component(run.metadata.namespace, name, anew=True, as_of=as_of)
+            if processor is not None:
+                found[name] = processor
+        return found
 
     async def give(self, run: ComponentRun, started: Started) -> None:
         """Create the pod's Secret, after which the pod may run.
@@ -237,6 +252,7 @@ class Starter:
             state=memory.state,
             state_number=memory.number,
             secrets=secrets,
+            steps=step_configs(effective),
             by_session=opened.by_session,
             buckets=buckets,
         )
@@ -248,7 +264,8 @@ class Starter:
         before = timedelta(seconds=2 * limits.pending + limits.image_pull + pod.stage_in_seconds) + _SPARE
         if names.KUEUE_QUEUE_LABEL in effective.queue_labels:
             before += _GATED
-        after = timedelta(seconds=effective.timeout_seconds + limits.stop_grace + pod.upload_seconds)
+        gaps = len(effective.processors) * limits.pending  # from one step to the next
+        after = timedelta(seconds=effective.total_seconds + gaps + limits.stop_grace + pod.upload_seconds)
         return min(before, MAX_EXPIRY), min(before + after, MAX_EXPIRY)
 
     async def _pod_with_secret(self, run: ComponentRun, number: int) -> dict[str, Any] | None:
