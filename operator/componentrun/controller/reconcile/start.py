@@ -153,7 +153,7 @@ class Starter:
         component = await self._references.component(run.metadata.namespace, run.spec.component, anew=True, as_of=as_of)
         referenced = await referenced_parameters(self._kube, run)
         effective = resolve(run, component, opened.storage.metadata.name, referenced)
-        buckets = writable_buckets(run.spec.output, component).patterns
+        buckets = writable_buckets(run.spec.output, component, run.spec.configuration.id).patterns
         if buckets or any(item.table is not None for item in effective.inputs):
             await self._catalogs.need_fit(opened)
         self._references.check_keys(run)
