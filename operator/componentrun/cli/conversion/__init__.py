@@ -2,7 +2,6 @@
 
 Modules, lowest first:
 
-    values          single values
     mapping         input and output
     configuration   configurations with their rows
 """

@@ -46,7 +46,7 @@ def _loader() -> Any:
     class Loader(yaml.SafeLoader):
         """Dates stay text, and every key of an object is kept."""
 
-        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - PyYAML's signature
             """The object; called by PyYAML."""
             _check_keys(node)
             return super().construct_mapping(node, deep=deep)
