@@ -10,7 +10,7 @@ from componentrun.catalogue.entry import KINDS, CatalogueEntry, Finding
 from componentrun.catalogue.limits import MAX_OBJECT_BYTES
 from componentrun.wire.documents import MAX_DEPTH, is_text, is_too_deep
 from componentrun.wire.jsontext import kind_of, trimmed
-from componentrun.wire.yamltext import RepeatedKeyError, documents
+from componentrun.wire.yamltext import RepeatedKeyError, many_documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,9 +56,9 @@ def parse_documents(text: str, source: str) -> list[Any]:
             try:
                 contents = [json.loads(trimmed(text), object_pairs_hook=_each_key_once, parse_constant=_refuse)]
             except json.JSONDecodeError:
-                contents = list(documents(text))
+                contents = many_documents(text)
         else:
-            contents = list(documents(text))
+            contents = many_documents(text)
     except RepeatedKeyError as error:
         raise ValueError(f"{error}. Remove one of them") from error
     except yaml.YAMLError as error:

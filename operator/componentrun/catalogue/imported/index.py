@@ -42,8 +42,12 @@ _DATA: Final = frozenset({
 _ROOT: Final = "container-root-user"
 _HARMLESS_FEATURES: Final = re.compile(r"(has-|dev-|container-tcpkeepalive|no-swap|genericUI|appInfo|encrypt)")
 """Features that don't change what a component finds in its container."""
-_TEXT: Final = {"title": 200, "summary": 500, "vendor": 200}
-"""Maximum lengths of texts."""
+_TEXT: Final = {"title": 253, "summary": 1024, "vendor": 253, "license": 253}
+"""Maximum lengths of texts of one line."""
+_MAX_DESCRIPTION: Final = 65_536
+_MAX_CATEGORIES: Final = 20
+_MAX_CATEGORY: Final = 63
+_ADDRESS: Final = re.compile(r"https?://[^\s]{1,2000}")
 _POSITIONS: Final = {"before": ["before"], "after": ["after"]}
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -155,25 +159,44 @@ def _set_about(component: ImportedComponent, id_: str, item: Mapping[str, Any], 
         component.tell,
     )
     vendor = next((str(line) for line in contact if line), "") or vendor_of(id_)
-    for key, value in (("title", item.get("name")), ("summary", item.get("description")), ("vendor", vendor)):
+    texts = {
+        "title": item.get("name"),
+        "summary": item.get("description"),
+        "vendor": vendor,
+        "license": item.get("licenseUrl"),
+    }
+    for key, value in texts.items():
         component.set(key, _one_line(component, key, value))
     parts = [str(item[key]) for key in ("longDescription", "configurationDescription") if item.get(key)]
-    component.set("description", "\n\n".join(parts))
-    component.set("icon", item.get("ico64"))
-    categories = [*list_at(item.get("categories"), "categories", component.tell), item.get("category")]
-    component.set("categories", list(dict.fromkeys(str(name) for name in categories if name)))
-    component.set("license", item.get("licenseUrl"))
-    component.set("documentationUrl", item.get("documentationUrl"))
-    component.set("sourceUrl", item.get("sourceCodeUrl"))
+    component.set("description", _cut(component, "description", "\n\n".join(parts), _MAX_DESCRIPTION))
+    _set_categories(component, [*list_at(item.get("categories"), "categories", component.tell), item.get("category")])
+    for key, name in (("icon", "ico64"), ("documentationUrl", "documentationUrl"), ("sourceUrl", "sourceCodeUrl")):
+        address = str(item.get(name) or "").strip()
+        if not address or _ADDRESS.fullmatch(address):
+            component.set(key, address)
+        else:
+            component.keep(name, address)
+            component.report.changed(component.subject, f"`{name}` is `{address[:80]}`, which is no URL; left out")
+
+
+def _set_categories(component: ImportedComponent, names: list[Any]) -> None:
+    categories = list(dict.fromkeys(str(name)[:_MAX_CATEGORY] for name in names if name))
+    if len(categories) > _MAX_CATEGORIES:
+        component.report.changed(
+            component.subject, f"it has {len(categories)} categories; the first {_MAX_CATEGORIES} are kept"
+        )
+    component.set("categories", categories[:_MAX_CATEGORIES])
 
 
 def _one_line(component: ImportedComponent, key: str, value: Any) -> str:
-    text = " ".join(str(value or "").split())
-    if len(text) <= _TEXT[key]:
+    return _cut(component, key, " ".join(str(value or "").split()), _TEXT[key])
+
+
+def _cut(component: ImportedComponent, key: str, text: str, limit: int) -> str:
+    if len(text) <= limit:
         return text
-    component.report.changed(component.subject, f"`{key}` has {len(text)} characters; cut to {_TEXT[key]}")
-    component.keep(key, str(value))
-    return f"{text[: _TEXT[key] - 1]}…"
+    component.report.changed(component.subject, f"`{key}` has {len(text)} characters; cut to {limit}")
+    return f"{text[: limit - 1]}…"
 
 
 def _set_data(component: ImportedComponent, data: Mapping[str, Any]) -> None:

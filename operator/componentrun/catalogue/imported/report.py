@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from componentrun.api.names import API_VERSION, GROUP
+from componentrun.api.names import API_VERSION, IMPORTED_ANNOTATION
 from componentrun.catalogue.entry import Finding, canonical_json
 
 if TYPE_CHECKING:
     from componentrun.catalogue.entry import JsonObject
 
-__all__ = ["IMPORTED_ANNOTATION", "ImportReport", "ImportedComponent"]
+__all__ = ["ImportReport", "ImportedComponent"]
 
-IMPORTED_ANNOTATION: Final = f"{GROUP}/imported"
-"""On a Component: JSON with what its source says about it and a Component has no field for."""
 _MAX_ANNOTATION_BYTES: Final = 64 * 1024
 """All annotations of an object together may have 256 KiB."""
 

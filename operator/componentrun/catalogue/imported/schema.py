@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.catalogue.dialects import normalized_schema
@@ -33,7 +34,8 @@ def set_configuration(component: ImportedComponent, *, schema: Any, row_schema: 
         for change in changes:
             component.report.changed(component.subject, f"{source} {change}")
         if normal:
-            configuration[key] = normal
+            # As text, which Kubernetes keeps: forms depend on the order of keys.
+            configuration[key] = json.dumps(normal, ensure_ascii=False, indent=2)
     if parameters := _default_parameters(component, default):
         configuration["default"] = parameters
     if "schema" in configuration or "rowSchema" in configuration:

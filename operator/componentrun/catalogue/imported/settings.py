@@ -144,39 +144,38 @@ def _visibility(component: ImportedComponent, value: Any) -> dict[str, str]:
 
 
 def set_image_parameters(component: ImportedComponent, value: Any) -> None:
-    """Set the image parameters. Values below `#` keys are encrypted for the original and are not kept."""
+    """Set the image parameters. Values at `#` keys are encrypted for the original, so they become references."""
     parameters = object_at(value, "image_parameters", component.tell)
-    plain, secrets = {}, {}
-    for key, item in parameters.items():
-        if not key.startswith(SECRET_KEY_PREFIX):
-            plain[key] = _without_secrets(component, item, f"image_parameters.{key}")
-            continue
-        secret = {
-            "name": f"{component.name}-image-parameters",
-            "key": re.sub(r"[^A-Za-z0-9._-]", "-", key[1:]) or "value",
-        }
-        secrets[key] = secret
-        component.report.to_do(
-            component.subject,
-            f"create Secret `{secret['name']}` with the key `{secret['key']}`: the value of `image_parameters.{key}`, "
-            "which only the original can decrypt",
-        )
-    component.set("imageParameters", plain)
+    secrets: dict[str, Any] = {}
+    component.set("imageParameters", _without_secrets(component, parameters, (), secrets))
     component.set("imageParameterSecrets", secrets)
 
 
-def _without_secrets(component: ImportedComponent, value: Any, path: str) -> Any:
+def _without_secrets(component: ImportedComponent, value: Any, place: tuple[str, ...], secrets: dict[str, Any]) -> Any:
+    """The value without its `#` keys, for each of which a reference is added to `secrets`."""
     if isinstance(value, list):
-        return [_without_secrets(component, item, f"{path}[{i}]") for i, item in enumerate(value)]
+        return [_without_secrets(component, item, (*place, str(i)), secrets) for i, item in enumerate(value)]
     if not isinstance(value, dict):
         return value
     plain = {}
     for key, item in value.items():
-        if key.startswith(SECRET_KEY_PREFIX):
-            component.tell(f"{path}.{key}", "a secret below the first level of image parameters has no counterpart")
-        else:
-            plain[key] = _without_secrets(component, item, f"{path}.{key}")
+        if not key.startswith(SECRET_KEY_PREFIX):
+            plain[key] = _without_secrets(component, item, (*place, key), secrets)
+            continue
+        path = ".".join(re.sub(r"([.\\])", r"\\\1", part) for part in (*place, key))
+        secret = {"name": f"{component.name}-image-parameters", "key": _secret_key((*place, key))}
+        secrets[path] = secret
+        component.report.to_do(
+            component.subject,
+            f"create Secret `{secret['name']}` with the key `{secret['key']}`: the value of `image_parameters.{path}`, "
+            "which only the original can decrypt",
+        )
     return plain
+
+
+def _secret_key(place: tuple[str, ...]) -> str:
+    """The key in a Secret for a value in the image parameters."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", ".".join(part.lstrip("#") for part in place)) or "value"
 
 
 def set_staging(component: ImportedComponent, value: Any) -> None:
