@@ -27,8 +27,8 @@ TABLE_ANNOTATION: Final = f"{GROUP}/table"
 SPARK_LABEL: Final = f"{GROUP}/spark"
 """On Jobs that maintain tables, and on their pods: a hash of the Storage."""
 CATALOGUE_LABEL: Final = f"{GROUP}/catalogue"
-"""On a Component or ClusterComponent: name of the catalogue that owns it. `componentrun catalogue sync` creates, changes
-and deletes the objects with its name."""
+"""On a Component or ClusterComponent: name of the catalogue that owns it. `componentrun catalogue sync` changes and
+deletes only objects with the name of its catalogue."""
 CATALOGUE_DIGEST_ANNOTATION: Final = f"{GROUP}/catalogue-digest"
 """Beside the label: digest of what was applied."""
 IMPORTED_ANNOTATION: Final = f"{GROUP}/imported"

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["SETTINGS_FILE", "read_folder", "read_repository"]
+__all__ = ["SETTINGS_FILE", "find_repositories", "read_folder", "read_repository"]
 
 SETTINGS_FILE: Final = "catalogue.yaml"
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
@@ -138,6 +138,17 @@ def read_folder(root: Path, *, image_prefix: str = "") -> Catalogue:
             )
     entries = sorted(reading.entries, key=lambda entry: (entry.key, entry.source))
     return Catalogue(reading.settings.name, tuple(entries), tuple(reading.findings))
+
+
+def find_repositories(root: Path) -> list[Path]:
+    """The folders `component_config` in a folder, which may be one itself.
+
+    Raises:
+        UserError: the folder has too many files.
+    """
+    if root.name == CONFIG_FOLDER:
+        return [root]
+    return [path for path in _walk(_Reading(root, CatalogueSettings()), root, 0) if path.is_dir()]
 
 
 def read_repository(folder: Path, options: ImageOptions, report: ImportReport, *, id_: str = "", tag: str = "") -> None:
