@@ -151,6 +151,9 @@ def _items(value: Any, path: str, tell: Callable[[str, str], None]) -> Any:
 def _type(value: Any, path: str, tell: Callable[[str, str], None]) -> dict[str, Any]:
     """`type`, with the names that JSON Schema knows; one that it can't express goes to `x-type`."""
     names = value if isinstance(value, list) else [value]
+    if value in ([], "", None):
+        tell(path, f"found {_shown(value)}, expected a type of JSON; left out")
+        return {}
     known: list[str] = []
     for name in names:
         word = str(name).lower() if isinstance(name, str) else ""

@@ -211,7 +211,7 @@ def _set_data(component: ImportedComponent, data: Mapping[str, Any]) -> None:
     settings.set_image_parameters(component, data.get("image_parameters"))
     settings.set_staging(component, data.get("staging_storage"))
     settings.set_tokens(component, data)
-    if data.get("configuration_format") not in {None, "", "json"}:
+    if _text(data.get("configuration_format")) not in {"", "json"}:
         component.tell("configuration_format", "the component reads config.yml, and runs write config.json only")
     if stacks := object_at(data.get("stack_parameters"), "stack_parameters", component.tell):
         component.tell("stack_parameters", f"set `imageParameters` to those of one stack ({len(stacks)} stacks there)")
@@ -226,24 +226,24 @@ def _set_features(component: ImportedComponent, item: Mapping[str, Any]) -> None
         if name != _ROOT and not _HARMLESS_FEATURES.match(str(name)):
             component.tell("features", f"`{str(name)[:80]}` has no counterpart")
     types = object_at(item.get("dataTypesConfiguration"), "dataTypesConfiguration", component.tell)
-    support = types.get("dataTypesSupport")
+    support = _text(types.get("dataTypesSupport"))
     if support in {"hints", "authoritative"}:
         component.spec["dataTypeSupport"] = support
-    elif support not in {None, "", "none"}:
+    elif support not in {"", "none"}:
         component.tell(
             "dataTypesConfiguration.dataTypesSupport",
-            f"found `{str(support)[:80]}`, expected `none`, `hints` or `authoritative`",
+            f"found `{support[:80]}`, expected `none`, `hints` or `authoritative`",
         )
     _set_positions(component, item)
 
 
 def _set_positions(component: ImportedComponent, item: Mapping[str, Any]) -> None:
     processor = object_at(item.get("processorConfiguration"), "processorConfiguration", component.tell)
-    position, path = processor.get("allowedProcessorPosition"), "processorConfiguration.allowedProcessorPosition"
-    if position in {None, "", "any"}:
+    position, path = _text(processor.get("allowedProcessorPosition")), "processorConfiguration.allowedProcessorPosition"
+    if position in {"", "any"}:
         return
     if position not in _POSITIONS:
-        component.tell(path, f"found `{str(position)[:80]}`, expected `before`, `after` or `any`")
+        component.tell(path, f"found `{position[:80]}`, expected `before`, `after` or `any`")
     elif component.spec["type"] != "processor":
         component.tell(path, f"found `{position}` of a component of type `{component.spec['type']}`")
     else:
@@ -263,6 +263,11 @@ def _set_deprecated(component: ImportedComponent, item: Mapping[str, Any]) -> No
     elif expired not in EMPTY:
         component.tell("expiredOn", f"found `{str(expired)[:80]}`, expected a date")
     component.spec["deprecated"] = deprecated
+
+
+def _text(value: Any) -> str:
+    """The value as text; empty if it is empty."""
+    return "" if value in EMPTY else str(value)
 
 
 def _keep_others(component: ImportedComponent, item: Mapping[str, Any], data: Mapping[str, Any]) -> None:

@@ -94,6 +94,8 @@ def set_network(component: ImportedComponent, value: Any) -> None:
 
 def set_default_bucket(component: ImportedComponent, flag: Any, stage: Any) -> None:
     """Set the default bucket from the flag and the stage."""
+    if stage not in (*EMPTY, "in", "out"):
+        component.tell("default_bucket_stage", f"found `{str(stage)[:80]}`, expected `in` or `out`; now `in`")
     if flag_at(flag, "default_bucket", component.tell):
         component.spec["defaultBucket"] = "out" if stage == "out" else "in"
 
@@ -120,11 +122,11 @@ def set_logging(component: ImportedComponent, kind: Any, settings: Any) -> None:
         component.tell("logging.type", f"found `{str(kind)[:80]}`, expected `standard` or `gelf`")
         return
     gelf: dict[str, Any] = {}
-    server = logging.get("gelf_server_type") or "tcp"
+    server = str(logging.get("gelf_server_type") or "tcp")
     if server in {"udp", "http"}:
         gelf["server"] = server
     elif server != "tcp":
-        component.tell("logging.gelf_server_type", f"found `{str(server)[:80]}`, expected `tcp`, `udp` or `http`")
+        component.tell("logging.gelf_server_type", f"found `{server[:80]}`, expected `tcp`, `udp` or `http`")
     if visibility := _visibility(component, logging.get("verbosity")):
         gelf["visibility"] = visibility
     component.spec["logging"] = {"gelf": gelf}
@@ -134,7 +136,7 @@ def _visibility(component: ImportedComponent, value: Any) -> dict[str, str]:
     visibility = {}
     for number, word in object_at(value, "logging.verbosity", component.tell).items():
         level = _LEVELS.get(str(number))
-        if level is None or word not in _VISIBILITIES:
+        if level is None or str(word) not in _VISIBILITIES:
             component.tell(
                 f"logging.verbosity.{number}", f"found `{str(word)[:80]}`, expected a level and how it is shown"
             )
