@@ -40,16 +40,19 @@ class Kind:
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
 
-def _custom(plural: str, kind: str, *fields: str, namespaced: bool = True) -> Kind:
+def _custom(plural: str, kind: str, *fields: str) -> Kind:
     return Kind(
-        GROUP, VERSION, plural, kind, namespaced, has_status=True, has_generation=True, is_custom=True, fields=fields
+        GROUP, VERSION, plural, kind, has_status=True, has_generation=True, is_custom=True, fields=fields
     )  # fmt: skip
 
 
 KINDS: Final = (
     _custom("componentruns", "ComponentRun", "spec.component", "status.phase"),
     _custom("components", "Component"),
-    _custom("clustercomponents", "ClusterComponent", namespaced=False),
+    Kind(
+        GROUP, VERSION, "clustercomponents", "ClusterComponent", namespaced=False, has_status=True,
+        has_generation=True, is_custom=True,
+    ),
     _custom("storages", "Storage"),
     Kind("", "v1", "namespaces", "Namespace", namespaced=False, has_status=True, fields=("status.phase",)),
     Kind(

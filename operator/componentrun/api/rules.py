@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
-from componentrun.api.component import Component
+from componentrun.api.component import ClusterComponent, Component
 from componentrun.api.componentrun import ComponentRun, ComponentRunSpec
 from componentrun.api.storage import Storage
 
@@ -196,9 +196,12 @@ _OF_RUNS: Final[ByPath] = {
     ("spec", "retry", "backoff"): (_BACKOFF,),
 }
 
+_OF_COMPONENTS: Final[ByPath] = {("spec", "retry", "backoff"): (_BACKOFF,)}
+
 RULES: Final[Mapping[type[ApiModel], ByPath]] = {
     ComponentRun: _OF_RUNS,
-    Component: {("spec", "retry", "backoff"): (_BACKOFF,)},
+    Component: _OF_COMPONENTS,
+    ClusterComponent: _OF_COMPONENTS,
     Storage: {
         ("spec",): (
             {

@@ -67,7 +67,11 @@ def properties(**schemas: Any) -> dict[str, Any]:
         ({"required": True}, {}, ["/required"]),
         ({"required": ["a", "a", 1]}, {"required": ["a"]}, ["/required"]),
         ({"uniqueItems": "yes"}, {}, ["/uniqueItems"]),
-        ({"properties": {"a/b~c": {"type": "int"}}}, {"properties": {"a/b~c": {"type": "integer"}}}, ["/properties/a~1b~0c/type"]),
+        (
+            {"properties": {"a/b~c": {"type": "int"}}},
+            {"properties": {"a/b~c": {"type": "integer"}}},
+            ["/properties/a~1b~0c/type"],
+        ),
         ([], {}, []),
         (True, {}, [""]),
         (False, {"not": {}}, [""]),
@@ -105,8 +109,8 @@ def test_a_long_value_is_cut_in_the_message() -> None:
 
 
 _KEYS = st.sampled_from([
-    "type", "required", "enum", "properties", "items", "anyOf", "minimum", "exclusiveMinimum", "minLength", "definitions",
-    "additionalProperties", "uniqueItems", "title", "options",
+    "type", "required", "enum", "properties", "items", "anyOf", "minimum", "exclusiveMinimum", "minLength",
+    "definitions", "additionalProperties", "uniqueItems", "title", "options",
 ])  # fmt: skip
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["string", "button", "int", "3", "-1", "", "1e3"]),

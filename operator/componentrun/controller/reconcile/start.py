@@ -19,10 +19,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
-from componentrun.api.changedsince import ADAPTIVE, changed_since
 from componentrun.api.common import quantity_value
 from componentrun.api.componentrun import TableStatus
-from componentrun.api.files import FileStatus
+from componentrun.api.mapping.changedsince import ADAPTIVE, changed_since
+from componentrun.api.mapping.files import FileStatus
 from componentrun.controller.reconcile.parametersfrom import referenced_parameters
 from componentrun.controller.reconcile.secretvalues import forwarded_token, parameter_values
 from componentrun.controller.storages.references import new_enough_for
@@ -153,7 +153,7 @@ class Starter:
         component = await self._references.component(run.metadata.namespace, run.spec.component, anew=True, as_of=as_of)
         referenced = await referenced_parameters(self._kube, run)
         effective = resolve(run, component, opened.storage.metadata.name, referenced)
-        buckets = writable_buckets(run.spec.output, component).patterns
+        buckets = writable_buckets(run.spec.output, component, run.spec.configuration.id).patterns
         if buckets or any(item.table is not None for item in effective.inputs):
             await self._catalogs.need_fit(opened)
         self._references.check_keys(run)
