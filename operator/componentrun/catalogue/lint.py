@@ -176,11 +176,10 @@ def _replacement(spec: dict[str, Any]) -> str:
 
 def _descriptions(catalogue: Catalogue) -> Iterator[Finding]:
     for entry in catalogue.entries:
-        missing = [name for name in ("type", "title") if not entry.spec.get(name)]
-        if missing:
-            names = " and ".join(f"`{name}`" for name in missing)
-            message = f"{names} {'is' if len(missing) == 1 else 'are'} not set; lists show them"
-            yield Finding("warning", "NoDescription", entry.title, message)
+        if not entry.spec.get("type"):
+            yield Finding("warning", "NoType", entry.title, "`type` is not set, so it is listed as `other`")
+        if not entry.spec.get("title") and not entry.spec.get("summary"):
+            yield Finding("warning", "NoTitle", entry.title, "neither `title` nor `summary` is set; lists show them")
 
 
 _RULES: Final[tuple[Callable[[Catalogue], Iterator[Finding]], ...]] = (

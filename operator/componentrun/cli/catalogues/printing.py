@@ -22,6 +22,7 @@ _STYLES: Final = {"error": "bold red", "warning": "yellow", "note": "dim"}
 _SIGNS: Final = {"added": ("+", "green"), "changed": ("~", "yellow"), "removed": ("-", "red")}
 _MOST_FINDINGS: Final = 20
 """Findings that are printed before a catalogue is used. `lint` prints all."""
+_MAX_TITLE: Final = 60
 _MOST_FIELDS: Final = 10
 """Changed fields of one Component that are printed."""
 
@@ -88,7 +89,8 @@ def _row(item: ListedComponent, *, is_wide: bool) -> Row:
     name = Cell(f"{item.name} (deprecated)", "yellow") if item.is_deprecated else item.name
     image = str((item.document.get("spec") or {}).get("image") or "-")
     more = (item.kind, item.catalogue or "-", image) if is_wide else ()
-    return [name, item.type, item.version, item.title or "-", *more]
+    title = item.title if is_wide or len(item.title) <= _MAX_TITLE else f"{item.title[: _MAX_TITLE - 1]}…"
+    return [name, item.type, item.version, title or "-", *more]
 
 
 def _plain(item: ListedComponent) -> dict[str, Any]:
