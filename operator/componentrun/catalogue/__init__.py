@@ -13,6 +13,7 @@ Packages and modules, lowest first:
     manifests   files with Components: YAML and JSON as entries
     folder      reads a folder
     bundle      one file that holds a catalogue: deterministic, with a digest
+    schemas     findings about configuration schemas and default configurations
     lint        findings about a catalogue
     difference  what differs between two catalogues
     sync        what has to be written so that a cluster has a catalogue

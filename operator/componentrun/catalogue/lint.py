@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from componentrun.api.component import ComponentSpec
 from componentrun.api.problems import problems
 from componentrun.catalogue.entry import Catalogue, CatalogueEntry, Finding
+from componentrun.catalogue.schemas import schema_findings
 from componentrun.contract import SECRET_KEY_PREFIX
 
 if TYPE_CHECKING:
@@ -190,6 +191,7 @@ _RULES: Final[tuple[Callable[[Catalogue], Iterator[Finding]], ...]] = (
     _metadata,
     _fields,
     _images,
+    schema_findings,
     _plain_secrets,
     _replacements,
     _descriptions,

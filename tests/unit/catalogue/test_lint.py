@@ -11,6 +11,8 @@ from componentrun.catalogue.entry import Catalogue, Finding
 from componentrun.catalogue.lint import errors_in, lint
 from tests.unit.catalogue.make import catalogue, component
 
+PORT = {"type": "object", "required": ["port", "#key"], "properties": {"port": {"type": "integer"}}}
+
 
 def found(*manifests: dict[str, Any]) -> list[str]:
     return [f"{finding.severity} {finding.rule}: {finding.message}" for finding in lint(catalogue(*manifests))]
@@ -58,6 +60,31 @@ def test_a_good_component_has_no_findings() -> None:
             [component(configuration={"default": {"#token": "hunter2"}})],
             "error PlainSecret: `spec.configuration.default.#token` holds a secret as text",
         ),
+        (
+            [component(configuration={"schema": {"type": "button"}})],
+            "error UnusableSchema: spec.configuration.schema.type: found `button`, expected one of `array`",
+        ),
+        (
+            [component(configuration={"schema": {"type": "button"}, "validation": "Warn"})],
+            "warning UnusableSchema: ",
+        ),
+        (
+            [component(configuration={"rowSchema": "{"})],
+            "error UnusableSchema: spec.configuration.rowSchema: found text",
+        ),
+        ([component(configuration={"schema": {"$ref": "https://example.com/s"}})], "error UnusableSchema: "),
+        (
+            [component(configuration={"schema": {"title": "x" * 300_000}})],
+            "error UnusableSchema: spec.configuration.schema: it has 300",
+        ),
+        (
+            [component(configuration={"schema": PORT, "default": {"port": "a"}})],
+            "error DefaultMismatch: `spec.configuration.default.port`: found `a`, expected a whole number",
+        ),
+        (
+            [component(configuration={"schema": PORT, "default": {"port": "a"}, "validation": "Warn"})],
+            "warning DefaultMismatch: ",
+        ),
         ([deprecated("acme.a", "acme.gone")], "warning ReplacementMissing: `deprecated.replacedBy` is `acme.gone`"),
         (
             [deprecated("acme.a", "acme.b"), deprecated("acme.b", "acme.a")],
@@ -83,6 +110,20 @@ def test_a_rule_finds_what_breaks_it(manifests: list[dict[str, Any]], told: str)
     lines = found(*manifests)
     assert any(line.startswith(told) for line in lines), lines
     assert len({line.partition(":")[0] for line in lines if line.startswith("error")}) <= 1, "one mistake, one rule"
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    [
+        {"schema": PORT, "default": {}},
+        {"schema": PORT, "default": {"port": 1}},
+        {"schema": {"type": "button"}, "validation": "Off"},
+        {"schema": {"$ref": "#"}, "default": {"a": 1}},
+        {"default": {"a": 1}},
+    ],
+)
+def test_what_is_no_mistake_of_a_schema(configuration: dict[str, Any]) -> None:
+    assert found(component(configuration=configuration)) == []
 
 
 def test_no_finding_shows_a_secret() -> None:
