@@ -23,7 +23,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from componentrun.catalogue.entry import Catalogue, CatalogueEntry
-from componentrun.catalogue.limits import MAX_BUNDLE_BYTES, MAX_ENTRIES
+from componentrun.catalogue.limits import MAX_BUNDLE_BYTES, MAX_ENTRIES, MAX_FRAME_BYTES
 from componentrun.catalogue.manifests import entries_in
 from componentrun.catalogue.settings import settings_from
 from componentrun.errors import Reason, UserError
@@ -124,7 +124,7 @@ def _gzip(content: bytes) -> bytes:
 
 def _decompressed(bundle: bytes, where: str) -> bytes:
     """The archive, whether the bundle is compressed or not. Never holds more than the limit in memory."""
-    if len(bundle) > MAX_BUNDLE_BYTES + MAX_BUNDLE_BYTES // 16:
+    if len(bundle) > MAX_BUNDLE_BYTES + MAX_FRAME_BYTES:
         _refuse(f"{where} has {len(bundle)} bytes; expected at most {MAX_BUNDLE_BYTES}")
     if not bundle.startswith(_GZIP_HEAD[:3]):
         return bundle

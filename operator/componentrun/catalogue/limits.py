@@ -10,6 +10,7 @@ __all__ = [
     "MAX_FILES",
     "MAX_FILE_BYTES",
     "MAX_FOLDER_DEPTH",
+    "MAX_FRAME_BYTES",
     "MAX_INDEX_BYTES",
     "MAX_OBJECT_BYTES",
 ]
@@ -18,6 +19,8 @@ MIB: Final = 1024 * 1024
 
 MAX_BUNDLE_BYTES: Final = 64 * MIB
 """Size of a bundle, and of the files in it together, before and after decompression."""
+MAX_FRAME_BYTES: Final = MAX_BUNDLE_BYTES // 1024
+"""What the format of gzip adds to an archive of the maximum size: 5 bytes for each 64 KiB."""
 MAX_ENTRIES: Final = 2000
 """Components of one catalogue."""
 MAX_FILES: Final = 20_000

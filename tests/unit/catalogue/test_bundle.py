@@ -174,6 +174,7 @@ def test_a_sparse_file_that_claims_a_terabyte_is_refused() -> None:
 def test_a_bundle_larger_than_the_limit_is_neither_read_nor_built(monkeypatch: pytest.MonkeyPatch) -> None:
     content = build_bundle(catalogue(A))
     monkeypatch.setattr(bundles, "MAX_BUNDLE_BYTES", 1000)
+    monkeypatch.setattr(bundles, "MAX_FRAME_BYTES", 0)
     with pytest.raises(UserError, match="expected at most 1000"):
         read_bundle(content, "`x`")
     with pytest.raises(UserError, match="Split the catalogue"):

@@ -1,4 +1,4 @@
-"""Where a catalogue comes from: a folder, or the file of a bundle."""
+"""Where a catalogue comes from: a folder, the file of a bundle, or a registry."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from componentrun.cli.catalogues.registries import SCHEME, RegistryOptions, pull_bundle
 from componentrun.cli.errors import BadRequestError
 
 if TYPE_CHECKING:
@@ -13,22 +14,27 @@ if TYPE_CHECKING:
 
 __all__ = ["read_source"]
 
-_EXPECTED = "a folder with Components, or a bundle that `componentrun catalogue build` wrote"
+_EXPECTED = "a folder with Components, a bundle that `componentrun catalogue build` wrote, or `oci://HOST/PATH:TAG`"
 
 
-def read_source(source: str, *, image_prefix: str = "") -> Catalogue:
+def read_source(source: str, *, image_prefix: str = "", plain_http: bool = False) -> Catalogue:
     """Read a catalogue. What is wrong with its Components is in its findings.
 
     Args:
-        source: path of a folder or of a bundle.
+        source: path of a folder or of a bundle, or `oci://` with the reference of a bundle.
         image_prefix: where the images of imported repositories are.
+        plain_http: whether registries are reached over HTTP without TLS.
 
     Raises:
         UserError: there is no catalogue.
+        EnvironmentFault: the registry does not respond.
     """
     from componentrun.catalogue.bundle import read_bundle  # noqa: PLC0415 - loads the models
     from componentrun.catalogue.folder import read_folder  # noqa: PLC0415 - likewise
 
+    if source.startswith(SCHEME):
+        bundle, _ = pull_bundle(source, RegistryOptions(plain_http))
+        return read_bundle(bundle, f"`{source}`")
     path = Path(source)
     if path.is_dir():
         return read_folder(path, image_prefix=image_prefix)
@@ -41,15 +47,13 @@ def _content(path: Path) -> bytes:
     Raises:
         BadRequestError: there is none, or it is too large.
     """
-    from componentrun.catalogue.limits import MAX_BUNDLE_BYTES  # noqa: PLC0415 - with the other one
+    from componentrun.catalogue.limits import MAX_BUNDLE_BYTES, MAX_FRAME_BYTES  # noqa: PLC0415 - with the other one
 
-    # Room for the frame of gzip around an archive of the maximum size.
-    limit = MAX_BUNDLE_BYTES + MAX_BUNDLE_BYTES // 16
     try:
         information = path.stat()
         if not stat.S_ISREG(information.st_mode):
             raise BadRequestError(f"`{path}` is no regular file; expected {_EXPECTED}", "Check the path.")
-        if information.st_size > limit:
+        if information.st_size > MAX_BUNDLE_BYTES + MAX_FRAME_BYTES:
             raise BadRequestError(
                 f"`{path}` has {information.st_size} bytes; a bundle has at most {MAX_BUNDLE_BYTES}",
                 "Check that the file is a bundle, or split the catalogue.",

@@ -9,6 +9,7 @@ from componentrun.cli import options
 from componentrun.cli.catalogues.cluster import components_of
 from componentrun.cli.catalogues.imports import import_from, print_report, write_components
 from componentrun.cli.catalogues.printing import checked, print_changes, print_components, print_findings
+from componentrun.cli.catalogues.registries import RegistryOptions, pull_bundle, push_bundle
 from componentrun.cli.catalogues.sources import read_source
 from componentrun.cli.errors import EXIT_LEFT_OUT, EXIT_USER, BadRequestError
 from componentrun.cli.session import Session
@@ -16,14 +17,15 @@ from componentrun.cli.terminal.render import Format, ListFormat, Output, documen
 from componentrun.cli.terminal.saving import save
 from componentrun.cli.terminal.words import count, size
 
-__all__ = ["ImagePrefix", "Source", "app"]
+__all__ = ["ImagePrefix", "PlainHttp", "Source", "app"]
 
 app = typer.Typer(help="Manage catalogues of Components.", no_args_is_help=True, rich_markup_mode=None)
 
 _IMPORT_EPILOG = """Exit code: 0 everything was imported, 1 the input has an unexpected form, 3 some parts were not
 imported. Lines on stderr begin with `changed:`, `to do:`, `left out:` or `not imported:`."""
 Source = Annotated[
-    str, typer.Argument(metavar="SOURCE", help="Folder with Components, or bundle that `catalogue build` wrote.")
+    str,
+    typer.Argument(metavar="SOURCE", help="Folder, file of a bundle, or bundle in a registry: `oci://HOST/PATH:TAG`."),
 ]
 ImagePrefix = Annotated[
     str,
@@ -33,11 +35,12 @@ ImagePrefix = Annotated[
         help="Registry and path of the images of imported components, e.g. `registry.example.com/components`.",
     ),
 ]
+PlainHttp = Annotated[bool, typer.Option("--plain-http", help="Reach the registry over HTTP without TLS, for tests.")]
 TypeOption = Annotated[
     str | None, typer.Option("--type", metavar="TYPE", help="Only Components of this type, e.g. `extractor`.")
 ]
 SourceOption = Annotated[
-    str | None, typer.Option("--source", metavar="SOURCE", help="Folder or bundle to search instead of the cluster.")
+    str | None, typer.Option("--source", metavar="SOURCE", help="Catalogue to search instead of the cluster.")
 ]
 
 
@@ -65,13 +68,14 @@ def build(
 def lint(
     source: Source,
     image_prefix: ImagePrefix = "",
+    plain_http: PlainHttp = False,
     output: options.Output = None,
 ) -> None:
     """Check a catalogue. Exit code: 0 it can be used, 1 it has errors."""
     from componentrun.catalogue.lint import errors_in  # noqa: PLC0415 - loads the models
     from componentrun.catalogue.lint import lint as findings_of  # noqa: PLC0415 - likewise
 
-    catalogue, out = read_source(source, image_prefix=image_prefix), Output()
+    catalogue, out = read_source(source, image_prefix=image_prefix, plain_http=plain_http), Output()
     findings = findings_of(catalogue)
     if output is None:
         print_findings(findings, out)
@@ -84,6 +88,43 @@ def lint(
     out.note(f"{components}: {count(errors, 'error')}, {count(warnings, 'warning')}")
     if errors:
         raise typer.Exit(EXIT_USER)
+
+
+@app.command()
+def push(
+    source: Source,
+    reference: Annotated[str, typer.Argument(metavar="REFERENCE", help="`oci://HOST/PATH:TAG`.")],
+    image_prefix: ImagePrefix = "",
+    plain_http: PlainHttp = False,
+) -> None:
+    """Upload a catalogue to a registry, and print its digest there.
+
+    Logins are those of `docker login` and `podman login`. The same Components have the same digest.
+    """
+    out = Output()
+    catalogue = read_source(source, image_prefix=image_prefix, plain_http=plain_http)
+    digest = push_bundle(checked(catalogue, out, f"`{source}`"), reference, RegistryOptions(plain_http))
+    out.raw(f"{digest}\n")
+    out.note(f"`{reference}` has {count(len(catalogue.entries), 'Component')}")
+
+
+@app.command()
+def pull(
+    reference: Annotated[
+        str, typer.Argument(metavar="REFERENCE", help="`oci://HOST/PATH:TAG` or `oci://HOST/PATH@DIGEST`.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Bundle to write.")],
+    plain_http: PlainHttp = False,
+) -> None:
+    """Download a catalogue from a registry, and print its digest there."""
+    from componentrun.catalogue.bundle import read_bundle  # noqa: PLC0415 - loads the models
+
+    out = Output()
+    bundle, digest = pull_bundle(reference, RegistryOptions(plain_http))
+    catalogue = read_bundle(bundle, f"`{reference}`")
+    save(output, lambda file: file.write(bundle))
+    out.raw(f"{digest}\n")
+    out.note(f"`{output}` has {count(len(catalogue.entries), 'Component')} ({size(len(bundle))})")
 
 
 @app.command("import", epilog=_IMPORT_EPILOG)
@@ -132,7 +173,7 @@ def list_(
     session: Session,
     source: Annotated[
         str | None,
-        typer.Argument(metavar="[SOURCE]", help="Folder or bundle. Defaults to the cluster."),
+        typer.Argument(metavar="[SOURCE]", help="Folder, bundle or `oci://…`. Defaults to the cluster."),
     ] = None,
     type_: TypeOption = None,
     catalogue: Annotated[
@@ -182,7 +223,8 @@ def _print_matches(
 def diff(
     session: Session,
     old: Annotated[
-        str, typer.Argument(metavar="OLD", help="Folder or bundle, or `cluster` for the Components of the cluster.")
+        str,
+        typer.Argument(metavar="OLD", help="Folder, bundle or `oci://…`; `cluster`: the Components of the cluster."),
     ],
     new: Annotated[str, typer.Argument(metavar="NEW", help="Likewise.")],
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if there are differences.")] = False,
