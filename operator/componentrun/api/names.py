@@ -27,6 +27,13 @@ TABLE_ANNOTATION: Final = f"{GROUP}/table"
 """On a Job that maintains a table: the table's id."""
 SPARK_LABEL: Final = f"{GROUP}/spark"
 """On Jobs that maintain tables, and on their pods: a hash of the Storage."""
+CATALOGUE_LABEL: Final = f"{GROUP}/catalogue"
+"""On a Component or ClusterComponent: name of the catalogue that owns it. `componentrun catalogue sync` changes and
+deletes only objects with the name of its catalogue."""
+CATALOGUE_DIGEST_ANNOTATION: Final = f"{GROUP}/catalogue-digest"
+"""Beside the label: digest of what was applied."""
+IMPORTED_ANNOTATION: Final = f"{GROUP}/imported"
+"""On a Component that was imported: JSON with what its source says about it and a Component has no field for."""
 NETWORK_CLASS_LABEL: Final = f"{GROUP}/network-class"
 """Selects the pods that one NetworkPolicy is about; pods that may reach the same share a class."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
-from componentrun.api.component import Component
+from componentrun.api.component import ClusterComponent, Component
 from componentrun.api.componentrun import ComponentRun, ComponentRunSpec
 from componentrun.api.processors import MOST_PROCESSORS
 from componentrun.api.storage import Storage
@@ -204,9 +204,12 @@ _OF_RUNS: Final[ByPath] = {
     ("spec", "processors"): (_MOST_PROCESSORS,),
 }
 
+_OF_COMPONENTS: Final[ByPath] = {("spec", "retry", "backoff"): (_BACKOFF,), ("spec", "processors"): (_MOST_PROCESSORS,)}
+
 RULES: Final[Mapping[type[ApiModel], ByPath]] = {
     ComponentRun: _OF_RUNS,
-    Component: {("spec", "retry", "backoff"): (_BACKOFF,), ("spec", "processors"): (_MOST_PROCESSORS,)},
+    Component: _OF_COMPONENTS,
+    ClusterComponent: _OF_COMPONENTS,
     Storage: {
         ("spec",): (
             {

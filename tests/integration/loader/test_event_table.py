@@ -112,6 +112,22 @@ def test_only_events_of_the_own_storage_expire(bench: EventBench) -> None:
     assert {row[0] for row in bench.events()} == {run}
 
 
+def test_events_of_a_deleted_storage_expire_by_its_last_retention(bench: EventBench) -> None:
+    old, young = bench.run(40, "old"), bench.run(2, "young")
+    bench.turn(retention=Retention(timedelta(days=90)))
+    elsewhere = bench.of_another_storage()
+    kept = {row[0] for row in bench.events()}
+    assert kept == {old, young}
+    for days, left in ((6, kept), (60, {young}), (95, set())):
+        elsewhere.turn(days, retention=Retention())
+        assert {row[0] for row in bench.events()} == left
+    names = [name for name in bench.event_table().properties if name.startswith("componentrun.events-retention.")]
+    assert len(names) == 2
+    elsewhere.turn(110, retention=Retention())
+    names = [name for name in bench.event_table().properties if name.startswith("componentrun.events-retention.")]
+    assert len(names) == 1
+
+
 def test_an_endless_retention_and_one_beyond_all_times_keep_everything(bench: EventBench) -> None:
     bench.run(400, "a")
     bench.append()

@@ -87,6 +87,7 @@ class Node:
         self._states = dict.fromkeys((names.STAGE_OUT, names.STAGE_IN, names.COMPONENT), _WAITING)
         self._steps: list[tuple[datetime, str]] | None = None
         self._ended_at: datetime | None = None
+        self._acknowledged_at = ""
 
     async def live(self, operator: FakeOperator, seconds: float) -> None:
         """Let the operator and the node work for so many seconds of that world's time."""
@@ -146,7 +147,9 @@ class Node:
     async def _step(self, pod: str, step: str) -> None:
         world, phase = self._world, "Running" if self._states[names.STAGE_IN] is not _WAITING else "Pending"
         if step == "bound":
-            world.kube.change("pods", pod, {"spec": {"nodeName": "node1"}})
+            scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": world.text()}
+            bound = {"spec": {"nodeName": "node1"}, "status": {"phase": "Pending", "conditions": [scheduled]}}
+            world.kube.change("pods", pod, bound)
             return
         container, _, what = step.partition(" ")
         code, message = 0, ""
@@ -167,6 +170,7 @@ class Node:
         return str(self._states[container]["running"]["startedAt"])
 
     def _report(self, pod: str, phase: str) -> None:
+        self._acknowledged_at = self._acknowledged_at or self._world.text()
         *earlier, last = (
             {
                 "name": name,
@@ -178,6 +182,7 @@ class Node:
         agents = [{"name": name, "state": self._states[name]} for name in (names.STAGE_OUT, names.STAGE_IN)]
         status: dict[str, Any] = {
             "phase": phase,
+            "startTime": self._acknowledged_at,
             "initContainerStatuses": [*agents, *earlier],
             "containerStatuses": [last],
         }

@@ -16,16 +16,16 @@ from componentrun.api.common import API_VERSION
 from componentrun.api.names import MAX_RUN_NAME
 from componentrun.cli.conversion.mapping import input_of, output_of
 from componentrun.cli.conversion.processors import processors_of
-from componentrun.cli.conversion.values import EMPTY, list_at, object_at
 from componentrun.cli.errors import BadRequestError
 from componentrun.contract import SECRET_KEY_PREFIX
 from componentrun.wire.jsontext import kind_of
+from componentrun.wire.phpvalues import EMPTY, list_at, object_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from componentrun.cli.conversion.values import Tell
     from componentrun.cli.kubernetes.cluster import JsonObject
+    from componentrun.wire.phpvalues import Tell
 
 __all__ = ["Converted", "convert"]
 

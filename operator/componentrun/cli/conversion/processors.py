@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from componentrun.api.processors import Position
-from componentrun.cli.conversion.values import EMPTY, list_at, object_at
+from componentrun.wire.phpvalues import EMPTY, list_at, object_at
 from componentrun.wire.jsontext import kind_of
 
 if TYPE_CHECKING:
-    from componentrun.cli.conversion.values import Tell
+    from componentrun.wire.phpvalues import Tell
 
 __all__ = ["processors_of"]
 

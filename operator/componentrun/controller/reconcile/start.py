@@ -32,7 +32,9 @@ from componentrun.core.pod.steps import step_configs
 from componentrun.core.request.buckets import writable_buckets
 from componentrun.core.request.config import state_secrets
 from componentrun.core.request.processors import processor_names
+from componentrun.core.request.parameters import parameters_of
 from componentrun.core.request.resolve import EffectiveRun, resolve
+from componentrun.core.schema.parameters import outcome, request_of
 from componentrun.core.storages.catalog import check_tables_can_be_kept
 from componentrun.core.storages.scope import ScopeMethod, need_scope, warning_of
 from componentrun.errors import PlatformError, Reason, TransientError
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from componentrun.api.component import Component
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
     from componentrun.controller.reconcile.policies import Policies
+    from componentrun.controller.schemacheck.checker import SchemaChecker
     from componentrun.controller.storages.catalogtables import CatalogTables
     from componentrun.controller.storages.gate import StoreGate
     from componentrun.controller.storages.references import References
@@ -119,8 +122,10 @@ class Starter:
         clock: Callable[[], datetime],
         gate: StoreGate,
         catalogs: CatalogTables,
+        checker: SchemaChecker,
     ) -> None:
         """`clock` returns the time for the status; `gate` limits operations on the store."""
+        self._checker = checker
         self._catalogs = catalogs
         self._kube = kube
         self._caches = caches
@@ -157,11 +162,12 @@ class Starter:
         referenced = await referenced_parameters(self._kube, run)
         processors = await self._processors(run, component, as_of)
         effective = resolve(run, component, opened.storage.metadata.name, referenced, processors)
-        buckets = writable_buckets(run.spec.output, component).patterns
+        buckets = writable_buckets(run.spec.output, component, run.spec.configuration.id).patterns
         if buckets or any(item.table is not None for item in effective.inputs):
             await self._catalogs.need_fit(opened)
         self._references.check_keys(run)
         secrets = await parameter_values(self._kube, run)
+        warnings = await self._check_parameters(run, component, referenced, secrets)
         token = await forwarded_token(self._kube, run, effective)
         memory = await _memory(effective, opened)
         plan = await self._plan(run, number, effective, opened, secrets, memory, buckets)
@@ -181,7 +187,7 @@ class Starter:
             gates=[gate["name"] for gate in pod["spec"].get("schedulingGates") or ()],
             input_tables=[TableStatus(table=item.source, rows=item.rows, bytes=item.bytes) for item in plan.inputs],
             input_files=[FileStatus(id=item.id, name=item.name, bytes=item.size) for item in plan.files],
-            warnings=warning_of(opened.storage),
+            warnings=(*warning_of(opened.storage), *warnings),
             now=self._clock(),
         )
         return Started(uid, status, secret)
@@ -196,6 +202,24 @@ class Starter:
             if processor is not None:
                 found[name] = processor
         return found
+
+    async def _check_parameters(
+        self, run: ComponentRun, component: Component | None, referenced: str | None, secrets: dict[str, str]
+    ) -> tuple[str, ...]:
+        """Check the parameters against the schemas of the Component. Returns warnings.
+
+        Raises:
+            UserError: (InvalidConfiguration) they do not match.
+            TransientError: they could not be checked now.
+        """
+        configuration = run.spec.configuration
+        if component is None or component.spec.configuration is None:
+            return ()
+        parameters = parameters_of(configuration, referenced).value
+        request = request_of(component, configuration.row, parameters, secrets)
+        if request is None:
+            return ()
+        return outcome(component, await self._checker.check(run.metadata.namespace, request))
 
     async def give(self, run: ComponentRun, started: Started) -> None:
         """Create the pod's Secret, after which the pod may run.

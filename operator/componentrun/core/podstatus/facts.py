@@ -88,11 +88,13 @@ class PodFacts:
         """Whether the component of a pod that has ended may have run, or may still do so.
 
         The opposite is certain only from the kubelet's last report (it ends a pod that is deleted as Failed before it
-        removes it), from a failed init container, and for a pod without a node.
+        removes it), from a failed init container, and for a pod without a node. That a node is gone is no report of a
+        kubelet.
         """
         if self.view.missed or self.view.may_lack_containers or self.view.has_started_program:
             return True
-        if self.view.is_terminal or (self.view.gone and not self.view.node):
+        is_reported_end = self.view.is_terminal and not self.view.is_orphaned
+        if is_reported_end or (self.view.gone and not self.view.node):
             return False
         return not self.has_failed_stage_in or self.stage_in.exit_code == 0
 

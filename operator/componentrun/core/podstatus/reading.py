@@ -27,6 +27,9 @@ __all__ = ["read_pod", "with_history"]
 
 _CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
 _UNKNOWN: Final = "ContainerStatusUnknown"
+_REFUSED_WITHIN: Final = timedelta(seconds=5)
+"""A kubelet refuses a new pod as soon as the pod is bound to its node. To start a component, be restarted and refuse
+its pod takes longer."""
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _FAR: Final = datetime(9000, 1, 1, tzinfo=UTC)
 """Times and durations beyond these limits are ignored, so that every deadline stays a valid datetime."""
@@ -71,6 +74,7 @@ def read_pod(obj: dict[str, Any], identity: PodIdentity | None = None, *, gone: 
         message=_text(status, "message"),
         scheduled=bool(node) or _text(scheduled, "status") == "True",
         scheduled_at=_time(scheduled.get("lastTransitionTime")) if _text(scheduled, "status") == "True" else None,
+        acknowledged_at=_time(status.get("startTime")),
         gates=tuple(_text(gate, "name") for gate in _dicts(spec, "schedulingGates")),
         unschedulable=_unschedulable(scheduled),
         disruption=_text(disruption, "reason"),
@@ -101,19 +105,32 @@ def read_pod(obj: dict[str, Any], identity: PodIdentity | None = None, *, gone: 
     )
 
 
-def with_history(view: PodView, earlier: PodView | None) -> PodView:
+def with_history(view: PodView, earlier: PodView | None, *, is_next: bool = True) -> PodView:
     """The view of a pod, with facts of an earlier view that its object no longer has.
 
     Args:
         view: the pod as it is.
         earlier: the view before; None if this is the first one.
+        is_next: whether no state between the two was missed.
     """
-    if earlier is None:
-        was_refused = view.phase == "Failed" and not view.has_started
-        return replace(view, may_lack_containers=True) if was_refused else view
-    if not view.has_started_program and (earlier.has_started_program or earlier.may_lack_containers):
+    if not view.has_started_program and _may_lack_containers(view, earlier, is_next=is_next):
         view = replace(view, may_lack_containers=True)
-    return _asked_before(view, earlier)
+    return view if earlier is None else _asked_before(view, earlier)
+
+
+def _may_lack_containers(view: PodView, earlier: PodView | None, *, is_next: bool) -> bool:
+    """Whether a pod of which no container is reported may have had some (decision 0092)."""
+    if earlier is not None and (earlier.has_started_program or earlier.may_lack_containers):
+        return True
+    if view.phase != "Failed" or view.is_admitted:
+        return False
+    if earlier is None or earlier.is_admitted:
+        return True
+    if earlier.is_terminal:
+        return False  # its refusal was certain then
+    if not is_next or earlier.scheduled_at is None or view.acknowledged_at is None:
+        return True
+    return abs(view.acknowledged_at - earlier.scheduled_at) > _REFUSED_WITHIN
 
 
 def _asked_before(view: PodView, earlier: PodView) -> PodView:

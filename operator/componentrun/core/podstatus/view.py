@@ -112,6 +112,8 @@ class PodView:
     """Scheduling gates: no scheduler considers the pod until the last of them is removed."""
     scheduled_at: datetime | None = None
     """When it was bound to its node, which may have been added for it; None if none, or unknown."""
+    acknowledged_at: datetime | None = None
+    """When its kubelet reported it first (`status.startTime`), by its node's clock."""
     unschedulable: str = ""
     """The scheduler's message while no node fits."""
     disruption: str = ""
@@ -138,7 +140,8 @@ class PodView:
     """Whether nobody saw its end: it may have come further than this."""
     may_lack_containers: bool = False
     """Whether its kubelet may have dropped the statuses of containers that ran, as one that was restarted does with a
-    pod that it refuses: an earlier state showed that the component had started, or no earlier state is known."""
+    pod that it refuses. It is certain that it did not only if its refusal was seen to be the first thing that a kubelet
+    did with the pod (`reading.with_history`)."""
     group: str = ""
     """The concurrency group of its run, as fixed when the pod was created; empty: none."""
     counted: bool = True
@@ -180,6 +183,19 @@ class PodView:
     def is_terminal(self) -> bool:
         """Whether the kubelet has reported that all its containers ended and none is restarted."""
         return self.phase in _TERMINAL_PHASES
+
+    @property
+    def is_admitted(self) -> bool:
+        """Whether a kubelet has reported any of its containers: then it had not refused the pod."""
+        return self.stage_out.is_reported or self.stage_in.is_reported or self.component.is_reported
+
+    @property
+    def is_orphaned(self) -> bool:
+        """Whether the control plane ended it, because its node is gone: its kubelet did not report its end.
+
+        The pod's last status may be older than what its containers did.
+        """
+        return self.disruption == "DeletionByPodGC" and bool(self.node)
 
     @property
     def has_started(self) -> bool:

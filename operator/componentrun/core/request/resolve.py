@@ -10,6 +10,7 @@ from componentrun import contract
 from componentrun.api import names
 from componentrun.api.common import quantity_value
 from componentrun.core.queue.concurrency import effective_group
+from componentrun.core.request.buckets import default_bucket
 from componentrun.core.request.config import check_secret_paths, config_json, environment, plain_secrets
 from componentrun.core.request.files import EffectiveFiles, input_files, output_files, system_tags
 from componentrun.core.request.image import component_id, image_reference
@@ -133,6 +134,7 @@ def resolve(
     """
     spec = run.spec
     _check_kind(spec, component)
+    _check_action(spec.action, component)
     parameters = parameters_of(spec.configuration, referenced)
     check_secret_paths(spec.configuration.secrets, parameters)
     check_configuration(spec)
@@ -140,6 +142,7 @@ def resolve(
     identifier = component_id(image, component)
     limits, requests = container_resources(spec, component)
     inputs = _inputs(spec.input.tables)
+    bucket = default_bucket(spec.output, component, spec.configuration.id)
     files = input_files(spec.input)
     type_support = (component.spec.data_type_support if component else None) or contract.DEFAULT_TYPE_SUPPORT
     gelf = component.spec.logging.gelf if component and component.spec.logging else None
@@ -164,8 +167,8 @@ def resolve(
         data_size=_data_size(component),
         inputs=inputs,
         outputs=_outputs(spec),
-        default_bucket=spec.output.default_bucket,
-        config=config_json(run, parameters, inputs, files, spec.output),
+        default_bucket=bucket,
+        config=config_json(run, parameters, inputs, files, spec.output.model_copy(update={"default_bucket": bucket})),
         env=environment(run, identifier, type_support, logger=gelf is not None),
         parameters_text=parameters.text,
         type_support=type_support,
@@ -214,6 +217,19 @@ def _check_kind(spec: ComponentRunSpec, component: Component | None) -> None:
                 Reason.INVALID_SPEC,
                 advice="Remove it.",
             )
+
+
+def _check_action(action: str, component: Component | None) -> None:
+    """Refuse an action that the Component does not list. Every component has `run`."""
+    actions = component.spec.actions if component is not None else ()
+    if component is None or not actions or action in {contract.DEFAULT_ACTION, *actions}:
+        return
+    known = ", ".join(f"`{name}`" for name in dict.fromkeys((contract.DEFAULT_ACTION, *actions)))
+    raise UserError(
+        f"spec.action: found `{action}`, which Component `{component.metadata.name}` does not support; "
+        f"expected one of {known}",
+        Reason.INVALID_SPEC,
+    )
 
 
 def _data_size(component: Component | None) -> str:
