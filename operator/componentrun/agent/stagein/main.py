@@ -55,11 +55,11 @@ def stage_in(grant: GrantIn, data: str, patience: Patience | None = None) -> Sta
     with Client(grant.ca_bundle, patience or Patience()) as client:
         plan = fetch_plan(client, grant.plan_url, StageInPlan, "the plan of stage-in")
         _check_paths([*_tables(plan), *plan.files])
-        rows = _bring(client, data, plan, grant.secrets)
+        rows = _bring(client, data, plan, grant)
     return _report(plan, data, rows, time.monotonic() - started)
 
 
-def _bring(client: Client, data: str, plan: StageInPlan, secrets: dict[str, str]) -> dict[str, int]:
+def _bring(client: Client, data: str, plan: StageInPlan, grant: GrantIn) -> dict[str, int]:
     """Deliver everything in the plan. Returns the number of rows by path, for tables whose number is known."""
     files = [FileRead(item.source, item.path, (item.object,), None) for item in plan.objects if not item.needs_query]
     files += plan.files
@@ -73,7 +73,7 @@ def _bring(client: Client, data: str, plan: StageInPlan, secrets: dict[str, str]
             folder.make(path)
         # The size of converted tables is known only after the conversion.
         _check_space(folder, size + max((item.object.size for item in queries), default=0))
-        folder.write(contract.CONFIG_FILE, config_content(plan, secrets), _CONFIG_MODE)
+        folder.write(contract.CONFIG_FILE, config_content(plan, grant.secrets, grant.image_secrets), _CONFIG_MODE)
         folder.write(contract.IN_STATE, _encode(plan.state))
         download(client, folder, files)
         rows = _bring_csv(client, folder, data, queries) if queries else {}
@@ -153,12 +153,20 @@ def _check_space(folder: Folder, size: int) -> None:
         )
 
 
-def config_content(plan: StageInPlan, secrets: dict[str, str]) -> bytes:
-    """Content of config.json: the parameters as text, or as the JSON object that Kubernetes stored."""
+def config_content(plan: StageInPlan, secrets: dict[str, str], image_secrets: dict[str, str]) -> bytes:
+    """Content of config.json: the parameters as text, or as the JSON object that Kubernetes stored.
+
+    Args:
+        plan: the plan.
+        secrets: values to insert into the parameters, by path.
+        image_secrets: values to insert into the image parameters, by path.
+    """
     config: dict[str, Any] = {"parameters": {}} | plan.config
     texts = {key: _text(value).replace("\n", "\n  ") for key, value in config.items()}
     parameters = texts["parameters"] if plan.parameters_text is None else plan.parameters_text
     texts["parameters"] = with_secrets(parameters, secrets)
+    if image_secrets:
+        texts["image_parameters"] = with_secrets(texts.get("image_parameters", "{}"), image_secrets)
     members = ",\n".join(f'  "{key}": {text}' for key, text in texts.items())
     return f"{{\n{members}\n}}\n".encode()
 

@@ -13,5 +13,6 @@ Modules, lowest first:
     requested      types that the modules of this package share
     mapping        input and output tables
     config         config.json and the environment
+    imageparameters  image parameters: those of the Component, or the run's own
     resolve        combines everything in one frozen `EffectiveRun`
 """

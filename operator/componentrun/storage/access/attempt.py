@@ -89,3 +89,5 @@ class AttemptRequest:
     """Buckets that the run may write to, see `StageOutPlan`."""
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     """Values by their path below `parameters`; they are part of the grant, never of a plan."""
+    image_secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    """Values by their path below `image_parameters`; likewise."""
