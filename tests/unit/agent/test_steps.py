@@ -57,7 +57,8 @@ class Pod:
             for name in names
         ]
         with Folder(str(self.chain)) as notes:
-            write_plan(notes, planned, json.dumps(COMPONENT).encode(), json.dumps(STATE).encode(), has_input=has_input)
+            configs = {step.name: json.dumps(step.config or COMPONENT).encode() for step in planned[1:]}
+            write_plan(notes, planned, configs, json.dumps(STATE).encode(), has_input=has_input)
 
     def to(self, name: str) -> None:
         assert step(name, str(self.data), str(self.chain)).ok

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from componentrun.errors import PlatformError
@@ -11,7 +10,7 @@ from componentrun.wire.agents import from_json, to_json
 from componentrun.wire.chain import Chain, ChainStep, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from componentrun.agent.folder import Folder
     from componentrun.wire.chain import StepConfig
@@ -25,21 +24,22 @@ volume."""
 Document = TypeVar("Document")
 
 
-def write_plan(notes: Folder, planned: Sequence[StepConfig], config: bytes, state: bytes, *, has_input: bool) -> None:
+def write_plan(
+    notes: Folder, planned: Sequence[StepConfig], configs: Mapping[str, bytes], state: bytes, *, has_input: bool
+) -> None:
     """Write everything that the agents after stage-in need.
 
     Args:
         notes: the volume.
         planned: the steps.
-        config: config.json of the component, with its secrets.
+        configs: config.json of each step but the first, by name, with secrets.
         state: in/state.json of the component.
         has_input: whether the first step finds anything in `in`.
     """
     steps = tuple(ChainStep(step.name, step.component, step.user_id, step.config is not None) for step in planned)
     notes.write(chain.PLAN, to_json(Chain(steps)).encode(), _MODE)
-    for step in planned[1:]:
-        content = config if step.config is None else json.dumps(step.config, ensure_ascii=False, indent=2).encode()
-        notes.write(f"{chain.CONFIGS}/{step.name}.json", content, _MODE)
+    for name, content in configs.items():
+        notes.write(f"{chain.CONFIGS}/{name}.json", content, _MODE)
     notes.write(chain.STATE, state, _MODE)
     notes.make(chain.KEPT)
     write_progress(notes, Progress(planned[0].name, has_input))

@@ -13,6 +13,7 @@ Modules, lowest first:
     requested      types that the modules of this package share
     mapping        input and output tables
     config         config.json and the environment
+    imageparameters  image parameters: those of the Component, or the run's own
     processors     the processors of a run
     resolve        combines everything in one frozen `EffectiveRun`
 """

@@ -11,6 +11,7 @@ from componentrun.api.common import duration_text
 from componentrun.api.processors import MOST_PROCESSORS, Processors
 from componentrun.core.request.config import environment
 from componentrun.core.request.image import component_image
+from componentrun.core.request.imageparameters import image_secret_refs, own_image_parameters
 from componentrun.core.request.network import check_processor
 from componentrun.core.request.parameters import check_depth
 from componentrun.core.request.resources import processor_resources, timeout_seconds, user_id
@@ -19,6 +20,7 @@ from componentrun.errors import Reason, UserError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from componentrun.api.common import SecretKeyRef
     from componentrun.api.component import Component, Network
     from componentrun.api.componentrun import ComponentRun
     from componentrun.api.processors import Position, ProcessorStep
@@ -48,10 +50,24 @@ class EffectiveProcessor:
     user_id: int
     read_only_root: bool
     config: dict[str, Any]
-    """Content of config.json while it runs: its own parameters, image parameters and the action, and nothing of the
-    component."""
+    """Content of config.json while it runs, without values from Secrets: its own parameters, image parameters and the
+    action, and nothing of the component."""
+    image_secrets: Mapping[str, SecretKeyRef]
+    """Sources of secret values to insert into its `image_parameters`, by path."""
     env: dict[str, str]
     """The contract's variables, KBC_ and COMPONENTRUN_, with its own KBC_COMPONENTID."""
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """`parameters` in config.json."""
+        found: dict[str, Any] = self.config["parameters"]
+        return found
+
+    @property
+    def image_parameters(self) -> dict[str, Any]:
+        """`image_parameters` in config.json."""
+        found: dict[str, Any] = self.config["image_parameters"]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +159,12 @@ def _effective(
         timeout_seconds=timeout_seconds(None, component),
         user_id=user_id(component),
         read_only_root=component.spec.read_only_root_filesystem,
-        config={"parameters": step.parameters, "image_parameters": {}, "action": run.spec.action},
+        config={
+            "parameters": step.parameters,
+            "image_parameters": own_image_parameters(component),
+            "action": run.spec.action,
+        },
+        image_secrets=image_secret_refs(component),
         env=environment(run, step.component, pod.type_support),
     )
 
