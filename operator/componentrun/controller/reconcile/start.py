@@ -24,13 +24,14 @@ from componentrun.api.componentrun import TableStatus
 from componentrun.api.mapping.changedsince import ADAPTIVE, changed_since
 from componentrun.api.mapping.files import FileStatus
 from componentrun.controller.reconcile.parametersfrom import referenced_parameters
-from componentrun.controller.reconcile.secretvalues import forwarded_token, parameter_values
+from componentrun.controller.reconcile.secretvalues import forwarded_token, image_values, parameter_values
 from componentrun.controller.storages.references import new_enough_for
 from componentrun.core.lifecycle import status as core_status
 from componentrun.core.pod.build import build_pod, build_secret
 from componentrun.core.pod.steps import step_configs
 from componentrun.core.request.buckets import writable_buckets
 from componentrun.core.request.config import state_secrets
+from componentrun.core.request.imageparameters import check_not_repeated
 from componentrun.core.request.processors import processor_names
 from componentrun.core.request.parameters import parameters_of
 from componentrun.core.request.resolve import EffectiveRun, resolve
@@ -57,7 +58,7 @@ from componentrun.storage.files.lookup import FileQuery
 from componentrun.storage.state.state import Memory, StateOwner, read_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from datetime import datetime
 
     from componentrun.api.component import Component
@@ -165,15 +166,17 @@ class Starter:
         buckets = writable_buckets(run.spec.output, component, run.spec.configuration.id).patterns
         if buckets or any(item.table is not None for item in effective.inputs):
             await self._catalogs.need_fit(opened)
-        self._references.check_keys(run)
+        self._references.check_keys(run, component)
         secrets = await parameter_values(self._kube, run)
-        warnings = await self._check_parameters(run, component, referenced, secrets)
+        image_secrets = await image_values(self._kube, run, effective)
+        warnings = await self._check_parameters(run, component, referenced, secrets, image_secrets.values())
         token = await forwarded_token(self._kube, run, effective)
         memory = await _memory(effective, opened)
-        plan = await self._plan(run, number, effective, opened, secrets, memory, buckets)
+        plan = await self._plan(run, number, effective, opened, (secrets, image_secrets), memory, buckets)
         await self._policies.ensure(effective.network, opened.storage, opened.store.settings.base_url)
         pod = await self._pod(run, number, effective)
-        known = (*effective.plain_secrets, *secrets.values(), *([token] if token else ()), *state_secrets(memory.state))
+        values = (*secrets.values(), *image_secrets.values(), *([token] if token else ()))
+        known = (*effective.plain_secrets, *values, *state_secrets(memory.state))
         redact = tuple(dict.fromkeys(known))
         uid = pod["metadata"]["uid"]
         secret = build_secret(
@@ -204,18 +207,31 @@ class Starter:
         return found
 
     async def _check_parameters(
-        self, run: ComponentRun, component: Component | None, referenced: str | None, secrets: dict[str, str]
+        self,
+        run: ComponentRun,
+        component: Component | None,
+        referenced: str | None,
+        secrets: dict[str, str],
+        image_secrets: Collection[str],
     ) -> tuple[str, ...]:
-        """Check the parameters against the schemas of the Component. Returns warnings.
+        """Check the parameters against the schemas and the secrets of the Component. Returns warnings.
+
+        Args:
+            run: the run.
+            component: its Component.
+            referenced: the text that `configuration.parametersFrom` refers to.
+            secrets: values of `configuration.secrets`, by path.
+            image_secrets: secret values of image parameters.
 
         Raises:
-            UserError: (InvalidConfiguration) they do not match.
+            UserError: (InvalidConfiguration) they do not match; (InvalidSpec) they contain a secret of the Component.
             TransientError: they could not be checked now.
         """
         configuration = run.spec.configuration
-        if component is None or component.spec.configuration is None:
+        if component is None or not (component.spec.configuration or image_secrets):
             return ()
         parameters = parameters_of(configuration, referenced).value
+        check_not_repeated(image_secrets, secrets, parameters, component)
         request = request_of(component, configuration.row, parameters, secrets)
         if request is None:
             return ()
@@ -251,7 +267,7 @@ class Starter:
         number: int,
         effective: EffectiveRun,
         opened: OpenStorage,
-        secrets: dict[str, str],
+        secrets: tuple[dict[str, str], dict[str, str]],
         memory: Memory,
         buckets: tuple[str, ...],
     ) -> AttemptPlan:
@@ -275,7 +291,8 @@ class Starter:
             parameters_text=effective.parameters_text,
             state=memory.state,
             state_number=memory.number,
-            secrets=secrets,
+            secrets=secrets[0],
+            image_secrets=secrets[1],
             steps=step_configs(effective),
             by_session=opened.by_session,
             buckets=buckets,

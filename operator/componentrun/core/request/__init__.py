@@ -14,5 +14,6 @@ Modules, lowest first:
     mapping        input and output tables
     config         config.json and the environment
     processors     the processors of a run
+    imageparameters  image parameters: those of the Component, or the run's own
     resolve        combines everything in one frozen `EffectiveRun`
 """

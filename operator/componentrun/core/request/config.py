@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from componentrun.core.request.parameters import Parameters
     from componentrun.core.request.requested import EffectiveInput
 
-__all__ = ["check_secret_paths", "config_json", "environment", "plain_secrets", "state_secrets"]
+__all__ = [
+    "check_path",
+    "check_secret_paths",
+    "config_json",
+    "environment",
+    "plain_secrets",
+    "secret_values",
+    "state_secrets",
+]
 
 _STAGING_PROVIDER: Final = "aws"
 """The name of S3-compatible stores in the contract."""
@@ -37,6 +45,7 @@ _MOST_STATE_SECRET_BYTES: Final = 64 * 2**10
 def config_json(
     run: ComponentRun,
     parameters: Parameters,
+    image_parameters: dict[str, Any],
     inputs: Sequence[EffectiveInput],
     files: Sequence[EffectiveFiles],
     output: Output,
@@ -54,7 +63,7 @@ def config_json(
             },
             "output": _output_mapping(output),
         },
-        "image_parameters": run.spec.configuration.image_parameters,
+        "image_parameters": image_parameters,
         "authorization": {},
         "action": run.spec.action,
     }
@@ -152,6 +161,19 @@ def state_secrets(state: dict[str, Any]) -> tuple[str, ...]:
     return tuple(secrets)
 
 
+def secret_values(parameters: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Values below `#` keys with their paths: `db.#password`."""
+
+    def walk(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+        items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for key, item in items:
+            yield from walk(item, (*path, str(key)))
+        if isinstance(value, str) and any(key.startswith(contract.SECRET_KEY_PREFIX) for key in path):
+            yield ".".join(path), value
+
+    yield from walk(parameters, ())
+
+
 def _secret_texts(value: Any, *, secret: bool) -> Iterator[str]:
     if isinstance(value, dict):
         for key, item in value.items():
@@ -183,10 +205,20 @@ def check_secret_paths(secrets: Sequence[SecretValue], parameters: Parameters) -
                 advice="Use each path once.",
             )
         positions[secret.path] = i
-        _check_path(parameters.value, secret.path, where)
+        check_path(parameters.value, secret.path, where)
 
 
-def _check_path(parameters: dict[str, Any], path: str, where: str) -> None:
+def check_path(parameters: dict[str, Any], path: str, where: str) -> None:
+    """Check that a value can be inserted at a path of the parameters.
+
+    Args:
+        parameters: any JSON object.
+        path: path of the value.
+        where: field that names the path, for messages.
+
+    Raises:
+        UserError: (InvalidSpec) the path leads through a plain value, or past the end of a list.
+    """
     place: Any = parameters
     *parents, last = keys_of(path)
     for part in parents:

@@ -14,6 +14,7 @@ from componentrun.core.request.buckets import default_bucket
 from componentrun.core.request.config import check_secret_paths, config_json, environment, plain_secrets
 from componentrun.core.request.files import EffectiveFiles, input_files, output_files, system_tags
 from componentrun.core.request.image import component_id, image_reference
+from componentrun.core.request.imageparameters import image_parameters, image_secret_refs
 from componentrun.core.request.mapping import check_configuration, check_input, output_of, where_of_input
 from componentrun.core.request.network import effective_network
 from componentrun.core.request.parameters import parameters_of
@@ -25,6 +26,7 @@ from componentrun.errors import Reason, UserError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from componentrun.api.common import SecretKeyRef
     from componentrun.api.component import Component, ForwardToken, Gelf, Network
     from componentrun.api.componentrun import ComponentRun, ComponentRunSpec
     from componentrun.api.mapping.tables import InputTable
@@ -70,6 +72,8 @@ class EffectiveRun:
     parameters that are given as text."""
     env: dict[str, str]
     """The contract's variables, KBC_ and COMPONENTRUN_."""
+    image_secrets: Mapping[str, SecretKeyRef] = field(default_factory=dict)
+    """Sources of secret values to insert into `image_parameters`, by path."""
     parameters_text: str | None = field(default=None, repr=False)
     """The original text of the parameters; None: they are in `config`."""
     type_support: str = contract.DEFAULT_TYPE_SUPPORT
@@ -138,6 +142,7 @@ def resolve(
     parameters = parameters_of(spec.configuration, referenced)
     check_secret_paths(spec.configuration.secrets, parameters)
     check_configuration(spec)
+    for_image = image_parameters(spec.configuration, component)
     image = image_reference(spec, component)
     identifier = component_id(image, component)
     limits, requests = container_resources(spec, component)
@@ -156,6 +161,7 @@ def resolve(
         storage=storage_name,
         component_id=identifier,
         image=image,
+        image_secrets=image_secret_refs(component),
         command=component.spec.command if component else spec.command,
         args=component.spec.args if component else spec.args,
         limits=limits,
@@ -168,7 +174,9 @@ def resolve(
         inputs=inputs,
         outputs=_outputs(spec),
         default_bucket=bucket,
-        config=config_json(run, parameters, inputs, files, spec.output.model_copy(update={"default_bucket": bucket})),
+        config=config_json(
+            run, parameters, for_image, inputs, files, spec.output.model_copy(update={"default_bucket": bucket})
+        ),
         env=environment(run, identifier, type_support, logger=gelf is not None),
         parameters_text=parameters.text,
         type_support=type_support,
@@ -184,7 +192,7 @@ def resolve(
         concurrency_group=effective_group(run, component),
         queue_labels=_queue_labels(run),
         plain_secrets=plain_secrets(
-            parameters, spec.configuration.image_parameters, [step.config["parameters"] for step in steps]
+            parameters, for_image, [step.config["parameters"] for step in steps]
         ),
         processors=steps,
     )

@@ -74,10 +74,9 @@ def _validator(schema: Schema) -> Any:
         "offline": True,
         "pattern_options": jsonschema_rs.FancyRegexOptions(backtrack_limit=_BACKTRACK_LIMIT),
     }
+    compiled: Any = jsonschema_rs.validator_for if "$schema" in document else jsonschema_rs.Draft7Validator
     try:
-        if "$schema" in document:
-            return jsonschema_rs.validator_for(document, **options)
-        return jsonschema_rs.Draft7Validator(document, **options)
+        return compiled(document, **options)
     except jsonschema_rs.ValidationError as error:
         raise _UnusableError(_unusable(name, error)) from None
     except ValueError as error:

@@ -92,3 +92,5 @@ class AttemptRequest:
     """The component and its processors, in order; empty without processors."""
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     """Values by their path below `parameters`; they are part of the grant, never of a plan."""
+    image_secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    """Values by their path below `image_parameters`; likewise."""
