@@ -79,7 +79,7 @@ def test_two_hundred_components_are_applied_once_and_run_by_name(
 
 
 def test_texts_survive_the_way_to_the_cluster(tenant: Tenant, tmp_path: Path) -> None:
-    parameters = {TEXT: [TEXT, None, 1.5, 2**53, 1.0, 10**30]}
+    parameters = {TEXT: [TEXT, None, 1.5, 2**53, 1.0]}
     put(tmp_path, component("acme.ex-text", description=TEXT, imageParameters=parameters))
     assert sync(tenant, tmp_path).returncode == 0
     spec = in_cluster(tenant)["acme.ex-text"]["spec"]
