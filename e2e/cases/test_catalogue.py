@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
+import tarfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from componentrun.api.names import CATALOGUE_LABEL
 from componentrun.cli.app import app
+from dev.images import ensure
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from subprocess import CompletedProcess
 
     from e2e.tenant import Tenant
@@ -147,3 +151,43 @@ def test_a_public_index_is_imported_applied_and_compared(tenant: Tenant, tmp_pat
     same = tenant.cli("catalogue", "diff", "cluster", str(folder), "--exit-code")
     assert (same.returncode, same.stdout) == (0, ""), same.stdout
     assert "20 unchanged" in sync(tenant, folder).stderr
+
+
+def test_the_recipe_of_a_cron_job_applies_a_folder_that_a_volume_brings(tenant: Tenant, tmp_path: Path) -> None:
+    """As in the documentation, except for the image, and for a ConfigMap in place of a registry."""
+    image = ensure(tenant.connection, ["componentrun"])["componentrun"]
+    put(tmp_path, component("acme.ex-a"))
+    (tmp_path / "catalogue.yaml").write_text("name: sales\n")
+    tenant.kubectl("create", "configmap", "catalogue", f"--from-file={tmp_path}")
+    *others, cron_job = recipe("kind: CronJob")
+    pod = cron_job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    source = next(word for word in container["command"] if word.startswith("oci://"))
+    container["command"][container["command"].index(source)] = "/catalogue"
+    container |= {"image": image, "volumeMounts": [{"name": "catalogue", "mountPath": "/catalogue"}]}
+    pod["volumes"] = [{"name": "catalogue", "configMap": {"name": "catalogue"}}]
+    tenant.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all([*others, cron_job]))
+    tenant.kubectl("create", "job", "now", "--from=cronjob/catalogue-sales")
+    tenant.kubectl("wait", "--for=condition=Complete", "job/now", "--timeout=120s")
+    log = tenant.kubectl("logs", "job/now").stdout
+    assert "catalogue `sales`: 1 added, 0 changed, 0 deleted, 0 unchanged" in log
+    assert in_cluster(tenant)["acme.ex-a"]["metadata"]["labels"] == {CATALOGUE_LABEL: "sales"}
+
+
+def test_a_bundle_can_be_unpacked_and_applied_without_this_project(tenant: Tenant, tmp_path: Path) -> None:
+    put(tmp_path, component("acme.ex-a", description=TEXT), component("acme.ex-b"))
+    bundle, unpacked = tmp_path / "sales.tgz", tmp_path / "unpacked"
+    built = CliRunner().invoke(app, ["catalogue", "build", str(tmp_path), "-o", str(bundle)])
+    assert built.exit_code == 0, built.output
+    with tarfile.open(bundle) as archive:
+        archive.extractall(unpacked, filter="data")
+    tenant.kubectl("apply", "--server-side", "--recursive", "-f", str(unpacked))
+    assert set(in_cluster(tenant)) == {"acme.ex-a", "acme.ex-b"}
+    assert in_cluster(tenant)["acme.ex-a"]["spec"]["description"] == TEXT
+
+
+def recipe(having: str) -> list[dict[str, Any]]:
+    """The documents of the block in docs/catalogue.md that has this line."""
+    text = (Path(__file__).parents[2] / "docs" / "catalogue.md").read_text()
+    blocks = re.findall(r"^```yaml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    return list(yaml.safe_load_all(next(block for block in blocks if having in block)))

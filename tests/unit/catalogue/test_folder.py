@@ -115,12 +115,27 @@ def test_what_only_a_server_sets_is_ignored_and_told(tmp_path: Path) -> None:
 
 def test_links_and_special_files_are_told(tmp_path: Path) -> None:
     put(tmp_path, "a.yaml", A)
-    (tmp_path / "link.yaml").symlink_to(tmp_path / "a.yaml")
-    (tmp_path / "folder").symlink_to(tmp_path)
-    os.mkfifo(tmp_path / "pipe.yaml")
-    names, lines = found(tmp_path)
+    put(tmp_path, "catalogue/a.yaml", A)
+    inside = tmp_path / "catalogue"
+    (inside / "broken.yaml").symlink_to(inside / "nothing")
+    (inside / "folder").symlink_to(inside)
+    (inside / "link.yaml").symlink_to(tmp_path / "a.yaml")
+    (inside / "loop.yaml").symlink_to(inside / "loop.yaml")
+    os.mkfifo(inside / "pipe.yaml")
+    names, lines = found(inside)
     assert names == ["acme.ex-a"]
-    assert [line.partition(":")[0] for line in lines] == ["error Link", "error Link", "error SpecialFile"]
+    assert [line.partition(":")[0] for line in lines] == ["error Link"] * 4 + ["error SpecialFile"]
+
+
+def test_a_mounted_config_map_is_a_folder(tmp_path: Path) -> None:
+    """The kubelet writes files to a hidden folder, and links to them."""
+    put(tmp_path, "..2026_01_31/a.yaml", A)
+    put(tmp_path, "..2026_01_31/catalogue.yaml", "name: sales\n")
+    (tmp_path / "..data").symlink_to("..2026_01_31")
+    for name in ("a.yaml", "catalogue.yaml"):
+        (tmp_path / name).symlink_to(f"..data/{name}")
+    read = read_folder(tmp_path)
+    assert (read.name, [entry.name for entry in read.entries], read.findings) == ("sales", ["acme.ex-a"], ())
 
 
 def test_files_that_are_no_text_are_told(tmp_path: Path) -> None:
