@@ -48,9 +48,14 @@ def processor_findings(catalogue: Catalogue) -> Iterator[Finding]:
                 found = f"the type `{spec['type']}`" if spec.get("type") else "no type"
                 message = f"`{path}`: Component `{name}` has {found}, expected `{_PROCESSOR}`. Name another one"
                 yield Finding("error", "NotAProcessor", entry.title, message)
-            elif position not in _object(spec.get("processor")).get("positions", _POSITIONS):
+            elif not _may_run(spec, position):
                 message = f"`{path}`: Component `{name}` can't run `{position}` the component. Move it, or name another one"
                 yield Finding("error", "ProcessorPosition", entry.title, message)
+
+
+def _may_run(spec: JsonObject, position: str) -> bool:
+    positions = _object(spec.get("processor")).get("positions", _POSITIONS)
+    return not isinstance(positions, list) or position in positions
 
 
 def _replacement(spec: JsonObject) -> str:

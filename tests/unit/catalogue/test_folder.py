@@ -95,6 +95,9 @@ def test_wrong_settings_are_told(tmp_path: Path, text: str, told: str) -> None:
         ),
         ('{"a": 1, "a": 2}', "error InvalidFile: `x.yaml`: it has the key `a` twice"),
         ('{"a": NaN}', "error InvalidFile: `x.yaml`: it holds `NaN`"),
+        ("a: .inf", "error InvalidFile: `x.yaml`: it holds a number that JSON does not know"),
+        ("a: !!binary aGk=", "error InvalidFile: `x.yaml`: it holds a value that JSON does not know"),
+        ("a: !!python/object:os.system {}", "error InvalidFile: `x.yaml`: it is not YAML"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_no_component_is_told_and_the_others_are_read(tmp_path: Path, content: str, told: str) -> None:
@@ -215,3 +218,8 @@ def test_repositories_are_found_and_read_one_by_one(tmp_path: Path) -> None:
         "`one/component_config/logo.png`: a Component has no field for it"
     ]
     assert find_repositories(tmp_path / "one" / "component_config") == [tmp_path / "one" / "component_config"]
+
+
+def test_keys_that_are_numbers_become_texts_as_in_kubectl(tmp_path: Path) -> None:
+    put(tmp_path, "a.yaml", yaml.safe_dump(component("acme.ex-a", imageParameters={"a": {1: "x", "b": True, 2.5: None}})))
+    assert read_folder(tmp_path).entries[0].spec["imageParameters"] == {"a": {"1": "x", "b": True, "2.5": None}}
