@@ -244,7 +244,11 @@ def _workflows(reading: _Reading, repository: Path) -> dict[str, str]:
         if not folder.is_dir() or folder.is_symlink():
             continue
         for path in sorted(folder.iterdir()):
-            if path.suffix in _WORKFLOW_SUFFIXES and _is_file(repository, path) and path.stat().st_size <= MAX_FILE_BYTES:
+            if (
+                path.suffix in _WORKFLOW_SUFFIXES
+                and _is_file(repository, path)
+                and path.stat().st_size <= MAX_FILE_BYTES
+            ):
                 texts[f"{name}/{path.name}"] = reading.text(path) or ""
     return texts
 

@@ -49,7 +49,9 @@ def processor_findings(catalogue: Catalogue) -> Iterator[Finding]:
                 message = f"`{path}`: Component `{name}` has {found}, expected `{_PROCESSOR}`. Name another one"
                 yield Finding("error", "NotAProcessor", entry.title, message)
             elif not _may_run(spec, position):
-                message = f"`{path}`: Component `{name}` can't run `{position}` the component. Move it, or name another one"
+                message = (
+                    f"`{path}`: Component `{name}` can't run `{position}` the component. Move it, or name another one"
+                )
                 yield Finding("error", "ProcessorPosition", entry.title, message)
 
 

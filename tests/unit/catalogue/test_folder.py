@@ -221,5 +221,9 @@ def test_repositories_are_found_and_read_one_by_one(tmp_path: Path) -> None:
 
 
 def test_keys_that_are_numbers_become_texts_as_in_kubectl(tmp_path: Path) -> None:
-    put(tmp_path, "a.yaml", yaml.safe_dump(component("acme.ex-a", imageParameters={"a": {1: "x", "b": True, 2.5: None}})))
+    put(
+        tmp_path,
+        "a.yaml",
+        yaml.safe_dump(component("acme.ex-a", imageParameters={"a": {1: "x", "b": True, 2.5: None}})),
+    )
     assert read_folder(tmp_path).entries[0].spec["imageParameters"] == {"a": {"1": "x", "b": True, "2.5": None}}

@@ -158,8 +158,14 @@ def store(registry: FakeRegistry, layers: list[dict[str, Any]]) -> None:
     ("layers", "told"),
     [
         ([], "has something else than a catalogue"),
-        ([{"mediaType": "application/zip", "digest": digest_of(b"x"), "size": 1}], "has something else than a catalogue"),
-        ([{"mediaType": LAYER_TYPE, "digest": digest_of(b"x"), "size": 2**30}], "has 1073741824 bytes; expected at most"),
+        (
+            [{"mediaType": "application/zip", "digest": digest_of(b"x"), "size": 1}],
+            "has something else than a catalogue",
+        ),
+        (
+            [{"mediaType": LAYER_TYPE, "digest": digest_of(b"x"), "size": 2**30}],
+            "has 1073741824 bytes; expected at most",
+        ),
         ([{"mediaType": LAYER_TYPE, "digest": digest_of(b"an image"), "size": 8}], "is no bundle"),
     ],
 )

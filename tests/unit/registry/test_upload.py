@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 ANN = Login("ann", "pass:wörd", "/home/ann/.docker/config.json")
 WRONG = Login("ann", "guess", "/home/ann/.docker/config.json")
-ARTIFACT = Artifact("application/vnd.example.v1", b"content", "application/vnd.oci.image.layer.v1.tar+gzip", {"b": "2", "a": "1"})  # fmt: skip
+LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+ARTIFACT = Artifact("application/vnd.example.v1", b"content", LAYER, {"b": "2", "a": "1"})
 
 
 @pytest.fixture
@@ -90,7 +91,10 @@ async def test_an_upload_elsewhere_is_refused_and_gets_no_login() -> None:
     async with FakeRegistry({"ann": "pass:wörd"}) as fake, FakeRegistry() as other:
         fake.upload_place = f"http://{other.host}/v2/team/app/blobs/uploads/1?_state=a%2Fb"
         error = await problem_of(fake, ANN)
-        assert (error.problem, f"it wants the upload at `{other.host}`" in error.summary) == (Problem.NOT_A_REGISTRY, True)
+        assert (error.problem, f"it wants the upload at `{other.host}`" in error.summary) == (
+            Problem.NOT_A_REGISTRY,
+            True,
+        )
         assert other.log == []
 
 
