@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from componentrun.api.processors import Position
+from typing import Final
 
 GROUP: Final = "componentrun.dev"
 VERSION: Final = "v1alpha1"
@@ -79,8 +76,13 @@ def pod_name(run: str, attempt: int | str) -> str:
     return f"{run}-{attempt}"
 
 
-def processor_container(position: Position, number: int) -> str:
-    """Name of a processor's container, such as `before-1`. Numbers begin at 1 for each position."""
+def processor_container(position: str, number: int) -> str:
+    """Name of a processor's container, such as `before-1`.
+
+    Args:
+        position: `before` or `after`.
+        number: its place among those of its position, from 1.
+    """
     return f"{position}-{number}"
 
 

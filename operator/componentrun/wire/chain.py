@@ -18,6 +18,7 @@ from typing import Any, Final
 __all__ = [
     "CHAIN_MOUNT",
     "CONFIGS",
+    "GROUP_UMASK",
     "KEPT",
     "PLAN",
     "POD_TERMINATION_BYTES",
@@ -42,6 +43,9 @@ STATE: Final = "state.json"
 PROGRESS: Final = "progress.json"
 KEPT: Final = "kept"
 
+GROUP_UMASK: Final = 0o007
+"""Of agents in a pod with processors: what they make can be changed by all steps, which have one group and may have
+several user ids."""
 POD_TERMINATION_BYTES: Final = 12 * 1024
 """Bytes of the termination messages of a pod that a kubelet keeps, in equal shares for its containers. It drops the end
 of longer ones (Kubernetes, pkg/kubelet/status, normalizeStatus)."""

@@ -196,10 +196,6 @@ def test_stage_out_finds_what_is_the_components_and_nothing_of_a_processor(
     assert (pod.kept() == pod.data) is kept_in_data
 
 
-def test_without_processors_it_is_in_the_data_folder(tmp_path: Path) -> None:
-    assert chain_end(str(tmp_path), str(tmp_path / "not-mounted")) == (str(tmp_path), ())
-
-
 class TestWarning:
     def test_names_a_processor_that_left_nothing(self, pod: Pod) -> None:
         pod.planned("before-1", "component", "after-1", "after-2")

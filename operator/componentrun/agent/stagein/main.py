@@ -14,12 +14,10 @@ from componentrun.agent.plan import fetch_plan
 from componentrun.agent.progress import WORTH_A_LINE, amount, say
 from componentrun.agent.stagein.download import download, file_size
 from componentrun.agent.stagein.secrets import with_secrets
-from componentrun.agent.steps.notes import GROUP_UMASK, write_plan
-from componentrun.agent.steps.turning import share
 from componentrun.agent.transfer import Client, Patience
 from componentrun.errors import Reason, UserError
 from componentrun.wire.agents import FileRead, StageInPlan, StageInResult
-from componentrun.wire.chain import CHAIN_MOUNT
+from componentrun.wire.chain import CHAIN_MOUNT, GROUP_UMASK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,6 +97,9 @@ def _write_config(folder: Folder, plan: StageInPlan, grant: GrantIn) -> None:
 
 def _prepare_steps(plan: StageInPlan, grant: GrantIn, data: str, chain: str) -> None:
     """Leave the agents between the steps what they need."""
+    from componentrun.agent.steps.notes import write_plan  # noqa: PLC0415 - runs without processors start faster
+    from componentrun.agent.steps.turning import share  # noqa: PLC0415 - likewise
+
     has_input = bool(_tables(plan) or plan.files)
     with Folder(chain) as notes:
         config = config_content(plan, grant.secrets, grant.image_secrets)

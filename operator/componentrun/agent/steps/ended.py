@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from componentrun.agent.folder import Folder
 from componentrun.agent.steps.notes import progress, steps
 from componentrun.agent.steps.turning import has_output
-from componentrun.wire.chain import KEPT, PLAN
+from componentrun.wire.chain import KEPT
 
 if TYPE_CHECKING:
     from componentrun.wire.chain import ChainStep, Progress
@@ -26,14 +25,12 @@ class ChainEnd(NamedTuple):
 
 
 def chain_end(data: str, chain: str) -> ChainEnd:
-    """How far the steps came. Without processors, what the component left is in the data folder.
+    """How far the steps came.
 
     Args:
         data: path of the data folder.
         chain: path of the volume that only agents mount.
     """
-    if not os.path.exists(f"{chain}/{PLAN}"):  # noqa: PTH110 - pathlib costs ten milliseconds
-        return ChainEnd(data, ())
     with Folder(chain) as notes:
         all_steps, reached = steps(notes), progress(notes)
     last = next(step for step in all_steps if step.name == reached.step)

@@ -16,7 +16,7 @@ from componentrun.agent.steps.removing import remove
 from componentrun.agent.steps.taking import take
 from componentrun.agent.steps.turning import has_output, share, turn
 from componentrun.errors import PlatformError
-from componentrun.wire.chain import CHAIN_MOUNT, Progress, StepResult
+from componentrun.wire.chain import CHAIN_MOUNT, GROUP_UMASK, Progress, StepResult
 
 if TYPE_CHECKING:
     from componentrun.wire.chain import ChainStep
@@ -40,7 +40,7 @@ def step(following: str, data: str, chain: str = CHAIN_MOUNT) -> StepResult:
         PlatformError: the volumes are not as the agents before left them, or something can't be deleted.
     """
     started = time.monotonic()
-    os.umask(left.GROUP_UMASK)
+    os.umask(GROUP_UMASK)
     with Folder(chain) as notes, Folder(data) as folder:
         before, after = _pair(left.steps(notes), following)
         reached, has_left = left.progress(notes), has_output(data)

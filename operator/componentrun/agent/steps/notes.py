@@ -16,11 +16,8 @@ if TYPE_CHECKING:
     from componentrun.agent.folder import Folder
     from componentrun.wire.chain import StepConfig
 
-__all__ = ["GROUP_UMASK", "config_of", "progress", "state", "steps", "write_plan", "write_progress"]
+__all__ = ["config_of", "progress", "state", "steps", "write_plan", "write_progress"]
 
-GROUP_UMASK: Final = 0o007
-"""Of agents in a pod with processors: what they make can be changed by all steps, which have one group and may have
-several user ids."""
 _MODE: Final = 0o640
 """The next agent may have another user id. All containers of a pod have the same group, and only agents mount the
 volume."""
