@@ -14,6 +14,7 @@ Packages and modules, lowest first:
     folder      reads a folder
     bundle      one file that holds a catalogue: deterministic, with a digest
     schemas     findings about configuration schemas and default configurations
+    references  findings about Components that name other Components
     lint        findings about a catalogue
     difference  what differs between two catalogues
     sync        what has to be written so that a cluster has a catalogue

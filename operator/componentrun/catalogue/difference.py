@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from componentrun.catalogue.entry import JsonObject
 
-__all__ = ["MISSING", "EntryChange", "FieldChange", "compare", "contains", "field_changes", "shown"]
+__all__ = ["MISSING", "EntryChange", "FieldChange", "compare", "contains", "field_changes", "same", "shown"]
 
 Key = tuple[str, str]
 """Kind and name."""
@@ -86,7 +87,29 @@ def contains(actual: Any, expected: Any) -> bool:
             and len(actual) == len(expected)
             and all(contains(item, wanted) for item, wanted in zip(actual, expected, strict=True))
         )
-    return type(actual) is type(expected) and bool(actual == expected)
+    return same(actual, expected)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two JSON values are equal. `1` and `1.0` are, because Kubernetes writes both as `1`."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        has_float = isinstance(one, float) or isinstance(other, float)
+        return one == other or (has_float and _as_float(one) == _as_float(other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(same(item, found) for item, found in zip(one, other, strict=True))
+    return type(one) is type(other) and bool(one == other)
+
+
+def _as_float(number: float) -> float:
+    """The number as the API server keeps it if it has more digits than a whole number of 64 bits."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.copysign(math.inf, number)
 
 
 def shown(value: Any) -> str:
@@ -113,7 +136,7 @@ def _changes(old: Any, new: Any, path: str, *, is_secret: bool) -> Iterator[Fiel
         before, after = documents
         changes = list(_changes(before, after, path, is_secret=is_secret))
         yield from changes or [FieldChange(path, "its text", "another text with the same meaning")]
-    elif old is MISSING or new is MISSING or type(old) is not type(new) or old != new:
+    elif old is MISSING or new is MISSING or not same(old, new):
         yield FieldChange(path, _hidden(old, is_secret=is_secret), _hidden(new, is_secret=is_secret))
 
 

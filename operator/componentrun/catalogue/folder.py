@@ -2,7 +2,7 @@
 
 Which files count: all with the suffix `.yaml`, `.yml` or `.json` below the folder, except in hidden folders; and each
 folder `component_config`, which is imported as a component's repository. The file `catalogue.yaml` in the folder itself
-names the catalogue. Links are refused, because a catalogue must not depend on files outside its folder.
+names the catalogue. Links out of the folder are refused, because a catalogue must not depend on other files.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class _Reading:
             UserError: all files together are too large.
         """
         try:
-            size = path.lstat().st_size
+            size = path.stat().st_size
             if size > MAX_FILE_BYTES:
                 self.error("TooLarge", path, f"it has {size} bytes; expected at most {MAX_FILE_BYTES}")
                 return None
@@ -119,7 +119,7 @@ def read_folder(root: Path, *, image_prefix: str = "") -> Catalogue:
         )
     reading = _Reading(root, CatalogueSettings())
     settings_path = root / SETTINGS_FILE
-    if _is_regular(settings_path):
+    if _is_file(root, settings_path):
         reading.settings = _settings(reading, settings_path)
     if image_prefix:
         reading.settings = CatalogueSettings(reading.settings.name, image_prefix)
@@ -208,7 +208,7 @@ def _files(reading: _Reading, folder: Path, depth: int) -> Iterator[Path]:
 
 
 def _children(reading: _Reading, folder: Path, depth: int) -> Iterator[Path]:
-    """Files and folders in a folder, without hidden ones. Links and special files are reported."""
+    """Files and folders in a folder, without hidden ones. Links out of the root and special files are reported."""
     if depth > MAX_FOLDER_DEPTH:
         reading.error("TooDeep", folder, f"expected at most {MAX_FOLDER_DEPTH} folders inside each other")
         return
@@ -218,10 +218,11 @@ def _children(reading: _Reading, folder: Path, depth: int) -> Iterator[Path]:
             continue
         reading.count()
         mode = path.lstat().st_mode
-        if stat.S_ISLNK(mode):
-            reading.error("Link", path, "found a link, expected a file or a folder. Replace it by what it points to")
-        elif stat.S_ISDIR(mode) or stat.S_ISREG(mode):
+        if stat.S_ISDIR(mode) or _is_file(reading.root, path):
             yield path
+        elif stat.S_ISLNK(mode):
+            message = "found a link to a folder, or out of the catalogue. Replace it by what it points to"
+            reading.error("Link", path, message)
         else:
             reading.error("SpecialFile", path, "found neither a file nor a folder. Remove it")
 
@@ -243,13 +244,19 @@ def _workflows(reading: _Reading, repository: Path) -> dict[str, str]:
         if not folder.is_dir() or folder.is_symlink():
             continue
         for path in sorted(folder.iterdir()):
-            if path.suffix in _WORKFLOW_SUFFIXES and _is_regular(path) and path.lstat().st_size <= MAX_FILE_BYTES:
+            if (
+                path.suffix in _WORKFLOW_SUFFIXES
+                and _is_file(repository, path)
+                and path.stat().st_size <= MAX_FILE_BYTES
+            ):
                 texts[f"{name}/{path.name}"] = reading.text(path) or ""
     return texts
 
 
-def _is_regular(path: Path) -> bool:
+def _is_file(root: Path, path: Path) -> bool:
+    """Whether this is a regular file, or a link to one below the root, as the files of a mounted ConfigMap are."""
     try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except OSError:
+        target = path.resolve(strict=True)
+    except (OSError, RuntimeError):
         return False
+    return target.is_relative_to(root.resolve()) and stat.S_ISREG(target.lstat().st_mode)

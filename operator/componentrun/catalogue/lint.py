@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from componentrun.api.component import ComponentSpec
 from componentrun.api.problems import problems
 from componentrun.catalogue.entry import Catalogue, CatalogueEntry, Finding
+from componentrun.catalogue.references import processor_findings, replacement_findings
 from componentrun.catalogue.schemas import schema_findings
 from componentrun.contract import SECRET_KEY_PREFIX
 
@@ -152,29 +153,6 @@ def _secrets_in(value: Any, path: str) -> Iterator[str]:
             yield from _secrets_in(item, f"{path}[{i}]")
 
 
-def _replacements(catalogue: Catalogue) -> Iterator[Finding]:
-    """Replacements of deprecated Components: they exist, and lead to one that is not deprecated."""
-    specs = {entry.name: entry.spec for entry in catalogue.entries}
-    for entry in catalogue.entries:
-        name = _replacement(entry.spec)
-        if name and name not in specs:
-            message = f"`deprecated.replacedBy` is `{name}`, which is not in the catalogue. Add it, or name another one"
-            yield Finding("warning", "ReplacementMissing", entry.title, message)
-            continue
-        seen = [entry.name]
-        while name in specs and name not in seen:
-            seen.append(name)
-            name = _replacement(specs[name])
-        if name and name in seen:
-            message = f"its replacements lead in a circle: {' -> '.join([*seen, name])}. Name one that stays"
-            yield Finding("error", "ReplacementCircle", entry.title, message)
-
-
-def _replacement(spec: dict[str, Any]) -> str:
-    deprecated = spec.get("deprecated")
-    return str(deprecated.get("replacedBy") or "") if isinstance(deprecated, dict) else ""
-
-
 def _descriptions(catalogue: Catalogue) -> Iterator[Finding]:
     for entry in catalogue.entries:
         if not entry.spec.get("type"):
@@ -193,6 +171,7 @@ _RULES: Final[tuple[Callable[[Catalogue], Iterator[Finding]], ...]] = (
     _images,
     schema_findings,
     _plain_secrets,
-    _replacements,
+    replacement_findings,
+    processor_findings,
     _descriptions,
 )

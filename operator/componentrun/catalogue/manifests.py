@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["entries_in", "parse_documents"]
 
+_TOO_DEEP: Final = f"it is nested too deeply; expected at most {MAX_DEPTH} lists and objects in each other"
 _MAX_VALUES: Final = 200_000
 """Values of one document, aliases expanded. A Component of 1 MiB has far fewer."""
 _SERVER_METADATA: Final = frozenset(
@@ -68,10 +69,7 @@ def parse_documents(text: str, source: str) -> list[Any]:
     contents = [content for content in contents if content is not None]
     for content in contents:
         _check_size(content)
-    return contents
-
-
-_TOO_DEEP: Final = f"it is nested too deeply; expected at most {MAX_DEPTH} lists and objects in each other"
+    return [_plain(content) for content in contents]
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -87,6 +85,24 @@ def _refuse(name: str) -> Any:
     raise ValueError(f"it holds `{name}`, which JSON does not know")
 
 
+def _plain(content: Any) -> Any:
+    """The content as JSON has it: keys that are numbers become texts, as in kubectl.
+
+    Raises:
+        ValueError: it holds values that JSON does not know, such as bytes and infinite numbers, or half of a surrogate
+            pair.
+    """
+    try:
+        plain = json.loads(json.dumps(content, allow_nan=False))
+    except TypeError as error:
+        raise ValueError(f"it holds a value that JSON does not know: {error}") from error
+    except ValueError as error:
+        raise ValueError("it holds a number that JSON does not know, such as infinity") from error
+    if not is_text(plain):
+        raise ValueError("it holds half of a surrogate pair, which is no text")
+    return plain
+
+
 def _check_size(content: Any) -> None:
     """Refuse what is too deep or expands to too many values, as aliases in YAML can.
 
@@ -97,8 +113,6 @@ def _check_size(content: Any) -> None:
         raise ValueError(f"it holds more than {_MAX_VALUES} values, aliases expanded; expected fewer")
     if is_too_deep(content):
         raise ValueError(_TOO_DEEP)
-    if not is_text(content):
-        raise ValueError("it holds half of a surrogate pair, which is no text")
 
 
 def _has_more_values(content: Any, limit: int) -> bool:

@@ -106,7 +106,10 @@ def test_a_server_may_add_fields_and_nothing_else(applied: dict[str, Any], other
         ({"a": [1, {"b": 1, "c": 2}]}, {"a": [1, {"b": 1}]}, True),
         ({"a": [1, 2]}, {"a": [1]}, False),
         ({"a": 1}, {"a": True}, False),
-        ({"a": 1}, {"a": 1.0}, False),
+        ({"a": 1}, {"a": 1.0}, True),
+        ({"a": 1e30}, {"a": 10**30}, True),
+        ({"a": 2**53}, {"a": 2**53 + 1}, False),
+        ({"a": [1]}, {"a": [True]}, False),
         ({"a": None}, {"a": {}}, False),
     ],
 )

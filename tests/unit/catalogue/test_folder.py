@@ -95,6 +95,9 @@ def test_wrong_settings_are_told(tmp_path: Path, text: str, told: str) -> None:
         ),
         ('{"a": 1, "a": 2}', "error InvalidFile: `x.yaml`: it has the key `a` twice"),
         ('{"a": NaN}', "error InvalidFile: `x.yaml`: it holds `NaN`"),
+        ("a: .inf", "error InvalidFile: `x.yaml`: it holds a number that JSON does not know"),
+        ("a: !!binary aGk=", "error InvalidFile: `x.yaml`: it holds a value that JSON does not know"),
+        ("a: !!python/object:os.system {}", "error InvalidFile: `x.yaml`: it is not YAML"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_no_component_is_told_and_the_others_are_read(tmp_path: Path, content: str, told: str) -> None:
@@ -115,12 +118,27 @@ def test_what_only_a_server_sets_is_ignored_and_told(tmp_path: Path) -> None:
 
 def test_links_and_special_files_are_told(tmp_path: Path) -> None:
     put(tmp_path, "a.yaml", A)
-    (tmp_path / "link.yaml").symlink_to(tmp_path / "a.yaml")
-    (tmp_path / "folder").symlink_to(tmp_path)
-    os.mkfifo(tmp_path / "pipe.yaml")
-    names, lines = found(tmp_path)
+    put(tmp_path, "catalogue/a.yaml", A)
+    inside = tmp_path / "catalogue"
+    (inside / "broken.yaml").symlink_to(inside / "nothing")
+    (inside / "folder").symlink_to(inside)
+    (inside / "link.yaml").symlink_to(tmp_path / "a.yaml")
+    (inside / "loop.yaml").symlink_to(inside / "loop.yaml")
+    os.mkfifo(inside / "pipe.yaml")
+    names, lines = found(inside)
     assert names == ["acme.ex-a"]
-    assert [line.partition(":")[0] for line in lines] == ["error Link", "error Link", "error SpecialFile"]
+    assert [line.partition(":")[0] for line in lines] == ["error Link"] * 4 + ["error SpecialFile"]
+
+
+def test_a_mounted_config_map_is_a_folder(tmp_path: Path) -> None:
+    """The kubelet writes files to a hidden folder, and links to them."""
+    put(tmp_path, "..2026_01_31/a.yaml", A)
+    put(tmp_path, "..2026_01_31/catalogue.yaml", "name: sales\n")
+    (tmp_path / "..data").symlink_to("..2026_01_31")
+    for name in ("a.yaml", "catalogue.yaml"):
+        (tmp_path / name).symlink_to(f"..data/{name}")
+    read = read_folder(tmp_path)
+    assert (read.name, [entry.name for entry in read.entries], read.findings) == ("sales", ["acme.ex-a"], ())
 
 
 def test_files_that_are_no_text_are_told(tmp_path: Path) -> None:
@@ -200,3 +218,12 @@ def test_repositories_are_found_and_read_one_by_one(tmp_path: Path) -> None:
         "`one/component_config/logo.png`: a Component has no field for it"
     ]
     assert find_repositories(tmp_path / "one" / "component_config") == [tmp_path / "one" / "component_config"]
+
+
+def test_keys_that_are_numbers_become_texts_as_in_kubectl(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        "a.yaml",
+        yaml.safe_dump(component("acme.ex-a", imageParameters={"a": {1: "x", "b": True, 2.5: None}})),
+    )
+    assert read_folder(tmp_path).entries[0].spec["imageParameters"] == {"a": {"1": "x", "b": True, "2.5": None}}

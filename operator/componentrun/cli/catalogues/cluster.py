@@ -75,8 +75,6 @@ def _carry_out(requests: Sequence[Callable[[], object]], what: str) -> None:
             errors.append(error)
     if not errors:
         return
-    if len(errors) == 1 == len(requests):
-        raise errors[0]
     summaries = [error.summary for error in errors[:_MOST_ERRORS]]
     more = f"; and {len(errors) - _MOST_ERRORS} more" if len(errors) > _MOST_ERRORS else ""
     raise BadRequestError(
