@@ -6,6 +6,7 @@ operator sees the Components alone.
 Packages and modules, lowest first:
 
     limits      how large a catalogue and its parts may be
+    yamltext    YAML as kubectl reads it
     entry       a Component of a catalogue, the catalogue itself, and findings about them
     settings    the name of a catalogue
     dialects    configuration schemas that are no valid JSON Schema, as valid ones

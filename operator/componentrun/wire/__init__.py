@@ -8,7 +8,6 @@
     logserver     requests to the log servers of nodes
     parquet       the files with the rows of a table; part of stage-in's plan
     phpvalues     values as PHP writes them in exports of the original's API
-    yamltext      YAML as kubectl reads it
 
 Nothing here sends or receives.
 """
