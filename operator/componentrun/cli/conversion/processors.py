@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from componentrun.api.processors import Position
-from componentrun.wire.phpvalues import EMPTY, list_at, object_at
 from componentrun.wire.jsontext import kind_of
+from componentrun.wire.phpvalues import EMPTY, list_at, object_at
 
 if TYPE_CHECKING:
     from componentrun.wire.phpvalues import Tell

@@ -32,8 +32,8 @@ from componentrun.core.pod.steps import step_configs
 from componentrun.core.request.buckets import writable_buckets
 from componentrun.core.request.config import state_secrets
 from componentrun.core.request.imageparameters import check_not_repeated
-from componentrun.core.request.processors import processor_names
 from componentrun.core.request.parameters import parameters_of
+from componentrun.core.request.processors import processor_names
 from componentrun.core.request.resolve import EffectiveRun, resolve
 from componentrun.core.schema.parameters import outcome, request_of
 from componentrun.core.storages.catalog import check_tables_can_be_kept

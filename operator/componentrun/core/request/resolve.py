@@ -191,9 +191,7 @@ def resolve(
         retry=spec.retry or (component.spec.retry if component else None),
         concurrency_group=effective_group(run, component),
         queue_labels=_queue_labels(run),
-        plain_secrets=plain_secrets(
-            parameters, for_image, [step.config["parameters"] for step in steps]
-        ),
+        plain_secrets=plain_secrets(parameters, for_image, [step.config["parameters"] for step in steps]),
         processors=steps,
     )
 
