@@ -150,7 +150,7 @@ class ComponentConfiguration(ApiModel):
 
 
 class Deprecation(ApiModel):
-    """Announcement that the component will be withdrawn. Its runs have a warning."""
+    """Announcement that the component will be withdrawn, for catalogues. It does not affect runs yet."""
 
     since: date | None = None
     """Day on which it was deprecated, e.g. `2026-07-01`."""
@@ -159,8 +159,7 @@ class Deprecation(ApiModel):
     replaced_by: LocalName | None = None
     """Name of the component to use instead."""
     end_of_life: date | None = None
-    """Last day on which runs may be created, in UTC. Runs that are created later fail with the reason
-    `ComponentWithdrawn`. Defaults to no end."""
+    """Last day on which runs should be created, in UTC. It is not enforced yet. Defaults to no end."""
 
 
 ImageParameterSecrets = Annotated[dict[str, SecretKeyRef], Field(max_length=64)]
@@ -250,7 +249,7 @@ class ComponentSpec(ApiModel):
     ] = ()
     """Actions that it supports besides `run`. A run with another `action` is refused. Defaults to any."""
     deprecated: Deprecation | None = None
-    """Announcement that it will be withdrawn. Defaults to none."""
+    """Announcement that it will be withdrawn, for catalogues. Defaults to none."""
 
 
 class Component(ApiModel):
@@ -265,10 +264,7 @@ class Component(ApiModel):
 
 
 class ClusterComponent(Component):
-    """A program that can be run in all namespaces.
-
-    A Component of the run's namespace with this name takes precedence.
-    """
+    """A program for all namespaces. `componentrun catalogue` applies and lists it; runs can't name it yet."""
 
     KIND: ClassVar = "ClusterComponent"
     PLURAL: ClassVar = "clustercomponents"
