@@ -39,6 +39,7 @@ LAYER_TYPE: Final = "application/vnd.oci.image.layer.v1.tar+gzip"
 """Media type of its one layer, which is the bundle."""
 _SETTINGS: Final = "catalogue"
 _FOLDERS: Final = {"ClusterComponent": "clustercomponents", "Component": "components"}
+_NOT_IN_YAML: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _MEMBER: Final = re.compile(r"(clustercomponents|components)/([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)\.yaml")
 _STORED: Final = 65_535
 """Most bytes of a stored block of deflate."""
@@ -62,7 +63,7 @@ def build_bundle(catalogue: Catalogue) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name, content in sorted(members):
-            text = (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode()
+            text = _yaml_safe(json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode()
             member = tarfile.TarInfo(name)
             member.size, member.mode = len(text), 0o644
             archive.addfile(member, io.BytesIO(text))
@@ -171,6 +172,11 @@ def _check_member(entry: CatalogueEntry, member: str, where: str) -> None:
     """Refuse a file whose name says something else than its content."""
     if member != f"{_FOLDERS[entry.kind]}/{entry.name}.yaml":
         _refuse(f"{where} has {entry.kind} `{entry.name[:_SHOWN]}` in the file `{member}`")
+
+
+def _yaml_safe(text: str) -> str:
+    """JSON text that is YAML as well: characters that YAML refuses, or takes for the end of a line, are escaped."""
+    return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _name(text: str, where: str) -> str:
