@@ -20,9 +20,9 @@ from componentrun.api.common import (
     StatusModel,
 )
 from componentrun.api.component import Network, Resources, Size
-from componentrun.api.files import FilesStatus, InputFile, OutputFileMapping
+from componentrun.api.mapping.files import FilesStatus, InputFile, OutputFileMapping
+from componentrun.api.mapping.tables import InputTable, OutputTableMapping
 from componentrun.api.retry import Retry
-from componentrun.api.tables import InputTable, OutputTableMapping
 from componentrun.wire.secretpaths import PATTERN as SECRET_PATH
 
 __all__ = [

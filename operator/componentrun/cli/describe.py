@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from componentrun.api.componentrun import ComponentRun, QueueStatus, TableStatus
-    from componentrun.api.files import FilesStatus
+    from componentrun.api.mapping.files import FilesStatus
     from componentrun.cli.session import Session
 
 __all__ = ["summary"]

@@ -19,10 +19,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
-from componentrun.api.changedsince import ADAPTIVE, changed_since
 from componentrun.api.common import quantity_value
 from componentrun.api.componentrun import TableStatus
-from componentrun.api.files import FileStatus
+from componentrun.api.mapping.changedsince import ADAPTIVE, changed_since
+from componentrun.api.mapping.files import FileStatus
 from componentrun.controller.reconcile.parametersfrom import referenced_parameters
 from componentrun.controller.reconcile.secretvalues import forwarded_token, parameter_values
 from componentrun.controller.storages.references import new_enough_for

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus, TableStatus
-    from componentrun.api.files import FileStatus
+    from componentrun.api.mapping.files import FileStatus
     from componentrun.core.limits import Limits
     from componentrun.errors import ComponentRunError
 

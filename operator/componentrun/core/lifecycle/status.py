@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus, Phase, TableStatus, Termination
-    from componentrun.api.files import FileStatus
+    from componentrun.api.mapping.files import FileStatus
     from componentrun.core.podstatus.facts import PodFacts
     from componentrun.core.podstatus.view import PodView
     from componentrun.core.request.resolve import EffectiveRun

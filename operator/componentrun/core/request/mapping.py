@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from componentrun.api.changedsince import ADAPTIVE, changed_since
+from componentrun.api.mapping.changedsince import ADAPTIVE, changed_since
 from componentrun.contract import MAX_COLUMN_PATTERNS
 from componentrun.core.request.parameters import check_depth
 from componentrun.csv.columnfacts import ColumnFacts
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from componentrun.api.componentrun import ComponentRunSpec
-    from componentrun.api.tables import ColumnSchema, DeleteWhere, InputTable, OutputTableMapping
+    from componentrun.api.mapping.tables import ColumnSchema, DeleteWhere, InputTable, OutputTableMapping
     from componentrun.core.request.requested import EffectiveInput
 
 __all__ = [

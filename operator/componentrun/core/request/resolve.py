@@ -23,8 +23,8 @@ from componentrun.errors import Reason, UserError
 if TYPE_CHECKING:
     from componentrun.api.component import Component, ForwardToken, Gelf, Network
     from componentrun.api.componentrun import ComponentRun, ComponentRunSpec
+    from componentrun.api.mapping.tables import InputTable
     from componentrun.api.retry import Retry
-    from componentrun.api.tables import InputTable
     from componentrun.wire.agents import OutputFile, OutputTable
 
 __all__ = ["EffectiveRun", "resolve"]
