@@ -1,0 +1,12 @@
+"""Requests to registries of images (decision 0097): only reads, by the operator, with the pull secrets of a run.
+
+Modules, lowest first:
+
+    settings   how to reach registries
+    errors     what can go wrong: one sentence for each cause
+    exchange   one request with its redirects: TLS, timeouts, limits of size
+    challenge  the header WWW-Authenticate
+    tokens     tokens of registries that refer to a token service
+    manifest   manifests: digests, platforms, layers
+    client     digests of tags, lists of tags, manifests and blobs
+"""
