@@ -28,6 +28,7 @@ __all__ = ["CRD_FILES", "crd", "render", "write"]
 _KEPT: Final = (
     "type", "description", "pattern", "enum", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems",
     "maxProperties", "default", "format", "x-kubernetes-int-or-string",
+    "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
 )  # fmt: skip
 
 
@@ -72,8 +73,10 @@ KINDS: Final = (
             _column("Image", ".spec.image"),
             _column("Tag", ".spec.tag"),
             _column("Network", ".spec.network.mode"),
+            _column("Digest", ".status.channels[0].digest", wide=True),
             _AGE,
         ),
+        has_status=True,
     ),
     Kind(
         Storage, "storage", "storages", ("cstore",),

@@ -138,6 +138,7 @@ def attempt_started(
     return status.model_copy(
         update={
             "image": effective.image,
+            "image_resolution": effective.image_resolution,
             "storage": effective.storage,
             "input_tables": tuple(input_tables),
             "input_files": files_status(input_files),

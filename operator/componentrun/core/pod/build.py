@@ -67,7 +67,7 @@ def _spec(
         ],
         "containers": [containers.component(effective, settings, secret=name)],
         "volumes": volumes.volumes(effective, secret=name),
-        **podmeta.scheduling(run, settings),
+        **podmeta.scheduling(effective, run, settings),
     }
 
 

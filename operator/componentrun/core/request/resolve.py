@@ -21,17 +21,28 @@ from componentrun.core.request.resources import container_resources
 from componentrun.errors import Reason, UserError
 
 if TYPE_CHECKING:
+    from componentrun.api.channels import ImageResolution
     from componentrun.api.component import Component, ForwardToken, Gelf, Network
     from componentrun.api.componentrun import ComponentRun, ComponentRunSpec
     from componentrun.api.mapping.tables import InputTable
     from componentrun.api.retry import Retry
     from componentrun.wire.agents import OutputFile, OutputTable
 
-__all__ = ["EffectiveRun", "resolve"]
+__all__ = ["EffectiveRun", "ResolvedImage", "resolve"]
 
 
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
 """The API's FileName, which also applies to a name taken from an object's key."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedImage:
+    """The image of a run whose Component has channels."""
+
+    reference: str
+    """Full name with the digest."""
+    resolution: ImageResolution
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +98,20 @@ class EffectiveRun:
     """None if the run waits for no other run, for example because its policy is Allow."""
     queue_labels: dict[str, str] = field(default_factory=dict)
     """Labels for Kueue: those of the run and of its pod template."""
+    image_resolution: ImageResolution | None = None
+    """How the digest in `image` was found; None: the node resolves the tag."""
+    pull_secrets: tuple[str, ...] = ()
+    """Names of the Component's pull secrets. Those of the run's pod template are used in addition."""
     plain_secrets: tuple[str, ...] = field(default=(), repr=False)
     """Values of `#` keys that the author wrote in plain text. They are redacted like those from Secrets."""
 
 
 def resolve(
-    run: ComponentRun, component: Component | None, storage_name: str, referenced: str | None = None
+    run: ComponentRun,
+    component: Component | None,
+    storage_name: str,
+    referenced: str | None = None,
+    image: ResolvedImage | None = None,
 ) -> EffectiveRun:
     """Decide everything about a run that does not depend on the cluster.
 
@@ -101,6 +120,7 @@ def resolve(
         component: the Component that `spec.component` names; None if the run names none, or if it does not exist.
         storage_name: the Storage that the run names, or the namespace's default one.
         referenced: the text that `configuration.parametersFrom` refers to; None if it is not set.
+        image: the image with its digest, if the Component has channels; None: the node resolves the tag.
 
     Raises:
         UserError: (InvalidSpec) the spec is invalid, and the message names the field; (ComponentNotFound) the Component
@@ -111,8 +131,8 @@ def resolve(
     parameters = parameters_of(spec.configuration, referenced)
     check_secret_paths(spec.configuration.secrets, parameters)
     check_configuration(spec)
-    image = image_reference(spec, component)
-    identifier = component_id(image, component)
+    reference = image.reference if image is not None else image_reference(spec, component)
+    identifier = component_id(reference, component)
     limits, requests = container_resources(spec, component)
     inputs = _inputs(spec.input.tables)
     files = input_files(spec.input)
@@ -124,7 +144,8 @@ def resolve(
         uid=run.metadata.uid,
         storage=storage_name,
         component_id=identifier,
-        image=image,
+        image=reference,
+        image_resolution=image.resolution if image is not None else None,
         command=component.spec.command if component else spec.command,
         args=component.spec.args if component else spec.args,
         limits=limits,
@@ -152,6 +173,7 @@ def resolve(
         retry=spec.retry or (component.spec.retry if component else None),
         concurrency_group=effective_group(run, component),
         queue_labels=_queue_labels(run),
+        pull_secrets=tuple(ref.name for ref in component.spec.image_pull_secrets or ()) if component else (),
         plain_secrets=plain_secrets(parameters, spec.configuration.image_parameters),
     )
 
