@@ -1,6 +1,7 @@
 """Carries out the action StartAttempt: creates everything that a pod needs, in an order that is safe to repeat.
 
-    1. resolve    Component, Storage (does its store enforce grants?), ConfigMap, secrets -> `core.request.resolve`
+    1. resolve    Component and its image, Storage (does its store enforce grants?), ConfigMap, secrets
+                  -> `core.request.resolve`
     2. plan       look up inputs, write plans to the store, sign grants
     3. policy     create or update the NetworkPolicy of the run's class
     4. pod        create it, owned by the run; an existing pod of its name must be the run's, and a Secret that pod's
@@ -28,6 +29,7 @@ from componentrun.controller.reconcile.secretvalues import forwarded_token, para
 from componentrun.controller.storages.references import new_enough_for
 from componentrun.core.lifecycle import status as core_status
 from componentrun.core.pod.build import build_pod, build_secret
+from componentrun.core.pod.metadata import with_image_of
 from componentrun.core.request.buckets import writable_buckets
 from componentrun.core.request.config import state_secrets
 from componentrun.core.request.resolve import EffectiveRun, resolve
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
+    from componentrun.controller.images.resolving import Images
     from componentrun.controller.reconcile.policies import Policies
     from componentrun.controller.storages.catalogtables import CatalogTables
     from componentrun.controller.storages.gate import StoreGate
@@ -116,8 +119,10 @@ class Starter:
         clock: Callable[[], datetime],
         gate: StoreGate,
         catalogs: CatalogTables,
+        images: Images,
     ) -> None:
         """`clock` returns the time for the status; `gate` limits operations on the store."""
+        self._images = images
         self._catalogs = catalogs
         self._kube = kube
         self._caches = caches
@@ -151,8 +156,9 @@ class Starter:
         need_scope(opened.storage, scope)
         opened = replace(opened, by_session=scope.means is ScopeMethod.SESSION)
         component = await self._references.component(run.metadata.namespace, run.spec.component, anew=True, as_of=as_of)
+        image = await self._images.of(run, component)
         referenced = await referenced_parameters(self._kube, run)
-        effective = resolve(run, component, opened.storage.metadata.name, referenced)
+        effective = resolve(run, component, opened.storage.metadata.name, referenced, image)
         buckets = writable_buckets(run.spec.output, component).patterns
         if buckets or any(item.table is not None for item in effective.inputs):
             await self._catalogs.need_fit(opened)
@@ -163,6 +169,7 @@ class Starter:
         plan = await self._plan(run, number, effective, opened, secrets, memory, buckets)
         await self._policies.ensure(effective.network, opened.storage, opened.store.settings.base_url)
         pod = await self._pod(run, number, effective)
+        effective = with_image_of(pod, effective)
         known = (*effective.plain_secrets, *secrets.values(), *([token] if token else ()), *state_secrets(memory.state))
         redact = tuple(dict.fromkeys(known))
         uid = pod["metadata"]["uid"]
@@ -177,7 +184,7 @@ class Starter:
             gates=[gate["name"] for gate in pod["spec"].get("schedulingGates") or ()],
             input_tables=[TableStatus(table=item.source, rows=item.rows, bytes=item.bytes) for item in plan.inputs],
             input_files=[FileStatus(id=item.id, name=item.name, bytes=item.size) for item in plan.files],
-            warnings=warning_of(opened.storage),
+            warnings=(*warning_of(opened.storage), *(image.warnings if image is not None else ())),
             now=self._clock(),
         )
         return Started(uid, status, secret)

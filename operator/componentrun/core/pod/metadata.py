@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 __all__ = [
     "hostname",
     "identity_labels",
-    "image_of_pod",
     "label_value",
     "owner",
     "pod_annotations",
     "pod_labels",
     "scheduling",
+    "with_image_of",
 ]
 
 _LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
@@ -99,17 +100,20 @@ def _resolution_text(resolution: ImageResolution) -> str:
     return resolution.model_dump_json(by_alias=True, exclude_none=True)
 
 
-def image_of_pod(pod: dict[str, Any]) -> tuple[str, ImageResolution | None]:
-    """The component's image of an existing pod, and how its digest was found.
+def with_image_of(pod: dict[str, Any], effective: EffectiveRun) -> EffectiveRun:
+    """The run with the image of its existing pod: the tag may have moved since an earlier operator created the pod.
 
-    A pod that was created before its operator ended may have another digest than a tag has now.
+    Unchanged if its Component has no channels.
     """
+    if effective.image_resolution is None:
+        return effective
     image = next(str(item["image"]) for item in pod["spec"]["containers"] if item["name"] == names.COMPONENT)
-    text = (pod["metadata"].get("annotations") or {}).get(names.IMAGE_ANNOTATION)
+    text = (pod["metadata"].get("annotations") or {}).get(names.IMAGE_ANNOTATION, "")
     try:
-        return image, None if text is None else ImageResolution.model_validate_json(text)
+        resolution = ImageResolution.model_validate_json(text)
     except ValueError:  # somebody has edited it
-        return image, None
+        resolution = effective.image_resolution
+    return replace(effective, image=image, image_resolution=resolution)
 
 
 def _foreign(values: dict[str, str]) -> dict[str, str]:
