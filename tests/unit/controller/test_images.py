@@ -395,3 +395,13 @@ async def test_a_component_without_channels_costs_no_request(world: World, regis
     assert "imageResolution" not in world.run()["status"]
     annotations = world.kube.objects["pods", NAMESPACE, "load-1"]["metadata"]["annotations"]
     assert not any("image" in key for key in annotations)
+
+
+async def test_an_image_that_needs_a_signature_does_not_run_unverified(world: World, registry: FakeRegistry) -> None:
+    registry.push("1.0", image_manifest("one"))
+    add_component(world, registry, RELEASE, verify={"key": "-----BEGIN PUBLIC KEY-----\n" + "A" * 64})
+    add_run(world)
+    await FakeOperator(world).live(0)
+    assert (world.phase(), world.run()["status"]["reason"]) == ("Failed", "ImageUnverified")
+    assert world.kube.of("pods") == []
+    assert registry.log == []

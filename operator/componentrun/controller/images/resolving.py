@@ -34,7 +34,7 @@ from componentrun.core.images.channels import (
 from componentrun.core.images.reference import parse_repository
 from componentrun.core.request.image import image_reference, split_tag
 from componentrun.core.request.resolve import ResolvedImage
-from componentrun.errors import Reason, TransientError
+from componentrun.errors import Reason, TransientError, UserError
 from componentrun.registry.errors import RegistryAwayError
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ class Images:
             return None
         if run.status.image_resolution is not None and run.status.image is not None:
             return ResolvedImage(run.status.image, run.status.image_resolution)
+        _check_verify(component)
         choice = choose_image(run.spec, component)
         check_allowed(choice.repository, self._settings.allowed)
         resolved = self._kept(choice, component)
@@ -209,3 +210,17 @@ def _too_busy(component: Component) -> TransientError:
     return TransientError(
         f"the status of Component `{component.metadata.name}` is changed by others all the time", Reason.QUEUED
     )
+
+
+def _check_verify(component: Component) -> None:
+    """Refuse a Component that requires a signature: an image must not run unverified because nothing can check it.
+
+    Raises:
+        UserError: (ImageUnverified) the Component sets `spec.verify`.
+    """
+    if component.spec.verify is not None:
+        raise UserError(
+            f"Component `{component.metadata.name}`: spec.verify is set, and this release can't check signatures",
+            Reason.IMAGE_UNVERIFIED,
+            advice="Remove `spec.verify`, or use a release that checks signatures.",
+        )
