@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from componentrun import __version__
 from componentrun.cli.commands import (
     artifacts,
+    component,
     convert,
     doctor,
     events,
@@ -93,6 +94,7 @@ app.add_typer(table.app, name="table")
 app.add_typer(file.app, name="file")
 app.add_typer(upkeep.app, name="storage")
 app.add_typer(state.app, name="state")
+app.add_typer(component.app, name="component")
 convert.register(app)
 doctor.register(app)
 

@@ -7,4 +7,5 @@ Modules, lowest first:
     allowed      registries that images may come from
     pullsecrets  credentials of pull secrets, matched to repositories as the kubelet does
     channels     which channel a run uses, and what a Component's status keeps of it
+    promotion    which digest promote and rollback write
 """
