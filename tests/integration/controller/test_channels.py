@@ -48,7 +48,7 @@ class Repository:
 
     def _open(self, method: str, tag: str, headers: dict[str, str], data: bytes | None = None) -> Any:
         url = f"http://{self._host}/v2/{self._path}/manifests/{tag}"
-        request = urllib.request.Request(url, data=data, headers=headers, method=method)  # noqa: S310 - http
+        request = urllib.request.Request(url, data=data, headers=headers, method=method)
         return self._opener.open(request, timeout=10)
 
 
@@ -60,12 +60,10 @@ def repository(connection: Connection, images: dict[str, str]) -> Repository:
 
 
 @pytest.fixture
-def place(
-    tenant: Tenant, operator: OperatorProcess, images: dict[str, str], repository: Repository
-) -> Iterator[Place]:
+def place(tenant: Tenant, operator: OperatorProcess, images: dict[str, str], repository: Repository) -> Iterator[Place]:
     operator.start(COMPONENTRUN_REGISTRY_PLAIN_HTTP=repository.host)
     operator.wait_ready()
-    yield Place(tenant, operator, images["test-components"])
+    return Place(tenant, operator, images["test-components"])
 
 
 def component(tenant: Tenant) -> dict[str, Any]:

@@ -111,4 +111,6 @@ def test_list_and_history(world: World) -> None:
     lines = world.run("component", "history", "app").stdout.splitlines()
     assert lines[1].split()[:4] == ["*", "master", "main", digest(2)]
     assert lines[2].split()[:3] == ["master", "main", digest(1)]
-    assert "no run has used channel `release`" in world.run("component", "history", "app", "--channel", "release").stderr
+    assert (
+        "no run has used channel `release`" in world.run("component", "history", "app", "--channel", "release").stderr
+    )

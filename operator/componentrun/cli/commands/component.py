@@ -58,7 +58,9 @@ def history(
     if rows:
         session.output.table(("", "CHANNEL", "TAG", "DIGEST", "SINCE"), rows)
     else:
-        session.output.note(f"no run has used {f'channel `{channel}`' if channel else 'a channel'} of `{component}` yet")
+        session.output.note(
+            f"no run has used {f'channel `{channel}`' if channel else 'a channel'} of `{component}` yet"
+        )
 
 
 @app.command()
@@ -71,7 +73,7 @@ def promote(
 ) -> None:
     """Give one channel the digest that another one points to now.
 
-    The digest is written into the Component's spec, in place of the channel's tag or range. Runs that start later use it.
+    It is written into the spec, in place of the channel's tag or range. Runs that start later use it.
     """
     from componentrun.core.images.promotion import present_digest  # noqa: PLC0415 - the models take a while to load
 
