@@ -15,7 +15,10 @@ __all__ = ["ComponentStatus"]
 class ComponentStatus(StatusModel):
     """Observed state of the component."""
 
+    observed_generation: int | None = None
+    """The `metadata.generation` that this status describes."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
-    """`TagMoved`: a pinned tag points to another digest now; only if one does."""
+    """`Ready`: runs can use the component. `ConfigurationValid`: `spec.configuration` has usable schemas, and a default
+    that matches them; only if `spec.configuration` is set. `Deprecated`: only if it is."""
     channels: Annotated[tuple[ChannelStatus, ...], Field(max_length=2 * MOST_CHANNELS)] = ()
     """Digests of `spec.channels`, by name of the channel."""

@@ -10,6 +10,8 @@ from typer.core import TyperGroup
 from componentrun import __version__
 from componentrun.cli.commands import (
     artifacts,
+    catalogue,
+    cataloguesync,
     component,
     convert,
     doctor,
@@ -95,6 +97,8 @@ app.add_typer(file.app, name="file")
 app.add_typer(upkeep.app, name="storage")
 app.add_typer(state.app, name="state")
 app.add_typer(component.app, name="component")
+cataloguesync.register(catalogue.app)
+app.add_typer(catalogue.app, name="catalogue")
 convert.register(app)
 doctor.register(app)
 

@@ -16,6 +16,7 @@ Packages and modules, lowest first:
     work            work queue: which run is reconciled next
     images          images of Components with channels
     reconcile       reconciles one run
+    schemacheck     checks parameters in processes that can be stopped
     storages        which Storage a run uses, whether it can be used, requests to its loader
     metrics, logs   metrics and log lines
 

@@ -1,4 +1,7 @@
-"""Requests to registries of images (decision 0097): only reads, by the operator, with the pull secrets of a run.
+"""Requests to registries of images (decision 0097).
+
+The operator only reads, with the pull secrets of a run. The command line also uploads artifacts, with the logins of its
+user.
 
 Modules, lowest first:
 
@@ -9,4 +12,5 @@ Modules, lowest first:
     tokens     tokens of registries that refer to a token service
     manifest   manifests: digests, platforms, layers
     client     digests of tags, lists of tags, manifests and blobs
+    upload     uploads of artifacts, for the command line
 """

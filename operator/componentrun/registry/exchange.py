@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Exchange", "origin"]
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_READS: Final = frozenset({"GET", "HEAD"})
 _MOST_REDIRECTS: Final = 5
 _TOO_MANY_REQUESTS: Final = 429
 _LONGEST_RETRY_AFTER: Final = 3600.0
@@ -88,17 +89,26 @@ class Exchange:
         return "http" if host in self._settings.plain_http else "https"
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], *, what: str, limit: int, authorization: str = ""
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        what: str,
+        limit: int,
+        authorization: str = "",
+        data: bytes | None = None,
     ) -> Answer:
         """Send a request, and follow redirects.
 
         Args:
-            method: HEAD or GET.
+            method: HEAD or GET; for uploads POST and PUT, whose redirects are refused.
             url: absolute URL.
             headers: headers, without Authorization.
             what: what is asked for, for messages.
             limit: maximum size of the body in bytes.
             authorization: value of Authorization; sent only to the origin of `url`. Empty: none.
+            data: body of the request.
 
         Raises:
             RegistryAwayError: no usable response: connection, TLS, timeout, 429, 5xx.
@@ -109,13 +119,17 @@ class Exchange:
         for _ in range(_MOST_REDIRECTS + 1):
             is_first_origin = origin(current) == first
             sent = {**headers, "Authorization": authorization} if authorization and is_first_origin else headers
-            answer = await self._once(method, current, sent, what, limit)
+            answer = await self._once(method, current, sent, what, limit, data)
             if answer.status not in _REDIRECTS:
                 return _served(answer, urlsplit(current).netloc)
+            if method not in _READS:
+                raise errors.not_a_registry(urlsplit(url).netloc, "it redirects an upload")
             current = self._target(current, answer.headers.get("location", ""))
         raise errors.not_a_registry(urlsplit(url).netloc, f"more than {_MOST_REDIRECTS} redirects")
 
-    async def _once(self, method: str, url: str, headers: Mapping[str, str], what: str, limit: int) -> Answer:
+    async def _once(
+        self, method: str, url: str, headers: Mapping[str, str], what: str, limit: int, data: bytes | None
+    ) -> Answer:
         host = urlsplit(url).netloc
         proxy, proxy_headers = _proxy(origin(url))
         try:
@@ -123,6 +137,7 @@ class Exchange:
                 method,
                 url,
                 headers=headers,
+                data=data,
                 allow_redirects=False,
                 proxy=proxy,
                 proxy_headers=proxy_headers,

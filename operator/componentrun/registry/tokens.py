@@ -36,9 +36,14 @@ def basic(login: Login) -> str:
 
 
 async def fetch_token(
-    exchange: Exchange, challenge: Challenge, repository: Repository, registry: str, login: Login | None
+    exchange: Exchange,
+    challenge: Challenge,
+    repository: Repository,
+    registry: str,
+    login: Login | None,
+    actions: str = "pull",
 ) -> tuple[str, float]:
-    """Request a token to read a repository.
+    """Request a token for a repository.
 
     The login goes to the service that the registry names, as the protocol requires, but not over plain HTTP, unless
     the settings allow that for the service's host.
@@ -49,6 +54,7 @@ async def fetch_token(
         repository: the repository.
         registry: URL of the registry.
         login: user name and password; None: an anonymous token.
+        actions: what the token is for: `pull`, or `pull,push`.
 
     Returns:
         The value of Authorization, and for how many seconds it is valid.
@@ -65,8 +71,8 @@ async def fetch_token(
     if parts.scheme != exchange.scheme(parts.netloc) and parts.scheme == "http":
         raise errors.not_a_registry(host, f"it refers to a token service at `{parts.netloc}` over plain HTTP")
     query = [(name, challenge.parameters[name]) for name in ("service",) if name in challenge.parameters]
-    # The registry's own scope would let it ask for more than reading this repository.
-    query.append(("scope", f"repository:{repository.path}:pull"))
+    # The registry's own scope would let it ask for more than these actions on this repository.
+    query.append(("scope", f"repository:{repository.path}:{actions}"))
     url = parts._replace(query="&".join(filter(None, [parts.query, urlencode(query)])), fragment="").geturl()
     answer = await exchange.send(
         "GET", url, {"Accept": "application/json"}, what="a token", limit=_LIMIT,

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from componentrun.catalogue.bundle import ARTIFACT_TYPE, LAYER_TYPE, build_bundle
 from componentrun.core.images.pullsecrets import Login
 from componentrun.registry.client import RegistryClient
 from componentrun.registry.errors import ImageError, Problem, RegistryError
 from componentrun.registry.settings import RegistrySettings
+from componentrun.registry.upload import Artifact, RegistryUploader
 from tests.integration.registry.realregistry import PASSWORD, USER, Authority, RealRegistry, TokenService
+from tests.unit.catalogue.make import catalogue, component
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -81,3 +84,23 @@ async def test_a_registry_that_is_stopped_and_started_serves_the_same_client(reg
         assert await problem_of(client, registry, "1.0", ANN) is Problem.AWAY
         registry.start()
         assert await client.digest(registry.repository(), "1.0", [ANN]) == digest
+
+
+async def test_a_catalogue_is_uploaded_and_read(registry: RealRegistry) -> None:
+    bundle = build_bundle(catalogue(*(component(f"acme.ex-{i}", description="x" * 10_000) for i in range(100))))
+    artifact, repository = Artifact(ARTIFACT_TYPE, bundle, LAYER_TYPE), registry.repository("catalogues/sales")
+    async with RegistryUploader(registry.settings, repository, ANN) as uploader:
+        digest = await uploader.upload(artifact, "1.0")
+        assert await uploader.upload(artifact, "stable") == digest
+    assert registry.log.count('"PUT /v2/catalogues/sales/blobs/') == 2, "the second upload sends no blob again"
+    async with RegistryClient(registry.settings) as client:
+        manifest = await client.manifest(repository, digest, [ANN])
+        content = await client.blob(repository, manifest.children[0].digest, [ANN], limit=len(bundle))
+    assert (manifest.digest, manifest.children[0].media_type, content) == (digest, LAYER_TYPE, bundle)
+
+
+async def test_an_upload_with_a_wrong_password_is_refused(registry: RealRegistry) -> None:
+    async with RegistryUploader(registry.settings, registry.repository(), WRONG) as uploader:
+        with pytest.raises(ImageError) as caught:
+            await uploader.upload(Artifact(ARTIFACT_TYPE, b"x", LAYER_TYPE), "1.0")
+    assert caught.value.problem is Problem.WRONG_PASSWORD

@@ -405,3 +405,26 @@ async def test_an_image_that_needs_a_signature_does_not_run_unverified(world: Wo
     assert (world.phase(), world.run()["status"]["reason"]) == ("Failed", "ImageUnverified")
     assert world.kube.of("pods") == []
     assert registry.log == []
+
+
+async def test_processors_do_not_escape_the_rules_for_images(world: World, registry: FakeRegistry) -> None:
+    """A processor with channels would run its tag unresolved, and one from elsewhere what is not allowed."""
+    for name, spec in {
+        "channelled": {"image": "registry.example.com/p", "channels": [RELEASE]},
+        "foreign": {"image": f"{registry.host}/team/p"},
+        "good": {"image": "registry.example.com/p", "tag": "1"},
+    }.items():
+        world.kube.put(
+            "components",
+            {
+                "apiVersion": "componentrun.dev/v1alpha1",
+                "kind": "Component",
+                "metadata": {"name": name},
+                "spec": {**spec, "type": "processor", "processor": {"positions": ["before", "after"]}},
+            },
+        )
+        world.add_run(f"with-{name}", image="registry.example.com/app:1", processors={"before": [{"component": name}]})
+    world.images = ImageSettings(allowed=("registry.example.com",))
+    await FakeOperator(world).live(0)
+    reasons = {name: world.run(f"with-{name}")["status"]["reason"] for name in ("channelled", "foreign", "good")}
+    assert reasons == {"channelled": "InvalidSpec", "foreign": "ImageNotAllowed", "good": "Pending"}

@@ -53,6 +53,10 @@ class FakeRegistry:
     manifests: dict[str, dict[str, tuple[bytes, str]]] = field(default_factory=dict)
     """Content and media type by repository, and by tag or digest."""
     blobs: dict[str, bytes] = field(default_factory=dict)
+    read_only: bool = False
+    """Whether uploads are refused, as by a mirror."""
+    upload_place: str = ""
+    """Where blobs are to be sent; empty: below the repository."""
     log: list[tuple[str, str, str]] = field(default_factory=list)
     """Method, path with query, and Authorization of each request."""
     port: int = 0
@@ -114,21 +118,44 @@ class FakeRegistry:
             return web.json_response({"token": f"{suffix}-{request.query['scope']}", "expires_in": 300})
         repository, _, rest = request.path.removeprefix("/v2/").rpartition("/")
         repository, _, kind = repository.rpartition("/")
-        if (refused := self._refused(authorization, repository)) is not None:
+        if kind == "uploads":
+            repository = repository.removesuffix("/blobs")
+        is_write = request.method in {"POST", "PUT"}
+        if (refused := self._refused(authorization, repository, is_write=is_write)) is not None:
             return refused
+        if is_write:
+            return self._upload(request, await request.read(), repository, kind, rest)
         return self._content(request, repository, kind, rest)
 
-    def _refused(self, authorization: str, repository: str) -> StreamResponse | None:
+    def _refused(self, authorization: str, repository: str, *, is_write: bool) -> StreamResponse | None:
         if not self.users:
             return None
         if self.by_token:
-            if authorization == f"Bearer good-repository:{repository}:pull":
+            accepted = [f"Bearer good-repository:{repository}:pull,push"]
+            accepted += [] if is_write else [f"Bearer good-repository:{repository}:pull"]
+            if authorization in accepted:
                 return None
             realm = f'Bearer realm="http://{self.host}/token",service="fake",scope="repository:{repository}:pull"'
             return web.json_response({"errors": []}, status=401, headers={"WWW-Authenticate": realm})
         if self._knows(authorization):
             return None
         return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="fake, really"'})
+
+    def _upload(self, request: Request, body: bytes, repository: str, kind: str, rest: str) -> StreamResponse:
+        """What clients do to push: POST for a place, PUT of a blob there, PUT of a manifest."""
+        if self.read_only:
+            return web.json_response({"errors": [{"code": "UNSUPPORTED"}]}, status=405)
+        if request.method == "POST":
+            place = self.upload_place or f"/v2/{repository}/blobs/uploads/1?_state=a%2Fb"
+            return web.Response(status=202, headers={"Location": place})
+        if kind == "manifests":
+            digest = self.push(rest, body, repository, request.headers["Content-Type"])
+            return web.Response(status=201, headers={"Docker-Content-Digest": digest})
+        digest = request.query["digest"]
+        if digest_of(body) != digest or request.query["_state"] != "a/b":
+            return web.json_response({"errors": [{"code": "DIGEST_INVALID"}]}, status=400)
+        self.blobs[digest] = body
+        return web.Response(status=201)
 
     def _content(self, request: Request, repository: str, kind: str, rest: str) -> StreamResponse:
         stored = self.manifests.get(repository)

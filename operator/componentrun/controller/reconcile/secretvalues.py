@@ -13,11 +13,14 @@ from componentrun.errors import Reason, UserError
 from componentrun.process.kubernetes.storages import find_secret
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from componentrun.api.common import SecretKeyRef
     from componentrun.api.componentrun import ComponentRun
     from componentrun.core.request.resolve import EffectiveRun
     from componentrun.process.kubernetes.client import Kube
 
-__all__ = ["forwarded_token", "parameter_values"]
+__all__ = ["forwarded_token", "image_values", "parameter_values"]
 
 
 async def parameter_values(kube: Kube, run: ComponentRun) -> dict[str, str]:
@@ -27,19 +30,17 @@ async def parameter_values(kube: Kube, run: ComponentRun) -> dict[str, str]:
         UserError: (SecretNotFound) a Secret or entry is missing or not text; (InvalidSpec) it is an attempt's Secret.
         TransientError: the API server is unavailable.
     """
-    namespace, wanted = run.metadata.namespace, run.spec.configuration.secrets
-    secret_names = sorted({item.secret_key_ref.name for item in wanted})
-    found = await asyncio.gather(*(find_secret(kube, namespace, name) for name in secret_names))
-    secrets = dict(zip(secret_names, found, strict=True))
-    return {
-        item.path: _value(
-            secrets[item.secret_key_ref.name],
-            Key(namespace, item.secret_key_ref.name),
-            item.secret_key_ref.key,
-            f"the parameter `{item.path}`",
-        )
-        for item in wanted
-    }
+    wanted = {item.path: item.secret_key_ref for item in run.spec.configuration.secrets}
+    return await _values(kube, run.metadata.namespace, wanted, "the parameter")
+
+
+async def image_values(kube: Kube, run: ComponentRun, effective: EffectiveRun) -> dict[str, str]:
+    """Values of the secret image parameters of the run's Component, by path below `image_parameters`.
+
+    Raises:
+        UserError, TransientError: see `parameter_values`.
+    """
+    return await _values(kube, run.metadata.namespace, effective.image_secrets, "the image parameter")
 
 
 async def forwarded_token(kube: Kube, run: ComponentRun, effective: EffectiveRun) -> str | None:
@@ -53,6 +54,16 @@ async def forwarded_token(kube: Kube, run: ComponentRun, effective: EffectiveRun
     ref = effective.forward_token.token_secret_ref
     found = await find_secret(kube, run.metadata.namespace, ref.name)
     return _value(found, Key(run.metadata.namespace, ref.name), ref.key, "the forwarded token")
+
+
+async def _values(kube: Kube, namespace: str, wanted: Mapping[str, SecretKeyRef], what: str) -> dict[str, str]:
+    secret_names = sorted({ref.name for ref in wanted.values()})
+    found = await asyncio.gather(*(find_secret(kube, namespace, name) for name in secret_names))
+    secrets = dict(zip(secret_names, found, strict=True))
+    return {
+        path: _value(secrets[ref.name], Key(namespace, ref.name), ref.key, f"{what} `{path}`")
+        for path, ref in wanted.items()
+    }
 
 
 def _value(secret: dict[str, Any] | None, key: Key, entry: str, what: str) -> str:

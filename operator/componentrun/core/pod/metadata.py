@@ -91,7 +91,7 @@ def pod_annotations(effective: EffectiveRun, settings: PodSettings, template: Po
         **(
             {names.IMAGE_ANNOTATION: _resolution_text(effective.image_resolution)} if effective.image_resolution else {}
         ),
-        # The default container of `kubectl logs`.
+        # The default container of `kubectl logs`, also if it is an init container.
         "kubectl.kubernetes.io/default-container": names.COMPONENT,
     }
 

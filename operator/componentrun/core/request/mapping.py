@@ -89,7 +89,7 @@ def check_configuration(spec: ComponentRunSpec) -> None:
     Raises:
         UserError: (InvalidSpec) the configuration is invalid; the message names the field.
     """
-    check_depth(spec.configuration.image_parameters, "imageParameters")
+    check_depth(spec.configuration.image_parameters, "spec.configuration.imageParameters")
     if spec.configuration.id is not None:
         return
     for i, table in enumerate(spec.input.tables):
