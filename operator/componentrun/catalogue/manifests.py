@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 from componentrun.api.names import API_VERSION, GROUP
 from componentrun.catalogue.entry import KINDS, CatalogueEntry, Finding
 from componentrun.catalogue.limits import MAX_OBJECT_BYTES
+from componentrun.catalogue.yamltext import RepeatedKeyError, many_documents
 from componentrun.wire.documents import MAX_DEPTH, is_text, is_too_deep
 from componentrun.wire.jsontext import kind_of, trimmed
-from componentrun.catalogue.yamltext import RepeatedKeyError, many_documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
