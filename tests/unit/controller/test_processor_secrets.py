@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
 
 from componentrun.agent.stagein.main import _processor_config as processor_config
 from componentrun.wire.grants import GrantIn
@@ -24,7 +23,7 @@ async def test_a_processor_finds_its_secrets_and_nobody_else_does() -> None:
     await operator.start()
     await Node(world).live(operator, 1)
     secret = next(item for item in world.kube.of("secrets") if item["metadata"]["name"] == "load-1")
-    data: dict[str, Any] = secret["stringData"]
+    data = {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
     grant = json.loads(data["grant-in"])
     assert grant["step_secrets"] == {"after-1": {"#key": "hush-hush"}}
     assert "hush-hush" not in data["grant-out"]

@@ -2,6 +2,7 @@
 
 Modules, lowest first:
 
+    allowed      what a query may use
     duck         DuckDB in this process
     scanning     which files contain the rows of tables
     referenced   which tables a query names
