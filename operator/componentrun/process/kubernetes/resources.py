@@ -9,6 +9,7 @@ from urllib.parse import quote
 from componentrun.api.names import GROUP, VERSION
 
 __all__ = [
+    "CLUSTER_COMPONENTS",
     "COMPONENTS",
     "CONFIG_MAPS",
     "CRDS",
@@ -26,6 +27,7 @@ __all__ = [
     "STORAGES",
     "TOKEN_REVIEWS",
     "Resource",
+    "component_resource",
 ]
 
 
@@ -63,6 +65,7 @@ class Resource:
 
 RUNS: Final = Resource(GROUP, VERSION, "componentruns", "ComponentRun")
 COMPONENTS: Final = Resource(GROUP, VERSION, "components", "Component")
+CLUSTER_COMPONENTS: Final = Resource(GROUP, VERSION, "clustercomponents", "ClusterComponent", False)
 STORAGES: Final = Resource(GROUP, VERSION, "storages", "Storage")
 PODS: Final = Resource("", "v1", "pods", "Pod")
 CONFIG_MAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")
@@ -78,3 +81,8 @@ CRDS: Final = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions"
 TOKEN_REVIEWS: Final = Resource("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", False)
 SELF_SUBJECT_REVIEWS: Final = Resource("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", False)
 """Answers who asks; nothing is stored."""
+
+
+def component_resource(kind: str) -> Resource:
+    """The resource of a Component or ClusterComponent, by its kind."""
+    return CLUSTER_COMPONENTS if kind == CLUSTER_COMPONENTS.kind else COMPONENTS
