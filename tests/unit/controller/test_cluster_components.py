@@ -114,9 +114,7 @@ class TestDeprecated:
         put(world, "components", deprecated={"replacedBy": "new"})
         put(world, "clustercomponents", "new")
         await image_of(world)
-        assert world.run()["status"]["warnings"] == [
-            f"Component `{NAME}` is deprecated; it is replaced by `new`."
-        ]
+        assert world.run()["status"]["warnings"] == [f"Component `{NAME}` is deprecated; it is replaced by `new`."]
 
     async def test_after_the_last_day_new_runs_are_refused_before_anything_is_created(self) -> None:
         world = World()

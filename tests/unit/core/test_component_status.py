@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from componentrun.api.component import Component
-from componentrun.api.componentstatus import ComponentStatus
 from componentrun.core.components.status import check_request, default_request, status_of
 from componentrun.core.schema.check import check
 from componentrun.core.schema.documents import CheckResult
 from tests.unit.core.make import make_component
+
+if TYPE_CHECKING:
+    from componentrun.api.componentstatus import ComponentStatus
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 
@@ -118,7 +120,10 @@ class TestDeprecated:
     [
         ({"timeout": "25h"}, "spec.timeout: `25h` is out of bounds"),
         ({"network": {"egress": [{"cidr": "169.254.169.254/32"}]}}, "spec.network.egress[0].cidr"),
-        ({"imageParameterSecrets": {"key": {"name": "a", "key": "b"}}}, "spec.imageParameterSecrets: found the path `key`"),
+        (
+            {"imageParameterSecrets": {"key": {"name": "a", "key": "b"}}},
+            "spec.imageParameterSecrets: found the path `key`",
+        ),
     ],
 )
 def test_what_refuses_each_run_is_told_at_once(spec: dict[str, Any], message: str) -> None:

@@ -11,7 +11,6 @@ import json
 import logging
 from typing import TYPE_CHECKING, Final
 
-from componentrun.controller.watching.caches import Key
 from componentrun.controller.work.queue import Backoff, ShutDownError, WorkQueue
 from componentrun.core.components.deprecation import replacement_of
 from componentrun.core.components.status import check_request, default_request, status_of
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from componentrun.api.componentstatus import ComponentStatus
     from componentrun.controller.schemacheck.checker import SchemaChecker
     from componentrun.controller.storages.references import References
-    from componentrun.controller.watching.caches import Caches
+    from componentrun.controller.watching.caches import Caches, Key
     from componentrun.core.schema.documents import CheckRequest
     from componentrun.process.kubernetes.client import Kube
 
@@ -98,7 +97,7 @@ class ComponentChecks:
         except ComponentRunError as error:
             seconds = self._queue.retry(key)
             _log.warning("component %s: its status was not written, again in %.0f s: %s", key, seconds, error.message)
-        except Exception:  # a defect that shows in one Component must not stop the checks of the others
+        except Exception:  # noqa: BLE001 - a defect that shows in one Component must not stop the checks of the others
             seconds = self._queue.retry(key)
             _log.exception("component %s could not be checked, again in %.0f s", key, seconds)
         else:

@@ -123,7 +123,9 @@ class References:
         uid = components.uid(key)  # another Component of this name may be created, and seen, before the answer arrives
         try:
             found = await (
-                self._kube.get(COMPONENTS, *key) if key.namespace else self._kube.get(CLUSTER_COMPONENTS, None, key.name)
+                self._kube.get(COMPONENTS, *key)
+                if key.namespace
+                else self._kube.get(CLUSTER_COMPONENTS, None, key.name)
             )
         except NotFoundError:
             components.gone(key, uid)
