@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from benchmarks.catalogue import sync as catalogue_sync
 from benchmarks.collector import log_lines, log_readers, pipeline, redaction
 from benchmarks.events import event_queries
-from benchmarks.overhead import comparison, memory_use
+from benchmarks.overhead import comparison, memory_use, shape_comparison
 from benchmarks.tables import increments, large_tables, load_rate, maintenance_requests, publish_latency
 from benchmarks.throughput import many_runs, queue_throughput, run_throughput
 from benchmarks.transfer import agent_start, filtered_input, s5cmd_comparison
@@ -36,6 +37,7 @@ class Benchmark:
 BENCHMARKS: Final = (
     Benchmark("overhead.tiny", comparison.tiny, 15),
     Benchmark("overhead.data", comparison.data, 7),
+    Benchmark("overhead.shape", shape_comparison.shapes, 7),
     Benchmark("transfer.agent.down", s5cmd_comparison.down, 9),
     Benchmark("transfer.agent.up", s5cmd_comparison.up, 9),
     Benchmark("transfer.agent.small", s5cmd_comparison.small, 9),
@@ -62,6 +64,7 @@ BENCHMARKS: Final = (
     Benchmark("memory.agent", memory_use.agent, 5),
     Benchmark("memory.idle", memory_use.idle, 3),
     Benchmark("memory.services", memory_use.services, 5),
+    Benchmark("catalogue.sync", catalogue_sync.sync, 3),
 )
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, WithJsonSchema
 
 from componentrun.api.common import ApiModel, Duration, LocalName, ObjectMeta, Policy, Quantity, Retention, SecretKeyRef
 from componentrun.api.componentstatus import ComponentStatus
+from componentrun.api.processors import Processors, ProcessorSettings
 from componentrun.api.retry import Retry
 
 __all__ = [
@@ -229,6 +230,10 @@ class ComponentSpec(ApiModel):
     """Retention of the events of its runs. Defaults to the Storage's settings."""
     output: ComponentOutput | None = None
     """Buckets that its runs may write to. Defaults to the buckets that the run names."""
+    processor: ProcessorSettings | None = None
+    """Settings of a Component of type `processor`."""
+    processors: Processors | None = None
+    """Processors of runs that set no `processors`. Defaults to none."""
     default_bucket: Annotated[str, Field(pattern=r"^(in|out)(\.[A-Za-z0-9_-]+)?$", max_length=100)] | None = None
     """Bucket for tables without a destination, for runs that set no `output.defaultBucket`. `in` or `out` alone stands
     for a bucket of each configuration: `in.c-<component>-<configuration id>`. Defaults to none."""

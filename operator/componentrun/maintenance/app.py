@@ -46,7 +46,7 @@ async def maintain(settings: Settings) -> None:
             failures += await _sweep_events(kube, place)
         seconds = append_seconds(len(found.event_tables))
         for table in found.event_tables:
-            failures += await maintain_events(table, settings, seconds)
+            failures += await maintain_events(table, settings, seconds, found.living)
         for catalog in found.catalogs:
             failures += await maintain_catalog(catalog, settings, kube)
     if failures:

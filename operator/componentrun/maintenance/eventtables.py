@@ -11,9 +11,12 @@ from componentrun.errors import ComponentRunError, PlatformError
 from componentrun.maintenance.settings import MIB
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from componentrun.loader.eventtable.daily import DailyDone
     from componentrun.maintenance.places import EventTablePlace
     from componentrun.maintenance.settings import Settings
+    from componentrun.storage.store.settings import StoreSettings
 
 __all__ = ["append_seconds", "maintain_events"]
 
@@ -34,17 +37,20 @@ def append_seconds(tables: int) -> float:
     return min(_TABLE_SECONDS, _ROUND_SECONDS / max(tables, 1))
 
 
-async def maintain_events(table: EventTablePlace, settings: Settings, seconds: float) -> int:
+async def maintain_events(
+    table: EventTablePlace, settings: Settings, seconds: float, living: Sequence[StoreSettings] | None = None
+) -> int:
     """Do the daily update of a table, log what was done, and return the number of steps that failed.
 
     Args:
         table: the events of a place, and the catalog with the table.
         settings: settings of maintenance.
         seconds: time after which no more events are appended in this round.
+        living: all Storages with a catalog, so that the events of deleted ones may expire; None: not all are known.
     """
     title = table.place.title
     try:
-        done = await asyncio.to_thread(_maintain, table, settings, seconds)
+        done = await asyncio.to_thread(_maintain, table, settings, seconds, living)
     except ComponentRunError as error:
         log.error("Storage %s: maintenance of its table of events failed: %s", title, error.message)  # noqa: TRY400 - the message explains it
         return 1
@@ -62,7 +68,9 @@ async def maintain_events(table: EventTablePlace, settings: Settings, seconds: f
     return 0
 
 
-def _maintain(table: EventTablePlace, settings: Settings, seconds: float) -> DailyDone | None:
+def _maintain(
+    table: EventTablePlace, settings: Settings, seconds: float, living: Sequence[StoreSettings] | None
+) -> DailyDone | None:
     try:
         from componentrun.loader.catalog.catalog import Catalog  # noqa: PLC0415 - only where there is a catalog
         from componentrun.loader.eventtable.appending import AppendLimits  # noqa: PLC0415 - likewise
@@ -76,7 +84,8 @@ def _maintain(table: EventTablePlace, settings: Settings, seconds: float) -> Dai
     place = table.place
     namespace = next(iter(place.namespaces)) if len(place.namespaces) == 1 else None
     origin = Origin(origin_of(table.settings), namespace)
-    source = EventSource(place.store, origin, place.retention, table.is_appended)
+    origins = None if living is None else frozenset(map(origin_of, living))
+    source = EventSource(place.store, origin, place.retention, table.is_appended, origins)
     most_bytes = min(_MOST_BYTES, settings.maintenance_scratch_mib * MIB // _SCRATCH_SHARE)
     limits = AppendLimits(bytes=most_bytes, seconds=seconds)
     return maintain_event_table(

@@ -100,6 +100,11 @@ class Found:
     failures: int
     """Number of Storages that could not be opened or read in full, and of namespaces that could not be listed."""
 
+    @property
+    def living(self) -> list[StoreSettings] | None:
+        """The Storages whose events are in tables; None if some Storages could not be read."""
+        return None if self.failures else [table.settings for table in self.event_tables]
+
 
 async def find_places(kube: Kube, namespaces: Sequence[str]) -> Found:
     """The places of all Storages in these namespaces, or in all namespaces if none is given.

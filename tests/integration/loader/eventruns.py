@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -89,9 +90,17 @@ class EventBench(Bench):
         is_appended: bool = True,
     ) -> DailyDone | None:
         """The daily turn of maintenance as if some days had passed."""
-        source = EventSource(open_store(self.settings), self.origin, retention, is_appended)
+        store, living = open_store(self.settings), frozenset({self.origin.storage})
+        source = EventSource(store, self.origin, retention, is_appended, living)
         clock = self.clock(days)
         return maintain_event_table(self.catalog, source, str(self.scratch), limits=limits, clock=clock)
+
+    def of_another_storage(self) -> EventBench:
+        """The same table, filled from another prefix."""
+        other = copy(self)
+        other.settings = replace(self.settings, prefix=f"{self.settings.prefix}-other")
+        other.origin = Origin(origin_of(other.settings), "team")
+        return other
 
     def append(self, days: float = 0, limits: AppendLimits | None = None) -> Appended:
         """What the daily turn appended."""

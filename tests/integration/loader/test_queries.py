@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
-from componentrun.errors import ComponentRunError
+from componentrun.errors import ComponentRunError, UserError
 from componentrun.loader.catalog.names import to_iceberg
 from componentrun.loader.reading.querying import open_query
 from componentrun.storage.store.keys import TableId
 from componentrun.wire.agents import Where
 from tests.integration.loader.staging import Bench
+from tests.unit.loader.revealing import REVEALING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,9 +94,9 @@ def test_an_answer_is_saved(bench: Bench, form: str) -> None:
             "there is no table `in.c-main.Fo` in Storage `main`; did you mean `in.c-main.Foo`",
         ),
         ('select nope from "in.c-main.Foo"', 'Referenced column "nope" not found'),
-        ("select * from read_csv('/etc/passwd')", "file system operations are disabled"),
+        ("select * from read_csv('/etc/passwd')", "`read_csv()` can't be used here"),
         ("select * from 'https://example.com/a.parquet'", "is not a table id"),
-        ("select 1 from read_parquet('https://example.com/a.parquet')", "file system operations are disabled"),
+        ("select 1 from read_parquet('https://example.com/a.parquet')", "`read_parquet()` can't be used here"),
         ("select error('no')", "no"),
     ],
 )
@@ -106,12 +107,19 @@ def test_what_can_t_be_answered_is_told(bench: Bench, query: str, told: str) -> 
     assert "X-Amz" not in caught.value.message
 
 
-def test_no_key_is_in_reach_of_a_query(bench: Bench) -> None:
-    seen = rows(bench, "select sql from duckdb_views() where not internal")
-    seen += rows(bench, "select value from duckdb_settings() union all select name from duckdb_secrets()")
+@pytest.mark.parametrize("query", REVEALING)
+def test_no_signed_url_is_in_reach_of_a_query(bench: Bench, query: str) -> None:
+    with pytest.raises(UserError):
+        rows(bench, query)
+
+
+def test_neither_the_keys_nor_the_signatures_are_in_what_a_query_may_read(bench: Bench) -> None:
+    seen = rows(bench, 'from information_schema.tables, information_schema.columns, (summarize "in.c-main.Foo")')
+    seen += rows(bench, "from (show tables) t, (describe) d")
+    assert seen
     secret = bench.settings.secret_key or ""
     assert secret
-    assert not [row for row in seen if secret in str(row[0])]
+    assert not [row for row in seen if secret in str(row) or "X-Amz" in str(row)]
 
 
 def test_a_file_that_is_gone_is_told_without_its_signature(bench: Bench) -> None:

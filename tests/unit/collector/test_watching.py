@@ -89,6 +89,9 @@ class Seen:
     def changed(self, raw: Mapping[str, Any]) -> None:
         self.told.append(f"{raw['metadata']['uid']}@{raw['metadata']['resourceVersion']}")
 
+    def listed(self, raw: Mapping[str, Any]) -> None:
+        self.changed(raw)
+
     def deleted(self, uid: str, last: Mapping[str, Any]) -> None:
         self.changed(last)
         self.told.append(f"-{uid}")

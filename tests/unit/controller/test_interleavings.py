@@ -9,6 +9,7 @@ import pytest
 
 from componentrun.api.names import MANAGED_BY, MANAGED_BY_LABEL, OPERATOR_LABEL
 from componentrun.controller.watching.caches import Key
+from componentrun.process.kubernetes.errors import NotFoundError
 from tests.unit.controller.fakekube import NAMESPACE, FakeKube, Writes
 from tests.unit.controller.fakes import FakeOperator, World
 from tests.unit.controller.watched import CONFIGURATION, Watched
@@ -129,3 +130,19 @@ class TestARunThatIsFoundToBeDeletedBeforeItsEventComes:
             world.now += timedelta(minutes=1)
             await operator.work()
         assert world.kube.of("pods") == []
+
+
+class TestARunThatIsMadeAnewBehindAWriteThatDidNotFindIt:
+    async def test_is_reconciled_and_nothing_is_reported_as_an_error(self) -> None:
+        world = World()
+        world.add_run("a")
+        operator = FakeOperator(world)
+        await operator.start()
+        with operator.unheard("componentruns"):
+            world.kube.remove("componentruns", NAMESPACE, "a")
+            world.add_run("a")
+            world.kube.refusals["patch", "componentruns"] = [NotFoundError("not found", 404)]
+            await operator.work()
+        assert world.run("a")["status"]["phase"] in {"Queued", "Pending"}
+        await operator.live(10)
+        assert world.phase("a") == "Succeeded", world.run("a")["status"]

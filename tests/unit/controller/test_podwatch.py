@@ -12,6 +12,7 @@ from componentrun.controller.watching.caches import Caches, Key, PodCache
 from componentrun.controller.watching.podwatch import make_pod_watches
 from componentrun.controller.work.queue import WorkQueue
 from componentrun.process.kubernetes.client import Page
+from componentrun.process.kubernetes.errors import GoneError
 from componentrun.process.kubernetes.eventerrors import EventErrors
 from tests.unit.controller.fakekube import FakeKube, Writes
 
@@ -114,10 +115,10 @@ async def test_an_error_about_one_pod_ends_no_watch_and_its_run_is_reconciled(
     caches, metrics, queue = Caches(), Metrics(), WorkQueue[Key]()
     seen = caches.pods.seen
 
-    def raises(raw: Mapping[str, Any]) -> bool:
+    def raises(raw: Mapping[str, Any], *, watched: bool) -> bool:
         if raw["metadata"]["uid"] == "bad":
             raise ZeroDivisionError
-        return seen(raw)
+        return seen(raw, watched=watched)
 
     monkeypatch.setattr(caches.pods, "seen", raises)
     (watch,) = make_pod_watches(cast("Kube", told), caches, queue, metrics, ["team"])
@@ -129,6 +130,38 @@ async def test_an_error_about_one_pod_ends_no_watch_and_its_run_is_reconciled(
     assert [await queue.get() for _ in range(len(queue))] == [Key("team", "bad"), Key("team", "next")]
     assert "pods team/bad-1 can't be taken in" in caplog.text
     assert 'componentrun_watch_event_errors_total{resource="pods"} 1.0' in metrics.render().decode()
+
+
+class TooOld(Told):
+    """An API server that does not know the version of the first listing any more, and lists what has changed since."""
+
+    def __init__(self, *listings: dict[str, Any]) -> None:
+        super().__init__()
+        self.listings = list(listings)
+
+    async def pages(self, *_: Any) -> AsyncIterator[Page]:
+        pod = self.listings.pop(0)
+        yield Page((pod,), pod["metadata"]["resourceVersion"])
+
+    async def watch(self, *_: Any) -> AsyncIterator[dict[str, Any]]:
+        if self.listings:
+            raise GoneError("too old", 410)
+        self.over.set()
+        await asyncio.Event().wait()
+        yield {}
+
+
+async def test_a_pod_that_a_later_listing_finds_refused_may_have_run_in_between() -> None:
+    refused = a_pod(9) | {"status": {"phase": "Failed", "reason": "NodeAffinity"}}
+    told, caches = TooOld(a_pod(2) | {"status": {"phase": "Pending"}}, refused), Caches()
+    (watch,) = make_pod_watches(cast("Kube", told), caches, WorkQueue(), Metrics(), ["team"])
+    task = asyncio.create_task(watch.run())
+    async with asyncio.timeout(5):
+        await told.over.wait()
+    task.cancel()
+    pod = caches.pods.current(KEY, "r")
+    assert pod is not None
+    assert (pod.phase, pod.may_lack_containers) == ("Failed", True)
 
 
 class CountedPods(PodCache):

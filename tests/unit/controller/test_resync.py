@@ -57,6 +57,8 @@ async def test_watches_begin_where_the_first_listing_ends(world: World) -> None:
         def changed(self, raw: Mapping[str, Any]) -> None:
             told.append(raw["metadata"]["name"])
 
+        listed = changed
+
         def deleted(self, uid: str, _: Mapping[str, Any]) -> None:
             told.append(f"{uid} is gone")
 

@@ -49,6 +49,13 @@ if TYPE_CHECKING:
 FAILED_IN = make_pod(stage_out=ended(0), stage_in=ended(1), component=waiting(), phase="Failed")
 EVICTED = make_pod(stage_in=done_in(), component=ended(137), phase="Failed", reason="Evicted", message="low on memory")
 NEVER_WAS = {"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown", "startedAt": None}}
+ORPHANED: dict[str, Any] = {
+    "stage_in": running(),
+    "component": waiting(),
+    "phase": "Failed",
+    "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}],
+}
+"""As the control plane leaves the pod of a node that was deleted: its kubelet did not report what it did last."""
 KILL = DeletePod("daily-1", "pod-uid", 1)
 
 
@@ -163,6 +170,8 @@ class TestWhetherItStarted:
             ("a node that is away", make_pod(component=waiting(), deleted=(0, 1)), False, False),
             ("one that went on unseen", never_was(), None, False),
             ("evicted early", make_pod(component=waiting(), phase="Failed", reason="Evicted"), False, True),
+            ("ended because its node is gone", make_pod(**ORPHANED), True, False),
+            ("ended without a node", make_pod(**ORPHANED, node=""), True, True),
             ("a component that ran", EVICTED, False, False),
             ("one that never was", never_was(), True, True),
             ("one that was lost", lost(make_pod(component=waiting(), phase="Failed", reason="Evicted")), False, False),

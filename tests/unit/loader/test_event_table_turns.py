@@ -118,12 +118,13 @@ def test_events_expire_though_others_can_t_be_appended(monkeypatch: pytest.Monke
     monkeypatch.setattr(daily, "expire_events", expire)
     monkeypatch.setattr(daily, "delete_unreached", delete)
     monkeypatch.setattr(daily, "open_events", lambda _: type("Table", (), {"properties": {}}))
+    monkeypatch.setattr(daily, "record_retention", lambda *_: done.append("recorded"))
     monkeypatch.setattr(daily, "_commit_mark", lambda *_: done.append("marked"))
     catalog: Any = None
     source = EventSource(in_memory(), Origin("bucket"), Retention(timedelta(days=90)))
     with pytest.raises(PlatformError, match="can't append"):
         maintain_event_table(catalog, source, str(tmp_path))
-    assert done == ["expired", "deleted"]
+    assert done == ["recorded", "expired", "deleted"]
 
 
 @pytest.mark.parametrize("is_applied", [False, True], ids=["refused", "applied_by_an_earlier_request"])

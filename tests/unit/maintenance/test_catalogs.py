@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -124,7 +125,7 @@ async def test_the_events_of_many_storages_leave_time_for_their_tables(
 ) -> None:
     seconds: list[float] = []
 
-    async def maintain(_table: EventTablePlace, _settings: Settings, most: float) -> int:
+    async def maintain(_table: EventTablePlace, _settings: Settings, most: float, _living: object) -> int:
         seconds.append(most)
         return 0
 
@@ -135,3 +136,25 @@ async def test_the_events_of_many_storages_leave_time_for_their_tables(
     assert len(maintained) == 1
     assert seconds == [900.0] * 16
     assert append_seconds(1) == append_seconds(0) == 3600
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+async def test_events_of_deleted_storages_expire_only_if_all_storages_are_known(
+    world: World, maintained: list[CatalogPlace], monkeypatch: pytest.MonkeyPatch, *, is_broken: bool
+) -> None:
+    known: list[list[str] | None] = []
+
+    async def maintain(*arguments: Any) -> int:
+        living = arguments[3]
+        known.append(None if living is None else sorted(settings.bucket for settings in living))
+        return 0
+
+    monkeypatch.setattr(app, "maintain_events", maintain)
+    storage(world, "one", catalog=LAKE)
+    storage(world, "elsewhere", catalog=LAKE | {"warehouse": "elsewhere"})
+    if is_broken:
+        storage(world, "broken", credentials={"secretName": "missing"})
+    with pytest.raises(PlatformError) if is_broken else nullcontext():
+        await app.maintain(Settings())
+    assert maintained
+    assert known == [None if is_broken else ["bucket-elsewhere", "bucket-one"]] * 2

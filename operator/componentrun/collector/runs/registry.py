@@ -151,6 +151,8 @@ class RunTarget:
             return
         self._registry.run_changed(run)
 
+    listed = changed
+
     def deleted(self, uid: str, last: Mapping[str, Any]) -> None:
         """A run is gone."""
         self.changed(last)
@@ -173,6 +175,8 @@ class PodTarget:
     def changed(self, raw: Mapping[str, Any]) -> None:
         """A pod as it is now."""
         self._registry.pod_changed(pod_facts(raw))
+
+    listed = changed
 
     def deleted(self, uid: str, last: Mapping[str, Any]) -> None:
         """Record that a pod was deleted."""

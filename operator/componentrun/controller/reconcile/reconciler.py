@@ -135,10 +135,11 @@ class Reconciler:
             raise
         except NotFoundError:
             await self.refresh(key)
-            if self._caches.runs.get(key) is not None:
+            known = self._caches.runs.get(key)
+            if known is not None and known.metadata.uid == run.metadata.uid:
                 raise
             _logger(run).info("deleted meanwhile")
-            return None
+            return None if known is None else _AT_ONCE
 
     async def _without_run(self, key: Key) -> float | None:
         """Clean up after a run that does not exist or belongs to another operator."""

@@ -29,10 +29,12 @@ from componentrun.controller.storages.references import new_enough_for
 from componentrun.core.components.deprecation import check_deprecation, replacement_of
 from componentrun.core.lifecycle import status as core_status
 from componentrun.core.pod.build import build_pod, build_secret
+from componentrun.core.pod.steps import step_configs
 from componentrun.core.request.buckets import writable_buckets
 from componentrun.core.request.config import state_secrets
 from componentrun.core.request.imageparameters import check_not_repeated
 from componentrun.core.request.parameters import parameters_of
+from componentrun.core.request.processors import processor_names
 from componentrun.core.request.resolve import EffectiveRun, resolve
 from componentrun.core.schema.parameters import outcome, request_of
 from componentrun.core.storages.catalog import check_tables_can_be_kept
@@ -161,7 +163,8 @@ class Starter:
         component = await self._references.component(run.metadata.namespace, run.spec.component, anew=True, as_of=as_of)
         deprecation = self._check_deprecation(run, component)
         referenced = await referenced_parameters(self._kube, run)
-        effective = resolve(run, component, opened.storage.metadata.name, referenced)
+        processors = await self._processors(run, component, as_of)
+        effective = resolve(run, component, opened.storage.metadata.name, referenced, processors)
         buckets = writable_buckets(run.spec.output, component, run.spec.configuration.id).patterns
         if buckets or any(item.table is not None for item in effective.inputs):
             await self._catalogs.need_fit(opened)
@@ -204,6 +207,17 @@ class Starter:
         exists = name is None or self._references.has_component(run.metadata.namespace, name)
         created = run.metadata.creation_timestamp or self._clock()
         return check_deprecation(component, created, replacement_exists=exists)
+
+    async def _processors(
+        self, run: ComponentRun, component: Component | None, as_of: datetime | None
+    ) -> dict[str, Component]:
+        """The Components of the run's processors that exist, by name."""
+        found = {}
+        for name in processor_names(run, component):
+            processor = await self._references.component(run.metadata.namespace, name, anew=True, as_of=as_of)
+            if processor is not None:
+                found[name] = processor
+        return found
 
     async def _check_parameters(
         self,
@@ -292,6 +306,7 @@ class Starter:
             state_number=memory.number,
             secrets=secrets[0],
             image_secrets=secrets[1],
+            steps=step_configs(effective),
             by_session=opened.by_session,
             buckets=buckets,
         )
@@ -303,7 +318,8 @@ class Starter:
         before = timedelta(seconds=2 * limits.pending + limits.image_pull + pod.stage_in_seconds) + _SPARE
         if names.KUEUE_QUEUE_LABEL in effective.queue_labels:
             before += _GATED
-        after = timedelta(seconds=effective.timeout_seconds + limits.stop_grace + pod.upload_seconds)
+        gaps = len(effective.processors) * limits.pending  # from one step to the next
+        after = timedelta(seconds=effective.total_seconds + gaps + limits.stop_grace + pod.upload_seconds)
         return min(before, MAX_EXPIRY), min(before + after, MAX_EXPIRY)
 
     async def _pod_with_secret(self, run: ComponentRun, number: int) -> dict[str, Any] | None:

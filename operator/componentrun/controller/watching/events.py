@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
     from componentrun.controller.work.queue import WorkQueue
 
-__all__ = ["DELETED", "take_in"]
+__all__ = ["DELETED", "MODIFIED", "take_in"]
 
 DELETED = "DELETED"
 """Type of the event that reports an object's deletion."""
+MODIFIED = "MODIFIED"
+"""Type of the event that reports a change; for a cache, a creation (ADDED) is the same."""
 
 
 def take_in(caches: Caches, queue: WorkQueue[Key], plural: str, kind: str | None, obj: Mapping[str, Any]) -> None:
@@ -39,7 +41,8 @@ def take_in(caches: Caches, queue: WorkQueue[Key], plural: str, kind: str | None
                 queue.add(key)
         case PODS.plural:
             run = run_of_pod(obj)
-            if (caches.pods.deleted(obj) if is_deleted else caches.pods.seen(obj)) and run is not None:
+            is_news = caches.pods.deleted(obj) if is_deleted else caches.pods.seen(obj, watched=kind is not None)
+            if is_news and run is not None:
                 queue.add(run)
         case COMPONENTS.plural | CLUSTER_COMPONENTS.plural | STORAGES.plural:
             # Runs read these objects when they start, so a change queues no run.

@@ -44,9 +44,15 @@ class PodCache:
         """Number of pods, including deleted ones."""
         return sum(len(pods) for pods in self._pods.values())
 
-    def seen(self, obj: Mapping[str, Any]) -> bool:
-        """Store a pod. Returns False if this version or a newer one is already known."""
-        return self._remember(obj, identity_of(obj), gone=False)
+    def seen(self, obj: Mapping[str, Any], *, watched: bool = False) -> bool:
+        """Store a pod. Returns False if this version or a newer one is already known.
+
+        Args:
+            obj: the pod, as the API server sent it.
+            watched: whether a watch delivered it, which delivers all states of a pod in order. A listing or a response
+                may have missed some.
+        """
+        return self._remember(obj, identity_of(obj), gone=False, watched=watched)
 
     def found(self, obj: Mapping[str, Any], identity: PodIdentity) -> bool:
         """Store a pod that was just read by name, regardless of what a watch reported and of its labels."""
@@ -87,7 +93,7 @@ class PodCache:
 
     def deleted(self, obj: Mapping[str, Any]) -> bool:
         """Store the last state of a deleted pod. Returns False if that was already known."""
-        return self._remember(obj, identity_of(obj), gone=True)
+        return self._remember(obj, identity_of(obj), gone=True, watched=True)
 
     def vanished(self, key: Key, uid: str) -> bool:
         """Record that a pod was deleted and its last state was missed. Returns False if that changes nothing."""
@@ -148,7 +154,13 @@ class PodCache:
         ]
 
     def _remember(
-        self, obj: Mapping[str, Any], identity: PodIdentity | None, *, gone: bool, asked: bool = False
+        self,
+        obj: Mapping[str, Any],
+        identity: PodIdentity | None,
+        *,
+        gone: bool,
+        asked: bool = False,
+        watched: bool = False,
     ) -> bool:
         if identity is None:
             return False
@@ -160,8 +172,12 @@ class PodCache:
         known = self._pods.get(run, {}).get(uid)
         if uid in self._gone or (known is not None and not _is_news(known, version, gone=gone, asked=asked)):
             return False
-        view = with_history(read_pod(dict(obj), identity, gone=gone), known.view if known is not None else None)
-        if known is not None:
+        view = read_pod(dict(obj), identity, gone=gone)
+        if known is None:
+            view = with_history(view, None)
+        else:
+            # A pod that left the watch, because it lost a label, may have changed before it came back.
+            view = with_history(view, known.view, is_next=watched and not known.view.gone)
             view = replace(view, confirmed=gone and known.view.confirmed)
         self._change(run, uid, _CachedPod(identity.run_uid, version, view), view)
         return True

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from componentrun.api import names
 from componentrun.controller.watching.caches import Key, run_of_pod
-from componentrun.controller.watching.events import DELETED, take_in
+from componentrun.controller.watching.events import DELETED, MODIFIED, take_in
 from componentrun.process.kubernetes.resources import PODS
 from componentrun.process.kubernetes.watch import Watch
 
@@ -45,7 +45,11 @@ class _Target:
         self._metrics = metrics
 
     def changed(self, raw: Mapping[str, Any]) -> None:
-        """Handle a pod that was created, changed or listed."""
+        """Handle a pod that was created or changed."""
+        self._take_in(MODIFIED, raw)
+
+    def listed(self, raw: Mapping[str, Any]) -> None:
+        """Handle a listed pod."""
         self._take_in(None, raw)
 
     def deleted(self, _uid: str, last: Mapping[str, Any], /) -> None:

@@ -1,7 +1,8 @@
 """Whether another attempt follows one that failed, when it begins, and what has to be over before.
 
 - A failure before the component started is retried depending on its reason (`reasons.RETRIED_BEFORE_START`). It must
-  be certain that it had not started: an unobserved pod, or a node that does not respond, counts as a start.
+  be certain that it had not started: an unobserved pod, or a node that does not respond, counts as a start. So does a
+  refused pod, unless its refusal was seen to be the first thing that its kubelet did with it (decision 0092).
 - A component that has started is started again only for the reasons in `retry.afterStart`.
 - The start time of the next attempt is recorded before it is waited for. It depends only on the run and the number of
   the attempt, so every call returns the same time.
@@ -72,6 +73,7 @@ def another_attempt(
             # What the attempt left; the next one begins with nothing.
             "termination": None,
             "image_digest": None,
+            "steps": None,
             "result_message": None,
             "conditions": tuple(c for c in run.status.conditions if c.type != conditions.STAGED_IN),
         }

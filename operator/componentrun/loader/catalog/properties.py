@@ -11,6 +11,7 @@ table       run, attempt     the attempt that loaded the table last
             dropping         when maintenance began to drop the table, in milliseconds since 1970
             marks, marks.*   JSON: loads and fences whose snapshots were removed, see `marks`
             events.*         in the table of events: marks of Storages, see `eventtable.table`
+            events-retention.*   there, too: how long their events are kept, see `eventtable.retentions`
             kept-until       until when no increment is removed from the history, in milliseconds since 1970
 snapshot    run, attempt     the attempt that wrote this load
             rows, bytes      size of the load
@@ -41,6 +42,7 @@ __all__ = [
     "DROPPED",
     "DROPPING",
     "EVENTS",
+    "EVENTS_RETENTION",
     "FENCED_ATTEMPT",
     "FENCED_RUN",
     "FILES_SINCE",
@@ -82,6 +84,7 @@ DROPPING: Final = f"{_OURS}dropping"
 MARKS: Final = f"{_OURS}marks"
 KEPT_UNTIL: Final = f"{_OURS}kept-until"
 EVENTS: Final = f"{_OURS}events"
+EVENTS_RETENTION: Final = f"{_OURS}events-retention"
 ABSENT: Final = frozenset({NEW, DROPPED})
 """States in which readers find no table."""
 CHANGE: Final = f"{_OURS}change"

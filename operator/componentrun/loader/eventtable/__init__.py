@@ -13,6 +13,7 @@ Modules, lowest first:
     changing    the change that adds and removes files
     appending   append the events of runs that have ended
     expiring    delete events past their retention
+    retentions  the retention of each Storage, and the events of Storages that are gone
     daily       the daily update: append, expire, and record a mark
     querying    SQL queries over the table
 """

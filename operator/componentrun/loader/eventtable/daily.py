@@ -1,4 +1,7 @@
-"""The daily update for the events of one Storage: append, expire, and record up to when the table is complete."""
+"""The daily update for the events of one Storage: append, expire, and record up to when the table is complete.
+
+It also expires the events of Storages that are gone.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,14 @@ from componentrun.errors import ComponentRunError
 from componentrun.loader.catalog.names import events_table
 from componentrun.loader.eventtable.appending import Appended, AppendLimits, Period, append_events
 from componentrun.loader.eventtable.expiring import Expired, delete_unreached, expire_events
+from componentrun.loader.eventtable.retentions import expire_of_gone, record_retention
 from componentrun.loader.eventtable.table import Mark, mark_property, open_events, read_mark, write_mark
 from componentrun.loader.maintenance.keeping import commit_update
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pyiceberg.table import Table
 
     from componentrun.loader.catalog.catalog import Catalog
     from componentrun.loader.eventtable.writing import Origin
@@ -40,6 +46,9 @@ class EventSource:
     """How long events are kept; None: it is not known, so none expire."""
     is_appended: bool = True
     """Whether events are appended. If not, those that are in the table expire."""
+    living: frozenset[str] | None = None
+    """The bucket and prefix of each Storage that exists: events of others may expire as well. None: not all are known,
+    so only the events of this Storage expire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +91,15 @@ def maintain_event_table(
         return None
     now = datetime.fromtimestamp(clock(), UTC)
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    mark = read_mark(open_events(catalog), storage)
+    table = open_events(catalog)
+    mark = read_mark(table, storage)
     if mark is not None and mark.at > now + _SKEW:
         # It was written with a wrong clock, and would leave out runs that ended since.
         mark = None
     if source.is_appended and mark is not None and mark.until >= today:
         return None
+    if source.retention is not None:
+        record_retention(catalog, table, storage, source.retention, now)
     appended = Appended()
     failure: ComponentRunError | None = None
     if source.is_appended:
@@ -96,15 +108,24 @@ def maintain_event_table(
             appended = append_events(catalog, source.store, source.origin, scratch, period, limits or AppendLimits())
         except ComponentRunError as error:
             failure = error  # events expire all the same
-    expired = Expired()
-    if source.retention is not None:
-        expired = expire_events(catalog, storage, source.retention, scratch, clock)
+    expired = _expire(catalog, table, source, scratch, clock)
     deleted = delete_unreached(catalog, scratch, clock) if deletes_files else 0
     if failure is not None:
         raise failure
     if appended.is_complete:
         _commit_mark(catalog, storage, Mark(today, now))
     return DailyDone(appended, expired, deleted)
+
+
+def _expire(catalog: Catalog, table: Table, source: EventSource, scratch: str, clock: Callable[[], float]) -> Expired:
+    """Delete expired events of a Storage, and of Storages that are gone."""
+    storage, expired = source.origin.storage, Expired()
+    if source.retention is not None:
+        expired = expire_events(catalog, storage, source.retention, scratch, clock)
+    if source.living is not None:
+        of_gone = expire_of_gone(catalog, table, source.living | {storage}, scratch, clock)
+        expired = Expired(expired.files + of_gone.files, expired.replaced + of_gone.replaced)
+    return expired
 
 
 def _commit_mark(catalog: Catalog, storage: str, mark: Mark) -> None:

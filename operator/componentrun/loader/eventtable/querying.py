@@ -11,6 +11,7 @@ from componentrun.errors import Reason, UserError
 from componentrun.loader.catalog.names import events_table
 from componentrun.loader.eventtable.files import FIRST_DAY, LAST_DAY, day_of, files_of, parquet_table
 from componentrun.loader.eventtable.table import COLUMNS, need_day_partitions, origin_of, read_mark
+from componentrun.loader.reading.allowed import refused, table_names
 from componentrun.loader.reading.duck import connected, interruptibly, prepare
 from componentrun.loader.reading.querying import answer_of, lock
 from componentrun.loader.reading.referenced import parsed_query
@@ -59,7 +60,7 @@ def open_event_query(
         UserError: (InvalidSpec) the query is invalid; (InputNotFound) the table does not exist.
         ComponentRunError: the catalog or the store refused a request or does not respond.
     """
-    parsed_query(query)
+    _check_tables(query)
     table = catalog.find(events_table(catalog.prefix))
     if table is None:
         raise UserError(
@@ -80,6 +81,17 @@ def open_event_query(
         interruptibly(connection, lambda: _make_view(connection, stored, since, until))
         lock(connection, {VIEW: stored}, folder)
         yield EventAnswer(answer_of(connection, query, folder), mark.until if mark is not None else None)
+
+
+def _check_tables(query: str) -> None:
+    """Refuse a query of anything but the view.
+
+    Raises:
+        UserError: (InvalidSpec) the message names what it reads.
+    """
+    for parts in table_names(parsed_query(query)):
+        if [part.lower() for part in parts] != [VIEW]:
+            raise refused(f"`{'.'.join(parts)}` does not exist here; the only table is `{VIEW}`")
 
 
 def _make_view(

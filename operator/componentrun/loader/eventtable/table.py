@@ -1,7 +1,8 @@
 """The table itself: its columns and partitions, and the marks of the Storages that append to it.
 
 partition     day of `time`, in UTC
-properties    `created`: when the table was created. `events.<digest>`: the mark of a Storage's bucket and prefix
+properties    `created`: when the table was created. `events.<digest>`: the mark of a Storage's bucket and prefix.
+              `events-retention.<digest>`: how long its events are kept (`retentions`)
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "COLUMNS",
     "Mark",
+    "digest_of",
     "mark_property",
     "need_day_partitions",
     "open_events",
@@ -114,9 +116,14 @@ def need_day_partitions(table: Table) -> None:
         )
 
 
+def digest_of(origin: str) -> str:
+    """The end of the names of a Storage's properties, from its bucket and prefix."""
+    return hashlib.sha256(origin.encode()).hexdigest()[:16]
+
+
 def mark_property(origin: str) -> str:
     """Name of the property with the mark of a Storage's bucket and prefix."""
-    return f"{properties.EVENTS}.{hashlib.sha256(origin.encode()).hexdigest()[:16]}"
+    return f"{properties.EVENTS}.{digest_of(origin)}"
 
 
 def read_mark(table: Table, origin: str) -> Mark | None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
-from componentrun.errors import Reason, UserError
+from componentrun.errors import UserError
+from componentrun.loader.reading.allowed import check_functions, refused, table_names
 from componentrun.storage.store.keys import TableId
 
 if TYPE_CHECKING:
@@ -26,14 +27,14 @@ def referenced_tables(query: str) -> tuple[str, ...]:
 
     Raises:
         UserError: (InvalidSpec) a syntax error (the message is DuckDB's), several statements, a statement that is not a
-            query, a name that is not a table id, or two ids that differ only in case.
+            query, a function that may not be used, a name that is not a table id, or two ids that differ only in case.
     """
     document = parsed_query(query)
     names = tuple(dict.fromkeys(_table_ids(document)))
     spellings: dict[str, str] = {}
     for name in names:
         if (spelling := spellings.setdefault(name.lower(), name)) != name:
-            raise _refused(
+            raise refused(
                 f"`{spelling}` and `{name}` differ only in case, and DuckDB treats them as one; query one of them"
             )
     return names
@@ -44,18 +45,19 @@ def parsed_query(query: str) -> dict[str, Any]:
 
     Raises:
         UserError: (InvalidSpec) a syntax error (the message is DuckDB's), several statements, or a statement that is
-            not a query.
+            not a query; a function that may not be used.
     """
     with duckdb.connect(":memory:") as connection:
         statements = _statements(connection, query)
         if len(statements) != 1:
-            raise _refused(f"found {len(statements)} statements; expected one query")
+            raise refused(f"found {len(statements)} statements; expected one query")
         answer = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchone()
     document: dict[str, Any] = json.loads(answer[0]) if answer is not None else {}
     if document.get("error"):
-        raise _refused(
+        raise refused(
             "expected a query: `select`, `from`, `with`, `values`, `describe` or `summarize`. Nothing can be changed"
         )
+    check_functions(document)
     return document
 
 
@@ -64,28 +66,17 @@ def _statements(connection: duckdb.DuckDBPyConnection, query: str) -> list[Any]:
         return list(connection.extract_statements(query))
     except duckdb.Error as error:
         hint = f"\n{_DIALECT}" if "." in query and '"' not in query else ""
-        raise _refused(f"{str(error).strip()}{hint}") from None
+        raise refused(f"{str(error).strip()}{hint}") from None
 
 
 def _table_ids(document: dict[str, Any]) -> Iterator[str]:
-    local_names = {
-        str(entry["key"]).lower() for node in _nodes(document) if "cte_map" in node for entry in node["cte_map"]["map"]
-    }
-    for node in _nodes(document):
-        if node.get("type") != "BASE_TABLE":
-            continue
-        parts = [str(node[part]) for part in ("catalog_name", "schema_name", "table_name") if node.get(part)]
+    for parts in table_names(document):
         name = ".".join(parts)
-        if name.lower() in local_names or parts[0].lower() in _SYSTEM:
-            continue
         if not _is_id(name):
-            raise _refused(f'`{name}` is not a table id; expected such as `"in.c-main.customers"`')
+            raise refused(f'`{name}` is not a table id; expected such as `"in.c-main.customers"`')
         if len(parts) > 1:
-            raise _refused(f'`{name}` has to stand in one pair of double quotes: `"{name}"`')
+            raise refused(f'`{name}` has to stand in one pair of double quotes: `"{name}"`')
         yield name
-
-
-_SYSTEM: Final = frozenset({"information_schema", "pg_catalog"})
 
 
 def _is_id(name: str) -> bool:
@@ -94,19 +85,3 @@ def _is_id(name: str) -> bool:
     except UserError:
         return False
     return True
-
-
-def _nodes(value: Any) -> Iterator[dict[str, Any]]:
-    """All objects in a document."""
-    stack = [value]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, dict):
-            yield node
-            stack.extend(reversed(node.values()))
-        elif isinstance(node, list):
-            stack.extend(reversed(node))
-
-
-def _refused(message: str) -> UserError:
-    return UserError(f"the query can't be run: {message}", Reason.INVALID_SPEC)

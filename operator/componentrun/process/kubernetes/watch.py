@@ -41,7 +41,10 @@ class Target(Protocol):
     """
 
     def changed(self, raw: Mapping[str, Any]) -> None:
-        """The object was created, changed, or listed again."""
+        """The object was created or changed. No change since the last call about it was missed."""
+
+    def listed(self, raw: Mapping[str, Any]) -> None:
+        """A listing has the object. Changes since the last call about it may have been missed."""
 
     def deleted(self, uid: str, last: Mapping[str, Any], /) -> None:
         """The object was deleted; `last` is its last state."""
@@ -119,7 +122,7 @@ class Watch:
                 uid = raw["metadata"]["uid"]
                 found.add(uid)
                 with self._errors.of(uid, name_of(raw)):
-                    self._target.changed(raw)
+                    self._target.listed(raw)
         vanished = self._known - found
         self._errors.failed &= found
         if vanished:
@@ -141,9 +144,12 @@ class Watch:
         """Deliver one object to the target."""
         uid = raw["metadata"]["uid"]
         self._known.add(uid)
+        has_missed_one = uid in self._errors.failed
         with self._errors.of(uid, name_of(raw)):
             if deleted:
                 self._target.deleted(uid, raw)
                 self._known.discard(uid)
+            elif has_missed_one:
+                self._target.listed(raw)
             else:
                 self._target.changed(raw)

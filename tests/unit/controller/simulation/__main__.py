@@ -1,7 +1,11 @@
-"""Search schedule after schedule for violations: `python -m tests.unit.controller.simulation [first] [minutes]`."""
+"""Search schedule after schedule for violations: `python -m tests.unit.controller.simulation [first] [minutes]`.
+
+Prints each violation with the smallest schedule that leads to it. Exits with 1 if there was any.
+"""
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 
@@ -9,7 +13,9 @@ from tests.unit.controller.simulation.schedule import made_from
 from tests.unit.controller.simulation.simulator import shrunk, simulate
 
 
-def main() -> None:
+def main() -> int:
+    """Search. Returns the exit code."""
+    logging.getLogger("componentrun").addHandler(logging.NullHandler())
     first, minutes = (int(text) for text in (*sys.argv[1:], "0", "1")[:2])
     until, seed, found = time.monotonic() + 60 * minutes, first, 0
     while time.monotonic() < until:
@@ -17,11 +23,13 @@ def main() -> None:
         result = simulate(schedule)
         if result.violations:
             found += 1
-            shrunk(schedule, result)
+            small = shrunk(schedule, result)
+            log = "\n".join(small.found.log)
+            sys.stdout.write(f"{small.found.violations}\n{small.schedule}\n{log}\n\n")
         seed += 1
-        if seed % 100 == 0:
-            pass
+    sys.stdout.write(f"{seed - first} schedules from {first}, {found} with violations\n")
+    return int(found > 0)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from componentrun.wire.agents import SliceWritten, StageInResult, StageOutResult, TableWritten, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Coroutine, Mapping
 
     from tests.unit.controller.simulation.apiserver import ApiServer
     from tests.unit.controller.simulation.schedule import RunPlan
@@ -32,6 +32,9 @@ class _Pod:
     attempt: int
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     grace: int = 0
+    life: asyncio.Task[None] | None = None
+    refused: bool = False
+    """Whether its kubelet was restarted and did not take it back."""
     stage_out: dict[str, Any] = field(default_factory=lambda: {"waiting": {"reason": "PodInitializing"}})
     stage_in: dict[str, Any] = field(default_factory=lambda: {"waiting": {"reason": "PodInitializing"}})
     component: dict[str, Any] = field(default_factory=lambda: {"waiting": {"reason": "PodInitializing"}})
@@ -55,9 +58,38 @@ class Kubelets:
         owner = (metadata.get("ownerReferences") or [{}])[0]
         made = _Pod(metadata["uid"], self._plans[name], owner.get("uid", ""), int(attempt))
         self._pods[made.uid] = made
-        task = asyncio.create_task(self._life(made, Random(f"{metadata['uid']} {made.plan.name}")))  # noqa: S311 - a test
+        self._live(made, self._life(made, Random(f"{metadata['uid']} {made.plan.name}")))  # noqa: S311 - a test
+
+    def _live(self, pod: _Pod, life: Coroutine[Any, Any, None]) -> None:
+        pod.life = task = asyncio.create_task(life)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def restart(self, run: str, seconds: float) -> None:
+        """Restart the kubelet of this run's pods. It then refuses them, and drops the statuses of their containers.
+
+        Meanwhile their containers go on. What it has not reported by now is never reported (Kubernetes, kubelet.go,
+        rejectPod).
+        """
+        for pod in [pod for pod in self._pods.values() if pod.plan.name == run and not pod.refused]:
+            there = self._there(pod)
+            if there is not None and there["spec"].get("nodeName") and pod.life is not None and not pod.life.done():
+                pod.refused = True
+                self._live(pod, self._refuse(pod, pod.life, seconds))
+
+    async def _refuse(self, pod: _Pod, life: asyncio.Task[None], seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        life.cancel()
+        self._truth.component_ended(pod.uid)
+        await self._write(pod, {
+            "phase": "Failed",
+            "reason": "NodeAffinity",
+            "message": "Pod was rejected: Predicate NodeAffinity failed",
+            "conditions": [],
+            "initContainerStatuses": [],
+            "containerStatuses": [],
+        })  # fmt: skip
+        self._remove_deleted(pod)
 
     def _deleted(self, uid: str, grace: int) -> None:
         """The first deletion counts; kubelets obey no later one."""
@@ -95,7 +127,8 @@ class Kubelets:
                 self._server.change(there, "pods", {"spec": {"schedulingGates": None}})
             await self._passes(pod, random.uniform(0.05, 2))
         if (there := self._there(pod)) is not None:
-            bound = {"spec": {"nodeName": "node1"}, "status": {"phase": "Pending"}}
+            scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": self._server.text()}
+            bound = {"spec": {"nodeName": "node1"}, "status": {"phase": "Pending", "conditions": [scheduled]}}
             self._server.change(there, "pods", bound)
 
     async def _has_secret(self, pod: _Pod) -> bool:
@@ -142,29 +175,35 @@ class Kubelets:
     async def _end(self, pod: _Pod, random: Random, phase: str = "Failed") -> None:
         await self._say(pod, phase)
         await asyncio.sleep(random.uniform(0.01, 0.5))
+        if not pod.refused:
+            self._remove_deleted(pod)
+
+    def _remove_deleted(self, pod: _Pod) -> None:
         there = self._there(pod)
         if there is not None and there["metadata"].get("deletionTimestamp"):
             self._server.remove("pods", there)
 
     async def _say(self, pod: _Pod, phase: str) -> None:
         """Write the pod's status, some time later."""
-        state = (pod.stage_out, pod.stage_in, pod.component)
+        await self._write(pod, {
+            "phase": phase,
+            "initContainerStatuses": [
+                {"name": "stage-out", "state": pod.stage_out},
+                {"name": "stage-in", "state": pod.stage_in},
+            ],
+            "containerStatuses": [{"name": "component", "state": pod.component, "imageID": "cleaner@sha256:1"}],
+        })  # fmt: skip
+
+    async def _write(self, pod: _Pod, status: dict[str, Any]) -> None:
+        was_refused = pod.refused
         await asyncio.sleep(self._server.random.uniform(0.01, 0.3))
         await asyncio.sleep(max(self.silent_until - self._server.now(), 0))
         there = self._there(pod)
-        if there is None:
+        if there is None or pod.refused != was_refused:
             return
-        stage_out, stage_in, component = state
-        status = {
-            "phase": phase,
-            "observedGeneration": there["metadata"]["generation"],
-            "initContainerStatuses": [
-                {"name": "stage-out", "state": stage_out},
-                {"name": "stage-in", "state": stage_in},
-            ],
-            "containerStatuses": [{"name": "component", "state": component, "imageID": "cleaner@sha256:1"}],
-        }
-        self._server.change(there, "pods", {"status": status})
+        acknowledged = (there.get("status") or {}).get("startTime") or self._server.text()
+        observed = {"observedGeneration": there["metadata"]["generation"], "startTime": acknowledged}
+        self._server.change(there, "pods", {"status": status | observed})
 
     async def _upload(self, pod: _Pod, namespace: str) -> StageOutResult:
         store = self._stores[namespace]

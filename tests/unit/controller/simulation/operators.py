@@ -181,7 +181,7 @@ class _Kopf:
         async with asyncio.TaskGroup() as group:
             for resource, handler in _HANDLERS.items():
                 target: Any = _Target(context, handler, group if resource is STORAGES else None)
-                group.create_task(_KopfWatch(context.kube, resource, None, "", target, context.metrics).run())
+                group.create_task(Watch(context.kube, resource, None, "", target, context.metrics).run())
 
 
 _HANDLERS: dict[Any, Any] = {
@@ -192,21 +192,19 @@ _HANDLERS: dict[Any, Any] = {
 }
 
 
-class _KopfWatch(Watch):
-    async def _list(self) -> None:
-        self._target.is_listing = True  # type: ignore[attr-defined]  # ours, see below
-        await super()._list()
-        self._target.is_listing = False  # type: ignore[attr-defined]  # likewise
-
-
 class _Target:
     def __init__(self, context: Any, handler: Any, daemons: asyncio.TaskGroup | None) -> None:
         self._context, self._handler, self._daemons = context, handler, daemons
         self._with_daemon: set[str] = set()
-        self.is_listing = False
 
     def changed(self, raw: Any) -> None:
-        self._call(None if self.is_listing else "MODIFIED", raw)
+        self._take_in("MODIFIED", raw)
+
+    def listed(self, raw: Any) -> None:
+        self._take_in(None, raw)
+
+    def _take_in(self, kind: str | None, raw: Any) -> None:
+        self._call(kind, raw)
         uid = raw["metadata"]["uid"]
         if self._daemons is not None and uid not in self._with_daemon:
             self._with_daemon.add(uid)

@@ -185,6 +185,9 @@ class People:
     def _silence(self, step: Step) -> None:
         self._kubelets.silent_until = self._server.now() + step.value
 
+    def _restart_kubelet(self, step: Step) -> None:
+        self._kubelets.restart(step.target, step.value)
+
     def _change(self, run: dict[str, Any], change: dict[str, Any]) -> None:
         there = self._server.find("componentruns", run["metadata"]["uid"])
         if there is not None:

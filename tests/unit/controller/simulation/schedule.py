@@ -176,6 +176,7 @@ def _step(random: Random, runs: tuple[RunPlan, ...], operators: int, ends: float
             at, "quota", random.choice(NAMESPACES), random.uniform(1, 60), random.choice(("0", "1", "2"))
         ),
         "silence": lambda: Step(random.choice((at, near)), "silence", value=random.uniform(1, 20)),
+        "restart kubelet": lambda: Step(random.choice((at, near)), "restart kubelet", run.name, random.uniform(7, 15)),
     }
     step = choices[random.choice(list(choices))]()
     if random.random() < 0.4:

@@ -114,6 +114,8 @@ class NodeLogs:
         else:
             self._servers.pop(uid, None)
 
+    listed = changed
+
     def deleted(self, uid: str, _last: Mapping[str, Any] | None = None, /) -> None:
         """Forget a deleted pod of a log server."""
         self._servers.pop(uid, None)
