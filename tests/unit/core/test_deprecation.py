@@ -27,8 +27,8 @@ def test_a_component_that_is_not_deprecated_has_no_warning() -> None:
 def test_a_warning_has_all_that_is_known() -> None:
     (warning,) = warnings(since="2026-01-31", message="The API is gone.", replacedBy="new", **LAST_DAY)
     assert warning == (
-        "Component `cleaner` is deprecated since 2026-01-31; its runs can be created until 2026-12-31; it is replaced by "
-        "`new`; The API is gone."
+        "Component `cleaner` is deprecated since 2026-01-31; its runs can be created until 2026-12-31; "
+        "it is replaced by `new`; The API is gone."
     )
 
 
