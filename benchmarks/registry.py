@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks.collector import log_lines, log_readers, pipeline, redaction
 from benchmarks.events import event_queries
-from benchmarks.overhead import comparison, memory_use
+from benchmarks.overhead import comparison, memory_use, shape_comparison
 from benchmarks.tables import increments, large_tables, load_rate, maintenance_requests, publish_latency
 from benchmarks.throughput import many_runs, queue_throughput, run_throughput
 from benchmarks.transfer import agent_start, filtered_input, s5cmd_comparison
@@ -36,6 +36,7 @@ class Benchmark:
 BENCHMARKS: Final = (
     Benchmark("overhead.tiny", comparison.tiny, 15),
     Benchmark("overhead.data", comparison.data, 7),
+    Benchmark("overhead.shape", shape_comparison.shapes, 7),
     Benchmark("transfer.agent.down", s5cmd_comparison.down, 9),
     Benchmark("transfer.agent.up", s5cmd_comparison.up, 9),
     Benchmark("transfer.agent.small", s5cmd_comparison.small, 9),

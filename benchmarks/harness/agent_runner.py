@@ -67,8 +67,8 @@ class AgentRunner:
     table_ids: list[str] = field(default_factory=list)
     """Table ids of the files."""
 
-    def load(self) -> None:
-        """Load the files into the store, as tables and as plain objects."""
+    def load_tables(self) -> None:
+        """Load the files as tables."""
         outputs = self.outputs(_BUCKET)
         for first in range(0, len(outputs), _AT_ONCE):
             run, data, some = uuid.uuid4().hex, self._data("load"), outputs[first : first + _AT_ONCE]
@@ -76,6 +76,9 @@ class AgentRunner:
             self.sandbox.load(run, self.stage_output(run, data, some)[0])
             self.table_ids.extend(output.destination for output in some)
             shutil.rmtree(data)
+
+    def load_objects(self) -> None:
+        """Load the files as plain objects, for s5cmd."""
         source = str(self.files[0]) if len(self.files) == 1 else f"{self.files[0].parent}/"
         self._s5cmd("cp", source, f"{self._url}/plain/")
 
@@ -88,18 +91,22 @@ class AgentRunner:
         """Return an output mapping of the files to tables of a bucket."""
         return [OutputTable(file.name, f"{bucket}.{file.stem}", primary_key=self.key) for file in self.files]
 
+    def inputs(self, wish: Wish = EVERYTHING) -> tuple[InputSource, ...]:
+        """Return an input mapping of all tables."""
+        return tuple(InputSource(table=table, wish=wish) for table in self.table_ids)
+
     def stage_output(
         self, run: str, data: Path, outputs: Sequence[OutputTable]
     ) -> tuple[tuple[TableWritten, ...], timed_process.Ended]:
         """Run stage-out for the tables of a data folder; return its result and the process."""
-        ended = self._agent("stage-out", data, self._grants(run, outputs=outputs)[1])
+        ended = self._agent("stage-out", data, self.grants(run, outputs=outputs)[1])
         stored = asyncio.run(self.store.get(self.store.layout.result(run, 1)))
         return from_json(StageOutResult, stored.data).tables, ended
 
     def stage_in(self, wish: Wish = EVERYTHING) -> timed_process.Ended:
         """Run stage-in into an empty data folder."""
-        inputs = tuple(InputSource(table=table, wish=wish) for table in self.table_ids)
-        return self._agent("stage-in", self._data("in"), self._grants(uuid.uuid4().hex, inputs=inputs)[0])
+        grant, _ = self.grants(uuid.uuid4().hex, inputs=self.inputs(wish))
+        return self._agent("stage-in", self._data("in"), grant)
 
     def input_files(self) -> list[Path]:
         """Return the files that stage-in wrote."""
@@ -124,7 +131,7 @@ class AgentRunner:
             for number in range(count):
                 (target / f"{number:05d}.txt").write_text(f"{number}\n", encoding="utf-8")
         run = uuid.uuid4().hex
-        ended = self._agent("stage-out", data, self._grants(run, file_tags=_FILE_TAGS)[1])
+        ended = self._agent("stage-out", data, self.grants(run, file_tags=_FILE_TAGS)[1])
 
         async def publish_result() -> None:
             stored = await self.store.get(self.store.layout.result(run, 1))
@@ -165,7 +172,7 @@ class AgentRunner:
         data.mkdir()
         return data
 
-    def _grants(
+    def grants(
         self,
         run: str,
         *,
@@ -173,6 +180,7 @@ class AgentRunner:
         outputs: Sequence[OutputTable] = (),
         file_tags: tuple[str, ...] = (),
     ) -> tuple[GrantIn, GrantOut]:
+        """Write the plans of an attempt to the store; return what its agents may do."""
         request = AttemptRequest(
             run=run,
             title="benchmark",
@@ -213,13 +221,16 @@ def agent_runner(
     memory: bool = False,
     command_prefix: Sequence[str] = (),
     key: tuple[str, ...] | None = None,
+    s5cmd: bool = True,
 ) -> Iterator[AgentRunner]:
-    """A runner with the files loaded; afterwards its objects are deleted."""
+    """A runner with the files loaded; afterwards its objects are deleted. `s5cmd`: whether s5cmd will be used."""
     with open_sandbox(testbed.connection.lake) as sandbox:
         runner = AgentRunner(
             testbed, sandbox, Signer(sandbox.settings), files, Path(sandbox.scratch), memory, command_prefix, key
         )
-        runner.load()
+        runner.load_tables()
+        if s5cmd:
+            runner.load_objects()
         yield runner
 
 

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["COLUMNS", "HUGE_BYTES", "LARGE_BYTES", "SMALL_TABLES", "TINY", "folder", "large", "numbered", "small"]
+__all__ = ["COLUMNS", "HUGE_BYTES", "LARGE_BYTES", "SMALL_TABLES", "folder", "large", "numbered", "small", "tiny"]
 
-TINY: Final = 'id,text\n1,plain\n2,"a ""quoted"" value"\n3,Ünïcödé\n'
+_TINY: Final = 'id,text\n1,plain\n2,"a ""quoted"" value"\n3,Ünïcödé\n'
 LARGE_BYTES: Final = 512 * 2**20
 HUGE_BYTES: Final = 2**30
 SMALL_TABLES: Final = 1000
@@ -25,6 +25,13 @@ _BLOCK_ROWS: Final = 10_000
 def folder() -> Path:
     """Return the folder in which the files are kept between benchmarks."""
     return paths.make_private(paths.home() / "benchmarks")
+
+
+def tiny() -> Path:
+    """Return a table of three rows."""
+    file = folder() / "tiny.csv"
+    file.write_text(_TINY, encoding="utf-8")
+    return file
 
 
 def large(size: int | None = None) -> Path:

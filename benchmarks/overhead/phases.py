@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from benchmarks.overhead.watch_log import WatchEvent
 
-__all__ = ["JOB_CONTAINERS", "PHASES", "RUN_CONTAINERS", "phase_seconds"]
+__all__ = ["JOB_CONTAINERS", "PHASES", "RUN_CONTAINERS", "container_state", "phase_seconds"]
 
 PHASES: Final = ("start", "input", "component", "output", "finish")
 RUN_CONTAINERS: Final = ("stage-in", "component", "stage-out")
@@ -42,12 +42,13 @@ def phase_seconds(begun: float, ended: float, seen: Sequence[WatchEvent], chain:
 
 def _end(pods: Sequence[WatchEvent], container: str) -> float:
     for item in pods:
-        if "terminated" in _state(item.object, container):
+        if "terminated" in container_state(item.object, container):
             return item.at
     raise ValueError(f"container {container} was never seen to end")
 
 
-def _state(pod: Mapping[str, Any], container: str) -> Mapping[str, Any]:
+def container_state(pod: Mapping[str, Any], container: str) -> Mapping[str, Any]:
+    """State of a container in a pod from the API server; empty if the pod has no status of it."""
     status = pod.get("status") or {}
     for kind in ("initContainerStatuses", "containerStatuses"):
         for item in status.get(kind) or []:

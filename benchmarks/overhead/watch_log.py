@@ -14,7 +14,7 @@ import kubernetes.watch
 from componentrun.api.common import GROUP, VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from e2e.tenant import Tenant
@@ -44,11 +44,12 @@ class WatchEvent:
 
 
 class WatchLog:
-    """Watches pods, Jobs and runs of a namespace; a context manager."""
+    """Watches objects of a namespace; a context manager."""
 
-    def __init__(self, tenant: Tenant) -> None:
+    def __init__(self, tenant: Tenant, kinds: Sequence[str] = (PODS, JOBS, RUNS)) -> None:
         """Prepare; watching starts on entering."""
         self._tenant = tenant
+        self._kinds = kinds
         self._seen: list[WatchEvent] = []
         self._changed = threading.Condition()
         self._broken: Exception | None = None
@@ -56,7 +57,8 @@ class WatchLog:
 
     def __enter__(self) -> Self:
         """List each kind, then watch it in a thread."""
-        for kind, (listing, arguments) in self._listings().items():
+        for kind in self._kinds:
+            listing, arguments = self._listings()[kind]
             version = _version(listing(*arguments, limit=1))
             thread = threading.Thread(target=self._watch, args=(kind, listing, arguments, version), daemon=True)
             thread.start()

@@ -26,13 +26,14 @@ Generated from `benchmarks/results.jsonl` by `python -m benchmarks`; do not edit
 """
 _METHOD: Final = """## How to read the figures
 
-Compare ratios rather than times. A figure and the figure that it is compared with are measured in turns: in the same
-session, on the same machine. A value is the median of its repeats, and the spread is the smallest and the largest of
-them. The last section lists when and on which machine each figure was measured: most were measured on two processors
+Compare ratios rather than times. A ratio is a figure divided by the one in the column *Against*: the two are measured
+alternately, in the same session on the same machine. The median and the spread (smallest - largest) are those of all
+repeats. The last section lists when and on which machine each figure was measured: most were measured on two processors
 that also ran the store and the control plane.
 
-`make bench` measures everything on your machine; `make bench ONLY=overhead.tiny` measures what starts with that name.
-`python -m benchmarks throughput --scale 0.4 --record` measures fewer objects in less time, and the page says so.
+`make bench` measures everything on your machine; `make bench ONLY=overhead.tiny` runs the benchmarks whose names start
+with `overhead.tiny`. With `python -m benchmarks throughput --scale 0.4 --record`, the numbers of objects are multiplied
+by 0.4, which takes less time; the page then shows the scale.
 """
 
 

@@ -69,13 +69,13 @@ def render(figures: Iterable[Figure]) -> str:
     """The page's table."""
     costs = costs_of(newest(figures))
     given = (
-        f"With an operator's {costs.operator:.1f} ms and {costs.all:.1f} ms in total for a run (the newest figures of "
-        f"[benchmarks.md](benchmarks.md)), {costs.foreign:.0f} ms for a\nrun of another shard, and {_CORES} cores for "
-        "the control plane and the operators:\n"
+        f"The table assumes {_CORES} cores for the control plane and the operators, equal shares, {costs.operator:.1f} "
+        f"ms for `operator` and {costs.all:.1f} ms\nfor `total` (the newest figures of "
+        f"[benchmarks.md](benchmarks.md)), and {costs.foreign:.0f} ms for `foreign`:\n"
     )
     lines = [
         given,
-        "| `operator.shards` | one core for each operator allows | all cores allow | runs a minute |",
+        "| `operator.shards` | limit of one core | limit of all cores | runs a minute |",
         "| --- | --- | --- | --- |",
     ]
     for shards in _SHARDS:

@@ -37,7 +37,7 @@ _QUESTIONS: Final = (
     ),
     _Question(
         "How long after the upload is a small table published?",
-        "{} (median), {} (95 of 100)",
+        "{} (median), {} (95th percentile)",
         ("tables.publish.p50", "tables.publish.p95"),
     ),
     _Question(
@@ -57,7 +57,9 @@ _QUESTIONS: Final = (
         ("collector.readers.pipeline.node.rate", "collector.readers.pipeline.api.rate"),
     ),
     _Question(
-        "How soon is a printed line stored?", "{} (median), {} (99 of 100)", ("collector.lag.p50", "collector.lag.p99")
+        "How soon is a printed line stored?",
+        "{} (median), {} (99th percentile)",
+        ("collector.lag.p50", "collector.lag.p99"),
     ),
     _Question(
         "How long does it take to find the last 100 events of a configuration among 100,000 runs?",

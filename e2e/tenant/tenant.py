@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from componentrun.storage.events.events import Event
     from dev.cluster.connection import Connection
 
-__all__ = ["CATALOG_CREDENTIALS", "CREDENTIALS", "LONG_AGO", "Tenant", "create"]
+__all__ = ["CATALOG_CREDENTIALS", "CREDENTIALS", "LONG_AGO", "Tenant", "create", "create_namespace"]
 
 LONG_AGO: Final = datetime.fromtimestamp(0, UTC)
 """Earlier than any time in a test."""
@@ -323,13 +323,25 @@ def create(
         elsewhere: a store for the Storage, without a catalog.
         storage: overrides fields of the Storage's spec; None unsets a field. A Storage without a catalog has no tables.
     """
-    name = f"{base}-{uuid.uuid4().hex[:8]}"
-    tenant = Tenant(connection, name, f"e2e/{name}", elsewhere)
+    tenant = create_namespace(connection, base, elsewhere=elsewhere)
     spec = {field: value for field, value in {**tenant.storage_spec, **storage}.items() if value is not None}
-    tenant.core.create_namespace(
-        {"metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
-    )
     for secret, values in tenant.secrets.items():
         tenant.secret(secret, values)
     tenant.apply("Storage", STORAGE, spec)
+    return tenant
+
+
+def create_namespace(connection: Connection, base: str = "t", *, elsewhere: StoreSettings | None = None) -> Tenant:
+    """Create a namespace without a Storage.
+
+    Args:
+        connection: the cluster.
+        base: prefix of the name.
+        elsewhere: the tenant's store, if it is another than the cluster's.
+    """
+    name = f"{base}-{uuid.uuid4().hex[:8]}"
+    tenant = Tenant(connection, name, f"e2e/{name}", elsewhere)
+    tenant.core.create_namespace(
+        {"metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+    )
     return tenant

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,14 +20,8 @@ if TYPE_CHECKING:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of Spark in one process, because its start takes 15 s, and show unraisable exceptions.
-
-    They fail no test yet: commands that tests run in their own process leave their event loop to the garbage collector.
-    """
-    here = Path(__file__).parent
+    """Keep the tests of Spark in one process, because its start takes 15 s."""
     for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning"))
         if "spark" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("spark"))
 

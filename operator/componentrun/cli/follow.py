@@ -7,6 +7,7 @@ EventsDelivered when it does so no longer.
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -129,8 +130,10 @@ class Follower:
 
     def _show_events(self) -> None:
         try:
-            for event in self.feed.read() if self.feed is not None else ():
-                self._show(event)
+            if self.feed is not None:
+                with closing(self.feed.read()) as events:
+                    for event in events:
+                        self._show(event)
         except PlatformError as error:
             if not self.events_optional:
                 raise

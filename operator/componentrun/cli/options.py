@@ -85,7 +85,8 @@ def with_session(
         @wraps(command)
         def run(ctx: typer.Context, **values: Any) -> Returned:
             session_values = {name: values.pop(name) for name in options}
-            return command(Session(ctx.find_object(Makers) or Makers(), **session_values), **values)
+            with Session(ctx.find_object(Makers) or Makers(), **session_values) as session:
+                return command(session, **values)
 
         own_parameters = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
         parameters = [_CTX, *own_parameters, *(_option(name, kind) for name, kind in options.items())]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import getpass
 import re
 import time
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from componentrun.cli.errors import BadRequestError, EnvironmentFault, NotFoundError
 from componentrun.cli.models import parsed
@@ -62,7 +63,7 @@ class Makers:
 
 @dataclass
 class Session:
-    """One invocation."""
+    """One invocation; a context manager that closes the stores and the cluster that it has opened."""
 
     makers: Makers = field(default_factory=Makers)
     context: str | None = None
@@ -73,6 +74,15 @@ class Session:
     """URL of the object store that an option names."""
     output: Output = field(default_factory=Output)
     _cluster: Cluster | None = None
+    _opened: ExitStack = field(default_factory=ExitStack)
+
+    def __enter__(self) -> Self:
+        """Nothing is opened before it is used."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close what was opened, also through sessions of other namespaces that were derived from this one."""
+        self._opened.close()
 
     def in_namespace(self, namespace: str | None) -> Session:
         """The session with another namespace; None: the one of the context."""
@@ -82,7 +92,7 @@ class Session:
     def cluster(self) -> Cluster:
         """The cluster; connected at the first use."""
         if self._cluster is None:
-            self._cluster = self.makers.cluster(self.context, self.namespace)
+            self._cluster = self._opened.enter_context(closing(self.makers.cluster(self.context, self.namespace)))
         return self._cluster
 
     def now(self) -> datetime:
@@ -123,7 +133,11 @@ class Session:
     def store(self, of_run: str | None = None) -> Store:
         """The Storage that an option names, else that of a run, else the namespace's default one."""
         raw, _ = self._storage(self.storage or of_run)
-        return self.makers.store(self.cluster, raw, self.endpoint)
+        return self.open_store(raw)
+
+    def open_store(self, storage: JsonObject) -> Store:
+        """Open the store of a Storage until the session ends."""
+        return self._opened.enter_context(closing(self.makers.store(self.cluster, storage, self.endpoint)))
 
     def tables(self) -> TableStore:
         """The tables of the Storage."""

@@ -9,6 +9,7 @@ import logging
 import socket
 import struct
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -218,14 +219,14 @@ def test_a_client_that_is_killed_does_no_harm(receiver: Receiver) -> None:
 def test_http_answers_say_what_is_wrong(
     receiver: Receiver, headers: dict[str, str], body: bytes, status: int, said: str
 ) -> None:
-    client = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=10)
-    client.putrequest("POST", "/gelf")
-    for name, value in (headers or {"Content-Length": str(len(body))}).items():
-        client.putheader(name, value)
-    client.endheaders(body)
-    answer = client.getresponse()
-    assert answer.status == status
-    assert said in answer.read().decode()
+    with closing(http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=10)) as client:
+        client.putrequest("POST", "/gelf")
+        for name, value in (headers or {"Content-Length": str(len(body))}).items():
+            client.putheader(name, value)
+        client.endheaders(body)
+        answer = client.getresponse()
+        assert answer.status == status
+        assert said in answer.read().decode()
     assert "not understood" in receiver.wait_for(1)[0]["short_message"]
 
 

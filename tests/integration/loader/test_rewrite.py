@@ -231,9 +231,10 @@ def test_a_rewrite_that_is_killed_leaves_the_table_as_it_was(
 
 def test_by_hand_a_table_is_rewritten_however_few_its_files_are(place: Place) -> None:
     place.increments(2)
-    rows, tables = place.rows(A), ObjectStore(open_store(place.settings), lambda: place.settings.catalog).tables
-    would = tables.compact(A, dry_run=True)
-    assert (would.outcome, would.files, would.new_files, len(place.operations())) == ("wouldRewrite", 2, 1, 2)
-    done = tables.compact(A, dry_run=False)
-    assert (done.outcome, done.files, done.new_files, place.rows(A)) == ("rewritten", 2, 1, rows)
-    assert tables.compact(A, dry_run=False).outcome == "notNeeded"
+    rows = place.rows(A)
+    with contextlib.closing(ObjectStore(open_store(place.settings), lambda: place.settings.catalog)) as store:
+        would = store.tables.compact(A, dry_run=True)
+        assert (would.outcome, would.files, would.new_files, len(place.operations())) == ("wouldRewrite", 2, 1, 2)
+        done = store.tables.compact(A, dry_run=False)
+        assert (done.outcome, done.files, done.new_files, place.rows(A)) == ("rewritten", 2, 1, rows)
+        assert store.tables.compact(A, dry_run=False).outcome == "notNeeded"

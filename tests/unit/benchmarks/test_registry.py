@@ -12,7 +12,7 @@ def test_nothing_chooses_all() -> None:
 
 
 def test_the_begin_of_a_name_chooses_all_that_begin_so() -> None:
-    assert [item.name for item in chosen("overhead")] == ["overhead.tiny", "overhead.data"]
+    assert [item.name for item in chosen("overhead")] == ["overhead.tiny", "overhead.data", "overhead.shape"]
 
 
 def test_a_figures_name_chooses_the_benchmark_that_records_it() -> None:

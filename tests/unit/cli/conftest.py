@@ -20,3 +20,6 @@ def world() -> Iterator[World]:
     made.cluster.add(STORAGES, "main", {"bucket": "tables", "default": True})
     yield made
     made.store.runner.close()
+    assert (made.cluster.closings, made.store.closings) == (len(made.asked), len(made.endpoints)), (
+        "a command left one open"
+    )

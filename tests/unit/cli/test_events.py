@@ -12,7 +12,7 @@ from componentrun.process.kubernetes.resources import RUNS, STORAGES
 from tests.unit.cli.world import START
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
     from componentrun.cli.storage.store import EventRecord
@@ -63,7 +63,7 @@ def test_what_is_said_while_the_last_are_read_does_not_come_on_top(
 ) -> None:
     read = world.store.feed.read
 
-    def read_while_more_comes() -> Iterator[EventRecord]:
+    def read_while_more_comes() -> Generator[EventRecord, None, None]:
         yield from read()
         world.store.say("more")
         yield from read()

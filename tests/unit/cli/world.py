@@ -38,7 +38,7 @@ from tests.fakekube.server import ApiServer
 from tests.unit.cli.faketables import START, FakeTables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Generator, Iterator
     from pathlib import Path
     from typing import IO
 
@@ -84,6 +84,11 @@ class FakeCluster(KubeCluster):
         self.api.writer.on_create.append(self._date)
         super().__init__(InProcessBlockingKube(self.api, "https://cluster.example:6443"), "team")
         self.problems: dict[str, Exception] = {}
+        self.closings = 0
+
+    def close(self) -> None:
+        self.closings += 1
+        super().close()
 
     @property
     def objects(self) -> dict[str, Objects]:
@@ -146,7 +151,7 @@ class FakeFeed:
         self.query = EventQuery()
         self.limit: int | None = None
 
-    def read(self) -> Iterator[EventRecord]:
+    def read(self) -> Generator[EventRecord, None, None]:
         if self.problem is not None:
             raise self.problem
         found = [record for record in self._events[self._seen :] if self.query.takes(placed(record))]
@@ -177,6 +182,7 @@ class FakeStore:
         self.swept_events: list[tuple[Retention, list[str], bool]] = []
         self.questions: list[tuple[EventQuery, int]] = []
         self.asked_run = ""
+        self.closings = 0
 
     def catalog_access(self) -> StoreSettings:
         catalog = CatalogSettings(
@@ -234,6 +240,9 @@ class FakeStore:
         if self.problem is not None:
             raise self.problem
         return self.checks
+
+    def close(self) -> None:
+        self.closings += 1  # the next command gets this store again
 
     def say(self, message: str, *, type_: str = "info", source: str = "component", at: datetime = START) -> None:
         seq = len(self.said) + 1

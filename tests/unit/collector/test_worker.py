@@ -17,6 +17,7 @@ from componentrun.collector.runs import followers
 from componentrun.collector.runs.facts import pod_facts
 from componentrun.collector.runs.registry import PodTarget, Registry, RunTarget
 from componentrun.collector.runs.state import RunState
+from componentrun.collector.settings import Settings
 from componentrun.errors import PlatformError, Reason, TransientError, UserError
 from componentrun.process.kubernetes.errors import NotFoundError, UnavailableError
 from componentrun.process.kubernetes.eventerrors import EventErrors
@@ -248,7 +249,8 @@ async def test_a_pod_that_no_watch_has_told_of_yet_is_looked_for() -> None:
 
 async def test_a_sidecar_that_goes_on_does_not_hold_the_end_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(followers, "_QUIET", 0.05)
-    world = World()
+    # Its log is given up long after it was read, also on a machine that is busy.
+    world = World(settings=Settings(collector_segment_seconds=0.05, events_wait_seconds=40.0))
     world.kube.add_secret("clean-1", [])
     world.kube.logs.plays[names.STAGE_OUT] = [Play(log("waiting"), hang=True)]
     state = RunState(ended_run(attempts=[ATTEMPT], phase="Failed", result="Error", reason="StageInFailed"))

@@ -5,13 +5,26 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
 
 from componentrun.loader.reading.querying import answer_of
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
+
+@pytest.fixture
+def _heard_sigint() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, also if the tests are a background job, for which a shell ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_heard_sigint")
 def test_ctrl_c_ends_a_query_that_is_running(tmp_path: Path) -> None:
     def started(value: int) -> int:
         os.kill(os.getpid(), signal.SIGINT)

@@ -14,9 +14,12 @@ from componentrun.agent.plan import fetch_plan
 from componentrun.agent.progress import WORTH_A_LINE, amount, say
 from componentrun.agent.stagein.download import download, file_size
 from componentrun.agent.stagein.secrets import with_secrets
+from componentrun.agent.steps.notes import GROUP_UMASK, write_plan
+from componentrun.agent.steps.turning import share
 from componentrun.agent.transfer import Client, Patience
 from componentrun.errors import Reason, UserError
 from componentrun.wire.agents import FileRead, StageInPlan, StageInResult
+from componentrun.wire.chain import CHAIN_MOUNT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,13 +41,14 @@ _CONFIG_MODE: Final = 0o600
 """config.json contains secrets; the component has the same user id as this agent."""
 
 
-def stage_in(grant: GrantIn, data: str, patience: Patience | None = None) -> StageInResult:
+def stage_in(grant: GrantIn, data: str, patience: Patience | None = None, chain: str = CHAIN_MOUNT) -> StageInResult:
     """Deliver the input.
 
     Args:
         grant: the URL of the plan, and the secrets.
         data: path of the data folder.
         patience: timeouts for a store that does not respond; None: those of production.
+        chain: path of the volume for the agents of a pod with processors.
 
     Raises:
         UserError: (DiskFull, InvalidSpec, InputInvalid) the run's author can fix it.
@@ -55,7 +59,11 @@ def stage_in(grant: GrantIn, data: str, patience: Patience | None = None) -> Sta
     with Client(grant.ca_bundle, patience or Patience()) as client:
         plan = fetch_plan(client, grant.plan_url, StageInPlan, "the plan of stage-in")
         _check_paths([*_tables(plan), *plan.files])
+        if plan.steps:
+            os.umask(GROUP_UMASK)
         rows = _bring(client, data, plan, grant.secrets)
+        if plan.steps:
+            _prepare_steps(plan, grant.secrets, data, chain)
     return _report(plan, data, rows, time.monotonic() - started)
 
 
@@ -73,11 +81,29 @@ def _bring(client: Client, data: str, plan: StageInPlan, secrets: dict[str, str]
             folder.make(path)
         # The size of converted tables is known only after the conversion.
         _check_space(folder, size + max((item.object.size for item in queries), default=0))
-        folder.write(contract.CONFIG_FILE, config_content(plan, secrets), _CONFIG_MODE)
-        folder.write(contract.IN_STATE, _encode(plan.state))
+        _write_config(folder, plan, secrets)
         download(client, folder, files)
         rows = _bring_csv(client, folder, data, queries) if queries else {}
         return rows | (_bring_parquet(client, folder, data, plan.tables) if plan.tables else {})
+
+
+def _write_config(folder: Folder, plan: StageInPlan, secrets: dict[str, str]) -> None:
+    """Write config.json of the first step, and the state if that is the component."""
+    first = plan.steps[0].config if plan.steps else None
+    if first is not None:
+        folder.write(contract.CONFIG_FILE, _encode(first), _CONFIG_MODE)
+        return
+    folder.write(contract.CONFIG_FILE, config_content(plan, secrets), _CONFIG_MODE)
+    folder.write(contract.IN_STATE, _encode(plan.state))
+
+
+def _prepare_steps(plan: StageInPlan, secrets: dict[str, str], data: str, chain: str) -> None:
+    """Leave the agents between the steps what they need."""
+    has_input = bool(_tables(plan) or plan.files)
+    with Folder(chain) as notes:
+        write_plan(notes, plan.steps, config_content(plan, secrets), _encode(plan.state), has_input=has_input)
+    if len({step.user_id for step in plan.steps}) > 1:
+        share(data)
 
 
 def _report(plan: StageInPlan, data: str, rows: dict[str, int], seconds: float) -> StageInResult:

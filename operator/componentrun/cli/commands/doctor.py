@@ -216,7 +216,7 @@ def _storages(session: Session) -> Iterator[Check]:
 def _look_at_storage(session: Session, storage: JsonObject) -> list[Check]:
     from componentrun.cli.storage.catalogchecks import catalog_checks  # noqa: PLC0415 - loads the models
 
-    store = session.makers.store(session.cluster, storage, session.endpoint)
+    store = session.open_store(storage)
     return [*store.check(), *catalog_checks(store, storage)]
 
 

@@ -1,7 +1,8 @@
 """`events` and `logs`: events of runs, and the lines of their components."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -209,12 +210,14 @@ class _Reader:
         if follow and self._run is not None:
             follow_or_leave(Follower(self._session, self._run, self._feed, show=show, phases=False))
             return
-        events = self._feed.read()
-        if self._limit is not None:
-            # A feed returns the last events, and those that were written meanwhile.
-            events = iter(list(events)[-self._limit :] if self._limit else ())
-        for event in events:
-            show(event)
+        with closing(self._feed.read()) as events:
+            if self._limit is None:
+                shown: Iterable[EventRecord] = events
+            else:
+                # A feed returns the last events, and those that were written meanwhile.
+                shown = list(events)[-self._limit :] if self._limit else ()
+            for event in shown:
+                show(event)
 
 
 def _printer(session: Session, output: Format | None, *, run: bool = False) -> Callable[[EventRecord], None]:

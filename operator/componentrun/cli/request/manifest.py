@@ -20,9 +20,9 @@ from componentrun.cli.request.parameters import (
     with_parameters,
     written,
 )
-from componentrun.cli.terminal.yamltext import RepeatedKeyError, documents
 from componentrun.wire.documents import MAX_DEPTH, is_too_deep
 from componentrun.wire.jsontext import parse_object, trimmed
+from componentrun.wire.yamltext import RepeatedKeyError, documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

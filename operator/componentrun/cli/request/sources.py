@@ -12,8 +12,8 @@ from typing import Any
 from componentrun.cli.errors import BadRequestError
 from componentrun.cli.kubernetes.cluster import JsonObject
 from componentrun.cli.request.parameters import json_text
-from componentrun.cli.terminal.yamltext import RepeatedKeyError, documents
 from componentrun.wire.jsontext import kind_of, trimmed
+from componentrun.wire.yamltext import RepeatedKeyError, documents
 
 __all__ = ["again", "local_file", "parameters", "read"]
 

@@ -24,7 +24,7 @@ from componentrun.storage.store.connection import Store, open_store
 from componentrun.storage.store.resource import Unreadable, catalog_settings_of, parse, settings_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterator
+    from collections.abc import AsyncIterator, Callable, Collection, Generator
     from datetime import timedelta
     from pathlib import Path
 
@@ -96,7 +96,7 @@ class ObjectStore:
         """
         self._store = store
         self._find_catalog = catalog
-        self._runner = asyncio.Runner()
+        self._runner = asyncio.Runner(loop_factory=_Loop)
 
     @property
     def name(self) -> str:
@@ -220,6 +220,20 @@ class ObjectStore:
             for result in results
         ]
 
+    def close(self) -> None:
+        """Close the event loop, after which nothing can be read or written. Requests in progress are cancelled."""
+        self._runner.close()
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """An event loop that can be closed while its threads work: nobody waits for them after an error or Ctrl-C.
+
+    A thread may check all rows of a large file. The process ends without waiting for it as well (`process.ending`).
+    """
+
+    async def shutdown_default_executor(self, *_: object) -> None:
+        """Leave the threads to `close`, which does not wait for them."""
+
 
 def _state(check: DoctorCheck) -> str:
     if check.ok:
@@ -235,7 +249,7 @@ class Feed:
         self._runner = runner
         self._feed = feed
 
-    def read(self) -> Iterator[EventRecord]:
+    def read(self) -> Generator[EventRecord, None, None]:
         """New events since the last call."""
         stream = self._feed.read()
         try:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Generator
     from datetime import datetime, timedelta
     from pathlib import Path
 
@@ -77,7 +77,7 @@ class Check:
 class EventFeed(Protocol):
     """A run's events, each once."""
 
-    def read(self) -> Iterator[EventRecord]:
+    def read(self) -> Generator[EventRecord, None, None]:
         """New events since the last call."""
 
 
@@ -146,3 +146,6 @@ class Store(Protocol):
 
     def check(self) -> list[Check]:
         """Check the store with these credentials from this machine."""
+
+    def close(self) -> None:
+        """Free its resources. It can't be used any more."""

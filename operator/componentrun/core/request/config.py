@@ -104,8 +104,15 @@ def environment(run: ComponentRun, component_id: str, type_support: str, *, logg
     }
 
 
-def plain_secrets(parameters: Parameters, image_parameters: dict[str, Any]) -> tuple[str, ...]:
+def plain_secrets(
+    parameters: Parameters, image_parameters: dict[str, Any], others: Sequence[dict[str, Any]] = ()
+) -> tuple[str, ...]:
     """Values below `#` keys that the run's author wrote in plain text, without duplicates.
+
+    Args:
+        parameters: parameters of the component.
+        image_parameters: image parameters of the run.
+        others: parameters of processors.
 
     Raises:
         UserError: (InvalidSpec) the values are too large for the pod's Secret.
@@ -114,7 +121,7 @@ def plain_secrets(parameters: Parameters, image_parameters: dict[str, Any]) -> t
         dict.fromkeys(
             [
                 *_secret_texts(parameters.value, secret=False),
-                *_secret_texts(image_parameters, secret=False),
+                *(text for values in (image_parameters, *others) for text in _secret_texts(values, secret=False)),
             ]
         )
     )

@@ -151,6 +151,7 @@ def _stage_in_plan(
         objects=tuple(
             _csv_read(item, item.content, signer, request) for item in inputs if isinstance(item.content, ObjectInfo)
         ),
+        steps=request.steps,
     )
 
 

@@ -1,4 +1,4 @@
-"""Values of an exported configuration, as PHP wrote them. Pure.
+"""Values of an exported configuration or component, as PHP wrote them. Pure.
 
 PHP writes an empty object as an empty list, a list with gaps as an object whose keys are numbers, and sometimes numbers
 as texts. A value of any other kind than expected is reported with its path and left out.

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from componentrun.api.changedsince import CHANGED_SINCE
 from componentrun.api.common import ApiModel
+from componentrun.api.mapping.changedsince import CHANGED_SINCE
 from componentrun.contract import MAX_COLUMNS
 from componentrun.csv.columnfacts import BaseType
 
