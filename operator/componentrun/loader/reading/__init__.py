@@ -4,6 +4,7 @@ Modules, lowest first:
 
     duck         DuckDB in this process
     scanning     which files contain the rows of tables
+    allowed      what a query may use of DuckDB
     referenced   which tables a query names
     querying     SQL queries over tables
     delivering   write whole tables to local files
