@@ -49,8 +49,8 @@ class Goal:
 
 
 _BUSY_CONTROL_PLANE: Final = (
-    "The control plane uses all processors of the machine. A run needs more writes to the API server than a pod or a "
-    "Job, and the operator takes CPU time from the API server."
+    "The control plane uses all processors of the machine. A run needs about as many writes to the API server as a "
+    "Job, but the operator takes more CPU time than the controllers of Jobs."
 )
 _ANOTHER_SHAPE: Final = "This shape of the pod has become faster than today's, so decision 0091 should be read again."
 GOALS: Final = (

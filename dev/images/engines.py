@@ -5,13 +5,15 @@ base or cannot start containers is skipped. buildah needs neither, because it us
 """
 
 import functools
+import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from dev.cluster import commands, paths
 from dev.cluster.errors import ClusterError
@@ -24,7 +26,8 @@ _BUILD_TRIES: Final = 3
 """Attempts for each build. A failed download usually succeeds when repeated, and finished layers are kept."""
 _PUSH_SECONDS: Final = 600
 _LOW_DISK: Final = 15 * 1024**3
-"""Free space, in bytes, below which buildah's images and layers of earlier builds are deleted before a build."""
+"""Free space, in bytes, below which buildah's images of earlier days are deleted before a build."""
+_DAY_SECONDS: Final = 86_400
 _BASE: Final = "localhost/componentrun-base"
 PUBLIC_BASE: Final = "debian:bookworm-slim"
 """The base that the Dockerfiles name."""
@@ -133,13 +136,13 @@ class Buildah:
         self._run("push", "--quiet", reference, f"docker-archive:{archive}:{reference}", seconds=_PUSH_SECONDS)
 
     def _delete_earlier_builds(self) -> None:
-        """Delete all images but the base, and all cached layers. The registry keeps the images that pods need."""
-        say(f"note: less than {_LOW_DISK // 1024**3} GiB of disk are free: deleting buildah's images of earlier builds")
-        images = self._run("images", "--format", "{{.Name}}:{{.Tag}}").splitlines()
-        earlier = [image for image in images if not image.startswith((f"{_BASE}:", "<none>"))]
-        if earlier:
-            self._run("rmi", "--force", *earlier)
-        self._run("rmi", "--prune", "--force")
+        """Delete the images of earlier days, with their layers. The registry keeps the images that pods need."""
+        earlier = images_to_delete(json.loads(self._run("images", "--json")), time.time())
+        if not earlier:
+            return
+        say(f"note: less than {_LOW_DISK // 1024**3} GiB are free: deleting {len(earlier)} images of earlier days")
+        self._run("rmi", "--force", *earlier, seconds=_PUSH_SECONDS)
+        self._run("rmi", "--prune", "--force", seconds=_PUSH_SECONDS)
 
     def _base(self) -> str:
         reference = f"{_BASE}:{base.key()}"
@@ -160,6 +163,24 @@ class Buildah:
 
     def _run(self, verb: str, *arguments: str, seconds: float = 60) -> str:
         return commands.run(["buildah", *self._store, verb, *arguments], env=self._environment, timeout=seconds).strip()
+
+
+def images_to_delete(images: Sequence[Mapping[str, Any]], now: float) -> list[str]:
+    """Names of the images to delete if the disk is nearly full: all but the base and those of the last day.
+
+    Images of the last day share layers with the next build, which would have to make them again.
+
+    Args:
+        images: images, as `buildah images --json` returns them.
+        now: the time, in seconds since 1970.
+    """
+    return [
+        name
+        for image in images
+        if now - image["created"] > _DAY_SECONDS
+        for name in image["names"] or ()
+        if not name.startswith(f"{_BASE}:")
+    ]
 
 
 def _target(target: str) -> list[str]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of Spark in one process, because its start takes 15 s, and show unraisable exceptions.
 
-    They fail no test yet: some connections of tests in a process of their own are left to the garbage collector.
+    They fail no test yet: some tests leave sockets to the garbage collector.
     """
     here = Path(__file__).parent
     for item in items:

@@ -102,7 +102,7 @@ def leads(operator: OperatorProcess) -> bool:
 
 def wait_until_it_leads(*operators: OperatorProcess) -> None:
     for operator in operators:
-        waiting.until(lambda: None if leads(operator) else "stands by", what=operator.log.name, timeout=60)  # noqa: B023
+        waiting.until(lambda: None if leads(operator) else "stands by", what=operator.log.name, timeout=60)  # noqa: B023 - called before the loop goes on
 
 
 def executed(operator: OperatorProcess) -> float:
@@ -158,12 +158,12 @@ def test_runs_go_on_once_while_two_shards_become_three(lab: Lab, seen: dict[int,
     # As a rollout does it: new pods are ready while old ones work, and these end one after the other.
     new = [lab.start(number, 3) for number in range(3)]
     for operator in new:
-        waiting.until(lambda: waits_for(operator, "-of-2"), what="log", timeout=30)  # noqa: B023
+        waiting.until(lambda: waits_for(operator, "-of-2"), what="log", timeout=30)  # noqa: B023 - called before the loop goes on
     assert not any(leads(operator) for operator in new)
     assert all(leads(operator) for operator in old)
     assert old[0].terminate()[0] == 0
     for operator in new:
-        waiting.until(lambda: waits_for(operator, "operator-1-of-2"), what="log", timeout=30)  # noqa: B023
+        waiting.until(lambda: waits_for(operator, "operator-1-of-2"), what="log", timeout=30)  # noqa: B023 - called before the loop goes on
     assert not any(leads(operator) for operator in new), "the second one of the old still works"
     lab.submit(1, "meanwhile", "sleep-for", "0")
     assert lab.places[1].wait("meanwhile")["status"]["phase"] == "Succeeded"

@@ -259,7 +259,6 @@ def _malformed(where: str, error: Exception) -> PlatformError:
 
 
 def _zstd() -> Any:
-    # Loaded late, so that commands that read no events start fast.
-    from backports import zstd  # noqa: PLC0415
+    from backports import zstd  # noqa: PLC0415 - commands that read no events start fast without it
 
     return zstd

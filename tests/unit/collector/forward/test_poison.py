@@ -167,7 +167,7 @@ async def test_dead_letters_that_cannot_be_written_are_sent_again_and_not_lost(
     receiver: Answering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from componentrun.collector.forward import subscription as module  # noqa: PLC0415 - patched
-    from componentrun.errors import TransientError  # noqa: PLC0415
+    from componentrun.errors import TransientError  # noqa: PLC0415 - only here
 
     store, refusals = in_memory(), [TransientError("the store is away")] * 3
 
