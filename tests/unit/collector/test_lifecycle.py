@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from componentrun.api.durations import duration_text
 from componentrun.collector.events.journal import Journal
 from componentrun.collector.readers.line import Line
 from componentrun.collector.runs import lifecycle
@@ -160,3 +161,10 @@ def test_in_a_segment_events_stand_in_the_order_of_time_and_those_of_one_source_
     assert [(event.seq, event.id) for event in events] == [(n, f"{UID}-{n}") for n in range(1, 7)]
     line("component", 100)
     assert [(event.seq, event.message) for event in journal.take_segment().events] == [(7, "100")]
+
+
+@pytest.mark.parametrize("microseconds", [249_600, 250_400, 949_600, 950_400])
+def test_the_message_and_the_parameters_of_the_result_name_the_same_duration(microseconds: int) -> None:
+    run = ended_run(startTime="2026-11-24T07:00:01Z", completionTime=f"2026-11-24T07:00:08.{microseconds}Z")
+    event = lifecycle.result(run)
+    assert event.message.startswith(f"Succeeded after {duration_text(event.params['seconds'])}")

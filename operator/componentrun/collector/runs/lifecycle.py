@@ -180,7 +180,7 @@ def result(run: RunFacts, *, with_words: bool = True) -> LifecycleEvent:
     status = run.status
     end = status.completion_time or datetime.now(UTC)
     begin = status.start_time or (status.phases[0].start_time if status.phases else end)
-    seconds = (end - begin).total_seconds()
+    seconds = _seconds(begin, end)
     params = _present(
         {
             "phase": status.phase,
@@ -188,7 +188,7 @@ def result(run: RunFacts, *, with_words: bool = True) -> LifecycleEvent:
             "reason": status.reason,
             "advice": status.advice if with_words else None,
             "exitCode": status.exit_code,
-            "seconds": round(seconds, 3),
+            "seconds": seconds,
             "phases": _durations(status),
             "inputTables": _tables(status.input_tables),
             "outputTables": _tables(status.output_tables),
