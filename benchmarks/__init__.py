@@ -13,5 +13,6 @@ Packages, lowest first:
     collector   reading logs and writing events
     events      finding events
     throughput  many runs on a control plane with simulated nodes
+    catalogue   applying and listing catalogues of Components
     registry    all benchmarks by name
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from benchmarks.catalogue import sync as catalogue_sync
 from benchmarks.collector import log_lines, log_readers, pipeline, redaction
 from benchmarks.events import event_queries
 from benchmarks.overhead import comparison, memory_use, shape_comparison
@@ -63,6 +64,7 @@ BENCHMARKS: Final = (
     Benchmark("memory.agent", memory_use.agent, 5),
     Benchmark("memory.idle", memory_use.idle, 3),
     Benchmark("memory.services", memory_use.services, 5),
+    Benchmark("catalogue.sync", catalogue_sync.sync, 3),
 )
 
 

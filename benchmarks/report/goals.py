@@ -274,4 +274,7 @@ GOALS: Final = (
     Goal("memory.agent.up", None, 100.0, "MiB", "stage-out uses at most 100 MiB while it uploads 1 GiB"),
     Goal("memory.idle.stage-out", None, 10.0, "MiB", "stage-out uses at most 10 MiB while the component runs"),
     Goal("memory.services.operator", None, 120.0, "MiB", "The idle operator uses at most 120 MiB"),
+    Goal("catalogue.sync.first", None, 5.0, "s", "200 Components are applied in at most 5 s"),
+    Goal("catalogue.sync.second", None, 2.0, "s", "A sync that changes none of 200 Components takes at most 2 s"),
+    Goal("catalogue.sync.list", None, 1.0, "s", "200 Components are listed in at most 1 s"),
 )

@@ -14,7 +14,7 @@ __all__ = ["RESULTS", "Figure", "append", "newest", "read"]
 
 RESULTS: Final = Path(__file__).parents[1] / "results.jsonl"
 """All recorded figures, one JSON object per line, oldest first."""
-_AREAS: Final = ("overhead", "transfer", "tables", "start", "throughput", "events", "collector", "memory")
+_AREAS: Final = ("overhead", "transfer", "tables", "start", "throughput", "events", "collector", "memory", "catalogue")
 
 
 @dataclass(frozen=True, slots=True)

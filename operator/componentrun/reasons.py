@@ -69,6 +69,10 @@ class Reason(StrEnum):
     """Somebody else deleted the pod."""
     IMAGE_PULL_FAILED = "ImagePullFailed"
     """The component's image can't be pulled: wrong name, no such tag, no permission."""
+    IMAGE_NOT_ALLOWED = "ImageNotAllowed"
+    """The component's image comes from a registry that the platform does not allow."""
+    IMAGE_UNVERIFIED = "ImageUnverified"
+    """The component's image has no signature that matches `spec.verify` of its Component."""
     REGISTRY_UNAVAILABLE = "RegistryUnavailable"
     """The registry of an image did not answer, or answered with errors for too long."""
     START_FAILED = "StartFailed"
@@ -84,8 +88,10 @@ class Reason(StrEnum):
     """The run's namespace is being deleted: nothing can be created in it any more."""
     INVALID_SPEC = "InvalidSpec"
     """The run, or something it names, says things that can't be done together."""
+    INVALID_CONFIGURATION = "InvalidConfiguration"
+    """The parameters of the run do not match the JSON Schema of its Component, or that schema can't be used."""
     COMPONENT_NOT_FOUND = "ComponentNotFound"
-    """`spec.component` names no Component of the namespace."""
+    """`spec.component` names no Component of the namespace and no ClusterComponent."""
     STORAGE_NOT_FOUND = "StorageNotFound"
     """`spec.storage` names no Storage of the namespace, or the namespace has no default one."""
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a word, not a password
@@ -190,6 +196,13 @@ GUIDANCE: Final[dict[Reason, Guidance]] = {
     Reason.IMAGE_PULL_FAILED: Guidance(
         _AUTHOR, "Check the name, the tag and the right to pull it (`podTemplate.imagePullSecrets`)."
     ),
+    Reason.IMAGE_NOT_ALLOWED: Guidance(
+        f"{_AUTHOR}, or {_PLATFORM}",
+        "Use an image from an allowed registry, or have the chart's `operator.allowedRegistries` extended.",
+    ),
+    Reason.IMAGE_UNVERIFIED: Guidance(
+        _DEVELOPER, "Sign the image with the key of the Component's `spec.verify`, or correct that key."
+    ),
     Reason.REGISTRY_UNAVAILABLE: Guidance(_PLATFORM, "Check whether the nodes can reach the registry."),
     Reason.START_FAILED: Guidance(
         f"{_DEVELOPER}; {_PLATFORM} for broken mounts",
@@ -205,6 +218,10 @@ GUIDANCE: Final[dict[Reason, Guidance]] = {
     ),
     Reason.NAMESPACE_TERMINATING: Guidance(f"{_NOBODY}: the run is deleted with its namespace"),
     Reason.INVALID_SPEC: Guidance(_AUTHOR, "Correct the field that the message names."),
+    Reason.INVALID_CONFIGURATION: Guidance(
+        f"{_AUTHOR}; {_DEVELOPER} if the message says that the parameters can't be checked",
+        "Correct the parameters that the message names.",
+    ),
     Reason.COMPONENT_NOT_FOUND: Guidance(_AUTHOR, "Name another Component, or have it created."),
     Reason.STORAGE_NOT_FOUND: Guidance(_PLATFORM, "Create the Storage, or mark one of the namespace `default: true`."),
     Reason.SECRET_NOT_FOUND: Guidance(

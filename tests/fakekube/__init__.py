@@ -25,6 +25,7 @@ Modules, lowest first:
     messages     requests and responses
     selectors    label and field selectors
     patches      merge patch, JSON patch
+    applying     server-side apply
     storage      objects by key, resource versions, the history of changes
     writing      create, replace, patch and delete
     reading      get and list, in pages

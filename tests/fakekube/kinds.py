@@ -49,6 +49,10 @@ def _custom(plural: str, kind: str, *fields: str) -> Kind:
 KINDS: Final = (
     _custom("componentruns", "ComponentRun", "spec.component", "status.phase"),
     _custom("components", "Component"),
+    Kind(
+        GROUP, VERSION, "clustercomponents", "ClusterComponent", namespaced=False, has_status=True,
+        has_generation=True, is_custom=True,
+    ),
     _custom("storages", "Storage"),
     Kind("", "v1", "namespaces", "Namespace", namespaced=False, has_status=True, fields=("status.phase",)),
     Kind(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.fakekube.applying import APPLY_PATCH
 from tests.fakekube.faults import Faults
 from tests.fakekube.kinds import KINDS, Kind, Target, kind_of, kinds_of, parse
 from tests.fakekube.messages import Request, Response, json_response, text_response
@@ -95,7 +96,8 @@ class ApiServer:
             return self._read(target, request)
         if request.method == "POST" and not target.name:
             return json_response(201, self._create(target, request))
-        return json_response(200, self._write(target, request))
+        is_new = request.content_type == APPLY_PATCH and not self.writer.exists(target)
+        return json_response(201 if is_new else 200, self._write(target, request))
 
     def _write(self, target: Target, request: Request) -> dict[str, Any]:
         if request.method == "PUT" and target.name:

@@ -12,14 +12,15 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.fakekube import refusals
-from tests.fakekube.kinds import kind_of
+from tests.fakekube.applying import APPLY_PATCH, Owners, applied, changed_fields, fields_of
+from tests.fakekube.kinds import Kind, kind_of
 from tests.fakekube.patches import JSON_PATCH, MERGE_PATCH, apply_operations, merge
 from tests.fakekube.refusals import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tests.fakekube.kinds import Kind, Target
+    from tests.fakekube.kinds import Target
     from tests.fakekube.messages import Request
     from tests.fakekube.storage import Storage
 
@@ -29,6 +30,9 @@ _GENERATED_LENGTH: Final = 5
 _GRACE_SECONDS: Final = 30
 _KEPT: Final = ("uid", "creationTimestamp", "namespace", "name", "deletionTimestamp", "deletionGracePeriodSeconds")
 """Metadata that no write changes."""
+_PATCH_OPTIONS: Final = Kind("meta.k8s.io", "v1", "patchoptions", "PatchOptions")
+_UNNAMED: Final = "unknown"
+"""Manager of requests that name none; the API server takes the name of their program."""
 _NOT_SPEC: Final = frozenset({"apiVersion", "kind", "metadata", "status"})
 
 
@@ -57,6 +61,7 @@ class Writer:
     on_create: list[Callable[[Kind, dict[str, Any]], object]] = field(default_factory=list)
     on_stop: Callable[[dict[str, Any], int], object] = lambda _pod, _grace: None
     on_removed: Callable[[Kind, dict[str, Any]], object] = lambda _kind, _obj: None
+    _owners: dict[tuple[str, str, str], Owners] = field(default_factory=dict)
     _random: Random = field(default_factory=lambda: Random(0))  # noqa: S311 - names that are the same in each test
 
     def text(self) -> str:
@@ -163,6 +168,8 @@ class Writer:
             Refused: there is none, or it has another version or uid than the patch says, or the patch is of a format
                 that this server does not take.
         """
+        if request.content_type == APPLY_PATCH:
+            return self._apply(target, request)
         if request.content_type not in {MERGE_PATCH, JSON_PATCH}:
             raise _unsupported(request.content_type)
         there = self.find(target)
@@ -171,7 +178,39 @@ class Writer:
         except ValueError as error:
             raise refusals.bad_request(f"error decoding patch: {error}") from None
         changed = merge(there, patch) if request.content_type == MERGE_PATCH else apply_operations(there, patch)
-        return self._update(target, there, changed, is_dry_run=request.is_dry_run)
+        fields = changed_fields(there, changed)
+        result = self._update(target, there, changed, is_dry_run=request.is_dry_run)
+        if not request.is_dry_run:
+            self._own(target, request.query.get("fieldManager", _UNNAMED), fields)
+        return result
+
+    def _own(self, target: Target, manager: str, fields: set[tuple[str, ...]]) -> None:
+        """Fields that a manager has changed by another way than an apply are its own from now on."""
+        owners = self._owners.setdefault((target.kind.plural, target.namespace, target.name), {})
+        for paths in owners.values():
+            paths.difference_update(fields)
+        owners[manager] = owners.get(manager, set()) | fields
+
+    def _apply(self, target: Target, request: Request) -> dict[str, Any]:
+        body = request.document()
+        manager = request.query.get("fieldManager")
+        if not manager:
+            why = "Required value: is required for apply patch"
+            raise refusals.invalid(_PATCH_OPTIONS, "", "fieldManager", "FieldValueRequired", why)
+        key = (target.kind.plural, target.namespace, target.name)
+        there = self.storage.objects.get(key)
+        if there is None:
+            created = self.create(target, body, request)
+            if not request.is_dry_run:
+                self._owners[key] = {manager: set(fields_of(body))}
+            return created
+        owners = copy.deepcopy(self._owners.setdefault(key, {}))
+        is_forced = request.query.get("force") == "true"
+        changed = applied(target.kind, there, body, owners, manager, is_forced=is_forced)
+        result = self._update(target, there, changed, is_dry_run=request.is_dry_run)
+        if not request.is_dry_run:
+            self._owners[key] = owners
+        return result
 
     def _update(
         self, target: Target, there: dict[str, Any], changed: dict[str, Any], *, is_dry_run: bool
@@ -269,7 +308,12 @@ class Writer:
     def remove(self, kind: Kind, there: dict[str, Any]) -> None:
         """Remove an object at once, whatever finalizers it has."""
         self.storage.write(kind.plural, there, None)
+        self._owners.pop((kind.plural, there["metadata"].get("namespace", ""), there["metadata"]["name"]), None)
         self.on_removed(kind, there)
+
+    def exists(self, target: Target) -> bool:
+        """Whether there is an object that a request names."""
+        return (target.kind.plural, target.namespace, target.name) in self.storage.objects
 
     def find(self, target: Target) -> dict[str, Any]:
         """The object that a request names.
@@ -293,7 +337,7 @@ def _check_preconditions(kind: Kind, metadata: dict[str, Any], wanted: Mapping[s
 
 
 def _unsupported(content_type: str) -> Refused:
-    known = (JSON_PATCH, MERGE_PATCH, "application/apply-patch+yaml")
+    known = (JSON_PATCH, MERGE_PATCH, APPLY_PATCH)
     assert content_type not in known, f"the API server takes {content_type}, the fake does not"
     why = "the body of the request was in an unknown format - accepted media types include"
     return Refused(415, "UnsupportedMediaType", f"{why}: {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""`python -m componentrun.agent stage-in|stage-out|wait|gelf`: entry point of the containers beside a component.
+"""`python -m componentrun.agent stage-in|step|stage-out|wait|gelf`: entry point of the containers beside a component.
 
 Exit codes: 0 success, 1 the run's author can fix the error, 2 the platform team can fix it.
 """
@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from componentrun.wire.agents import StageInResult, StageOutResult
+    from componentrun.wire.chain import StepResult
 
 _FLAGS: Final = ("--data", "--grant", "--termination-log")
+_STEP_FLAGS: Final = ("--next", "--data", "--termination-log")
 _GELF_FLAGS: Final = ("--server", "--visibility")
 _USAGE: Final = (
     "usage: python -m componentrun.agent stage-in|stage-out|wait "
     "[--data /data] [--grant /run/componentrun/grant] [--termination-log /dev/termination-log]\n"
+    "       python -m componentrun.agent step --next after-1 [--data /data] [--termination-log /dev/termination-log]\n"
     "       python -m componentrun.agent gelf [--server tcp|udp|http] [--visibility debug=none,error=verbose]"
 )
 _USAGE_EXIT: Final = 64
@@ -34,7 +37,8 @@ def main(arguments: Sequence[str]) -> int:
     options = dict(zip(rest[::2], rest[1::2], strict=False))
     if command == "gelf" and len(rest) % 2 == 0 and not set(options) - set(_GELF_FLAGS):
         return _gelf(options)
-    if command not in {"stage-in", "stage-out", "wait"} or len(rest) % 2 or set(options) - set(_FLAGS):
+    known = _STEP_FLAGS if command == "step" else _FLAGS
+    if command not in {*_AGENTS, "wait"} or len(rest) % 2 or set(options) - set(known):
         sys.stderr.write(_USAGE + "\n")
         return _USAGE_EXIT
     if command == "wait":
@@ -71,17 +75,20 @@ def _run(command: str, options: dict[str, str]) -> int:
     from componentrun.agent.progress import say  # noqa: PLC0415 - likewise
     from componentrun.errors import ComponentRunError  # noqa: PLC0415 - likewise
     from componentrun.wire.agents import StageInResult, StageOutResult  # noqa: PLC0415 - likewise
+    from componentrun.wire.chain import StepResult  # noqa: PLC0415 - likewise
     from componentrun.wire.grants import GRANT_MOUNT  # noqa: PLC0415 - likewise
 
     started = time.monotonic()
     problem: Exception | None = None
-    result: StageInResult | StageOutResult
+    result: StageInResult | StageOutResult | StepResult
     try:
-        result = _AGENTS[command](options.get("--grant", GRANT_MOUNT), options.get("--data", contract.DATA_DIR))
+        given = options.get("--next", "") if command == "step" else options.get("--grant", GRANT_MOUNT)
+        result = _AGENTS[command](given, options.get("--data", contract.DATA_DIR))
     except Exception as error:  # noqa: BLE001 - every error must reach the operator
         problem = error
         seconds = time.monotonic() - started
-        result = failed(StageInResult if command == "stage-in" else StageOutResult, error, seconds)
+        kinds = {"stage-in": StageInResult, "stage-out": StageOutResult, "step": StepResult}
+        result = failed(kinds[command], error, seconds)
         say("error", result.message or "", reason=result.reason)
         if not isinstance(error, ComponentRunError):
             _tell_where(error)
@@ -103,9 +110,16 @@ def _stage_out(grant: str, data: str) -> StageOutResult:
     return stage_out(_grant(GrantOut, grant), data)
 
 
-_AGENTS: Final[dict[str, Callable[[str, str], StageInResult | StageOutResult]]] = {
+def _step(following: str, data: str) -> StepResult:
+    from componentrun.agent.steps.main import step  # noqa: PLC0415 - import only what this command needs
+
+    return step(following, data)
+
+
+_AGENTS: Final[dict[str, Callable[[str, str], StageInResult | StageOutResult | StepResult]]] = {
     "stage-in": _stage_in,
     "stage-out": _stage_out,
+    "step": _step,
 }
 
 

@@ -21,7 +21,18 @@ from componentrun.errors import ComponentRunError, PlatformError, Reason, UserEr
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["FILE", "FOLDER", "LARGER_DATA_FOLDER", "Entry", "Folder", "Opened", "disk_error", "refused", "shown"]
+__all__ = [
+    "FILE",
+    "FOLDER",
+    "LARGER_DATA_FOLDER",
+    "Entry",
+    "Folder",
+    "Opened",
+    "disk_error",
+    "kind_of",
+    "refused",
+    "shown",
+]
 
 FILE: Final = "a regular file"
 FOLDER: Final = "a folder"
@@ -144,7 +155,7 @@ class Folder:
                         f"{shown(path)}: more than {_MOST_ENTRIES} files; expected at most that many",
                         Reason.OUTPUT_INVALID,
                     )
-                entries.append(Entry(item.name, _kind(status.st_mode), status.st_size))
+                entries.append(Entry(item.name, kind_of(status.st_mode), status.st_size))
         return sorted(entries, key=lambda entry: entry.name)
 
     @contextlib.contextmanager
@@ -161,7 +172,7 @@ class Folder:
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                raise refused(path, _kind(status.st_mode))
+                raise refused(path, kind_of(status.st_mode))
             yield Opened(descriptor, status.st_size)
         finally:
             os.close(descriptor)
@@ -209,6 +220,16 @@ class Folder:
                 file.flush()
             except OSError as error:
                 raise disk_error(error, shown(path)) from error
+
+    def replace(self, path: str, content: bytes, mode: int = 0o644) -> None:
+        """Replace a small file by a new one with this content. Raises the errors of `create`."""
+        folder, _, name = path.rpartition("/")
+        self.write(f"{path}.new", content, mode)
+        try:
+            parent = self._parent(folder)
+            os.rename(f"{name}.new", name, src_dir_fd=parent, dst_dir_fd=parent)
+        except OSError as error:
+            raise disk_error(error, shown(path)) from error
 
     def write_json(self, path: str, document: dict[str, Any]) -> None:
         """Write a small JSON document. Raises the errors of `create`."""
@@ -276,7 +297,7 @@ def _open_below(parent: int, name: str, flags: int, path: str) -> int:
         except PermissionError as unsearchable:
             raise _unreadable(path.rpartition("/")[0], os.fstat(parent).st_mode) from unsearchable
         if error.errno in {errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.ENODEV}:
-            raise refused(path, _kind(mode)) from error
+            raise refused(path, kind_of(mode)) from error
         if error.errno in {errno.EACCES, errno.EPERM}:
             raise _unreadable(path, mode) from error
         raise PlatformError(f"{shown(path)}: {error.strerror}") from error
@@ -287,7 +308,8 @@ def _unreadable(path: str, mode: int) -> UserError:
     return UserError(f"{shown(path)}: may not be read (its mode is {allowed:04o})", Reason.OUTPUT_INVALID)
 
 
-def _kind(mode: int) -> str:
+def kind_of(mode: int) -> str:
+    """The kind of an entry in words, by its mode."""
     return next((kind for is_kind, kind in _KINDS if is_kind(mode)), "something unknown")
 
 

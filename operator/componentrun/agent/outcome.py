@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Any, Final
 
 from componentrun.contract import EXIT_APPLICATION_ERROR, EXIT_SUCCESS, EXIT_USER_ERROR
 from componentrun.errors import ComponentRunError, Reason, UserError
 from componentrun.wire.agents import StageInResult, StageOutResult, to_json
+from componentrun.wire.chain import TERMINATION_BYTES, TERMINATION_VARIABLE, StepResult
 
 __all__ = ["TERMINATION_BYTES", "exit_code", "failed", "termination_message"]
 
-TERMINATION_BYTES: Final = 2048
-"""Maximum bytes of a termination message. A kubelet keeps 12 KiB of a pod, in equal shares for its containers, and at
-most 4 KiB of each. A run's pod has up to four; this allows for two more (sidecars of a mesh, debug containers)."""
 _CUT: Final = " …"
 _USER_REASONS: Final = frozenset(
     {Reason.OUTPUT_INVALID, Reason.OUTPUT_MISSING, Reason.DISK_FULL, Reason.INVALID_SPEC, Reason.INPUT_INVALID}
@@ -21,8 +20,8 @@ _USER_REASONS: Final = frozenset(
 
 
 def failed(
-    kind: type[StageInResult | StageOutResult], error: BaseException, seconds: float
-) -> StageInResult | StageOutResult:
+    kind: type[StageInResult | StageOutResult | StepResult], error: BaseException, seconds: float
+) -> StageInResult | StageOutResult | StepResult:
     """The result of an agent that ended with an error.
 
     Unexpected errors are reported by type only, because their text may contain a signed URL.
@@ -34,7 +33,7 @@ def failed(
     return kind(ok=False, seconds=round(seconds, 3), reason=Reason.INTERNAL, message=message)
 
 
-def exit_code(result: StageInResult | StageOutResult, error: BaseException | None = None) -> int:
+def exit_code(result: StageInResult | StageOutResult | StepResult, error: BaseException | None = None) -> int:
     """0: success; 1: the author of the run can fix it; 2: the operators of the platform can fix it."""
     if result.ok:
         return EXIT_SUCCESS
@@ -42,7 +41,7 @@ def exit_code(result: StageInResult | StageOutResult, error: BaseException | Non
     return EXIT_USER_ERROR if user else EXIT_APPLICATION_ERROR
 
 
-def termination_message(result: StageInResult | StageOutResult) -> str:
+def termination_message(result: StageInResult | StageOutResult | StepResult) -> str:
     """The result as JSON that fits: without lists and state, and if necessary without warnings and with cut texts."""
     if isinstance(result, StageOutResult):
         result = dataclasses.replace(result, tables=(), files=(), state=None)
@@ -63,5 +62,6 @@ def _cut(result: Any, name: str) -> Any:
     return result
 
 
-def _fits(result: StageInResult | StageOutResult) -> bool:
-    return len(to_json(result).encode("utf-8", "surrogatepass")) <= TERMINATION_BYTES
+def _fits(result: StageInResult | StageOutResult | StepResult) -> bool:
+    limit = int(os.environ.get(TERMINATION_VARIABLE, TERMINATION_BYTES))
+    return len(to_json(result).encode("utf-8", "surrogatepass")) <= limit

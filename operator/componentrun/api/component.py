@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from datetime import date
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
-from componentrun.api.common import ApiModel, Duration, ObjectMeta, Policy, Quantity, Retention, SecretKeyRef
+from componentrun.api.common import ApiModel, Duration, LocalName, ObjectMeta, Policy, Quantity, Retention, SecretKeyRef
+from componentrun.api.componentstatus import ComponentStatus
+from componentrun.api.processors import Processors, ProcessorSettings
 from componentrun.api.retry import Retry
 
 __all__ = [
+    "ClusterComponent",
     "Component",
     "ComponentConcurrency",
+    "ComponentConfiguration",
     "ComponentEvents",
     "ComponentOutput",
     "ComponentSpec",
+    "ComponentType",
+    "Deprecation",
     "EgressRule",
     "ForwardToken",
     "Gelf",
@@ -23,10 +30,16 @@ __all__ = [
     "NetworkMode",
     "Resources",
     "Size",
+    "Validation",
 ]
 
 NetworkMode = Literal["none", "no-internet", "bridge"]
 Size = Literal["xsmall", "small", "medium", "large"]
+ComponentType = Literal["extractor", "writer", "application", "transformation", "processor", "service", "other"]
+Validation = Literal["Enforce", "Warn", "Off"]
+WebAddress = Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=2048)]
+Document = Annotated[dict[str, Any] | str, WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True})]
+"""A JSON object, or its text, whose key order and number format Kubernetes keeps."""
 Quantities = Annotated[dict[Literal["cpu", "memory", "ephemeral-storage"], Quantity], Field(max_length=3)]
 
 
@@ -119,8 +132,64 @@ class ComponentOutput(ApiModel):
     chooses the tables it writes, by `destination` in manifests."""
 
 
+class ComponentConfiguration(ApiModel):
+    """Parameters that the component accepts, and what a new configuration starts with."""
+
+    schema_: Document | None = Field(None, alias="schema")
+    """JSON Schema of `parameters`: an object, or its text, which keeps the order of keys and the format of numbers.
+    Without `$schema`, it is read as draft 7. `format` and unknown keywords such as `options` and `propertyOrder` are
+    hints for forms and are not checked. At most 256 KiB. A schema can't refer to other documents."""
+    row_schema: Document | None = None
+    """JSON Schema that the parameters of a run with a configuration row must match in addition to `schema`."""
+    default: dict[str, Any] | None = None
+    """Parameters of a new configuration, for whoever creates one. Runs do not use them."""
+    validation: Validation = "Enforce"
+    """What happens to a run whose parameters do not match. `Enforce`: it fails with the reason `InvalidConfiguration`
+    before anything is created for it. `Warn`: it has warnings. `Off`: parameters are not checked. Defaults to
+    `Enforce`."""
+
+
+class Deprecation(ApiModel):
+    """Announcement that the component will be withdrawn, for catalogues. It does not affect runs yet."""
+
+    since: date | None = None
+    """Day on which it was deprecated, e.g. `2026-07-01`."""
+    message: Annotated[str, Field(max_length=1024)] | None = None
+    """Why it was deprecated, and how to migrate."""
+    replaced_by: LocalName | None = None
+    """Name of the component to use instead."""
+    end_of_life: date | None = None
+    """Last day on which runs should be created, in UTC. It is not enforced yet. Defaults to no end."""
+
+
+ImageParameterSecrets = Annotated[dict[str, SecretKeyRef], Field(max_length=64)]
+
+
 class ComponentSpec(ApiModel):
     """Image of the component, and the resources it may use."""
+
+    type: ComponentType | None = None
+    """What the component does. `extractor`: reads from another system. `writer`: writes to another system.
+    `application` and `transformation`: work on tables. `processor`: a step before or after another component.
+    `service`: runs for a long time. Defaults to `other`."""
+    title: Annotated[str, Field(max_length=253)] | None = None
+    """Name for people."""
+    summary: Annotated[str, Field(max_length=1024)] | None = None
+    """One sentence about what it does."""
+    description: Annotated[str, Field(max_length=65_536)] | None = None
+    """Description in Markdown."""
+    icon: Annotated[str, Field(pattern=r"^(https?://|data:image/)[^\s]+$", max_length=65_536)] | None = None
+    """URL of an icon, or the icon itself as a `data:` URL."""
+    categories: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=63)], ...], Field(max_length=20)] = ()
+    """Categories in a catalogue."""
+    vendor: Annotated[str, Field(max_length=253)] | None = None
+    """Person or organization that maintains it."""
+    license: Annotated[str, Field(max_length=253)] | None = None
+    """License: an SPDX expression, e.g. `Apache-2.0`, or a URL."""
+    documentation_url: WebAddress | None = None
+    """URL of its documentation."""
+    source_url: WebAddress | None = None
+    """URL of its source code."""
 
     image: Annotated[str, Field(min_length=1, max_length=512)]
     """Image without a tag, e.g. `registry.example.com/team/cleaner`. A reference with a digest is used unchanged."""
@@ -160,6 +229,27 @@ class ComponentSpec(ApiModel):
     """Retention of the events of its runs. Defaults to the Storage's settings."""
     output: ComponentOutput | None = None
     """Buckets that its runs may write to. Defaults to the buckets that the run names."""
+    processor: ProcessorSettings | None = None
+    """Settings of a Component of type `processor`."""
+    processors: Processors | None = None
+    """Processors of runs that set no `processors`. Defaults to none."""
+    default_bucket: Annotated[str, Field(pattern=r"^(in|out)(\.[A-Za-z0-9_-]+)?$", max_length=100)] | None = None
+    """Bucket for tables without a destination, for runs that set no `output.defaultBucket`. `in` or `out` alone stands
+    for a bucket of each configuration: `in.c-<component>-<configuration id>`. Defaults to none."""
+    image_parameters: dict[str, Any] | None = None
+    """A JSON object, which the component reads as `image_parameters` in config.json. Runs can't change it. Defaults to
+    `configuration.imageParameters` of the run."""
+    image_parameter_secrets: ImageParameterSecrets | None = None
+    """Secrets to insert into `imageParameters`, by path, e.g. `#key` or `db.#password`. The Secrets are in the run's
+    namespace. The values are redacted, and a run must not contain them."""
+    configuration: ComponentConfiguration | None = None
+    """Parameters that it accepts. Defaults to any."""
+    actions: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=63)], ...], Field(max_length=64)
+    ] = ()
+    """Actions that it supports besides `run`. A run with another `action` is refused. Defaults to any."""
+    deprecated: Deprecation | None = None
+    """Announcement that it will be withdrawn, for catalogues. Defaults to none."""
 
 
 class Component(ApiModel):
@@ -170,3 +260,11 @@ class Component(ApiModel):
 
     metadata: ObjectMeta
     spec: ComponentSpec
+    status: ComponentStatus = Field(default_factory=ComponentStatus)
+
+
+class ClusterComponent(Component):
+    """A program for all namespaces. `componentrun catalogue` applies and lists it; runs can't name it yet."""
+
+    KIND: ClassVar = "ClusterComponent"
+    PLURAL: ClassVar = "clustercomponents"

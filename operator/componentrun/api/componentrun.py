@@ -20,9 +20,10 @@ from componentrun.api.common import (
     StatusModel,
 )
 from componentrun.api.component import Network, Resources, Size
-from componentrun.api.files import FilesStatus, InputFile, OutputFileMapping
+from componentrun.api.mapping.files import FilesStatus, InputFile, OutputFileMapping
+from componentrun.api.mapping.tables import InputTable, OutputTableMapping
+from componentrun.api.processors import Processors, StepStatus
 from componentrun.api.retry import Retry
-from componentrun.api.tables import InputTable, OutputTableMapping
 from componentrun.wire.secretpaths import PATTERN as SECRET_PATH
 
 __all__ = [
@@ -206,6 +207,9 @@ class ComponentRunSpec(ApiModel):
     """Tables and files that the component reads."""
     output: Output = Field(default_factory=Output)
     """Tables and files that are published."""
+    processors: Processors | None = None
+    """Processors that run before and after the component, if the action is `run`. Replaces the Component's `processors`
+    as a whole; `{}` means none."""
     size: Size | None = None
     """Named size: 1, 2, 4 or 14 CPUs, and 0.5, 1, 2 or 7.1 times the Component's memory."""
     resources: Resources | None = None
@@ -363,6 +367,8 @@ class ComponentRunStatus(StatusModel):
     """Image of the component."""
     image_digest: str | None = Field(None, alias="imageID")
     """Digest of the image that the node ran."""
+    steps: tuple[StepStatus, ...] | None = None
+    """Steps of the last attempt, in order: the component and its processors. Not set if the run has no processors."""
     storage: str | None = None
     """Storage that the run uses."""
     queue: QueueStatus | None = None

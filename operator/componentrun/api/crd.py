@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from componentrun.api.common import GROUP, VERSION
-from componentrun.api.component import Component
+from componentrun.api.component import ClusterComponent, Component
 from componentrun.api.componentrun import ComponentRun
 from componentrun.api.rules import MUTABLE_SPEC_FIELDS, RULES, with_rules
 from componentrun.api.storage import Storage
@@ -27,7 +27,7 @@ __all__ = ["CRD_FILES", "crd", "render", "write"]
 
 _KEPT: Final = (
     "type", "description", "pattern", "enum", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems",
-    "maxProperties", "default", "format", "x-kubernetes-int-or-string",
+    "maxProperties", "default", "format", "x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields",
 )  # fmt: skip
 
 
@@ -41,6 +41,7 @@ class Kind:
     short_names: tuple[str, ...]
     columns: tuple[dict[str, Any], ...]
     has_status: bool = False
+    is_namespaced: bool = True
     selectable: tuple[str, ...] = ()
     """Paths that a field selector may name."""
 
@@ -50,6 +51,14 @@ def _column(name: str, path: str, kind: str = "string", *, wide: bool = False) -
 
 
 _AGE: Final = _column("Age", ".metadata.creationTimestamp", "date")
+_OF_COMPONENTS: Final = (
+    _column("Type", ".spec.type"),
+    _column("Image", ".spec.image", wide=True),
+    _column("Tag", ".spec.tag"),
+    _column("Network", ".spec.network.mode", wide=True),
+    _column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
+    _AGE,
+)
 
 KINDS: Final = (
     Kind(
@@ -68,12 +77,11 @@ KINDS: Final = (
     ),
     Kind(
         Component, "component", "components", ("ccomp",),
-        (
-            _column("Image", ".spec.image"),
-            _column("Tag", ".spec.tag"),
-            _column("Network", ".spec.network.mode"),
-            _AGE,
-        ),
+        _OF_COMPONENTS, has_status=True,
+    ),
+    Kind(
+        ClusterComponent, "clustercomponent", "clustercomponents", ("cccomp",),
+        _OF_COMPONENTS, has_status=True, is_namespaced=False,
     ),
     Kind(
         Storage, "storage", "storages", ("cstore",),
@@ -129,7 +137,7 @@ def crd(kind: Kind) -> dict[str, Any]:
         "metadata": {"name": f"{kind.plural}.{GROUP}"},
         "spec": {
             "group": GROUP,
-            "scope": "Namespaced",
+            "scope": "Namespaced" if kind.is_namespaced else "Cluster",
             "names": {
                 "kind": kind.model.KIND,  # type: ignore[attr-defined]  # every resource has a KIND
                 "listKind": f"{kind.model.KIND}List",  # type: ignore[attr-defined]  # likewise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 GROUP: Final = "componentrun.dev"
@@ -26,6 +27,13 @@ TABLE_ANNOTATION: Final = f"{GROUP}/table"
 """On a Job that maintains a table: the table's id."""
 SPARK_LABEL: Final = f"{GROUP}/spark"
 """On Jobs that maintain tables, and on their pods: a hash of the Storage."""
+CATALOGUE_LABEL: Final = f"{GROUP}/catalogue"
+"""On a Component or ClusterComponent: name of the catalogue that owns it. `componentrun catalogue sync` changes and
+deletes only objects with the name of its catalogue."""
+CATALOGUE_DIGEST_ANNOTATION: Final = f"{GROUP}/catalogue-digest"
+"""Beside the label: digest of what was applied."""
+IMPORTED_ANNOTATION: Final = f"{GROUP}/imported"
+"""On a Component that was imported: JSON with what its source says about it and a Component has no field for."""
 NETWORK_CLASS_LABEL: Final = f"{GROUP}/network-class"
 """Selects the pods that one NetworkPolicy is about; pods that may reach the same share a class."""
 
@@ -46,12 +54,18 @@ STAGE_OUT: Final = "stage-out"
 GELF: Final = "gelf"
 COMPONENT: Final = "component"
 CONTAINERS: Final = (STAGE_IN, COMPONENT, GELF, STAGE_OUT)
-"""Names of the containers, in the order in which their work begins."""
+"""Names of the containers of a pod without processors, in the order in which their work begins."""
+STEPS_VARIABLE: Final = "COMPONENTRUN_STEPS"
+"""In the environment of stage-out of a pod with processors: its steps, as JSON (`core.pod.steps`)."""
+_STEP: Final = re.compile(rf"(?P<agent>to-)?({COMPONENT}|(before|after)-\d{{1,2}})")
 
 DATA_VOLUME: Final = "data"
 GRANT_IN_VOLUME: Final = "grant-in"
 GRANT_OUT_VOLUME: Final = "grant-out"
 TMP_VOLUME: Final = "tmp"
+
+CHAIN_VOLUME: Final = "chain"
+"""What the agents between two steps need. No component and no processor mounts it."""
 
 MAX_RUN_NAME: Final = 58
 """Characters of a run's name, so that `<run>-<attempt>` is a label value, too."""
@@ -60,3 +74,34 @@ MAX_RUN_NAME: Final = 58
 def pod_name(run: str, attempt: int | str) -> str:
     """Name of an attempt's pod, and of its Secret."""
     return f"{run}-{attempt}"
+
+
+def processor_container(position: str, number: int) -> str:
+    """Name of a processor's container, such as `before-1`.
+
+    Args:
+        position: `before` or `after`.
+        number: its place among those of its position, from 1.
+    """
+    return f"{position}-{number}"
+
+
+def agent_before(step: str) -> str:
+    """Name of the agent's container that prepares the data folder for a step, such as `to-after-1`."""
+    return f"to-{step}"
+
+
+def is_step(container: str) -> bool:
+    """Whether this is the component, a processor, or an agent between two of them."""
+    return _STEP.fullmatch(container) is not None
+
+
+def is_program(container: str) -> bool:
+    """Whether this is the component or a processor."""
+    found = _STEP.fullmatch(container)
+    return found is not None and not found["agent"]
+
+
+def is_of_a_run(container: str) -> bool:
+    """Whether this is a container that the operator puts into a pod."""
+    return container in CONTAINERS or is_step(container)

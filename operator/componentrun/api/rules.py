@@ -12,8 +12,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
-from componentrun.api.component import Component
+from componentrun.api.component import ClusterComponent, Component
 from componentrun.api.componentrun import ComponentRun, ComponentRunSpec
+from componentrun.api.processors import MOST_PROCESSORS
 from componentrun.api.storage import Storage
 
 if TYPE_CHECKING:
@@ -90,6 +91,12 @@ _ONE_FORM_OF_PARAMETERS: Final[Rule] = {
         " : !has(self.parametersText) ? 'parameters and parametersFrom' : 'parametersText and parametersFrom')"
         f" + '; expected at most one of {', '.join(_FORMS)}'"
     ),
+}
+
+_PROCESSORS_GIVEN: Final = " + ".join(f"(has(self.{name}) ? self.{name}.size() : 0)" for name in ("before", "after"))
+_MOST_PROCESSORS: Final[Rule] = {
+    "rule": f"{_PROCESSORS_GIVEN} <= {MOST_PROCESSORS}",
+    "message": f"spec.processors: at most {MOST_PROCESSORS} processors, before and after together",
 }
 
 _SPARK_GOES_WITH_ITS_ENGINE: Final[Rule] = {
@@ -194,11 +201,15 @@ _OF_RUNS: Final[ByPath] = {
         },
     ),
     ("spec", "retry", "backoff"): (_BACKOFF,),
+    ("spec", "processors"): (_MOST_PROCESSORS,),
 }
+
+_OF_COMPONENTS: Final[ByPath] = {("spec", "retry", "backoff"): (_BACKOFF,), ("spec", "processors"): (_MOST_PROCESSORS,)}
 
 RULES: Final[Mapping[type[ApiModel], ByPath]] = {
     ComponentRun: _OF_RUNS,
-    Component: {("spec", "retry", "backoff"): (_BACKOFF,)},
+    Component: _OF_COMPONENTS,
+    ClusterComponent: _OF_COMPONENTS,
     Storage: {
         ("spec",): (
             {

@@ -10,6 +10,8 @@ from typer.core import TyperGroup
 from componentrun import __version__
 from componentrun.cli.commands import (
     artifacts,
+    catalogue,
+    cataloguesync,
     convert,
     doctor,
     events,
@@ -93,6 +95,8 @@ app.add_typer(table.app, name="table")
 app.add_typer(file.app, name="file")
 app.add_typer(upkeep.app, name="storage")
 app.add_typer(state.app, name="state")
+cataloguesync.register(catalogue.app)
+app.add_typer(catalogue.app, name="catalogue")
 convert.register(app)
 doctor.register(app)
 

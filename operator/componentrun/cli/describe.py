@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from componentrun.api.componentrun import ComponentRun, QueueStatus, TableStatus
-    from componentrun.api.files import FilesStatus
+    from componentrun.api.mapping.files import FilesStatus
     from componentrun.cli.session import Session
 
 __all__ = ["summary"]
@@ -24,6 +24,7 @@ def summary(session: Session, run: ComponentRun) -> None:
     for label, cells in _facts(session, run):
         session.output.fact(label, *cells)
     _phases(session, run)
+    _steps(session, run)
     _conditions(session, run)
     _tables(session, "Input tables", run.status.input_tables)
     _tables(session, "Output tables", run.status.output_tables)
@@ -109,6 +110,22 @@ def _phases(session: Session, run: ComponentRun) -> None:
         end = run.status.completion_time if last else phases[i + 1].start_time
         elapsed = duration(phase.start_time, end, session.now())
         rows.append([phase.phase, Cell(elapsed, right=True), "so far" if last else ""])
+    session.output.table((), rows, indent=INDENT)
+
+
+def _steps(session: Session, run: ComponentRun) -> None:
+    """The component and its processors, if it has any."""
+    steps = run.status.steps
+    if not steps:
+        return
+    session.output.line(Cell("Steps:", "bold"))
+    rows: list[Row] = []
+    for step in steps:
+        began = step.start_time
+        elapsed = "" if began is None else duration(began, step.completion_time, session.now())
+        code = "" if step.exit_code is None else f"exit code {step.exit_code}"
+        state = code or ("not started" if began is None else "so far")
+        rows.append([step.name, step.component, step.image_digest or step.image, Cell(elapsed, right=True), state])
     session.output.table((), rows, indent=INDENT)
 
 

@@ -34,7 +34,7 @@ EXIT_USER: Final = 1
 EXIT_FAULT: Final = 2
 """Anything else: the component, the platform, the network."""
 EXIT_LEFT_OUT: Final = 3
-"""`convert` printed runs, and parts of the export are missing from them."""
+"""`convert` printed runs, or `catalogue import` Components, and parts of the input are missing from them."""
 EXIT_TIMEOUT: Final = 124
 """Waiting took longer than `--wait-timeout`; the code of `timeout(1)`."""
 EXIT_INTERRUPTED: Final = 130

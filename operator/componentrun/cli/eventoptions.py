@@ -61,7 +61,8 @@ Source = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Only events of this source: `component`, `component/gelf`, `stage-in`, `stage-out` or `operator`.",
+        help="Only events of this source: `component`, `component/gelf`, `stage-in`, `stage-out`, `operator`, or a "
+        "processor's container, such as `before-1`.",
     ),
 ]
 SinceId = Annotated[

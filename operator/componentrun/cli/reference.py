@@ -42,7 +42,7 @@ account is used ([decision 0069](../decisions/0069-one-kubernetes-client.md)).
 | 0 | success; with `--wait`, `--follow` or `wait`: the run succeeded |
 | 1 | an error that you can fix: in the command, the manifest or the configuration, or a user error of the component |
 | 2 | any other error: of the component, the platform or the network; also an unknown option |
-| 3 | `convert`: some parts of the export were not converted |
+| 3 | `convert`, `catalogue import`: some parts were not converted or imported |
 | 124 | the wait took longer than `--wait-timeout`; the run goes on |
 | 130 | Ctrl-C; the run goes on |
 

@@ -29,6 +29,7 @@ from componentrun.controller.reconcile.reconciler import Reconciler
 from componentrun.controller.reconcile.start import Starter, StartSettings
 from componentrun.controller.reconcile.statuswriter import StatusWriter
 from componentrun.controller.reconcile.unreadpods import UnreadPods
+from componentrun.controller.schemacheck.checker import SchemaChecker
 from componentrun.controller.storages.cataloggate import CatalogGate
 from componentrun.controller.storages.catalogtables import CatalogTables
 from componentrun.controller.storages.checks import StorageChecks
@@ -92,6 +93,7 @@ class Operator:
         slots = max(settings.workers // 2, 1)
         self._gate = gate = StoreGate(self._queue, caches, references, metrics, kube.clock.now, slots=slots)
         catalogs = CatalogTables(loader, CatalogGate(self._queue, kube.clock.now))
+        self._checker = SchemaChecker()
         self._reconciler = _reconciler(
             settings,
             kube,
@@ -105,6 +107,7 @@ class Operator:
             gate,
             self._unread,
             catalogs,
+            self._checker,
         )
         self._checks = StorageChecks(kube, caches.storages, stores, scopes, kube.clock.now, gate, catalogs)
         context = Context(kube, caches, self._queue, metrics, self._checks, self._relists)
@@ -139,6 +142,7 @@ class Operator:
             serving.cancel()
             stopping.cancel()
             await asyncio.wait({serving, stopping}, timeout=STOP_SECONDS)
+            await self._checker.close()
             await self._health.stop()
             _log.info("stopped")
 
@@ -314,6 +318,7 @@ def _reconciler(
     gate: StoreGate,
     unread: UnreadPods,
     catalogs: CatalogTables,
+    checker: SchemaChecker,
 ) -> Reconciler:
     policies = Policies(kube, Resolver(), settings.dns_cidrs, frozenset(settings.ip_versions))
     start = StartSettings(settings.agent_image, settings.pod, settings.limits)
@@ -322,7 +327,7 @@ def _reconciler(
         caches,
         queues,
         references,
-        Starter(kube, caches, references, stores, scopes, policies, start, kube.clock.now, gate, catalogs),
+        Starter(kube, caches, references, stores, scopes, policies, start, kube.clock.now, gate, catalogs, checker),
         Publisher(stores, kube.clock.now, gate, catalogs),
         StatusWriter(kube, caches, metrics, identity),
         settings.limits,

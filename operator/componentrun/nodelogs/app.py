@@ -127,8 +127,8 @@ class LogServer:
         if field:
             return refusal(400, f"the {field} is not one that Kubernetes could have assigned")
         namespaces = self._settings.namespaces
-        if where.container not in names.CONTAINERS or (namespaces and where.namespace not in namespaces):
-            return refusal(403, f"only containers of runs are served ({', '.join(names.CONTAINERS)})")
+        if not names.is_of_a_run(where.container) or (namespaces and where.namespace not in namespaces):
+            return refusal(403, f"only containers of runs are served ({', '.join(names.CONTAINERS)} and processors)")
         try:
             place, wait = _place(request.query), _wait(request.query)
         except ValueError as error:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from componentrun.csv.columnfacts import ColumnFacts  # noqa: TC001 - from_json looks the types of fields up
+from componentrun.wire.chain import StepConfig  # noqa: TC001 - likewise
 from componentrun.wire.documents import from_json, to_json
 from componentrun.wire.parquet import ParquetTable  # noqa: TC001 - likewise
 
@@ -163,6 +164,8 @@ class StageInPlan:
     """JSON text that becomes `parameters` of config.json unchanged; None: they are part of `config`."""
     objects: tuple[CsvRead, ...] = ()
     """Additional tables: plain CSV objects."""
+    steps: tuple[StepConfig, ...] = ()
+    """The component and its processors, in the order in which they run; empty without processors."""
 
 
 @dataclass(frozen=True, slots=True)

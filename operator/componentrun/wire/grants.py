@@ -45,6 +45,10 @@ class GrantIn:
     """Values to insert, by path below `parameters` (`db.#password`; list items by index)."""
     ca_bundle: str | None = None
     """PEM of the authorities that sign the store's certificate; None: the image's own."""
+    image_secrets: dict[str, str] = field(default_factory=dict)
+    """Values to insert, by path below `image_parameters`."""
+    step_secrets: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Values to insert, by path below `image_parameters` of processors, by the names of their containers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,14 @@ Modules:
     api        requests to the server in that namespace, and what is compared of its answers
     objects    create, get, replace, dry run
     patching   merge patch, JSON patch, status, generations
+    applying   server-side apply: owners of fields, conflicts
     deleting   preconditions, finalizers, owners, namespaces
     pods       grace periods, eviction, binding, logs, quotas
     listing    selectors, pages
     watching   events, selectors, bookmarks, expired versions
 """
 
+from tests.fakekube.conformance.applying import ApplyingObjects
 from tests.fakekube.conformance.deleting import DeletingObjects, Finalizers, Namespaces, Owners
 from tests.fakekube.conformance.listing import ListingObjects, Pages
 from tests.fakekube.conformance.objects import CreatingObjects, ReplacingObjects
@@ -23,6 +25,7 @@ from tests.fakekube.conformance.pods import Logs, Pods, Quotas
 from tests.fakekube.conformance.watching import WatchingObjects
 
 __all__ = [
+    "ApplyingObjects",
     "CreatingObjects",
     "DeletingObjects",
     "Finalizers",

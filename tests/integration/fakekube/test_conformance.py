@@ -43,6 +43,10 @@ async def api(connection: Connection) -> AsyncIterator[Api]:
         await made.request("DELETE", f"/api/v1/namespaces/{made.namespace}")
 
 
+class TestApplyingObjects(conformance.ApplyingObjects):
+    pass
+
+
 class TestCreatingObjects(conformance.CreatingObjects):
     pass
 

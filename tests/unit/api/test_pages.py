@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from componentrun.api.common import API_VERSION
 from componentrun.api.componentrun import ComponentRun
 from componentrun.api.crd import KINDS, crd
 from componentrun.core.lifecycle import status
@@ -37,6 +38,7 @@ def objects() -> list[tuple[str, dict[str, Any]]]:
         for block in blocks(page, "yaml", "")
         if re.search(r"^kind: ", block, flags=re.MULTILINE)
         for document in yaml.safe_load_all(block)
+        if document.get("apiVersion") == API_VERSION  # others belong to other projects
     ]
     return [(f"{name}-{document['kind']}", document) for name, document in documents]
 

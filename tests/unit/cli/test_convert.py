@@ -15,6 +15,7 @@ import yaml
 
 from componentrun.agent.stagein.secrets import with_secrets
 from componentrun.api.componentrun import ComponentRun
+from componentrun.core.request.processors import processor_names
 from componentrun.core.request.resolve import resolve
 from componentrun.wire.jsontext import parse_object
 from tests.unit.core.make import make_component
@@ -64,7 +65,8 @@ def test_an_export_becomes_these_runs_and_this_is_left_out(world: World, name: s
 def test_its_runs_can_be_read_and_resolved(world: World, name: str) -> None:
     for raw in runs(converted(world, name)):
         run = ComponentRun.model_validate(raw)
-        effective = resolve(run, make_component(name=str(run.spec.component)), "lake")
+        known = {item: make_component(name=item, type="processor") for item in processor_names(run, None)}
+        effective = resolve(run, make_component(name=str(run.spec.component)), "lake", processors=known)
         secrets = {item.path: "s3cr3t" for item in run.spec.configuration.secrets}
         if effective.parameters_text is not None:
             parse_object(with_secrets(effective.parameters_text, secrets))
@@ -123,6 +125,34 @@ def test_the_mapping_is_told_in_the_words_of_a_run(world: World) -> None:
 def test_the_image_tag_and_the_backends_size_are_the_runs(world: World) -> None:
     assert runs(converted(world, "keboola.ex-db-snowflake"))[0]["spec"]["tag"] == "1.2.5"
     assert runs(converted(world, "keboola.python-transformation-v2"))[0]["spec"]["size"] == "medium"
+
+
+def test_processors_are_the_runs(world: World) -> None:
+    (run,) = runs(converted(world, "keboola.ex-aws-s3"))
+    after = run["spec"]["processors"]["after"]
+    assert [step["component"] for step in after] == [
+        "keboola.processor-move-files",
+        "keboola.processor-create-manifest",
+        "keboola.processor-skip-lines",
+    ]
+    assert after[0]["parameters"] == {"direction": "tables", "addCsvSuffix": True}
+    (run,) = runs(converted(world, "keboola.ex-ftp"))
+    assert run["spec"]["processors"] == {"before": [{"component": "keboola.processor-decompress"}]}
+
+
+def test_what_is_no_processor_is_told(world: World) -> None:
+    processors = {
+        "before": [{"definition": {}}, {"definition": {"component": "A.b", "tag": "2"}, "retries": 3}],
+        "between": [{"definition": {"component": "c"}}],
+    }
+    export = {"id": "7", "configuration": {"processors": processors, "parameters": {"a": 1}}}
+    result = world.run("convert", "-", "--component", "a", text=json.dumps(export))
+    assert runs(result)[0]["spec"]["processors"] == {"before": [{"component": "a.b", "tag": "2"}]}
+    assert lines(result) == [
+        "left out: 7: processors.before[0].definition.component: found null, expected the id of a component",
+        "left out: 7: processors.before[1].retries: a processor has no such setting",
+        "left out: 7: processors.between: expected one of before, after",
+    ]
 
 
 def test_identifiers_may_be_numbers(world: World) -> None:

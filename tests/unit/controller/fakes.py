@@ -42,6 +42,8 @@ from componentrun.controller.work.flows import Flows
 from componentrun.controller.work.queue import WorkQueue
 from componentrun.core.limits import Limits
 from componentrun.core.pod.settings import PodSettings
+from componentrun.core.schema.check import check
+from componentrun.core.schema.documents import CheckRequest
 from componentrun.core.storages.scope import Scope, ScopeMethod, status_of
 from componentrun.errors import TransientError
 from componentrun.process.fairqueue import Flow
@@ -50,14 +52,18 @@ from componentrun.storage.access.grants import Signer
 from componentrun.storage.store.catalog import CatalogSettings
 from componentrun.storage.store.connection import Store
 from componentrun.storage.store.settings import StoreSettings
+from componentrun.wire import documents as wire
 from componentrun.wire.agents import FileWritten, SliceWritten, StageInResult, StageOutResult, TableWritten, to_json
+from componentrun.wire.documents import from_json
 from tests.unit.controller.fakekube import NAMESPACE, FakeKube, Writes
 from tests.unit.controller.fakeloader import FakeLoader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from componentrun.controller.schemacheck.checker import SchemaChecker
     from componentrun.controller.storages.loaderclient import LoaderClient
+    from componentrun.core.schema.documents import CheckResult
     from componentrun.process.kubernetes.client import Kube
 
 ROWS = b"1,one\n2,two\n"
@@ -98,6 +104,13 @@ class FakeStore(Store):
         if self.away:
             raise TransientError("the store is away")
         return await super().find(key, most=most)
+
+
+class InProcessChecker:
+    """Checks parameters in this process, where no check of a test takes long."""
+
+    async def check(self, namespace: str, request: CheckRequest) -> CheckResult:  # noqa: ARG002 - the real one's
+        return check(from_json(CheckRequest, wire.to_json(request)))
 
 
 class FakeStores:
@@ -185,6 +198,7 @@ class World:
         """Of the Storage's spec."""
         self.loader = FakeLoader(lambda: self.store.away, self.writes.done)
         self.catalogs = catalogs_of(cast("LoaderClient", self.loader))
+        self.checker = cast("SchemaChecker", InProcessChecker())
         self.scope = Scope(ScopeMethod.FORM, "tried", versioned=True)
         """What the store would be found to do; it has no HTTP to try it with."""
 
@@ -334,6 +348,7 @@ class FakeOperator:
                 self._clock,
                 self.gate,
                 world.catalogs,
+                world.checker,
             ),
             Publisher(stores, self._clock, self.gate, world.catalogs),
             writer,

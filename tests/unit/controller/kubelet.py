@@ -18,11 +18,13 @@ from componentrun.wire.agents import StageInResult, StageOutResult, to_json
 from tests.unit.controller.fakekube import NAMESPACE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from tests.unit.controller.fakes import FakeOperator, World
 
 _TICK = 0.1
+_IMAGES = {names.COMPONENT: "cleaner@sha256:1"}
 _WAITING = {"waiting": {"reason": "PodInitializing"}}
 
 
@@ -35,7 +37,8 @@ class Durations:
         sidecar: from there to the start of stage-out.
         gap: from the start of stage-out, or the end of a container, to the start of the next container.
         stage_in: of stage-in.
-        component: of the component.
+        component: of the component, and of each processor.
+        agent: of the agent between two of them.
         stage_out: from the component's end to that of stage-out.
         collector: from the run's end to the collector's report.
     """
@@ -45,6 +48,7 @@ class Durations:
     gap: float = 0.8
     stage_in: float = 0.4
     component: float = 1.2
+    agent: float = 0.2
     stage_out: float = 0.9
     collector: float = 0.6
 
@@ -57,12 +61,29 @@ class Node:
     """
 
     def __init__(
-        self, world: World, run: str = "load", *, durations: Durations | None = None, said: StageOutResult | None = None
+        self,
+        world: World,
+        run: str = "load",
+        *,
+        durations: Durations | None = None,
+        said: StageOutResult | None = None,
+        codes: Mapping[str, int] | None = None,
     ) -> None:
-        """`said` is stage-out's termination message; None: that of `World`, whose component writes a table."""
+        """A node for the pod of this run.
+
+        Args:
+            world: where it is.
+            run: name of the run.
+            durations: how long each step takes.
+            said: stage-out's termination message; None: that of `World`, whose component writes a table.
+            codes: exit codes of steps that fail, by container.
+        """
         self.phases: list[str] = []
         self._world, self._run, self._said = world, run, said
         self._durations = durations or Durations()
+        self._codes = dict(codes or {})
+        self._chain: list[str] = [names.COMPONENT]
+        """The component, its processors and the agents between them, in the order of the pod."""
         self._states = dict.fromkeys((names.STAGE_OUT, names.STAGE_IN, names.COMPONENT), _WAITING)
         self._steps: list[tuple[datetime, str]] | None = None
         self._ended_at: datetime | None = None
@@ -94,6 +115,11 @@ class Node:
         if ("pods", NAMESPACE, name) not in self._world.kube.objects:
             return
         if self._steps is None:
+            spec = self._world.kube.objects["pods", NAMESPACE, name]["spec"]
+            containers = [item["name"] for item in (*spec["initContainers"], *spec["containers"])]
+            self._chain = [container for container in containers if names.is_step(container)]
+            self._states |= dict.fromkeys(self._chain, _WAITING)
+            self._codes = {names.COMPONENT: self._world.exit_code} | self._codes
             self._steps = self._timeline()
         while self._steps and self._world.now >= self._steps[0][0]:
             await self._step(name, self._steps.pop(0)[1])
@@ -105,10 +131,13 @@ class Node:
             (took.sidecar, "stage-out runs"),
             (took.gap, "stage-in runs"),
             (took.stage_in, "stage-in ended"),
-            (took.gap, "component runs"),
-            (took.component, "component ended"),
-            (took.stage_out, "stage-out ended"),
         ]
+        for name in self._chain:
+            steps.append((took.gap, f"{name} runs"))
+            steps.append((took.component if names.is_program(name) else took.agent, f"{name} ended"))
+            if self._codes.get(name):
+                break  # the kubelet starts no container behind one that failed
+        steps.append((took.stage_out, "stage-out ended"))
         at, timeline = self._world.now, []
         for seconds, step in steps:
             at += timedelta(seconds=seconds)
@@ -126,12 +155,12 @@ class Node:
         code, message = 0, ""
         if container == names.STAGE_IN:
             message = to_json(StageInResult(ok=True))
-        elif container == names.COMPONENT:
-            code = world.exit_code
+        elif container in self._chain:
+            code = self._codes.get(container, 0)
         elif what == "ended":
             uploaded = await world.uploaded(world.kube.objects["pods", NAMESPACE, pod])
             message = to_json(self._said or uploaded)
-            phase = "Succeeded" if world.exit_code == 0 else "Failed"
+            phase = "Failed" if any(self._codes.values()) else "Succeeded"
         self._states[container] = world.ended(code, message, self._started(container)) if what == "ended" else {
             "running": {"startedAt": world.text()}
         }  # fmt: skip
@@ -142,15 +171,20 @@ class Node:
 
     def _report(self, pod: str, phase: str) -> None:
         self._acknowledged_at = self._acknowledged_at or self._world.text()
-        component = self._states[names.COMPONENT]
-        image = "" if component is _WAITING else "cleaner@sha256:1"
+        *earlier, last = (
+            {
+                "name": name,
+                "state": self._states[name],
+                "imageID": "" if self._states[name] is _WAITING else _IMAGES.get(name, f"{name}@sha256:1"),
+            }
+            for name in self._chain
+        )
+        agents = [{"name": name, "state": self._states[name]} for name in (names.STAGE_OUT, names.STAGE_IN)]
         status: dict[str, Any] = {
             "phase": phase,
             "startTime": self._acknowledged_at,
-            "initContainerStatuses": [
-                {"name": name, "state": self._states[name]} for name in (names.STAGE_OUT, names.STAGE_IN)
-            ],
-            "containerStatuses": [{"name": names.COMPONENT, "state": component, "imageID": image}],
+            "initContainerStatuses": [*agents, *earlier],
+            "containerStatuses": [last],
         }
         self._world.kube.change("pods", pod, {"status": status})
 

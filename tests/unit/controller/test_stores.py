@@ -166,4 +166,4 @@ async def test_a_storage_that_can_not_be_read_may_use_any_secret(names_one: bool
     secrets = [{"path": "#key", "secretKeyRef": {"name": "keys", "key": "secretAccessKey"}}] if names_one else []
     references = References(Secrets(), caches)
     with pytest.raises(UnsupportedError, match="Storage `main` can't be read") if names_one else nullcontext():
-        references.check_keys(make_run(configuration={"secrets": secrets}))
+        references.check_keys(make_run(configuration={"secrets": secrets}), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from componentrun.api import names
 from componentrun.api.common import API_VERSION
@@ -14,10 +14,14 @@ from componentrun.core.lifecycle.actions import Plan, WriteStatus
 from componentrun.core.lifecycle.observed import Observed
 from componentrun.core.limits import Limits
 from componentrun.core.pod.metadata import identity_labels
+from componentrun.core.pod.steps import Step, steps_text
 from componentrun.core.podstatus.facts import PodFacts, pod_facts
 from componentrun.core.podstatus.reading import read_pod
 from componentrun.core.queue.admission import START, Turn
 from componentrun.wire.agents import StageInResult, StageOutResult, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 NOW = datetime(2026, 7, 1, 12, 0, 0, tzinfo=UTC)
 LIMITS = Limits()
@@ -141,6 +145,48 @@ def make_pod(
             **status,
         },
     }
+
+
+CHAIN = (Step("before-1", "unzip", 300), Step("component", "cleaner", 3600), Step("after-1", "zip", 600))
+CHAIN_NAMES = ("before-1", "to-component", "component", "to-after-1", "after-1")
+
+
+def make_chain(
+    states: Mapping[str, dict[str, Any]],
+    *,
+    steps: tuple[Step, ...] = CHAIN,
+    stage_in: dict[str, Any] | None = None,
+    stage_out: dict[str, Any] | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """Raw JSON of a pod with processors, by default one before and one after the component.
+
+    A kubelet reports all containers from the beginning; those without a state here wait.
+    """
+    order = [name for step in steps for name in (names.agent_before(step.name), step.name)][1:]
+    found = [
+        {"name": name, "state": states.get(name, waiting()), "imageID": f"registry.example.com/{name}@sha256:abc"}
+        if name in states
+        else {"name": name, "state": waiting()}
+        for name in order
+    ]
+    agents = [
+        {"name": names.STAGE_OUT, "state": stage_out or running()},
+        {"name": names.STAGE_IN, "state": stage_in or done_in()},
+    ]
+    env = [
+        {"name": names.TIMEOUT_VARIABLE, "value": "3600"},
+        {"name": names.STEPS_VARIABLE, "value": steps_text(steps)},
+    ]
+    spec = {
+        "initContainers": [
+            {"name": names.STAGE_OUT, "env": env},
+            {"name": names.STAGE_IN},
+            *({"name": name} for name in order[:-1]),
+        ],
+        "containers": [{"name": order[-1]}],
+    }
+    return make_pod(spec=spec, initContainerStatuses=[*agents, *found[:-1]], containerStatuses=found[-1:], **more)
 
 
 def started_status(**more: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from componentrun.api.componentrun import Input, Output
-from componentrun.api.files import FileStatus, InputFile, OutputFileMapping
+from componentrun.api.mapping.files import FileStatus, InputFile, OutputFileMapping
 from componentrun.core.request.files import files_status, input_files, output_files
 from componentrun.core.request.resolve import resolve
 from componentrun.errors import Reason, UserError

@@ -9,7 +9,7 @@ import pytest
 from componentrun.api.componentrun import ComponentRunSpec
 from componentrun.core.request.platformkeys import check_secrets
 from componentrun.errors import Reason, UserError
-from tests.unit.core.make import make_storage
+from tests.unit.core.make import make_component, make_storage
 
 CATALOG = {"uri": "https://c.test", "warehouse": "w"}
 STORAGES = [
@@ -36,13 +36,19 @@ def spec(*secrets: str) -> ComponentRunSpec:
 )
 def test_what_a_storage_uses_itself_is_refused_and_named(secret: str, storage: str) -> None:
     with pytest.raises(UserError) as refusal:
-        check_secrets(spec("login", secret), STORAGES)
+        check_secrets(spec("login", secret), None, STORAGES)
     assert refusal.value.reason is Reason.INVALID_SPEC
     assert refusal.value.message.startswith(f"spec.configuration.secrets[1].secretKeyRef.name: Secret `{secret}` ")
     assert f"Storage `{storage}`" in refusal.value.message
 
 
 def test_all_others_may_be_parameters() -> None:
-    check_secrets(spec("login", "keys"), STORAGES)
-    check_secrets(spec(), STORAGES)
-    check_secrets(spec("store-keys"), [])
+    check_secrets(spec("login", "keys"), None, STORAGES)
+    check_secrets(spec(), None, STORAGES)
+    check_secrets(spec("store-keys"), None, [])
+
+
+def test_those_of_a_component_are_refused_as_well() -> None:
+    component = make_component(imageParameterSecrets={"#key": {"name": "store-keys", "key": "value"}})
+    with pytest.raises(UserError, match=r"spec.imageParameterSecrets\[`#key`\].name: Secret `store-keys` holds"):
+        check_secrets(spec(), component, STORAGES)

@@ -24,6 +24,7 @@ from componentrun.core.request.resolve import resolve
 from componentrun.errors import UserError
 from componentrun.wire import grants
 from componentrun.wire.agents import from_json
+from componentrun.wire.chain import TERMINATION_VARIABLE
 from componentrun.wire.grants import GrantIn, GrantOut, PostPolicy
 from tests.unit.core.make import make_component, make_run
 
@@ -92,7 +93,24 @@ def gelf() -> tuple[ComponentRun, dict[str, Any]]:
     return run, build_pod(resolve(run, component, "lake"), run, 1, AGENT_IMAGE, PodSettings())
 
 
-PODS = {"simple": simple, "everything": everything, "root": root, "gelf": gelf}
+def processors() -> tuple[ComponentRun, dict[str, Any]]:
+    """One with another user and a read-only root before the component, and two after it."""
+    run = make_run(component="cleaner", size="medium", processors={
+        "before": [{"component": "unzip", "parameters": {"#key": "plain-hush"}}],
+        "after": [{"component": "header"}, {"component": "header", "tag": "2.0"}],
+    })  # fmt: skip
+    known = {
+        "unzip": make_component("unzip", type="processor", tag="1.1", runAsUser=4711, readOnlyRootFilesystem=True),
+        "header": make_component(
+            "header", type="processor", tag="1.4", command=["/header"], resources={"limits": {"memory": "64Mi"}}
+        ),
+    }
+    effective = resolve(run, make_component(tag="2.0"), "lake", None, known)
+    return run, build_pod(effective, run, 1, AGENT_IMAGE, PodSettings())
+
+
+PODS = {"simple": simple, "everything": everything, "root": root, "gelf": gelf, "processors": processors}
+WITH_PROCESSORS = {"processors"}
 
 
 @pytest.mark.parametrize("name", PODS)
@@ -109,7 +127,11 @@ def test_what_an_agent_leaves_is_kept_whole_also_beside_containers_that_others_p
     """The kubelet cuts messages to shares of 12 KiB (pkg/kubelet/status, normalizeStatus); half a result is none."""
     _, pod = PODS[name]()
     injected = 2
-    assert 12 * 1024 // (len(all_containers(pod)) + injected) >= TERMINATION_BYTES
+    for agent in ("stage-in", "stage-out"):
+        env = {item["name"]: item["value"] for item in all_containers(pod)[agent].get("env", ())}
+        limit = int(env.get(TERMINATION_VARIABLE, TERMINATION_BYTES))
+        assert 12 * 1024 // (len(all_containers(pod)) + injected) >= limit > 256
+        assert (limit == TERMINATION_BYTES) is (name not in WITH_PROCESSORS)
 
 
 def test_the_component_is_not_told_where_kubernetes_is_and_the_agents_hold_no_variables() -> None:

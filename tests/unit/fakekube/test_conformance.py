@@ -24,6 +24,10 @@ async def api() -> AsyncIterator[Api]:
         yield Api(session, server.url, NAMESPACE)
 
 
+class TestApplyingObjects(conformance.ApplyingObjects):
+    pass
+
+
 class TestCreatingObjects(conformance.CreatingObjects):
     pass
 

@@ -328,7 +328,7 @@ def test_the_query_gets_what_the_container_can_spare(
 
 
 def test_changed_since() -> None:
-    from componentrun.api.changedsince import changed_since  # noqa: PLC0415 - the only test of it
+    from componentrun.api.mapping.changedsince import changed_since  # noqa: PLC0415 - the only test of it
 
     now = datetime(2026, 2, 1, tzinfo=UTC)
     for text, ago in {"36h": 36, "1h30m": 1.5, "-2 days": 48, "2 day": 48, "-1 week": 168, "90minutes": 1.5}.items():

@@ -17,6 +17,7 @@ from componentrun.agent.stagein.secrets import with_secrets
 from componentrun.agent.transfer import Client, Patience
 from componentrun.errors import Reason, UserError
 from componentrun.wire.agents import FileRead, StageInPlan, StageInResult
+from componentrun.wire.chain import CHAIN_MOUNT, GROUP_UMASK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,13 +39,14 @@ _CONFIG_MODE: Final = 0o600
 """config.json contains secrets; the component has the same user id as this agent."""
 
 
-def stage_in(grant: GrantIn, data: str, patience: Patience | None = None) -> StageInResult:
+def stage_in(grant: GrantIn, data: str, patience: Patience | None = None, chain: str = CHAIN_MOUNT) -> StageInResult:
     """Deliver the input.
 
     Args:
         grant: the URL of the plan, and the secrets.
         data: path of the data folder.
         patience: timeouts for a store that does not respond; None: those of production.
+        chain: path of the volume for the agents of a pod with processors.
 
     Raises:
         UserError: (DiskFull, InvalidSpec, InputInvalid) the run's author can fix it.
@@ -55,11 +57,15 @@ def stage_in(grant: GrantIn, data: str, patience: Patience | None = None) -> Sta
     with Client(grant.ca_bundle, patience or Patience()) as client:
         plan = fetch_plan(client, grant.plan_url, StageInPlan, "the plan of stage-in")
         _check_paths([*_tables(plan), *plan.files])
-        rows = _bring(client, data, plan, grant.secrets)
+        if plan.steps:
+            os.umask(GROUP_UMASK)
+        rows = _bring(client, data, plan, grant)
+        if plan.steps:
+            _prepare_steps(plan, grant, data, chain)
     return _report(plan, data, rows, time.monotonic() - started)
 
 
-def _bring(client: Client, data: str, plan: StageInPlan, secrets: dict[str, str]) -> dict[str, int]:
+def _bring(client: Client, data: str, plan: StageInPlan, grant: GrantIn) -> dict[str, int]:
     """Deliver everything in the plan. Returns the number of rows by path, for tables whose number is known."""
     files = [FileRead(item.source, item.path, (item.object,), None) for item in plan.objects if not item.needs_query]
     files += plan.files
@@ -73,11 +79,38 @@ def _bring(client: Client, data: str, plan: StageInPlan, secrets: dict[str, str]
             folder.make(path)
         # The size of converted tables is known only after the conversion.
         _check_space(folder, size + max((item.object.size for item in queries), default=0))
-        folder.write(contract.CONFIG_FILE, config_content(plan, secrets), _CONFIG_MODE)
-        folder.write(contract.IN_STATE, _encode(plan.state))
+        _write_config(folder, plan, grant)
         download(client, folder, files)
         rows = _bring_csv(client, folder, data, queries) if queries else {}
         return rows | (_bring_parquet(client, folder, data, plan.tables) if plan.tables else {})
+
+
+def _write_config(folder: Folder, plan: StageInPlan, grant: GrantIn) -> None:
+    """Write config.json of the first step, and the state if that is the component."""
+    first = plan.steps[0] if plan.steps else None
+    if first is not None and first.config is not None:
+        folder.write(contract.CONFIG_FILE, _processor_config(first.name, first.config, grant), _CONFIG_MODE)
+        return
+    folder.write(contract.CONFIG_FILE, config_content(plan, grant.secrets, grant.image_secrets), _CONFIG_MODE)
+    folder.write(contract.IN_STATE, _encode(plan.state))
+
+
+def _prepare_steps(plan: StageInPlan, grant: GrantIn, data: str, chain: str) -> None:
+    """Leave the agents between the steps what they need."""
+    from componentrun.agent.steps.notes import write_plan  # noqa: PLC0415 - runs without processors start faster
+    from componentrun.agent.steps.turning import share  # noqa: PLC0415 - likewise
+
+    configs = {
+        step.name: config_content(plan, grant.secrets, grant.image_secrets)
+        if step.config is None
+        else _processor_config(step.name, step.config, grant)
+        for step in plan.steps[1:]
+    }
+    has_input = bool(_tables(plan) or plan.files)
+    with Folder(chain) as notes:
+        write_plan(notes, plan.steps, configs, _encode(plan.state), has_input=has_input)
+    if len({step.user_id for step in plan.steps}) > 1:
+        share(data)
 
 
 def _report(plan: StageInPlan, data: str, rows: dict[str, int], seconds: float) -> StageInResult:
@@ -153,12 +186,31 @@ def _check_space(folder: Folder, size: int) -> None:
         )
 
 
-def config_content(plan: StageInPlan, secrets: dict[str, str]) -> bytes:
-    """Content of config.json: the parameters as text, or as the JSON object that Kubernetes stored."""
+def config_content(plan: StageInPlan, secrets: dict[str, str], image_secrets: dict[str, str]) -> bytes:
+    """Content of config.json: the parameters as text, or as the JSON object that Kubernetes stored.
+
+    Args:
+        plan: the plan.
+        secrets: values to insert into the parameters, by path.
+        image_secrets: values to insert into the image parameters, by path.
+    """
     config: dict[str, Any] = {"parameters": {}} | plan.config
     texts = {key: _text(value).replace("\n", "\n  ") for key, value in config.items()}
     parameters = texts["parameters"] if plan.parameters_text is None else plan.parameters_text
     texts["parameters"] = with_secrets(parameters, secrets)
+    return _with_image_secrets(texts, image_secrets)
+
+
+def _processor_config(name: str, config: dict[str, Any], grant: GrantIn) -> bytes:
+    """Content of config.json of a processor."""
+    texts = {key: _text(value).replace("\n", "\n  ") for key, value in config.items()}
+    return _with_image_secrets(texts, grant.step_secrets.get(name, {}))
+
+
+def _with_image_secrets(texts: dict[str, str], image_secrets: dict[str, str]) -> bytes:
+    """The members as one JSON object."""
+    if image_secrets:
+        texts["image_parameters"] = with_secrets(texts.get("image_parameters", "{}"), image_secrets)
     members = ",\n".join(f'  "{key}": {text}' for key, text in texts.items())
     return f"{{\n{members}\n}}\n".encode()
 

@@ -11,33 +11,25 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from componentrun.agent.folder import FILE, FOLDER, refused, shown
+from componentrun.agent.artifacts import artifacts_in, traps
 from componentrun.agent.parallel import CONNECTIONS, in_parallel
 from componentrun.agent.progress import say
 from componentrun.agent.stagein.form import Form
-from componentrun.contract import OUT_ARTIFACTS, OUT_FILES, OUT_RESULT, OUT_STATE, OUT_TABLES, OUT_USAGE
+from componentrun.contract import OUT_RESULT, OUT_USAGE
 from componentrun.errors import Reason, UserError
 from componentrun.wire.agents import STAGE_OUT_KEPT
 from componentrun.wire.documents import NO_TEXT, is_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from componentrun.agent.folder import Folder
     from componentrun.agent.transfer import Client
     from componentrun.wire.grants import PostPolicy
 
 __all__ = ["Kept", "keep"]
 
-MAX_ARTIFACTS: Final = 1000
-MAX_ARTIFACT_BYTES: Final = 2**30
-"""Maximum bytes of all artifacts together."""
 MAX_DOCUMENT_BYTES: Final = 2**20
-_DEEPEST: Final = 16
 _MAX_KEY_BYTES: Final = 1024
 """Maximum length of an object key in UTF-8, set by S3."""
-_READ: Final = frozenset({OUT_TABLES, OUT_FILES, OUT_STATE, OUT_RESULT, OUT_USAGE})
-"""Paths whose readers report entries of another kind."""
 _FILENAME: Final = "${filename}"
 
 
@@ -51,8 +43,14 @@ class Kept:
     errors: tuple[UserError, ...]
 
 
-def keep(client: Client, folder: Folder, post: PostPolicy) -> Kept:
+def keep(client: Client, folder: Folder, post: PostPolicy, data: Folder | None = None) -> Kept:
     """Store everything that can be stored.
+
+    Args:
+        client: sends it.
+        folder: where it is: the data folder, or what an agent has taken from there.
+        post: access to the attempt's own prefix.
+        data: the data folder, if that is another one.
 
     Raises:
         PlatformError: see `Client.send`.
@@ -76,9 +74,9 @@ def keep(client: Client, folder: Folder, post: PostPolicy) -> Kept:
             warnings.append(f"{path}: {error}; it was stored, but not read")
         except UserError as error:
             errors.append(error)
-    errors += _traps(folder)
+    errors += traps(data or folder)
     try:
-        artifacts = _artifacts(folder)
+        artifacts = artifacts_in(folder)
     except UserError as error:
         artifacts = []
         errors.append(error)
@@ -105,17 +103,6 @@ def _read(folder: Folder, path: str) -> Any:
     return document
 
 
-def _traps(folder: Folder) -> list[UserError]:
-    """Errors for entries of `out/` that nothing reads and that are neither file nor folder."""
-    root, _, _ = OUT_TABLES.partition("/")
-    try:
-        entries = folder.entries(root)
-    except UserError:
-        return []  # reported when tables are listed
-    traps = [(f"{root}/{entry.name}", entry.kind) for entry in entries if entry.kind not in {FILE, FOLDER}]
-    return [refused(path, kind) for path, kind in traps if path not in _READ]
-
-
 def _message(document: Any) -> str | None:
     if not isinstance(document, dict):
         raise ValueError("expected an object with a `message`")  # noqa: TRY004 - wrong data
@@ -130,42 +117,6 @@ def _check_usage(document: Any) -> None:
         number = item.get("value") if isinstance(item, dict) else None
         if not isinstance(item, dict) or not isinstance(item.get("metric"), str) or not isinstance(number, int | float):
             raise ValueError("expected a list of objects with `metric` and a number as `value`")  # noqa: TRY004 - wrong data
-
-
-def _artifacts(folder: Folder) -> list[str]:
-    """Paths of all artifacts in the data folder.
-
-    Raises:
-        UserError: (OutputInvalid) one is not a regular file, has a name that is not UTF-8, or there are too many.
-    """
-    artifacts: list[str] = []
-    total = 0
-    for root in OUT_ARTIFACTS:
-        for path, size in _files(folder, root, _DEEPEST):
-            artifacts.append(path)
-            total += size
-            if len(artifacts) > MAX_ARTIFACTS or total > MAX_ARTIFACT_BYTES:
-                raise UserError(
-                    f"{root}: more than {MAX_ARTIFACTS} artifacts, or {MAX_ARTIFACT_BYTES} bytes of them; expected at "
-                    "most that much. None was kept",
-                    Reason.OUTPUT_INVALID,
-                )
-    return artifacts
-
-
-def _files(folder: Folder, path: str, depth: int) -> Iterator[tuple[str, int]]:
-    for entry in folder.entries(path):
-        child = f"{path}/{entry.name}"
-        if shown(entry.name) != entry.name or "\\" in entry.name:
-            raise UserError(f"{shown(child)}: its name is not plain text", Reason.OUTPUT_INVALID)
-        if entry.kind == FILE:
-            yield child, entry.size
-        elif entry.kind != FOLDER:
-            raise refused(child, entry.kind)
-        elif depth == 0:
-            raise UserError(f"{child}: more than {_DEEPEST} folders deep", Reason.OUTPUT_INVALID)
-        else:
-            yield from _files(folder, child, depth - 1)
 
 
 def _key(post: PostPolicy, path: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +30,7 @@ from componentrun.agent.stageout.upload import SMALL_BYTES, Uploaded, upload
 from componentrun.agent.transfer import Client, Patience
 from componentrun.errors import Reason, UserError, together
 from componentrun.wire.agents import STAGE_OUT_RESULT, StageOutPlan, StageOutResult, to_json
+from componentrun.wire.chain import CHAIN_MOUNT, PLAN
 from componentrun.wire.documents import NO_TEXT, is_text, parse_portable
 
 if TYPE_CHECKING:
@@ -44,13 +46,14 @@ MOST_COLUMNS: Final = 250_000
 """Maximum columns of all tables of a run: publishing takes a KiB of the operator's memory for each column."""
 
 
-def stage_out(grant: GrantOut, data: str, patience: Patience | None = None) -> StageOutResult:
+def stage_out(grant: GrantOut, data: str, patience: Patience | None = None, chain: str = CHAIN_MOUNT) -> StageOutResult:
     """Upload the output and the result.
 
     Args:
         grant: the URL of the plan, and write access.
         data: path of the data folder.
         patience: timeouts for a store that does not respond; None: those of production.
+        chain: path of the volume for the agents of a pod with processors.
 
     Returns:
         What was uploaded; `ok` is False if something that the component wrote can't be stored.
@@ -62,16 +65,30 @@ def stage_out(grant: GrantOut, data: str, patience: Patience | None = None) -> S
     keep_blocks()
     with Client(grant.ca_bundle, patience or Patience()) as client:
         plan = fetch_plan(client, grant.plan_url, StageOutPlan, "the plan of stage-out")
-        with Folder(data) as folder:
-            result, errors = _stage(client, plan, grant.post, folder, started)
+        kept_at, warnings = _end_of_steps(data, chain)
+        with Folder(data) as folder, Folder(kept_at) as kept:
+            result, errors = _stage(client, plan, grant.post, (folder, kept), started)
+        if warnings:
+            result = dataclasses.replace(result, warnings=(*warnings, *result.warnings), empty=False)
         _tell(result, errors)
         _store_result(client, grant.post, result)
     return result
 
 
+def _end_of_steps(data: str, chain: str) -> tuple[str, tuple[str, ...]]:
+    """Where to find what the component left beside its output, and warnings about processors."""
+    if not os.path.exists(f"{chain}/{PLAN}"):  # noqa: PTH110 - pathlib costs ten milliseconds
+        return data, ()
+    from componentrun.agent.steps.ended import chain_end  # noqa: PLC0415 - runs without processors end faster
+
+    return chain_end(data, chain)
+
+
 def _stage(
-    client: Client, plan: StageOutPlan, post: PostPolicy, folder: Folder, started: float
+    client: Client, plan: StageOutPlan, post: PostPolicy, folders: tuple[Folder, Folder], started: float
 ) -> tuple[StageOutResult, list[UserError]]:
+    """Upload everything. The second folder has what the component left beside its output."""
+    folder, kept_folder = folders
     errors: list[UserError] = []
     entries = _entries(folder, errors)
     decision = decide(entries, _manifests(folder, entries), plan)
@@ -96,8 +113,8 @@ def _stage(
         # A failed run publishes no files, so they are not uploaded.
         files_written, problems = upload_files(client, folder, post, files.sources)
         errors += problems
-    state = _state(folder, errors)
-    kept = keep(client, folder, post)
+    state = _state(kept_folder, errors)
+    kept = keep(client, kept_folder, post, folder)
     errors += kept.errors
     warnings = (*decision.warnings, *files.warnings, *uploaded.warnings, *kept.warnings)
     result = _result(uploaded, files_written, state, errors, warnings, time.monotonic() - started)

@@ -12,6 +12,8 @@ Modules, lowest first:
     file        files
     state       states of configurations
     upkeep      maintenance by hand
+    catalogue   catalogues of Components
+    cataloguesync  `catalogue sync`
     convert     runs from exported configurations
     doctor      checks of a cluster and its Storage
 """

@@ -2,7 +2,7 @@
 
 Modules, lowest first:
 
-    values          single values
     mapping         input and output
+    processors      processors
     configuration   configurations with their rows
 """

@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any, Final
 from componentrun.api.common import API_VERSION
 from componentrun.api.names import MAX_RUN_NAME
 from componentrun.cli.conversion.mapping import input_of, output_of
-from componentrun.cli.conversion.values import EMPTY, list_at, object_at
+from componentrun.cli.conversion.processors import processors_of
 from componentrun.cli.errors import BadRequestError
 from componentrun.contract import SECRET_KEY_PREFIX
 from componentrun.wire.jsontext import kind_of
+from componentrun.wire.phpvalues import EMPTY, list_at, object_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from componentrun.cli.conversion.values import Tell
     from componentrun.cli.kubernetes.cluster import JsonObject
+    from componentrun.wire.phpvalues import Tell
 
 __all__ = ["Converted", "convert"]
 
@@ -196,6 +197,7 @@ def _run(source: _Source, component: str, converted: Converted, names: set[str])
     image_parameters = _plain(object_at(content.get("image_parameters"), "image_parameters", tell))
     if image_parameters := _without_encrypted(image_parameters, "image_parameters", tell):
         configuration["imageParameters"] = image_parameters
+    processors = _plain(object_at(content.get("processors"), "processors", tell))
     storage = _plain(object_at(content.get("storage"), "storage", tell))
     for key in storage:
         if key not in {"input", "output"} and storage[key] not in EMPTY:
@@ -206,6 +208,7 @@ def _run(source: _Source, component: str, converted: Converted, names: set[str])
         "configuration": configuration,
         "input": input_of(storage, tell),
         "output": output_of(storage, tell),
+        "processors": processors_of(_without_encrypted(processors, "processors", tell), tell),
     }
     _tell_of_the_rest(source, tell)
     return {
@@ -249,12 +252,6 @@ def _runtime(runtime: JsonObject, tell: Tell) -> JsonObject:
 
 def _tell_of_the_rest(source: _Source, tell: Tell) -> None:
     content = source.content
-    processors = object_at(content.get("processors"), "processors", tell)
-    for stage in processors:
-        for number, processor in enumerate(list_at(processors[stage], f"processors.{stage}", tell)):
-            definition = processor.get("definition") if isinstance(processor, dict) else None
-            component = _scalar(definition.get("component")) if isinstance(definition, dict) else ""
-            tell(f"processors.{stage}[{number}]", f"`{component or '?'}` is not run: a run has no processors")
     for key, value in object_at(content.get("authorization"), "authorization", tell).items():
         if value not in EMPTY:
             tell(

@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from componentrun.cli.conversion.values import EMPTY, flag_at, list_at, object_at, whole_number
 from componentrun.wire.jsontext import kind_of
+from componentrun.wire.phpvalues import EMPTY, flag_at, list_at, object_at, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from componentrun.cli.conversion.values import Tell
+    from componentrun.wire.phpvalues import Tell
 
 __all__ = ["input_of", "output_of"]
 

@@ -91,10 +91,15 @@ class KubeCluster:
         with self._explained("patch", resource, name):
             return self._kube.patch(resource, self.namespace, name, patch)
 
-    def delete(self, resource: Resource, name: str) -> None:
+    def apply(self, resource: Resource, manifest: JsonObject, manager: str) -> JsonObject:
+        """Apply an object on the server; unknown fields are refused, not dropped."""
+        with self._explained("patch", resource, str(manifest["metadata"]["name"])):
+            return self._kube.apply(resource, self.namespace, manifest, manager)
+
+    def delete(self, resource: Resource, name: str, *, uid: str = "") -> None:
         """Delete an object; what belongs to it goes with it."""
         with self._explained("delete", resource, name):
-            self._kube.delete(resource, self.namespace, name)
+            self._kube.delete(resource, self.namespace, name, uid=uid)
 
     @contextmanager
     def _explained(

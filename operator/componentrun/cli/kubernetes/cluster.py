@@ -61,5 +61,8 @@ class Cluster(Protocol):
     def patch(self, resource: Resource, name: str, patch: JsonObject) -> JsonObject:
         """Merge `patch` into an object."""
 
-    def delete(self, resource: Resource, name: str) -> None:
-        """Delete an object."""
+    def apply(self, resource: Resource, manifest: JsonObject, manager: str) -> JsonObject:
+        """Create an object, or make its fields those of the manifest. `manager` owns these fields from then on."""
+
+    def delete(self, resource: Resource, name: str, *, uid: str = "") -> None:
+        """Delete an object; with a uid only the one that has it."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api.common import API_VERSION
 from componentrun.api.names import MAX_RUN_NAME
+from componentrun.catalogue.yamltext import RepeatedKeyError, documents
 from componentrun.cli.errors import BadRequestError
 from componentrun.cli.request import flags
 from componentrun.cli.request.parameters import (
@@ -20,7 +21,6 @@ from componentrun.cli.request.parameters import (
     with_parameters,
     written,
 )
-from componentrun.cli.terminal.yamltext import RepeatedKeyError, documents
 from componentrun.wire.documents import MAX_DEPTH, is_too_deep
 from componentrun.wire.jsontext import parse_object, trimmed
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from componentrun.catalogue.yamltext import RepeatedKeyError, documents
 from componentrun.cli.errors import BadRequestError
 from componentrun.cli.kubernetes.cluster import JsonObject
 from componentrun.cli.request.parameters import json_text
-from componentrun.cli.terminal.yamltext import RepeatedKeyError, documents
 from componentrun.wire.jsontext import kind_of, trimmed
 
 __all__ = ["again", "local_file", "parameters", "read"]

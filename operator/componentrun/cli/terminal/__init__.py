@@ -4,7 +4,6 @@ Modules, lowest first:
 
     words        numbers and times as text
     render       tables, colours, streams
-    yamltext     YAML as kubectl reads it
     asking       confirmation
     progress     progress of a transfer
     saving       files that are never half-written

@@ -163,7 +163,7 @@ class Journal:
             self._append_all(groups, contents, source, attempt)
             if isinstance(redactor, LineRedactor):
                 self._note_lines(key, redactor, groups[-1].time, attempt)
-            if source == names.COMPONENT:
+            if names.is_program(source):
                 self._words.extend(key, _messages(contents))
             self._printed += size
             oldest = min([group.oldest for group in groups])
@@ -225,12 +225,12 @@ class Journal:
         self.problem(LifecycleEvent("limit", time, "warn", message, {}, attempt))
         return True
 
-    def last_words(self, pod_uid: str | None) -> str | None:
-        """The end of what the component of this pod printed, as far as it was read here; None: nothing.
+    def last_words(self, pod_uid: str | None, container: str = names.COMPONENT) -> str | None:
+        """The end of what a program of this pod printed, as far as it was read here; None: nothing.
 
         Not in the checkpoint: a collector that took over knows what it has read itself.
         """
-        return self._words.of(container_key(pod_uid or "", names.COMPONENT))
+        return self._words.of(container_key(pod_uid or "", container))
 
     def add_lifecycle(self, event: LifecycleEvent, redactor: AnyRedactor, *, last: bool = False) -> bool:
         """Add a life-cycle event, unless one with its key was added before. Returns whether it was added."""

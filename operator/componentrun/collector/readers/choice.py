@@ -89,7 +89,7 @@ class ReaderChoice:
             inbox.metrics,
             late=inbox.journal.position(key).lines > 0 or _is_old(container),
             # The agents write each line together with its newline.
-            ends_lines=container.name != names.COMPONENT,
+            ends_lines=not names.is_program(container.name),
             pace=self.pace,
         )
 

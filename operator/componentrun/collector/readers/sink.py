@@ -106,6 +106,13 @@ def source_of(container: str) -> str:
     return f"{names.COMPONENT}/{names.GELF}" if container == names.GELF else container
 
 
+def _kind_of(container: str) -> str:
+    """The container as metrics name it, so that there are few series: all processors are one kind."""
+    if container in names.CONTAINERS:
+        return container
+    return "processor" if names.is_program(container) else "step"
+
+
 class ContainerSink:
     """See `follower.Sink`."""
 
@@ -113,8 +120,8 @@ class ContainerSink:
         """Take lines of one container."""
         self._inbox, self._source = inbox, source_of(container)
         self._key, self._attempt = container_key(pod.uid, container), pod.attempt
-        self._lines = inbox.metrics.lines.labels(container)
-        self._limited = container in {names.COMPONENT, names.GELF}
+        self._lines = inbox.metrics.lines.labels(_kind_of(container))
+        self._limited = names.is_program(container) or container == names.GELF
         masks = inbox.journal.masks if self._limited else None
         self._plain_redactor = redactor
         self._redactor = LineRedactor(redactor, masks, inbox.journal.key_lines(self._key))

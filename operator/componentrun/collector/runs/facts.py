@@ -11,7 +11,7 @@ from componentrun.api.componentrun import ComponentRunStatus
 from componentrun.core.lifecycle.ending import is_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["ContainerFacts", "PodFacts", "RunFacts", "pod_facts", "run_facts"]
 
@@ -97,8 +97,9 @@ class PodFacts:
 
     @property
     def may_start(self) -> bool:
-        """Whether its component has not been started, and may still be."""
-        done = any(item.name == names.COMPONENT and (item.started or item.ended) for item in self.containers)
+        """Whether its component, or the last of its processors, has not been started, and may still be."""
+        steps = [item for item in self.containers if names.is_step(item.name)]
+        done = bool(steps) and (steps[-1].started or steps[-1].ended)
         return not (self.ended or done or any(item.failed and not item.sidecar for item in self.containers))
 
 
@@ -148,10 +149,15 @@ def pod_facts(raw: Mapping[str, Any]) -> PodFacts:
         ended=ended,
         deleting="deletionTimestamp" in metadata,
         node=(raw.get("spec") or {}).get("nodeName") or "",
-        containers=tuple(
-            _container(found[name], ended, name in sidecars) for name in names.CONTAINERS if name in found
-        ),
+        containers=tuple(_container(found[name], ended, name in sidecars) for name in _in_order(found)),
     )
+
+
+def _in_order(found: Iterable[str]) -> list[str]:
+    """The names of a run's containers in the order in which their work begins. The kubelet reports steps in order."""
+    order = {name: number for number, name in enumerate(names.CONTAINERS)}
+    there = [name for name in found if names.is_of_a_run(name)]
+    return sorted(there, key=lambda name: order.get(name, order[names.COMPONENT]))
 
 
 def _container(raw: Mapping[str, Any], pod_ended: bool, sidecar: bool) -> ContainerFacts:  # noqa: FBT001 - private

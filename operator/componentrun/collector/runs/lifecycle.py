@@ -80,6 +80,7 @@ def progress(run: RunFacts, *, with_words: bool = True) -> Iterator[LifecycleEve
         if item is not None and item.phase not in TERMINAL
     ]
     events += _published(run.status)
+    events += _steps(run.status)
     events += [_attempt(item, with_words=with_words) for item in replaced(run.status)]
     stop = run.status.termination
     if stop is not None:
@@ -125,6 +126,27 @@ def _phase(status: ComponentRunStatus, item: PhaseTime, before: PhaseTime | None
         return LifecycleEvent(key, time, "info", message, params, attempt)
     # An attempt has each of these once, and the pod and the status may give it different times.
     return LifecycleEvent(f"{item.phase} of attempt {attempt}", time, "info", message, params, attempt, key)
+
+
+def _steps(status: ComponentRunStatus) -> Iterator[LifecycleEvent]:
+    """An event about the end of each step of the last attempt, if the run has processors."""
+    for step in status.steps or ():
+        if step.start_time is None or step.completion_time is None or step.exit_code is None:
+            continue
+        seconds, attempt = _seconds(step.start_time, step.completion_time), status.attempts[-1].number
+        params = _present(
+            {
+                "step": step.name,
+                "component": step.component,
+                "image": step.image,
+                "imageID": step.image_digest,
+                "exitCode": step.exit_code,
+                "seconds": seconds,
+            }
+        )
+        message = f"step {step.name} ({step.component}) ended with exit code {step.exit_code}"
+        key, time = f"step {step.name} of attempt {attempt}", nanoseconds(step.completion_time)
+        yield LifecycleEvent(key, time, "warn" if step.exit_code else "info", message, params, attempt)
 
 
 def _published(status: ComponentRunStatus) -> Iterator[LifecycleEvent]:

@@ -55,10 +55,13 @@ def with_pod_phases(run: RunFacts, pods: Mapping[str, PodFacts], now: datetime) 
 def _starts(pod: PodFacts) -> Iterator[tuple[Phase, datetime]]:
     """The pod's phases in order, with the times that the kubelet reported."""
     found = {item.name: item for item in pod.containers if not item.never_ran}
-    stage_in, component = found.get(names.STAGE_IN), found.get(names.COMPONENT)
+    stage_in = found.get(names.STAGE_IN)
+    steps = [item for item in pod.containers if names.is_step(item.name)]
+    first = steps[0] if steps and steps[0].name in found else None
     if stage_in is not None and stage_in.started_at is not None:
         yield "StagingIn", stage_in.started_at
-    if component is not None and component.started_at is not None:
-        yield "Running", component.started_at
-    if component is not None and component.finished_at is not None:
-        yield "StagingOut", component.finished_at
+    if first is not None and first.started_at is not None:
+        yield "Running", first.started_at
+    last = next((item for item in steps if item.failed), steps[-1] if steps else None)
+    if last is not None and last.name in found and last.finished_at is not None:
+        yield "StagingOut", last.finished_at

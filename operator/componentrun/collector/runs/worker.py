@@ -23,7 +23,7 @@ from componentrun.collector.runs import lifecycle, report
 from componentrun.collector.runs.facts import pod_facts
 from componentrun.collector.runs.followers import RunFollowers
 from componentrun.collector.runs.podphases import with_pod_phases
-from componentrun.core.lifecycle.lastwords import needs_last_words
+from componentrun.core.lifecycle.lastwords import failed_container, needs_last_words
 from componentrun.process.kubernetes.errors import KubeError, NotFoundError
 from componentrun.process.kubernetes.resources import PODS, RUNS
 from componentrun.process.logs import RunLogger
@@ -266,7 +266,7 @@ class Worker:
             return
         self._looked_for.add(uid)
         known = self._state.pods.get(uid)
-        if known is not None and any(c.started for c in known.containers if c.name == names.COMPONENT):
+        if known is not None and any(c.started for c in known.containers if names.is_step(c.name)):
             return  # the follower of its log reports what is missing
         if attempt.node and not inbox.journal.has_done(uid):
             inbox.problem(
@@ -282,7 +282,9 @@ class Worker:
     def _missing_last_words(self, journal: Journal) -> str | None:
         """The component's last words if the run's status should have some and has none."""
         status = self._state.run.status
-        return journal.last_words(status.attempts[-1].pod_uid) if status.attempts and needs_last_words(status) else None
+        if not status.attempts or not needs_last_words(status):
+            return None
+        return journal.last_words(status.attempts[-1].pod_uid, failed_container(status))
 
     async def _report(self, count: int, message: str, words: str | None = None) -> None:
         """Report to the operator that the events are stored, so that it may delete the pod."""

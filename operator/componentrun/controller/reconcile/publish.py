@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from componentrun.api.componentrun import TableStatus
-from componentrun.api.files import FileStatus
+from componentrun.api.mapping.files import FileStatus
 from componentrun.contract import DEFAULT_BRANCH
 from componentrun.controller.watching.caches import Key
 from componentrun.core.lifecycle import status as core_status

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from componentrun.api import names
@@ -13,46 +14,74 @@ from componentrun.errors import Reason, UserError
 from componentrun.process.kubernetes.storages import find_secret
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from componentrun.api.common import SecretKeyRef
     from componentrun.api.componentrun import ComponentRun
     from componentrun.core.request.resolve import EffectiveRun
     from componentrun.process.kubernetes.client import Kube
 
-__all__ = ["forwarded_token", "parameter_values"]
+__all__ = ["SecretValues", "forwarded_token", "secret_values"]
 
 
-async def parameter_values(kube: Kube, run: ComponentRun) -> dict[str, str]:
-    """Values of secrets by path below `parameters`.
+@dataclass(frozen=True, slots=True)
+class SecretValues:
+    """Values from Secrets to insert into config.json, by path."""
+
+    parameters: dict[str, str] = field(repr=False)
+    """Below `parameters` of the component."""
+    image: dict[str, str] = field(repr=False)
+    """Below `image_parameters` of the component."""
+    steps: dict[str, dict[str, str]] = field(repr=False)
+    """Below `image_parameters` of the processors, by the names of their containers."""
+
+    def all(self) -> Iterator[str]:
+        """All values."""
+        for values in (self.parameters, self.image, *self.steps.values()):
+            yield from values.values()
+
+
+async def secret_values(kube: Kube, run: ComponentRun, effective: EffectiveRun) -> SecretValues:
+    """Values of the run's secrets, and of the secret image parameters of its Component and its processors.
 
     Raises:
         UserError: (SecretNotFound) a Secret or entry is missing or not text; (InvalidSpec) it is an attempt's Secret.
         TransientError: the API server is unavailable.
     """
-    namespace, wanted = run.metadata.namespace, run.spec.configuration.secrets
-    secret_names = sorted({item.secret_key_ref.name for item in wanted})
-    found = await asyncio.gather(*(find_secret(kube, namespace, name) for name in secret_names))
-    secrets = dict(zip(secret_names, found, strict=True))
-    return {
-        item.path: _value(
-            secrets[item.secret_key_ref.name],
-            Key(namespace, item.secret_key_ref.name),
-            item.secret_key_ref.key,
-            f"the parameter `{item.path}`",
-        )
-        for item in wanted
-    }
+    namespace, what = run.metadata.namespace, "the image parameter"
+    wanted = {item.path: item.secret_key_ref for item in run.spec.configuration.secrets}
+    return SecretValues(
+        await _values(kube, namespace, wanted, "the parameter"),
+        await _values(kube, namespace, effective.image_secrets, what),
+        {
+            step.container: await _values(kube, namespace, step.image_secrets, f"{what} of `{step.component}`")
+            for step in effective.processors
+            if step.image_secrets
+        },
+    )
 
 
 async def forwarded_token(kube: Kube, run: ComponentRun, effective: EffectiveRun) -> str | None:
     """The token for the component, if its Component forwards one.
 
     Raises:
-        UserError, TransientError: see `parameter_values`.
+        UserError, TransientError: see `secret_values`.
     """
     if effective.forward_token is None:
         return None
     ref = effective.forward_token.token_secret_ref
     found = await find_secret(kube, run.metadata.namespace, ref.name)
     return _value(found, Key(run.metadata.namespace, ref.name), ref.key, "the forwarded token")
+
+
+async def _values(kube: Kube, namespace: str, wanted: Mapping[str, SecretKeyRef], what: str) -> dict[str, str]:
+    secret_names = sorted({ref.name for ref in wanted.values()})
+    found = await asyncio.gather(*(find_secret(kube, namespace, name) for name in secret_names))
+    secrets = dict(zip(secret_names, found, strict=True))
+    return {
+        path: _value(secrets[ref.name], Key(namespace, ref.name), ref.key, f"{what} `{path}`")
+        for path, ref in wanted.items()
+    }
 
 
 def _value(secret: dict[str, Any] | None, key: Key, entry: str, what: str) -> str:

@@ -19,18 +19,23 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
-from componentrun.api.changedsince import ADAPTIVE, changed_since
 from componentrun.api.common import quantity_value
 from componentrun.api.componentrun import TableStatus
-from componentrun.api.files import FileStatus
+from componentrun.api.mapping.changedsince import ADAPTIVE, changed_since
+from componentrun.api.mapping.files import FileStatus
 from componentrun.controller.reconcile.parametersfrom import referenced_parameters
-from componentrun.controller.reconcile.secretvalues import forwarded_token, parameter_values
+from componentrun.controller.reconcile.secretvalues import SecretValues, forwarded_token, secret_values
 from componentrun.controller.storages.references import new_enough_for
 from componentrun.core.lifecycle import status as core_status
 from componentrun.core.pod.build import build_pod, build_secret
+from componentrun.core.pod.steps import step_configs
 from componentrun.core.request.buckets import writable_buckets
 from componentrun.core.request.config import state_secrets
+from componentrun.core.request.imageparameters import check_not_repeated
+from componentrun.core.request.parameters import parameters_of
+from componentrun.core.request.processors import processor_names
 from componentrun.core.request.resolve import EffectiveRun, resolve
+from componentrun.core.schema.parameters import outcome, request_of
 from componentrun.core.storages.catalog import check_tables_can_be_kept
 from componentrun.core.storages.scope import ScopeMethod, need_scope, warning_of
 from componentrun.errors import PlatformError, Reason, TransientError
@@ -53,11 +58,13 @@ from componentrun.storage.files.lookup import FileQuery
 from componentrun.storage.state.state import Memory, StateOwner, read_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from datetime import datetime
 
+    from componentrun.api.component import Component
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
     from componentrun.controller.reconcile.policies import Policies
+    from componentrun.controller.schemacheck.checker import SchemaChecker
     from componentrun.controller.storages.catalogtables import CatalogTables
     from componentrun.controller.storages.gate import StoreGate
     from componentrun.controller.storages.references import References
@@ -116,8 +123,10 @@ class Starter:
         clock: Callable[[], datetime],
         gate: StoreGate,
         catalogs: CatalogTables,
+        checker: SchemaChecker,
     ) -> None:
         """`clock` returns the time for the status; `gate` limits operations on the store."""
+        self._checker = checker
         self._catalogs = catalogs
         self._kube = kube
         self._caches = caches
@@ -152,18 +161,23 @@ class Starter:
         opened = replace(opened, by_session=scope.means is ScopeMethod.SESSION)
         component = await self._references.component(run.metadata.namespace, run.spec.component, anew=True, as_of=as_of)
         referenced = await referenced_parameters(self._kube, run)
-        effective = resolve(run, component, opened.storage.metadata.name, referenced)
-        buckets = writable_buckets(run.spec.output, component).patterns
+        processors = await self._processors(run, component, as_of)
+        effective = resolve(run, component, opened.storage.metadata.name, referenced, processors)
+        buckets = writable_buckets(run.spec.output, component, run.spec.configuration.id).patterns
         if buckets or any(item.table is not None for item in effective.inputs):
             await self._catalogs.need_fit(opened)
-        self._references.check_keys(run)
-        secrets = await parameter_values(self._kube, run)
+        self._references.check_keys(run, component)
+        for processor in processors.values():
+            self._references.check_keys(run, processor)
+        secrets = await secret_values(self._kube, run, effective)
+        warnings = await self._check_parameters(run, component, referenced, secrets.parameters, secrets.image.values())
         token = await forwarded_token(self._kube, run, effective)
         memory = await _memory(effective, opened)
         plan = await self._plan(run, number, effective, opened, secrets, memory, buckets)
         await self._policies.ensure(effective.network, opened.storage, opened.store.settings.base_url)
         pod = await self._pod(run, number, effective)
-        known = (*effective.plain_secrets, *secrets.values(), *([token] if token else ()), *state_secrets(memory.state))
+        values = (*secrets.all(), *([token] if token else ()))
+        known = (*effective.plain_secrets, *values, *state_secrets(memory.state))
         redact = tuple(dict.fromkeys(known))
         uid = pod["metadata"]["uid"]
         secret = build_secret(
@@ -177,10 +191,52 @@ class Starter:
             gates=[gate["name"] for gate in pod["spec"].get("schedulingGates") or ()],
             input_tables=[TableStatus(table=item.source, rows=item.rows, bytes=item.bytes) for item in plan.inputs],
             input_files=[FileStatus(id=item.id, name=item.name, bytes=item.size) for item in plan.files],
-            warnings=warning_of(opened.storage),
+            warnings=(*warning_of(opened.storage), *warnings),
             now=self._clock(),
         )
         return Started(uid, status, secret)
+
+    async def _processors(
+        self, run: ComponentRun, component: Component | None, as_of: datetime | None
+    ) -> dict[str, Component]:
+        """The Components of the run's processors that exist, by name."""
+        found = {}
+        for name in processor_names(run, component):
+            processor = await self._references.component(run.metadata.namespace, name, anew=True, as_of=as_of)
+            if processor is not None:
+                found[name] = processor
+        return found
+
+    async def _check_parameters(
+        self,
+        run: ComponentRun,
+        component: Component | None,
+        referenced: str | None,
+        secrets: dict[str, str],
+        image_secrets: Collection[str],
+    ) -> tuple[str, ...]:
+        """Check the parameters against the schemas and the secrets of the Component. Returns warnings.
+
+        Args:
+            run: the run.
+            component: its Component.
+            referenced: the text that `configuration.parametersFrom` refers to.
+            secrets: values of `configuration.secrets`, by path.
+            image_secrets: secret values of image parameters.
+
+        Raises:
+            UserError: (InvalidConfiguration) they do not match; (InvalidSpec) they contain a secret of the Component.
+            TransientError: they could not be checked now.
+        """
+        configuration = run.spec.configuration
+        if component is None or not (component.spec.configuration or image_secrets):
+            return ()
+        parameters = parameters_of(configuration, referenced).value
+        check_not_repeated(image_secrets, secrets, parameters, component)
+        request = request_of(component, configuration.row, parameters, secrets)
+        if request is None:
+            return ()
+        return outcome(component, await self._checker.check(run.metadata.namespace, request))
 
     async def give(self, run: ComponentRun, started: Started) -> None:
         """Create the pod's Secret, after which the pod may run.
@@ -212,7 +268,7 @@ class Starter:
         number: int,
         effective: EffectiveRun,
         opened: OpenStorage,
-        secrets: dict[str, str],
+        secrets: SecretValues,
         memory: Memory,
         buckets: tuple[str, ...],
     ) -> AttemptPlan:
@@ -236,7 +292,10 @@ class Starter:
             parameters_text=effective.parameters_text,
             state=memory.state,
             state_number=memory.number,
-            secrets=secrets,
+            secrets=secrets.parameters,
+            image_secrets=secrets.image,
+            steps=step_configs(effective),
+            step_secrets=secrets.steps,
             by_session=opened.by_session,
             buckets=buckets,
         )
@@ -248,7 +307,8 @@ class Starter:
         before = timedelta(seconds=2 * limits.pending + limits.image_pull + pod.stage_in_seconds) + _SPARE
         if names.KUEUE_QUEUE_LABEL in effective.queue_labels:
             before += _GATED
-        after = timedelta(seconds=effective.timeout_seconds + limits.stop_grace + pod.upload_seconds)
+        gaps = len(effective.processors) * limits.pending  # from one step to the next
+        after = timedelta(seconds=effective.total_seconds + gaps + limits.stop_grace + pod.upload_seconds)
         return min(before, MAX_EXPIRY), min(before + after, MAX_EXPIRY)
 
     async def _pod_with_secret(self, run: ComponentRun, number: int) -> dict[str, Any] | None:

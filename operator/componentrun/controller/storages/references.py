@@ -190,18 +190,23 @@ class References:
             return StoreId(namespace, wanted or "")
         return StoreId.of(storage)
 
-    def check_keys(self, run: ComponentRun) -> None:
+    def check_keys(self, run: ComponentRun, component: Component | None) -> None:
         """Refuse parameters from a Secret that a Storage of the namespace uses for itself.
+
+        Args:
+            run: the run.
+            component: its Component, whose image parameters are checked as well.
 
         Raises:
             UserError: (InvalidSpec) the message names the Secret and the Storage.
             UnsupportedError: a Storage has unsupported values, so it may use any Secret.
         """
         known = self._storages(run.metadata.namespace)
-        for storage in known if run.spec.configuration.secrets else ():
+        has_secrets = run.spec.configuration.secrets or (component and component.spec.image_parameter_secrets)
+        for storage in known if has_secrets else ():
             if isinstance(storage, Unreadable):
                 raise UnsupportedError(storage.error().message)
-        check_secrets(run.spec, [storage for storage in known if not isinstance(storage, Unreadable)])
+        check_secrets(run.spec, component, [storage for storage in known if not isinstance(storage, Unreadable)])
 
     def _storages(self, namespace: str) -> list[Storage | Unreadable]:
         return [_storage(document) for document in self._caches.storages.of_namespace(namespace)]

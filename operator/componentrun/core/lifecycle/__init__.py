@@ -9,6 +9,7 @@ Modules, lowest first:
     certainty    whether a pod must be read before a verdict
     lastwords    the component's last lines, in the status of a failed run
     steps        single steps that statuses are made of
+    stepstatus   the component and its processors in the status of a run
     ending       the final status of a run
     publishing   the status of a run while its output is published
     delivery     the status of a finished run while its events are delivered

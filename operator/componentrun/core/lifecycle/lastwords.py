@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from componentrun.api import names
 from componentrun.core.lifecycle import conditions
 from componentrun.core.podstatus.errortext import user_error_message
 from componentrun.core.podstatus.results import CUT_MARK
+from componentrun.core.podstatus.view import program_title
 from componentrun.errors import Reason, with_advice
 
 if TYPE_CHECKING:
@@ -20,7 +22,15 @@ if TYPE_CHECKING:
 
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
 
-__all__ = ["MAX_ATTEMPT_MESSAGE", "attempt_message", "needs_last_words", "run_message", "with_words"]
+__all__ = [
+    "MAX_ATTEMPT_MESSAGE",
+    "attempt_message",
+    "failed_container",
+    "failed_step",
+    "needs_last_words",
+    "run_message",
+    "with_words",
+]
 
 MAX_ATTEMPT_MESSAGE: Final = 500
 """Characters of an attempt's message."""
@@ -44,7 +54,7 @@ def with_words(run: ComponentRun, status: ComponentRunStatus, words: str, now: d
     status = status.model_copy(update={"last_words": words})
     if status.reason != Reason.USER_ERROR:
         return status
-    message = user_error_message(words)
+    message = user_error_message(words, failed_step(status))
     changed = conditions.with_condition(
         status.conditions, conditions.SUCCEEDED, "False", Reason.USER_ERROR, message,
         generation=run.metadata.generation, now=now,
@@ -65,14 +75,26 @@ def attempt_message(summary: str, advice: str = "") -> str:
     return with_advice(summary[:room] + CUT_MARK, advice)
 
 
-def run_message(message: str, reason: Reason, words: str | None) -> str:
+def failed_container(status: ComponentRunStatus) -> str:
+    """The container of the program that failed: of a processor if its exit code is not 0, or else of the component."""
+    return next((step.name for step in status.steps or () if step.exit_code), names.COMPONENT)
+
+
+def failed_step(status: ComponentRunStatus) -> str:
+    """The program that failed, for messages."""
+    name = failed_container(status)
+    return program_title(name, next((step.component for step in status.steps or () if step.name == name), ""))
+
+
+def run_message(message: str, reason: Reason, words: str | None, who: str) -> str:
     """The whole message of a run, of whose last attempt this is the message.
 
     Args:
         message: of the attempt.
         reason: of the attempt's end.
         words: the component's last ones, which the message of a user error is made of.
+        who: what failed, see `failed_step`.
     """
     if reason is Reason.USER_ERROR and len(message) == MAX_ATTEMPT_MESSAGE and words is not None:
-        return user_error_message(words)
+        return user_error_message(words, who)
     return message

@@ -100,7 +100,7 @@ def _reported_start(pod: PodFacts, phase: Phase | None) -> datetime | None:
         case "StagingIn":
             return pod.stage_in.started_at
         case "Running":
-            return pod.component.started_at
+            return pod.programs_began_at
         case "StagingOut":
             return pod.component.finished_at
         case _:
@@ -108,8 +108,8 @@ def _reported_start(pod: PodFacts, phase: Phase | None) -> datetime | None:
 
 
 def _steps(pod: PodFacts) -> Iterator[datetime]:
-    """The times at which stage-in and the component started and ended, as far as they are known."""
-    for container in (pod.stage_in, pod.component):
+    """The times at which stage-in, the component and its processors started and ended, as far as they are known."""
+    for container in (pod.stage_in, pod.component, *pod.view.steps):
         yield from (time for time in (container.started_at, container.finished_at) if time is not None)
 
 

@@ -49,6 +49,7 @@ from componentrun.core.lifecycle.cleanup import (
     unread_pod,
 )
 from componentrun.core.podstatus.diagnosis import Diagnosis, diagnose, not_taken_back, stopped, verdict
+from componentrun.core.podstatus.results import capitalized
 from componentrun.core.podstatus.stuck import next_look, stuck
 from componentrun.core.queue import texts as queued
 from componentrun.core.request.mapping import reads_adaptively
@@ -199,8 +200,9 @@ def _go_on(o: Observed, pod: PodFacts) -> Plan:
         return _write(o, status.observed_phase(o.run, pod, o.now))  # gates may stay for any time
     if problem is None:
         return _follow(o, pod, wake_at=next_look(pod))
-    if retry.worth_another(o.run, problem.reason, o.now, started=False):
-        # The pod has to be gone first: only then it is certain that its component has not started meanwhile.
+    if pod.view.has_started_program or retry.worth_another(o.run, problem.reason, o.now, started=False):
+        # The pod has to be gone first: only then it is certain that its component has not started meanwhile. And what
+        # the steps before have left is uploaded, if it is published even if the run fails.
         return _begin_to_stop(
             o,
             pod,
@@ -227,7 +229,7 @@ def _reason_to_stop(o: Observed, pod: PodFacts) -> Termination | None:
     if pod.timeout_at is None or o.now < pod.timeout_at:
         return None
     limit = duration_text(pod.view.timeout_seconds or DEFAULT_TIMEOUT_SECONDS)
-    found = verdict(Reason.TIMEOUT, f"The component ran longer than its timeout of {limit}.")
+    found = verdict(Reason.TIMEOUT, f"{capitalized(pod.component.title)} ran longer than its timeout of {limit}.")
     return Termination(reason=found.reason, message=found.message, advice=found.advice, time=o.now)
 
 
@@ -260,7 +262,7 @@ def _stop_actions(o: Observed, pod: PodFacts) -> tuple[tuple[Action, ...], datet
 def _stop_grace(o: Observed, pod: PodFacts) -> int:
     """Seconds from SIGTERM to SIGKILL: more to save `writeAlways` tables, few before the component started."""
     saving = _writes_always(o) and not _is_cancelled(o)
-    if pod.component.is_waiting or not (pod.component.is_running or saving):
+    if not pod.component.is_running and not (saving and pod.view.main.has_ended):
         return KILL_GRACE_SECONDS
     grace = o.limits.stop_grace + (o.limits.stop_upload if saving else 0)
     return max(KILL_GRACE_SECONDS, int(grace))  # never 0: the object would go while the containers go on

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun.api.componentrun import PhaseTime
 from componentrun.core.lifecycle.ending import finished, is_terminal, with_end
-from componentrun.core.lifecycle.lastwords import run_message
+from componentrun.core.lifecycle.lastwords import failed_step, run_message
 from componentrun.core.lifecycle.steps import (
     is_tried_again,
     phase_began,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus, TableStatus
-    from componentrun.api.files import FileStatus
+    from componentrun.api.mapping.files import FileStatus
     from componentrun.core.limits import Limits
     from componentrun.errors import ComponentRunError
 
@@ -196,5 +196,5 @@ def _recorded(status: ComponentRunStatus) -> Diagnosis:
     except ValueError:
         reason = Reason.INTERNAL
     advice = last.advice or ""
-    summary = without_advice(run_message(last.message or "", reason, status.last_words), advice)
+    summary = without_advice(run_message(last.message or "", reason, status.last_words, failed_step(status)), advice)
     return Diagnosis(reason, summary, exit_code=last.exit_code, last_words=status.last_words, advice=advice)

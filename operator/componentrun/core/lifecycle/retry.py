@@ -73,6 +73,7 @@ def another_attempt(
             # What the attempt left; the next one begins with nothing.
             "termination": None,
             "image_digest": None,
+            "steps": None,
             "result_message": None,
             "conditions": tuple(c for c in run.status.conditions if c.type != conditions.STAGED_IN),
         }

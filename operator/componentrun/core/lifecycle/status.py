@@ -27,6 +27,7 @@ from componentrun.core.lifecycle.publishing import (
     refused,
 )
 from componentrun.core.lifecycle.steps import sentence, with_phase, with_phase_and_reason, with_reason
+from componentrun.core.lifecycle.stepstatus import observed_steps, planned_steps, step_message
 from componentrun.core.podstatus.results import counted, excerpt, shortened
 from componentrun.core.request.files import files_status
 from componentrun.errors import Reason, without_advice
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus, Phase, TableStatus, Termination
-    from componentrun.api.files import FileStatus
+    from componentrun.api.mapping.files import FileStatus
     from componentrun.core.podstatus.facts import PodFacts
     from componentrun.core.podstatus.view import PodView
     from componentrun.core.request.resolve import EffectiveRun
@@ -138,6 +139,7 @@ def attempt_started(
     return status.model_copy(
         update={
             "image": effective.image,
+            "steps": planned_steps(effective),
             "storage": effective.storage,
             "input_tables": tuple(input_tables),
             "input_files": files_status(input_files),
@@ -197,8 +199,10 @@ def observed_phase(run: ComponentRun, pod: PodFacts, now: datetime) -> Component
     message = _gated(pod.view.gates) if phase == "Queued" else _SENTENCES[phase]
     if phase == "Pending" and pod.view.unschedulable:
         message = f"No node takes the pod yet: {excerpt(pod.view.unschedulable)}."
-    elif phase in {"Pending", "StagingIn"} and (held := _held(pod)):
+    elif (phase in {"Pending", "StagingIn"} or pod.gap_began_at is not None) and (held := _held(pod)):
         message = f"The pod is held up: {held}."
+    elif phase == "Running":
+        message = step_message(pod) or message
     elif phase == "StagingIn" and pod.stage_in.has_ended:
         message = "The input is in; the component waits for its image, or to be started."
     if is_terminal(run.status) or _is_behind(pod, run.status):
@@ -286,8 +290,10 @@ def _with_facts(status: ComponentRunStatus, run: ComponentRun, pod: PodFacts, no
     update: dict[str, Any] = {}
     if pod.view.node and attempt.node != pod.view.node:
         update["attempts"] = (*status.attempts[:-1], attempt.model_copy(update={"node": pod.view.node}))
-    if pod.component.image_id:
-        update["image_digest"] = pod.component.image_id
+    if pod.view.main.image_id:
+        update["image_digest"] = pod.view.main.image_id
+    if status.steps is not None:
+        update["steps"] = observed_steps(status.steps, pod)
     left = pod.view.stage_out_result
     if left is not None and left.said is not None:
         update["result_message"] = shortened(left.said)

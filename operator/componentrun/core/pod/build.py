@@ -51,6 +51,8 @@ def build_pod(
 def _spec(
     effective: EffectiveRun, run: ComponentRun, name: str, agent_image: str, settings: PodSettings
 ) -> dict[str, Any]:
+    # Every step but the last one is an init container, and the kubelet runs these in order.
+    *earlier, last = containers.steps(effective, agent_image, settings, secret=name)
     return {
         "hostname": podmeta.hostname(name),
         # Containers are never restarted: a component runs once, and the operator decides about another attempt.
@@ -63,9 +65,10 @@ def _spec(
         "initContainers": [
             containers.stage_out(effective, agent_image, settings),
             containers.stage_in(effective, agent_image, settings),
-            *([] if effective.gelf is None else [containers.gelf(effective.gelf, agent_image, settings)]),
+            *([] if effective.gelf is None else [containers.gelf(effective.gelf, agent_image, settings, effective)]),
+            *earlier,
         ],
-        "containers": [containers.component(effective, settings, secret=name)],
+        "containers": [last],
         "volumes": volumes.volumes(effective, secret=name),
         **podmeta.scheduling(run, settings),
     }
@@ -75,9 +78,10 @@ def backstop_seconds(effective: EffectiveRun, settings: PodSettings) -> int:
     """Seconds until the kubelet stops the pod if no operator does. Longer than any timeout of the operator.
 
     The operator must stop the pod first: if the kubelet does and the component ignores SIGTERM, the component uses the
-    whole grace period, and stage-out has only 2 s left.
+    whole grace period, and stage-out has only 2 s left. Each step may wait for its image.
     """
-    return settings.stage_in_seconds + effective.timeout_seconds + 2 * settings.upload_seconds
+    starts = (1 + len(effective.processors)) * settings.stage_in_seconds
+    return starts + effective.total_seconds + 2 * settings.upload_seconds
 
 
 def build_secret(

@@ -77,7 +77,7 @@ def pod_annotations(effective: EffectiveRun, settings: PodSettings, template: Po
     return template_annotations | {
         names.TIMEOUT_ANNOTATION: str(effective.timeout_seconds),
         names.UPLOAD_ANNOTATION: str(settings.upload_seconds),
-        # The default container of `kubectl logs`.
+        # The default container of `kubectl logs`, also if it is an init container.
         "kubectl.kubernetes.io/default-container": names.COMPONENT,
     }
 

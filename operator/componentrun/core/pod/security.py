@@ -27,9 +27,15 @@ def pod_security(user_id: int) -> dict[str, Any]:
     return context
 
 
-def container_security(*, read_only_root: bool) -> dict[str, Any]:
-    """A container's security context: no privilege escalation, no capabilities, optionally a read-only root."""
+def container_security(*, read_only_root: bool, user_id: int | None = None) -> dict[str, Any]:
+    """A container's security context: no privilege escalation, no capabilities, optionally a read-only root.
+
+    Args:
+        read_only_root: whether its root file system is read-only.
+        user_id: of a container with another user than the pod's; its group is the pod's. None: the pod's.
+    """
     return {
+        **({} if user_id is None else {"runAsNonRoot": user_id != 0, "runAsUser": user_id}),
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
         "readOnlyRootFilesystem": read_only_root,

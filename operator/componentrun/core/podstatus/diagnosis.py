@@ -18,6 +18,7 @@ from componentrun.core.podstatus.errortext import user_error_message
 from componentrun.core.podstatus.results import (
     MAX_RESULT_MESSAGE,
     agent_reason,
+    capitalized,
     ending,
     excerpt,
     last_words,
@@ -83,7 +84,7 @@ def diagnose(pod: PodFacts, *, termination: Termination | None = None) -> Diagno
         pod: a pod that has ended, or that is no longer waited for.
         termination: the decision to stop it, if there was one; it takes precedence over what the stop then caused.
     """
-    component = pod.component
+    component = pod.component if pod.component.is_program else pod.view.main
     found = _first(pod) if termination is None else stopped(termination, component)
     has_failed = found.reason is not Reason.SUCCEEDED
     return Diagnosis(
@@ -121,14 +122,14 @@ def _out_of_memory(pod: PodFacts) -> Diagnosis | None:
 
 
 def _killed_for_memory(container: ContainerView) -> Diagnosis:
-    if container.name != names.COMPONENT:
+    if not container.is_program:
         return verdict(
             Reason.OUT_OF_MEMORY,
             f"The kernel killed `{container.name}` for using more memory than its limit.",
             container.name,
             advice="This is up to the platform team: raise `agents.resources.limits.memory` in the chart.",
         )
-    whom = "the component" if container.exit_code in {_KILLED, None} else "a process of the component"
+    whom = container.title if container.exit_code in {_KILLED, None} else f"a process of {container.title}"
     return verdict(
         Reason.OUT_OF_MEMORY,
         f"The kernel killed {whom} for using more memory than its limit ({ending(container)}).",
@@ -191,7 +192,8 @@ def _success(pod: PodFacts) -> Diagnosis | None:
     component = pod.component
     if component.has_failed or component.is_lost or pod.was_interrupted(component) or not pod.has_complete_output:
         return None
-    return Diagnosis(Reason.SUCCEEDED, "The component ended with exit code 0.", names.COMPONENT, 0)
+    who = "The component and its processors" if pod.view.steps else "The component"
+    return Diagnosis(Reason.SUCCEEDED, f"{who} ended with exit code 0.", names.COMPONENT, 0)
 
 
 def _node_lost(pod: PodFacts) -> Diagnosis | None:
@@ -290,8 +292,8 @@ def _can_not_run(pod: PodFacts) -> Diagnosis | None:
     component = pod.component
     if not component.has_failed:
         return None
-    why = why_it_can_not_run(component.message, pod.view.node)
-    return None if why is None else verdict(Reason.START_FAILED, why.summary, names.COMPONENT, advice=why.advice)
+    why = why_it_can_not_run(component, pod.view.node)
+    return None if why is None else verdict(Reason.START_FAILED, why.summary, component.name, advice=why.advice)
 
 
 def start_failure(container: ContainerView) -> Diagnosis:
@@ -319,17 +321,40 @@ def _stage_in_failed(pod: PodFacts) -> Diagnosis | None:
     )
 
 
+def _step_agent_failed(pod: PodFacts) -> Diagnosis | None:
+    """The data folder could not be prepared for the next step, so that step was not started."""
+    container = pod.component
+    if container.is_program or not container.has_failed:
+        return None
+    result = pod.view.step_result
+    following = next((s for s in pod.view.steps if names.agent_before(s.name) == container.name), container)
+    what = f"Preparing the data folder for {following.title} failed"
+    if result is not None and not result.ok:
+        advice = result.advice or ""
+        words = excerpt(without_advice(result.message or "it gave no reason", advice), MAX_RESULT_MESSAGE)
+        reason = agent_reason(result.reason, Reason.STAGE_IN_FAILED)
+        return verdict(reason, f"{what}: {words}.", container.name, advice=advice)
+    return verdict(
+        Reason.STAGE_IN_FAILED,
+        f"{what}: `{container.name}` ended with {ending(container)} and left no result that can be read"
+        f"{message_in_brackets(container)}.",
+        container.name,
+        advice=f"This is a defect of the platform: look at the log of `{container.name}`.",
+    )
+
+
 def _component_failed(pod: PodFacts) -> Diagnosis | None:
     component = pod.component
     if not component.has_failed:
         return None
     if component.exit_code == contract.EXIT_USER_ERROR and component.signal is None:
-        return verdict(Reason.USER_ERROR, user_error_message(last_words(component)), names.COMPONENT, advice="")
+        message = user_error_message(last_words(component), component.title)
+        return verdict(Reason.USER_ERROR, message, component.name, advice="")
     has_words = last_words(component) is not None
     return verdict(
         Reason.APPLICATION_ERROR,
-        f"The component ended with {ending(component)}.",
-        names.COMPONENT,
+        f"{capitalized(component.title)} ended with {ending(component)}.",
+        component.name,
         advice=None if has_words else "Its developer should look: it printed nothing.",
     )
 
@@ -379,6 +404,7 @@ _RULES: Final[tuple[Callable[[PodFacts], Diagnosis | None], ...]] = (
     _can_not_run,
     _deleted,
     _stage_in_failed,
+    _step_agent_failed,
     _component_failed,
     _stage_out_failed,
     _never_ran,

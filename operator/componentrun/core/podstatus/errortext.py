@@ -14,7 +14,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from componentrun.core.podstatus.results import CUT_MARK
+from componentrun.core.podstatus.results import CUT_MARK, capitalized
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,20 +49,20 @@ class _Error(NamedTuple):
     """Number of the first line behind it."""
 
 
-def user_error_message(words: str | None) -> str:
+def user_error_message(words: str | None, who: str = "the component") -> str:
     """The message of a run whose component ended with exit code 1, which means that its user can mend it.
 
     Args:
         words: the end of what the component printed; None if it printed nothing.
+        who: the component, or a processor.
     """
+    who = capitalized(who)
     words = (words or "").removeprefix(f"{CUT_MARK}\n")
     if not words.strip():
-        return (
-            "The component ended with exit code 1 and printed nothing. Its developer should have it say what is wrong."
-        )
+        return f"{who} ended with exit code 1 and printed nothing. Its developer should have it say what is wrong."
     text = error_sentence(words)
     shown = text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + CUT_MARK
-    return f"The component ended with exit code 1: {shown}"
+    return f"{who} ended with exit code 1: {shown}"
 
 
 def error_sentence(printed: str) -> str:

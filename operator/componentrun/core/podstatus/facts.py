@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from componentrun import contract
+from componentrun.core.podstatus.view import OOM_KILLED
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -45,7 +46,7 @@ class PodFacts:
 
     @property
     def component(self) -> ContainerView:
-        """The component's container."""
+        """The component's container. In a pod with processors: the step that everything depends on now."""
         return self.view.component
 
     @property
@@ -71,7 +72,7 @@ class PodFacts:
         """The run's phase by its containers; the pod's own phase is Running from stage-out's start to its end."""
         if self.component.has_ended:
             return "StagingOut"
-        if self.component.is_running:
+        if self.component.is_running or (self.view.steps and self.view.has_started_program):
             return "Running"
         if not self.stage_in.is_waiting:
             return "StagingIn"
@@ -90,12 +91,24 @@ class PodFacts:
         removes it), from a failed init container, and for a pod without a node. That a node is gone is no report of a
         kubelet.
         """
-        if self.view.missed or self.view.may_lack_containers or self.component.has_started:
+        if self.view.missed or self.view.may_lack_containers or self.view.has_started_program:
             return True
         is_reported_end = self.view.is_terminal and not self.view.is_orphaned
         if is_reported_end or (self.view.gone and not self.view.node):
             return False
         return not self.has_failed_stage_in or self.stage_in.exit_code == 0
+
+    @property
+    def programs_began_at(self) -> datetime | None:
+        """When the component, or its first processor, was started; None if it was not, or that is not known."""
+        return self.view.programs[0].started_at
+
+    @property
+    def gap_began_at(self) -> datetime | None:
+        """Since when a pod with processors is between two steps; None while a step runs, and before and after all."""
+        if self.component.has_ended or (self.component.is_program and self.component.is_running):
+            return None
+        return max((step.finished_at for step in self.view.programs if step.finished_at is not None), default=None)
 
     # How it ended
 
@@ -143,14 +156,19 @@ class PodFacts:
         Mappings and manifests may say so of a table. An error in another table is no reason to lose it.
         """
         result = self.view.stage_out_result
-        return self.component.has_ended and result is not None and result.always > 0
+        return self.view.main.has_ended and result is not None and result.always > 0
 
     @property
     def decisive_containers(self) -> tuple[ContainerView, ...]:
-        """The containers that the reason may rest on: only the component if it failed by itself."""
+        """The containers that the reason may rest on: only the component if it failed by itself.
+
+        An earlier step that lost a process for lack of memory may have ended with 0, so that the next one was started.
+        """
+        now = self.component.name
+        starved = tuple(step for step in self.view.steps if step.reason == OOM_KILLED and step.name != now)
         if self.component.has_failed and not self.was_interrupted(self.component):
-            return (self.component,)
-        return self.containers
+            return (*starved, self.component)
+        return (*starved, *self.containers)
 
     def was_interrupted(self, container: ContainerView) -> bool:
         """Whether the container ended because (or after) its pod was deleted. Times are whole seconds: a tie counts."""
@@ -198,15 +216,20 @@ class PodFacts:
 
     @property
     def timeout_at(self) -> datetime | None:
-        """When the component reaches its timeout; None while it does not run."""
-        if not self.component.is_running:
+        """When the component (or the processor that runs) reaches its timeout; None while none runs."""
+        if not (self.component.is_program and self.component.is_running):
             return None
         seconds = self.view.timeout_seconds or contract.DEFAULT_TIMEOUT_SECONDS
         return (self.component.started_at or self.view.created) + timedelta(seconds=seconds)
 
     @property
     def start_deadline(self) -> datetime:
-        """When the component should have started: time for a node and a kubelet, then for stage-in and the image."""
+        """When the component should have started: time for a node and a kubelet, then for stage-in and the image.
+
+        Between two steps: when the next program should have started.
+        """
+        if self.gap_began_at is not None:
+            return self.gap_began_at + timedelta(seconds=self.limits.pending)
         if self.stage_in.is_waiting:
             return self.placed_at + timedelta(seconds=self.limits.pending)
         return (self.stage_in.started_at or self.view.created) + timedelta(seconds=self.limits.stage_in)
@@ -217,7 +240,7 @@ class PodFacts:
         timeout_at = self.timeout_at
         if timeout_at is not None:
             return timeout_at
-        if self.component.is_waiting:
+        if not self.component.has_ended:
             return self.start_deadline
         ended = self.component.finished_at or self.component.started_at or self.view.created
         return ended + timedelta(seconds=self.view.upload_seconds + self.limits.node_lost)
@@ -250,7 +273,7 @@ def _available_at(view: PodView, status: ComponentRunStatus, now: datetime) -> d
 def _clock_ahead(view: PodView, status: ComponentRunStatus, now: datetime) -> timedelta:
     """By how much the node's clock is ahead, at least: a container can't start after it was seen running."""
     begin, ahead = status.attempts[-1].start_time, timedelta()
-    for phase, container in (("StagingIn", view.stage_in), ("Running", view.component)):
+    for phase, container in (("StagingIn", view.stage_in), ("Running", view.programs[0])):
         if container.started_at is None:
             continue
         times = (item.start_time for item in reversed(status.phases) if item.phase == phase)
@@ -261,12 +284,12 @@ def _clock_ahead(view: PodView, status: ComponentRunStatus, now: datetime) -> ti
 
 def _by_our_clock(view: PodView, ahead: timedelta) -> PodView:
     """The view with its containers' times by the operator's clock, and none before the pod's creation."""
-    containers = view.stage_in, view.component, view.stage_out
+    containers = view.stage_in, view.component, view.stage_out, *view.steps
     times = [time for c in containers for time in (c.started_at, c.finished_at) if time is not None]
     if not times or (not ahead and min(times) >= view.created):
         return view
-    stage_in, component, stage_out = (_corrected(container, view.created, ahead) for container in containers)
-    return replace(view, stage_in=stage_in, component=component, stage_out=stage_out)
+    stage_in, component, stage_out, *steps = (_corrected(container, view.created, ahead) for container in containers)
+    return replace(view, stage_in=stage_in, component=component, stage_out=stage_out, steps=tuple(steps))
 
 
 def _corrected(container: ContainerView, created: datetime, ahead: timedelta) -> ContainerView:

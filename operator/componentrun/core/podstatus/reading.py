@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
 from componentrun.core.pod.identity import has_its_labels, identity_of
-from componentrun.core.podstatus.results import SIGNAL_BASE, stage_in_result, stage_out_result
-from componentrun.core.podstatus.view import ContainerView, PodView
+from componentrun.core.pod.steps import read_steps
+from componentrun.core.podstatus.results import SIGNAL_BASE, stage_in_result, stage_out_result, step_result
+from componentrun.core.podstatus.view import ContainerView, PodView, decisive_step
+from componentrun.wire.chain import POD_TERMINATION_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from componentrun.core.pod.identity import PodIdentity
+    from componentrun.core.pod.steps import Step
 
 __all__ = ["read_pod", "with_history"]
 
+_CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
 _UNKNOWN: Final = "ContainerStatusUnknown"
 _REFUSED_WITHIN: Final = timedelta(seconds=5)
 """A kubelet refuses a new pod as soon as the pod is bound to its node. To start a component, be restarted and refuse
@@ -53,6 +57,10 @@ def read_pod(obj: dict[str, Any], identity: PodIdentity | None = None, *, gone: 
         for name in (names.STAGE_IN, names.STAGE_OUT, names.COMPONENT)
     )
     spec = _dict(obj, "spec")
+    planned = read_steps(_fixed(spec, names.STEPS_VARIABLE))
+    steps = _steps(planned, containers, spec)
+    component = decisive_step(steps) if steps else component
+    timeouts = {step.name: step.timeout_seconds for step in planned}
     node = _text(spec, "nodeName")
     deleted_at, grace = _time(metadata.get("deletionTimestamp")), _seconds(metadata.get("deletionGracePeriodSeconds"))
     return PodView(
@@ -80,7 +88,8 @@ def read_pod(obj: dict[str, Any], identity: PodIdentity | None = None, *, gone: 
         mislabelled=identity is not None and not has_its_labels(obj, identity),
         group=_fixed(spec, names.GROUP_VARIABLE),
         counted=names.KUEUE_QUEUE_LABEL not in _dict(metadata, "labels"),
-        timeout_seconds=_seconds(_fixed(spec, names.TIMEOUT_VARIABLE))
+        timeout_seconds=timeouts.get(component.name)
+        or _seconds(_fixed(spec, names.TIMEOUT_VARIABLE))
         or _seconds(annotations.get(names.TIMEOUT_ANNOTATION))
         or 0,
         upload_seconds=_seconds(spec.get("terminationGracePeriodSeconds"))
@@ -89,8 +98,10 @@ def read_pod(obj: dict[str, Any], identity: PodIdentity | None = None, *, gone: 
         stage_in=stage_in,
         stage_out=stage_out,
         component=component,
+        steps=steps,
         stage_in_result=stage_in_result(stage_in),
         stage_out_result=stage_out_result(stage_out),
+        step_result=None if component.is_program else step_result(component),
     )
 
 
@@ -102,14 +113,14 @@ def with_history(view: PodView, earlier: PodView | None, *, is_next: bool = True
         earlier: the view before; None if this is the first one.
         is_next: whether no state between the two was missed.
     """
-    if not view.component.has_started and _may_lack_containers(view, earlier, is_next=is_next):
+    if not view.has_started_program and _may_lack_containers(view, earlier, is_next=is_next):
         view = replace(view, may_lack_containers=True)
     return view if earlier is None else _asked_before(view, earlier)
 
 
 def _may_lack_containers(view: PodView, earlier: PodView | None, *, is_next: bool) -> bool:
     """Whether a pod of which no container is reported may have had some (decision 0092)."""
-    if earlier is not None and (earlier.component.has_started or earlier.may_lack_containers):
+    if earlier is not None and (earlier.has_started_program or earlier.may_lack_containers):
         return True
     if view.phase != "Failed" or view.is_admitted:
         return False
@@ -188,6 +199,23 @@ def _container(item: dict[str, Any]) -> ContainerView:
     if "running" in state:
         return replace(view, state="running", started_at=_time(running.get("startedAt")))
     return replace(view, reason=_text(waiting, "reason"), message=_text(waiting, "message"))
+
+
+def _steps(
+    planned: Sequence[Step], containers: Mapping[str, ContainerView], spec: dict[str, Any]
+) -> tuple[ContainerView, ...]:
+    """The steps of a pod with processors, with the agents between them; empty without processors."""
+    if not planned:
+        return ()
+    share = POD_TERMINATION_BYTES // max(1, sum(len(_dicts(spec, field)) for field in _CONTAINERS))
+    found = []
+    for number, step in enumerate(planned):
+        for name in (names.agent_before(step.name), step.name) if number else (step.name,):
+            view = containers.get(name) or ContainerView(name, is_reported=False)
+            processor = step.component if step.is_processor and name == step.name else ""
+            is_cut = len(view.message.encode()) >= share
+            found.append(replace(view, processor=processor, is_cut=is_cut))
+    return tuple(found)
 
 
 def _never_was(item: dict[str, Any], terminated: dict[str, Any]) -> bool:

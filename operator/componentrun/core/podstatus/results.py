@@ -9,6 +9,7 @@ from componentrun.core.podstatus.printed import plain
 from componentrun.core.podstatus.view import LOST, START_ERRORS
 from componentrun.errors import Reason
 from componentrun.wire.agents import StageInResult, StageOutResult, from_json
+from componentrun.wire.chain import StepResult
 
 if TYPE_CHECKING:
     from componentrun.core.podstatus.view import ContainerView
@@ -18,6 +19,7 @@ __all__ = [
     "MAX_LAST_WORDS",
     "SIGNAL_BASE",
     "agent_reason",
+    "capitalized",
     "counted",
     "ending",
     "excerpt",
@@ -26,6 +28,7 @@ __all__ = [
     "shortened",
     "stage_in_result",
     "stage_out_result",
+    "step_result",
     "tail",
 ]
 
@@ -50,7 +53,7 @@ MAX_EXCERPT: Final = 500
 _MOST_RESULTS: Final = 512
 """Maximum number of parsed results of each agent that are kept: later changes of a pod report the same messages."""
 
-_Result = TypeVar("_Result", StageInResult, StageOutResult)
+_Result = TypeVar("_Result", StageInResult, StageOutResult, StepResult)
 
 
 def stage_in_result(container: ContainerView) -> StageInResult | None:
@@ -61,6 +64,16 @@ def stage_in_result(container: ContainerView) -> StageInResult | None:
 def stage_out_result(container: ContainerView) -> StageOutResult | None:
     """The result in stage-out's termination message; None if it has not ended or left nothing that can be read."""
     return _read_stage_out(container.message) if container.has_ended else None
+
+
+def step_result(container: ContainerView) -> StepResult | None:
+    """The result in the message of an agent between two steps; None if it has not ended or left none."""
+    return _read_step(container.message) if container.has_ended else None
+
+
+@lru_cache(maxsize=_MOST_RESULTS)
+def _read_step(message: str) -> StepResult | None:
+    return _read(StepResult, message)
 
 
 @lru_cache(maxsize=_MOST_RESULTS)
@@ -88,6 +101,11 @@ def agent_reason(text: str | None, otherwise: Reason) -> Reason:
         return otherwise
 
 
+def capitalized(text: str) -> str:
+    """The text as the beginning of a sentence."""
+    return text[:1].upper() + text[1:]
+
+
 def ending(container: ContainerView) -> str:
     """`exit code 3`, or `exit code 139 (killed by SIGSEGV)`."""
     code = container.exit_code
@@ -108,8 +126,9 @@ def last_words(component: ContainerView) -> str | None:
         return None  # the message is the runtime's or the kubelet's
     if component.message.startswith(_NO_LOG):
         return None
-    was_cut = len(component.message.encode()) >= _KUBELET_KEEPS
-    return tail(plain(component.message), MAX_LAST_WORDS, was_cut=was_cut) or None
+    was_cut = len(component.message.encode()) >= _KUBELET_KEEPS or component.is_cut
+    words = tail(plain(component.message), MAX_LAST_WORDS, was_cut=was_cut) or None
+    return f"{words}{CUT_MARK}" if words and component.is_cut else words
 
 
 def tail(text: str, limit: int, *, was_cut: bool = False) -> str:

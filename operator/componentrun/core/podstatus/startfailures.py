@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from componentrun.api import names
 from componentrun.core.podstatus.results import excerpt
 from componentrun.reasons import GUIDANCE, Reason
 
@@ -60,17 +59,18 @@ class StartFailure(NamedTuple):
     advice: str
 
 
-def why_it_can_not_run(printed: str, node: str) -> StartFailure | None:
+def why_it_can_not_run(container: ContainerView, node: str) -> StartFailure | None:
     """Why the kernel does not run a program that is in the image; None if something else was printed.
 
     Args:
-        printed: what stands in place of the component's last words.
+        container: the component or a processor, ended. Its message stands in place of its last words.
         node: the name of its node.
     """
-    found = _CAN_NOT_RUN.match(printed)
+    found = _CAN_NOT_RUN.match(container.message) if container.is_program else None
     if found is None:
         return None
-    program = "The component's program" + (f" `{excerpt(found['program'])}`" if found["program"] else "")
+    whose = f"The program of {container.title}" if container.processor else "The component's program"
+    program = whose + (f" `{excerpt(found['program'])}`" if found["program"] else "")
     error = found["why"].lower()
     cause, advice = _WHY_NOT[error]
     return StartFailure(f"{program} can't be run ({error}): {cause.format(node=node)}.", advice)
@@ -82,7 +82,7 @@ def why_not_started(container: ContainerView) -> StartFailure:
     advice = "This is up to the platform team: look at the agents' image."
     if container.reason.endswith("HookError"):
         advice = "This is up to the platform team: look at the node's kubelet."
-    elif container.name == names.COMPONENT:
+    elif container.is_program:
         usual = GUIDANCE[Reason.START_FAILED].advice
         advice = next((special for part, special in _ADVICE.items() if part in words), usual)
     return StartFailure(f"Container `{container.name}` could not be started ({container.reason}): {words}.", advice)

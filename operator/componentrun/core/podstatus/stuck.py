@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun.api import names
 from componentrun.core.podstatus.diagnosis import Diagnosis, start_failure, verdict
-from componentrun.core.podstatus.results import excerpt
+from componentrun.core.podstatus.results import capitalized, excerpt
 from componentrun.errors import Reason
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ kubelet tells a runtime's words without their code (kuberuntime_container.go, st
 
 def stuck(pod: PodFacts) -> Diagnosis | None:
     """Why waiting for the component's start has no point any more; None if it has, or if the component started."""
-    if not pod.component.is_waiting:
+    if not pod.component.is_waiting and pod.gap_began_at is None:
         return None
     for container in pod.waiting:
         found = _image_problem(container, pod) or _start_problem(container, pod)
@@ -118,11 +118,12 @@ def is_overdue(pod: PodFacts, *, is_stopping: bool) -> bool:
 def _patience_ends(container: ContainerView, pod: PodFacts) -> datetime:
     """When a container that can't get its image, or can't be created, has had its chance.
 
-    An image is requested when the step before is over: when the pod was bound to its node, or when stage-in ended. If
-    the registry refused, a second look is enough: the kubelet's (which then reports another reason) or, as that comes
-    up to half a minute later (seen), the operator's.
+    An image is requested when the step before is over: when the pod was bound to its node, or when the last container
+    ended. If the registry refused, a second look is enough: the kubelet's (which then reports another reason) or, as
+    that comes up to half a minute later (seen), the operator's.
     """
-    asked = max(pod.placed_at, pod.stage_in.finished_at or pod.view.created)
+    ended = [step.finished_at for step in (pod.stage_in, *pod.view.steps) if step.finished_at is not None]
+    asked = max(pod.placed_at, *ended) if ended else max(pod.placed_at, pod.view.created)
     if container.reason not in _IMAGE or not _WILL_NOT_CHANGE.search(container.message):
         return asked + timedelta(seconds=pod.limits.image_pull)
     second_look = _SECOND_LOOK_SECONDS if container.reason == _IMAGE_FIRST_LOOK else 0
@@ -136,7 +137,7 @@ def _image_problem(container: ContainerView, pod: PodFacts) -> Diagnosis | None:
     if container.reason not in _IMAGE_AT_ONCE and pod.now < _patience_ends(container, pod):
         return None
     words = excerpt(container.message) or "no reason given"
-    whose = "the component" if container.name == names.COMPONENT else f"`{container.name}` (the platform's own)"
+    whose = container.title if container.is_program else f"{container.title} (the platform's own)"
     is_refused = _WILL_NOT_CHANGE.search(container.message) or container.reason in _IMAGE_AT_ONCE
     if not is_refused and _AWAY.search(f"{container.reason} {container.message}"):
         return verdict(
@@ -154,7 +155,7 @@ def _image_problem(container: ContainerView, pod: PodFacts) -> Diagnosis | None:
 
 def _image_advice(container: ContainerView) -> str | None:
     """What to do about an image that can't be pulled; None for the usual."""
-    if container.name != names.COMPONENT:
+    if not container.is_program:
         return "This is up to the platform team: check the chart's `image` and `imagePullSecrets`."
     words = f"{container.reason} {container.message}"
     return next((advice for pattern, advice in _IMAGE_ADVICE.items() if pattern.search(words)), None)
@@ -176,6 +177,8 @@ def _overdue(pod: PodFacts) -> Diagnosis:
         why = excerpt(pod.view.unschedulable) or "no scheduler has looked at it"
         return verdict(Reason.UNSCHEDULABLE, f"No node could take the pod for {seconds} s: {why}.")
     held = next((f" ({c.name}: {c.reason} {excerpt(c.message)}".rstrip() + ")" for c in pod.waiting if c.reason), "")
+    if pod.gap_began_at is not None:
+        return _gap_overdue(pod, pod.gap_began_at, held)
     if pod.stage_in.is_waiting:
         seconds = round((pod.now - pod.placed_at).total_seconds())
         return verdict(
@@ -194,5 +197,23 @@ def _overdue(pod: PodFacts) -> Diagnosis:
         Reason.START_FAILED,
         f"The component has not started, {seconds} s after the pod was created, though its input is there{held}.",
         names.COMPONENT,
+        advice="Check whether its image is very large, and look at the pod's events.",
+    )
+
+
+def _gap_overdue(pod: PodFacts, since: datetime, held: str) -> Diagnosis:
+    """Between two steps for too long: an agent that does not come to an end, or a step that is not started."""
+    step, seconds = pod.component, round((pod.now - since).total_seconds())
+    if step.is_running:
+        return verdict(
+            Reason.STAGE_IN_FAILED,
+            f"Preparing the data folder took too long: {step.title} still runs, {seconds} s after the last step ended.",
+            step.name,
+            advice="Look at its log and at the node's disk.",
+        )
+    return verdict(
+        Reason.START_FAILED,
+        f"{capitalized(step.title)} has not started, {seconds} s after the step before ended{held}.",
+        step.name,
         advice="Check whether its image is very large, and look at the pod's events.",
     )

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from componentrun.wire.agents import StageInResult, StageOutResult
+    from componentrun.wire.chain import StepResult
 
-__all__ = ["LOST", "OOM_KILLED", "START_ERRORS", "ContainerView", "PodView"]
+__all__ = ["LOST", "OOM_KILLED", "START_ERRORS", "ContainerView", "PodView", "decisive_step", "program_title"]
 
 OOM_KILLED: Final = "OOMKilled"
 """Reason of a container of which a process was killed for memory; its exit code may be 0."""
@@ -47,6 +48,20 @@ class ContainerView:
     restarts: int = 0
     ran_before: bool = False
     """Whether it has a last state: a kubelet that lost sight of a container that ran reports `waiting` (seen)."""
+    processor: str = ""
+    """Name of its Component, if it is a processor."""
+    is_cut: bool = False
+    """Whether the end of its message may be missing: a kubelet keeps an equal share of 12 KiB for each container."""
+
+    @property
+    def is_program(self) -> bool:
+        """Whether it is the component or a processor, and not an agent."""
+        return names.is_program(self.name)
+
+    @property
+    def title(self) -> str:
+        """What it is, for messages: `the component`, ``processor `unzip` (after-1)``, `` `stage-in` ``."""
+        return program_title(self.name, self.processor) if self.is_program else f"`{self.name}`"
 
     @property
     def is_waiting(self) -> bool:
@@ -132,16 +147,37 @@ class PodView:
     counted: bool = True
     """Whether it counts towards the namespace's limit."""
     timeout_seconds: int = 0
-    """Timeout of its component, fixed when the pod was created."""
+    """Timeout of its component (or of the step that `component` is), fixed when the pod was created."""
     upload_seconds: int = 0
     """Timeout of stage-out, fixed when the pod was created."""
     stage_in: ContainerView = ContainerView(names.STAGE_IN, is_reported=False)
     stage_out: ContainerView = ContainerView(names.STAGE_OUT, is_reported=False)
     component: ContainerView = ContainerView(names.COMPONENT, is_reported=False)
+    """The component. In a pod with processors: the step that everything depends on now, see `decisive_step`."""
+    steps: tuple[ContainerView, ...] = ()
+    """The component, its processors, and the agents between them, in order; empty without processors."""
     stage_in_result: StageInResult | None = None
     """The termination message of stage-in; None if it has not ended or left nothing that can be read."""
     stage_out_result: StageOutResult | None = None
     """The termination message of stage-out; None if it has not ended or left nothing that can be read."""
+    step_result: StepResult | None = None
+    """The termination message of the agent that `component` is; None if it is no agent, has not ended or left nothing
+    that can be read."""
+
+    @property
+    def main(self) -> ContainerView:
+        """The component itself, whichever step runs."""
+        return next((step for step in self.steps if step.name == names.COMPONENT), self.component)
+
+    @property
+    def programs(self) -> tuple[ContainerView, ...]:
+        """The component and its processors, in order."""
+        return tuple(step for step in self.steps if step.is_program) or (self.component,)
+
+    @property
+    def has_started_program(self) -> bool:
+        """Whether the component or a processor was ever started."""
+        return any(program.has_started for program in self.programs)
 
     @property
     def is_terminal(self) -> bool:
@@ -164,7 +200,7 @@ class PodView:
     @property
     def has_started(self) -> bool:
         """Whether any of its containers was started: then its volumes, and its Secret, were there."""
-        return self.stage_out.has_started or self.stage_in.has_started or self.component.has_started
+        return self.stage_out.has_started or self.stage_in.has_started or self.has_started_program
 
     @property
     def has_failed_stage_in(self) -> bool:
@@ -184,3 +220,23 @@ class PodView:
     def is_being_deleted_within(self, grace_seconds: int) -> bool:
         """Whether its deletion was requested, with at most this grace period."""
         return self.deleted_at is not None and (self.deletion_grace_seconds or 0) <= grace_seconds
+
+
+def program_title(container: str, component: str) -> str:
+    """A program as messages name it.
+
+    Args:
+        container: name of its container.
+        component: name of its Component.
+    """
+    return "the component" if container == names.COMPONENT else f"processor `{component}` ({container})"
+
+
+def decisive_step(steps: tuple[ContainerView, ...]) -> ContainerView:
+    """The step of a pod with processors that everything depends on: how far the pod came, and how it ends.
+
+    That is the first one that failed, because none is started after it; else the first one that has not ended; else the
+    last one.
+    """
+    failed = next((step for step in steps if step.has_failed), None)
+    return failed or next((step for step in steps if not step.has_ended), steps[-1])

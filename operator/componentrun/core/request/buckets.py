@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -13,9 +14,10 @@ if TYPE_CHECKING:
     from componentrun.api.component import Component
     from componentrun.api.componentrun import Output
 
-__all__ = ["WritableBuckets", "check_writable", "writable_buckets"]
+__all__ = ["WritableBuckets", "check_writable", "default_bucket", "writable_buckets"]
 
 _ANY: Final = "*"
+_NOT_IN_A_BUCKET: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _MOST_NAMED: Final = 10
 """Maximum number of buckets in a message. A run can name 1,000."""
 
@@ -34,16 +36,39 @@ class WritableBuckets:
         return any(_matches(pattern, bucket) for pattern in self.patterns)
 
 
-def writable_buckets(output: Output, component: Component | None) -> WritableBuckets:
+def default_bucket(output: Output, component: Component | None, configuration: str | None) -> str | None:
+    """The bucket of tables without a destination: the run's, or its Component's; None if neither has one.
+
+    `in` or `out` alone stands for a bucket of the configuration, as in the original interface:
+    `in.c-vendor-ex-name-<configuration id>`. A run without a configuration id has none.
+
+    Args:
+        output: the run's `spec.output`.
+        component: the Component that `spec.component` names; None if the run has an image instead.
+        configuration: id of the run's configuration.
+    """
+    if output.default_bucket is not None:
+        return output.default_bucket
+    bucket = component.spec.default_bucket if component is not None else None
+    if component is None or bucket is None or "." in bucket:
+        return bucket
+    if configuration is None:
+        return None
+    return f"{bucket}.c-{_NOT_IN_A_BUCKET.sub('-', f'{component.metadata.name}-{configuration}')}"
+
+
+def writable_buckets(output: Output, component: Component | None, configuration: str | None = None) -> WritableBuckets:
     """The buckets that a run may write to.
 
     Args:
         output: the run's `spec.output`.
         component: the Component that `spec.component` names; None if the run has an image instead.
+        configuration: id of the run's configuration.
     """
     buckets = {_bucket_of(table.destination) for table in output.tables}
-    if output.default_bucket is not None:
-        buckets.add(output.default_bucket)
+    default = default_bucket(output, component, configuration)
+    if default is not None:
+        buckets.add(default)
     allowed = component.spec.output.buckets if component is not None and component.spec.output is not None else ()
     return WritableBuckets(
         tuple(sorted(buckets.union(allowed))), component.metadata.name if component is not None else None

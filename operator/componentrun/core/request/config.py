@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from componentrun.core.request.parameters import Parameters
     from componentrun.core.request.requested import EffectiveInput
 
-__all__ = ["check_secret_paths", "config_json", "environment", "plain_secrets", "state_secrets"]
+__all__ = [
+    "check_path",
+    "check_secret_paths",
+    "config_json",
+    "environment",
+    "plain_secrets",
+    "secret_values",
+    "state_secrets",
+]
 
 _STAGING_PROVIDER: Final = "aws"
 """The name of S3-compatible stores in the contract."""
@@ -37,6 +45,7 @@ _MOST_STATE_SECRET_BYTES: Final = 64 * 2**10
 def config_json(
     run: ComponentRun,
     parameters: Parameters,
+    image_parameters: dict[str, Any],
     inputs: Sequence[EffectiveInput],
     files: Sequence[EffectiveFiles],
     output: Output,
@@ -54,7 +63,7 @@ def config_json(
             },
             "output": _output_mapping(output),
         },
-        "image_parameters": run.spec.configuration.image_parameters,
+        "image_parameters": image_parameters,
         "authorization": {},
         "action": run.spec.action,
     }
@@ -104,8 +113,15 @@ def environment(run: ComponentRun, component_id: str, type_support: str, *, logg
     }
 
 
-def plain_secrets(parameters: Parameters, image_parameters: dict[str, Any]) -> tuple[str, ...]:
+def plain_secrets(
+    parameters: Parameters, image_parameters: dict[str, Any], others: Sequence[dict[str, Any]] = ()
+) -> tuple[str, ...]:
     """Values below `#` keys that the run's author wrote in plain text, without duplicates.
+
+    Args:
+        parameters: parameters of the component.
+        image_parameters: image parameters of the run.
+        others: parameters of processors.
 
     Raises:
         UserError: (InvalidSpec) the values are too large for the pod's Secret.
@@ -114,7 +130,7 @@ def plain_secrets(parameters: Parameters, image_parameters: dict[str, Any]) -> t
         dict.fromkeys(
             [
                 *_secret_texts(parameters.value, secret=False),
-                *_secret_texts(image_parameters, secret=False),
+                *(text for values in (image_parameters, *others) for text in _secret_texts(values, secret=False)),
             ]
         )
     )
@@ -143,6 +159,19 @@ def state_secrets(state: dict[str, Any]) -> tuple[str, ...]:
         if len(secrets) == _MOST_STATE_SECRETS:
             break
     return tuple(secrets)
+
+
+def secret_values(parameters: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Values below `#` keys with their paths: `db.#password`."""
+
+    def walk(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+        items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for key, item in items:
+            yield from walk(item, (*path, str(key)))
+        if isinstance(value, str) and any(key.startswith(contract.SECRET_KEY_PREFIX) for key in path):
+            yield ".".join(path), value
+
+    yield from walk(parameters, ())
 
 
 def _secret_texts(value: Any, *, secret: bool) -> Iterator[str]:
@@ -176,10 +205,20 @@ def check_secret_paths(secrets: Sequence[SecretValue], parameters: Parameters) -
                 advice="Use each path once.",
             )
         positions[secret.path] = i
-        _check_path(parameters.value, secret.path, where)
+        check_path(parameters.value, secret.path, where)
 
 
-def _check_path(parameters: dict[str, Any], path: str, where: str) -> None:
+def check_path(parameters: dict[str, Any], path: str, where: str) -> None:
+    """Check that a value can be inserted at a path of the parameters.
+
+    Args:
+        parameters: any JSON object.
+        path: path of the value.
+        where: field that names the path, for messages.
+
+    Raises:
+        UserError: (InvalidSpec) the path leads through a plain value, or past the end of a list.
+    """
     place: Any = parameters
     *parents, last = keys_of(path)
     for part in parents:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from componentrun.api.files import MOST_SHOWN_FILES, FilesStatus
+from componentrun.api.mapping.files import MOST_SHOWN_FILES, FilesStatus
 from componentrun.contract import DEFAULT_FILE_LIMIT
 from componentrun.errors import Reason, UserError
 from componentrun.wire.agents import OutputFile
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from componentrun.api.componentrun import ComponentRun, Input, Output
-    from componentrun.api.files import FileStatus, InputFile, OutputFileMapping
+    from componentrun.api.mapping.files import FileStatus, InputFile, OutputFileMapping
 
 __all__ = [
     "EffectiveFiles",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from componentrun.api.component import Component
     from componentrun.api.componentrun import ComponentRunSpec
 
-__all__ = ["component_id", "image_reference", "pull_policy", "split_tag"]
+__all__ = ["component_id", "component_image", "image_reference", "pull_policy", "split_tag"]
 
 _NOT_IN_AN_ID: Final = re.compile(r"[^A-Za-z0-9_.-]+")
 _DEFAULT_TAG: Final = "latest"
@@ -42,15 +42,31 @@ def image_reference(spec: ComponentRunSpec, component: Component | None) -> str:
                 Reason.INVALID_SPEC,
                 advice="Remove one of them.",
             )
-        owner = "spec.image"
-    else:
-        image, tag = component.spec.image, spec.tag or _own_tag(component)
-        owner = f"the image of Component `{component.metadata.name}`"
+        return _with_tag(image, tag, spec.tag, "spec.tag", "spec.image")
+    return component_image(component, spec.tag, "spec.tag")
+
+
+def component_image(component: Component, tag: str | None, field: str) -> str:
+    """The image of a Component, with its own tag or another one. A digest is never changed.
+
+    Args:
+        component: the Component.
+        tag: the tag that is asked for; None: its own.
+        field: path of the field with the tag.
+
+    Raises:
+        UserError: (InvalidSpec) a tag is asked for, but the image has a digest.
+    """
+    owner = f"the image of Component `{component.metadata.name}`"
+    return _with_tag(component.spec.image, tag or _own_tag(component), tag, field, owner)
+
+
+def _with_tag(image: str, tag: str | None, asked: str | None, field: str, owner: str) -> str:
     if "@" not in image:
         return f"{split_tag(image)[0]}:{tag}" if tag else image
-    if spec.tag:
+    if asked:
         raise UserError(
-            f"spec.tag: `{tag}` was given, but {owner} is pinned by digest (`{image}`)",
+            f"{field}: `{asked}` was given, but {owner} is pinned by digest (`{image}`)",
             Reason.INVALID_SPEC,
             advice="Remove the tag.",
         )

@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from componentrun.api.changedsince import ADAPTIVE, changed_since
+from componentrun.api.mapping.changedsince import ADAPTIVE, changed_since
 from componentrun.contract import MAX_COLUMN_PATTERNS
 from componentrun.core.request.parameters import check_depth
 from componentrun.csv.columnfacts import ColumnFacts
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from componentrun.api.componentrun import ComponentRunSpec
-    from componentrun.api.tables import ColumnSchema, DeleteWhere, InputTable, OutputTableMapping
+    from componentrun.api.mapping.tables import ColumnSchema, DeleteWhere, InputTable, OutputTableMapping
     from componentrun.core.request.requested import EffectiveInput
 
 __all__ = [
@@ -89,7 +89,7 @@ def check_configuration(spec: ComponentRunSpec) -> None:
     Raises:
         UserError: (InvalidSpec) the configuration is invalid; the message names the field.
     """
-    check_depth(spec.configuration.image_parameters, "imageParameters")
+    check_depth(spec.configuration.image_parameters, "spec.configuration.imageParameters")
     if spec.configuration.id is not None:
         return
     for i, table in enumerate(spec.input.tables):

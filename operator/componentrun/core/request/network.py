@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from componentrun.api.component import Component, NetworkMode
     from componentrun.api.componentrun import ComponentRunSpec
 
-__all__ = ["FORBIDDEN_BLOCKS", "PRIVATE_BLOCKS", "Block", "effective_network", "inside", "parse_block"]
+__all__ = [
+    "FORBIDDEN_BLOCKS",
+    "PRIVATE_BLOCKS",
+    "Block",
+    "check_processor",
+    "effective_network",
+    "inside",
+    "parse_block",
+]
 
 Block = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -58,6 +66,33 @@ def effective_network(spec: ComponentRunSpec, component: Component | None) -> Ne
     if component is not None and allowed is not None:
         _check_within(network, _normal(allowed, f"Component `{component.metadata.name}`: spec.network"), component)
     return network
+
+
+def check_processor(processor: Component, network: Network, path: str) -> None:
+    """Refuse a processor that needs more network access than the pod has.
+
+    Args:
+        processor: Component of the processor.
+        network: the run's network access, which all containers of its pod have.
+        path: path of the field that names the processor.
+
+    Raises:
+        UserError: (InvalidSpec) it needs more, or a block of the Component is invalid or never opened.
+    """
+    name = processor.metadata.name
+    needed = _normal(processor.spec.network or Network(), f"Component `{name}`: spec.network")
+    more = ""
+    if _RANK[needed.mode] > _RANK[network.mode]:
+        more = f"`{needed.mode}`"
+    else:
+        more = next((f"`{rule.cidr}`{_port(rule)}" for rule in needed.egress if not _rule_within(rule, network)), "")
+    if more:
+        raise UserError(
+            f"{path}: Component `{name}` needs the network {more}, and the run has `{network.mode}`; expected a "
+            "processor that needs no more than the component, as one pod has one network",
+            Reason.INVALID_SPEC,
+            advice="Use another processor, or have the Component of the run allow more.",
+        )
 
 
 def parse_block(text: str, path: str) -> Block:
@@ -114,12 +149,15 @@ def _check_within(network: Network, allowed: Network, component: Component) -> N
         )
     for i, rule in enumerate(network.egress):
         if not _rule_within(rule, allowed):
-            port = f" port {rule.port}" if rule.port else " on every port"
             raise UserError(
-                f"spec.network.egress[{i}]: `{rule.cidr}`{port} is more than Component `{name}` allows",
+                f"spec.network.egress[{i}]: `{rule.cidr}`{_port(rule)} is more than Component `{name}` allows",
                 Reason.INVALID_SPEC,
                 advice=_ASK_FOR_LESS,
             )
+
+
+def _port(rule: EgressRule) -> str:
+    return f" port {rule.port}" if rule.port else " on every port"
 
 
 def _rule_within(rule: EgressRule, allowed: Network) -> bool:

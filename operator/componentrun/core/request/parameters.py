@@ -51,20 +51,23 @@ def parameters_of(configuration: Configuration, referenced: str | None = None) -
         ref = configuration.parameters_from.config_map_key_ref
         where = f"spec.configuration.parametersFrom: key `{ref.key}` of ConfigMap `{ref.name}`"
         return _read(referenced or "", where)
-    check_depth(configuration.parameters, "parameters")
+    check_depth(configuration.parameters, "spec.configuration.parameters")
     return Parameters(configuration.parameters)
 
 
 def check_depth(value: Any, name: str) -> None:
     """Refuse a value that is nested too deeply.
 
+    Args:
+        value: any JSON.
+        name: path of its field.
+
     Raises:
         UserError: (InvalidSpec) the value is nested too deeply; the message names the field.
     """
     if is_too_deep(value):
         raise UserError(
-            f"spec.configuration.{name}: nested more than {MAX_DEPTH} levels deep, which not every reader of JSON"
-            " accepts",
+            f"{name}: nested more than {MAX_DEPTH} levels deep, which not every reader of JSON accepts",
             Reason.INVALID_SPEC,
             advice="Give deep structures as text.",
         )

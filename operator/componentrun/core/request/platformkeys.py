@@ -4,34 +4,42 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from componentrun.core.request.imageparameters import image_secret_refs
 from componentrun.errors import Reason, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from componentrun.api.component import Component
     from componentrun.api.componentrun import ComponentRunSpec
     from componentrun.api.storage import Storage
 
 __all__ = ["check_secrets"]
 
 
-def check_secrets(spec: ComponentRunSpec, storages: Iterable[Storage]) -> None:
+def check_secrets(spec: ComponentRunSpec, component: Component | None, storages: Iterable[Storage]) -> None:
     """Refuse secret parameters from a Secret that a Storage of the namespace uses itself.
 
     Args:
         spec: spec of the run.
+        component: its Component, if it has one.
         storages: all Storages of its namespace.
 
     Raises:
         UserError: (InvalidSpec) a Storage uses the Secret; the message names the field, the Secret and the Storage.
     """
     owners = {name: storage.metadata.name for storage in storages for name in _secrets_of(storage)}
-    for number, secret in enumerate(spec.configuration.secrets):
-        name = secret.secret_key_ref.name
+    named = {
+        f"spec.configuration.secrets[{number}].secretKeyRef.name": secret.secret_key_ref.name
+        for number, secret in enumerate(spec.configuration.secrets)
+    }
+    for path, ref in image_secret_refs(component).items():
+        name = component.metadata.name if component is not None else ""
+        named[f"Component `{name}`: spec.imageParameterSecrets[`{path}`].name"] = ref.name
+    for field, name in named.items():
         if name in owners:
             raise UserError(
-                f"spec.configuration.secrets[{number}].secretKeyRef.name: Secret `{name}` holds keys of Storage "
-                f"`{owners[name]}`, which no component may have",
+                f"{field}: Secret `{name}` holds keys of Storage `{owners[name]}`, which no component may have",
                 Reason.INVALID_SPEC,
                 advice="Name another Secret, and copy into it what is to be shared.",
             )

@@ -8,23 +8,29 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun import contract
 from componentrun.api import names
-from componentrun.api.common import duration_seconds, quantity_value
+from componentrun.api.common import quantity_value
 from componentrun.core.queue.concurrency import effective_group
+from componentrun.core.request.buckets import default_bucket
 from componentrun.core.request.config import check_secret_paths, config_json, environment, plain_secrets
 from componentrun.core.request.files import EffectiveFiles, input_files, output_files, system_tags
 from componentrun.core.request.image import component_id, image_reference
+from componentrun.core.request.imageparameters import image_parameters, image_secret_refs
 from componentrun.core.request.mapping import check_configuration, check_input, output_of, where_of_input
 from componentrun.core.request.network import effective_network
 from componentrun.core.request.parameters import parameters_of
+from componentrun.core.request.processors import EffectiveProcessor, PodLimits, effective_processors
 from componentrun.core.request.requested import EffectiveInput
-from componentrun.core.request.resources import container_resources
+from componentrun.core.request.resources import container_resources, timeout_seconds, user_id
 from componentrun.errors import Reason, UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from componentrun.api.common import SecretKeyRef
     from componentrun.api.component import Component, ForwardToken, Gelf, Network
     from componentrun.api.componentrun import ComponentRun, ComponentRunSpec
+    from componentrun.api.mapping.tables import InputTable
     from componentrun.api.retry import Retry
-    from componentrun.api.tables import InputTable
     from componentrun.wire.agents import OutputFile, OutputTable
 
 __all__ = ["EffectiveRun", "resolve"]
@@ -66,6 +72,8 @@ class EffectiveRun:
     parameters that are given as text."""
     env: dict[str, str]
     """The contract's variables, KBC_ and COMPONENTRUN_."""
+    image_secrets: Mapping[str, SecretKeyRef] = field(default_factory=dict)
+    """Sources of secret values to insert into `image_parameters`, by path."""
     parameters_text: str | None = field(default=None, repr=False)
     """The original text of the parameters; None: they are in `config`."""
     type_support: str = contract.DEFAULT_TYPE_SUPPORT
@@ -89,10 +97,31 @@ class EffectiveRun:
     """Labels for Kueue: those of the run and of its pod template."""
     plain_secrets: tuple[str, ...] = field(default=(), repr=False)
     """Values of `#` keys that the author wrote in plain text. They are redacted like those from Secrets."""
+    processors: tuple[EffectiveProcessor, ...] = ()
+    """Those before the component come first."""
+
+    @property
+    def before(self) -> tuple[EffectiveProcessor, ...]:
+        """Processors that run before the component."""
+        return tuple(item for item in self.processors if item.position == "before")
+
+    @property
+    def after(self) -> tuple[EffectiveProcessor, ...]:
+        """Processors that run after the component."""
+        return tuple(item for item in self.processors if item.position == "after")
+
+    @property
+    def total_seconds(self) -> int:
+        """The timeouts of all steps together."""
+        return self.timeout_seconds + sum(item.timeout_seconds for item in self.processors)
 
 
 def resolve(
-    run: ComponentRun, component: Component | None, storage_name: str, referenced: str | None = None
+    run: ComponentRun,
+    component: Component | None,
+    storage_name: str,
+    referenced: str | None = None,
+    processors: Mapping[str, Component] | None = None,
 ) -> EffectiveRun:
     """Decide everything about a run that does not depend on the cluster.
 
@@ -101,23 +130,30 @@ def resolve(
         component: the Component that `spec.component` names; None if the run names none, or if it does not exist.
         storage_name: the Storage that the run names, or the namespace's default one.
         referenced: the text that `configuration.parametersFrom` refers to; None if it is not set.
+        processors: the Components that `processors_of` the run names and that exist, by name.
 
     Raises:
         UserError: (InvalidSpec) the spec is invalid, and the message names the field; (ComponentNotFound) the Component
-            does not exist.
+            or that of a processor does not exist.
     """
     spec = run.spec
     _check_kind(spec, component)
+    _check_action(spec.action, component)
     parameters = parameters_of(spec.configuration, referenced)
     check_secret_paths(spec.configuration.secrets, parameters)
     check_configuration(spec)
+    for_image = image_parameters(spec.configuration, component)
     image = image_reference(spec, component)
     identifier = component_id(image, component)
     limits, requests = container_resources(spec, component)
     inputs = _inputs(spec.input.tables)
+    bucket = default_bucket(spec.output, component, spec.configuration.id)
     files = input_files(spec.input)
     type_support = (component.spec.data_type_support if component else None) or contract.DEFAULT_TYPE_SUPPORT
     gelf = component.spec.logging.gelf if component and component.spec.logging else None
+    network = effective_network(spec, component)
+    timeout = timeout_seconds(spec.timeout, component)
+    steps = effective_processors(run, component, processors or {}, PodLimits(network, timeout, type_support))
     return EffectiveRun(
         namespace=run.metadata.namespace,
         name=run.metadata.name,
@@ -125,19 +161,22 @@ def resolve(
         storage=storage_name,
         component_id=identifier,
         image=image,
+        image_secrets=image_secret_refs(component),
         command=component.spec.command if component else spec.command,
         args=component.spec.args if component else spec.args,
         limits=limits,
         requests=requests,
-        timeout_seconds=_timeout(spec, component),
-        network=effective_network(spec, component),
-        user_id=_user_id(component),
+        timeout_seconds=timeout,
+        network=network,
+        user_id=user_id(component),
         read_only_root=component.spec.read_only_root_filesystem if component else False,
         data_size=_data_size(component),
         inputs=inputs,
         outputs=_outputs(spec),
-        default_bucket=spec.output.default_bucket,
-        config=config_json(run, parameters, inputs, files, spec.output),
+        default_bucket=bucket,
+        config=config_json(
+            run, parameters, for_image, inputs, files, spec.output.model_copy(update={"default_bucket": bucket})
+        ),
         env=environment(run, identifier, type_support, logger=gelf is not None),
         parameters_text=parameters.text,
         type_support=type_support,
@@ -152,7 +191,10 @@ def resolve(
         retry=spec.retry or (component.spec.retry if component else None),
         concurrency_group=effective_group(run, component),
         queue_labels=_queue_labels(run),
-        plain_secrets=plain_secrets(parameters, spec.configuration.image_parameters),
+        plain_secrets=plain_secrets(
+            parameters, for_image, [values for step in steps for values in (step.parameters, step.image_parameters)]
+        ),
+        processors=steps,
     )
 
 
@@ -185,26 +227,17 @@ def _check_kind(spec: ComponentRunSpec, component: Component | None) -> None:
             )
 
 
-def _timeout(spec: ComponentRunSpec, component: Component | None) -> int:
-    text = spec.timeout or (component.spec.timeout if component else None)
-    if text is None:
-        return contract.DEFAULT_TIMEOUT_SECONDS
-    owner = "" if spec.timeout or component is None else f"Component `{component.metadata.name}`: "
-    try:
-        seconds = duration_seconds(text)
-    except ValueError as error:
-        raise UserError(f"{owner}spec.timeout: {error}", Reason.INVALID_SPEC) from error
-    if not 0 < seconds <= contract.MAX_TIMEOUT_SECONDS:
-        raise UserError(
-            f"{owner}spec.timeout: `{text}` is out of bounds: expected more than 0s and at most 24h",
-            Reason.INVALID_SPEC,
-        )
-    return seconds
-
-
-def _user_id(component: Component | None) -> int:
-    user_id = component.spec.run_as_user if component else None
-    return contract.DEFAULT_USER_ID if user_id is None else user_id
+def _check_action(action: str, component: Component | None) -> None:
+    """Refuse an action that the Component does not list. Every component has `run`."""
+    actions = component.spec.actions if component is not None else ()
+    if component is None or not actions or action in {contract.DEFAULT_ACTION, *actions}:
+        return
+    known = ", ".join(f"`{name}`" for name in dict.fromkeys((contract.DEFAULT_ACTION, *actions)))
+    raise UserError(
+        f"spec.action: found `{action}`, which Component `{component.metadata.name}` does not support; "
+        f"expected one of {known}",
+        Reason.INVALID_SPEC,
+    )
 
 
 def _data_size(component: Component | None) -> str:

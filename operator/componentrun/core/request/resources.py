@@ -1,18 +1,18 @@
-"""CPU and memory of the component's container: a named size, explicit values, or the defaults."""
+"""What a container may use: CPU, memory and time, from a named size, explicit values, or the defaults; and its user."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from componentrun import contract
-from componentrun.api.common import quantity_value
+from componentrun.api.common import duration_seconds, quantity_value
 from componentrun.errors import Reason, UserError
 
 if TYPE_CHECKING:
-    from componentrun.api.component import Component, Resources
+    from componentrun.api.component import Component, Resources, Size
     from componentrun.api.componentrun import ComponentRunSpec
 
-__all__ = ["SIZES", "container_resources"]
+__all__ = ["SIZES", "container_resources", "processor_resources", "timeout_seconds", "user_id"]
 
 SIZES: Final[dict[str, tuple[int, float]]] = {
     "xsmall": (1, 0.5),
@@ -41,21 +41,63 @@ def container_resources(spec: ComponentRunSpec, component: Component | None) -> 
             Reason.INVALID_SPEC,
             advice="Remove one of them.",
         )
-    component_resources = component.spec.resources if component else None
+    own = component.spec.resources if component else None
+    return _resources(spec.size, spec.resources, own, "the Component's spec.resources")
+
+
+def processor_resources(size: Size | None, component: Component) -> tuple[dict[str, str], dict[str, str]]:
+    """Limits and requests of a processor: those of its Component, scaled by the size of the run.
+
+    Raises:
+        UserError: (InvalidSpec) a request exceeds its limit, or a limit is 0; the message names the Component.
+    """
+    return _resources(size, None, component.spec.resources, f"Component `{component.metadata.name}`: spec.resources")
+
+
+def timeout_seconds(asked: str | None, component: Component | None) -> int:
+    """The timeout: as the run asks, or the Component's, or one hour.
+
+    Raises:
+        UserError: (InvalidSpec) it is not a duration, or out of bounds; the message names the field.
+    """
+    text = asked or (component.spec.timeout if component else None)
+    if text is None:
+        return contract.DEFAULT_TIMEOUT_SECONDS
+    owner = "" if asked or component is None else f"Component `{component.metadata.name}`: "
+    try:
+        seconds = duration_seconds(text)
+    except ValueError as error:
+        raise UserError(f"{owner}spec.timeout: {error}", Reason.INVALID_SPEC) from error
+    if not 0 < seconds <= contract.MAX_TIMEOUT_SECONDS:
+        raise UserError(
+            f"{owner}spec.timeout: `{text}` is out of bounds: expected more than 0s and at most 24h",
+            Reason.INVALID_SPEC,
+        )
+    return seconds
+
+
+def user_id(component: Component | None) -> int:
+    """The user of a container."""
+    own = component.spec.run_as_user if component else None
+    return contract.DEFAULT_USER_ID if own is None else own
+
+
+def _resources(
+    size: Size | None, asked: Resources | None, component_resources: Resources | None, owner: str
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Limits and requests; `owner` is the path of the Component's resources, for messages."""
     limits = {"cpu": contract.DEFAULT_CPU, "memory": contract.DEFAULT_MEMORY} | _limits(component_resources)
     requests = _requests(component_resources)
-    if spec.size:
-        cpus, factor = SIZES[spec.size]
-        memory = _amount("the Component's spec.resources.limits.memory", limits["memory"])
+    if size:
+        cpus, factor = SIZES[size]
+        memory = _amount(f"{owner}.limits.memory", limits["memory"])
         limits |= {"cpu": str(cpus), "memory": _times(memory, factor)}
         requests = {}  # the Component's requests are meant for another size
-    elif spec.resources:
-        run_limits = _limits(spec.resources)
+    elif asked:
+        run_limits = _limits(asked)
         limits |= run_limits
-        requests = {name: value for name, value in requests.items() if name not in run_limits} | _requests(
-            spec.resources
-        )
-    _check(limits, requests, "spec.resources" if spec.resources else "the Component's spec.resources")
+        requests = {name: value for name, value in requests.items() if name not in run_limits} | _requests(asked)
+    _check(limits, requests, "spec.resources" if asked else owner)
     return limits, limits | requests
 
 

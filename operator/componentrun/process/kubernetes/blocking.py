@@ -8,19 +8,21 @@ sent again only if carrying it out twice is the same as once.
 from __future__ import annotations
 
 import http.client
-import json
 import random
 import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from componentrun.process.kubernetes.errors import KubeError, error_for
 from componentrun.process.kubernetes.exchange import (
+    APPLY_PATCH,
     FIRST_ERROR,
     JSON,
     MERGE_PATCH,
     STRICT,
     Retries,
+    applying,
     backoff,
+    body_of,
     checked_event,
     deletion,
     listing,
@@ -43,7 +45,8 @@ _READ_SECONDS: Final = 30.0
 _PAGE: Final = 500
 _UNAUTHORIZED: Final = 401
 _REPEATABLE: Final = frozenset({"GET", "PATCH"})
-"""Reads and merge patches. A name that is generated is another one each time, and a deletion may hit a successor."""
+"""Reads, merge patches and applies. A name that is generated is another one each time, and a deletion may hit a
+successor."""
 
 
 class BlockingKube:
@@ -133,6 +136,17 @@ class BlockingKube:
         """Merge into an object."""
         return self.request("PATCH", resource.path(namespace, name, subresource), body=body, kind=MERGE_PATCH)
 
+    def apply(
+        self, resource: Resource, namespace: str | None, body: Mapping[str, Any], manager: str, *, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """Apply an object on the server: create it, or make its fields those of the manager's last apply.
+
+        Fields that the manager applied before and that the object no longer has are removed. Fields that others have
+        changed are changed back.
+        """
+        path = resource.path(namespace, str(body["metadata"]["name"]))
+        return self.request("PATCH", path, query=applying(manager, dry_run=dry_run), body=body, kind=APPLY_PATCH)
+
     def delete(
         self,
         resource: Resource,
@@ -161,7 +175,7 @@ class BlockingKube:
             UnavailableError: all tries failed.
             AccessError: there is no credential.
         """
-        data = None if body is None else json.dumps(body).encode()
+        data = None if body is None else body_of(body, kind)
         request = Request(method, path, query or {}, data, kind)
         retries = Retries(self._pause, may_repeat=method in _REPEATABLE)
         while True:

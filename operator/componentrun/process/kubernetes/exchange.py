@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from componentrun.process.depths import without_depths
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from componentrun.process.kubernetes.errors import KubeError
 
 __all__ = [
+    "APPLY_PATCH",
     "FIRST_ERROR",
     "JSON",
     "LENIENT",
@@ -23,7 +25,9 @@ __all__ = [
     "STRICT",
     "UNTRUSTED",
     "Retries",
+    "applying",
     "backoff",
+    "body_of",
     "checked_event",
     "deletion",
     "listing",
@@ -39,6 +43,8 @@ Document = TypeVar("Document")
 
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
+APPLY_PATCH: Final = "application/apply-patch+yaml"
+"""Server-side apply. The server reads the body as YAML."""
 STRICT: Final = {"fieldValidation": "Strict"}
 LENIENT: Final = {"fieldValidation": "Ignore"}
 """For what we write ourselves: all of its fields exist, and the server need not look for others, and warn."""
@@ -51,6 +57,8 @@ _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 10.0
 _GONE: Final = 410
 _QUOTED: Final = 200
+_NOT_YAML: Final = re.compile("[\\x7f-\\x9f\\u2028\\u2029\\ufeff\\ufffe\\uffff]")
+"""Characters that JSON allows in a text as they are, and YAML does not, or takes for the end of a line."""
 _TOO_DEEP: Final = "recursion limit"
 """In the message of pydantic's parser about JSON that is nested deeper than it reads."""
 
@@ -119,6 +127,22 @@ def deletion(uid: str = "", grace_seconds: int | None = None, version: str = "")
     if grace_seconds is not None:
         body["gracePeriodSeconds"] = grace_seconds
     return body
+
+
+def applying(manager: str, *, dry_run: bool = False) -> dict[str, str]:
+    """The query of a server-side apply that takes over fields that others have set since."""
+    return STRICT | {"fieldManager": manager, "force": "true"} | ({"dryRun": "All"} if dry_run else {})
+
+
+def body_of(document: Any, kind: str) -> bytes:
+    """A document as the body of a request of this media type.
+
+    JSON is YAML except for its escapes of characters outside the basic plane, and for a few characters.
+    """
+    if kind != APPLY_PATCH:
+        return json.dumps(document).encode()
+    text = json.dumps(document, ensure_ascii=False)
+    return _NOT_YAML.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode()
 
 
 def retry_after(header: str | None) -> float:

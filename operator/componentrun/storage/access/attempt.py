@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from componentrun.storage.access.fileinput import FileSource
     from componentrun.wire.agents import OutputFile, OutputTable
+    from componentrun.wire.chain import StepConfig
 
 __all__ = ["AttemptRequest", "InputSource"]
 
@@ -87,5 +88,11 @@ class AttemptRequest:
     """Whether stage-out gets temporary keys instead of a signed form, because the store does not enforce forms."""
     buckets: tuple[str, ...] | None = None
     """Buckets that the run may write to, see `StageOutPlan`."""
+    steps: tuple[StepConfig, ...] = ()
+    """The component and its processors, in order; empty without processors."""
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     """Values by their path below `parameters`; they are part of the grant, never of a plan."""
+    image_secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    """Values by their path below `image_parameters`; likewise."""
+    step_secrets: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
+    """Values by their path below `image_parameters` of processors, by the names of their containers; likewise."""

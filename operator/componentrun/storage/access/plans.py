@@ -127,7 +127,13 @@ async def prepare_attempt(
     post = await _post(store, signer, request)
     ca_bundle = store.settings.ca_bundle
     return AttemptPlan(
-        grant_in=GrantIn(signer.sign_get(key_in, request.expires_in), dict(request.secrets), ca_bundle),
+        grant_in=GrantIn(
+            signer.sign_get(key_in, request.expires_in),
+            dict(request.secrets),
+            ca_bundle,
+            dict(request.image_secrets),
+            dict(request.step_secrets),
+        ),
         grant_out=GrantOut(signer.sign_get(key_out, request.expires_out), post, ca_bundle),
         inputs=tuple(_status(item) for item in inputs),
         files=files,
@@ -151,6 +157,7 @@ def _stage_in_plan(
         objects=tuple(
             _csv_read(item, item.content, signer, request) for item in inputs if isinstance(item.content, ObjectInfo)
         ),
+        steps=request.steps,
     )
 
 

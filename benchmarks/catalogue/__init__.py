@@ -1,0 +1,1 @@
+"""Catalogues of Components, applied and listed with the command line."""

@@ -1,0 +1,21 @@
+"""The status of a Component: what the operator found out about it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from componentrun.api.common import Condition, StatusModel
+
+__all__ = ["ComponentStatus"]
+
+
+class ComponentStatus(StatusModel):
+    """Observed state of the component."""
+
+    observed_generation: int | None = None
+    """The `metadata.generation` that this status describes."""
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
+    """`Ready`: runs can use the component. `ConfigurationValid`: `spec.configuration` has usable schemas, and a default
+    that matches them; only if `spec.configuration` is set. `Deprecated`: only if it is."""

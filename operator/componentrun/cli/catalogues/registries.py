@@ -1,0 +1,205 @@
+"""Bundles in registries, with the logins of the person who typed the command.
+
+Logins are those of `docker login` and `podman login`. Credential helpers are not started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from componentrun.cli.errors import BadRequestError, EnvironmentFault
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from componentrun.catalogue.entry import Catalogue
+    from componentrun.core.images.pullsecrets import Login, PullSecret
+    from componentrun.core.images.reference import Repository
+    from componentrun.registry.errors import RegistryError
+    from componentrun.registry.settings import RegistrySettings
+
+__all__ = ["SCHEME", "RegistryOptions", "pull_bundle", "push_bundle"]
+
+_Result = TypeVar("_Result")
+SCHEME: Final = "oci://"
+"""Prefix of catalogues in registries."""
+_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_TITLE: Final = "org.opencontainers.image.title"
+_SECONDS: Final = 120.0
+"""For one request: a bundle has at most 64 MiB."""
+_LOGIN: Final = "Log in with `docker login` or `podman login`, and check the name and what the account may do."
+_ADVICE: Final = {
+    "NoPassword": _LOGIN,
+    "WrongPassword": _LOGIN,
+    "AccessDenied": _LOGIN,
+    "RegistryAway": "Check the host, and that this machine can reach it. `--plain-http` uses HTTP without TLS.",
+    "UntrustedCertificate": "Set SSL_CERT_FILE to a file with its certificate authority.",
+    "NotARegistry": "Check the host, and whether a proxy or a login page answers in its place.",
+    "RateLimited": "Log in, or try again later.",
+    "NoSuchRepository": "Check the name. Some registries need the repository before the first push.",
+}
+"""By the cause; other errors have advice that fits."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryOptions:
+    """How to reach registries."""
+
+    plain_http: bool = False
+    """Whether HTTP without TLS is used."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    repository: Repository
+    version: str
+    """A tag or a digest."""
+
+
+def pull_bundle(reference: str, options: RegistryOptions) -> tuple[bytes, str]:
+    """The bundle that a reference names, and its digest `sha256:…` in the registry.
+
+    Raises:
+        BadRequestError: there is no such bundle, or it may not be read.
+        EnvironmentFault: the registry does not respond.
+    """
+    parsed = _parse(reference)
+    return _carried_out(_pull(parsed, _settings(parsed, options), _logins(parsed.repository)))
+
+
+def push_bundle(catalogue: Catalogue, reference: str, options: RegistryOptions) -> str:
+    """Upload a catalogue as a bundle. Returns its digest in the registry.
+
+    Raises:
+        BadRequestError: the registry refuses it, or the reference has no tag.
+        EnvironmentFault: the registry does not respond.
+    """
+    from componentrun.catalogue.bundle import ARTIFACT_TYPE, LAYER_TYPE, build_bundle  # noqa: PLC0415 - loads the models
+    from componentrun.registry.upload import Artifact, RegistryUploader  # noqa: PLC0415 - likewise
+
+    parsed = _parse(reference)
+    if ":" in parsed.version:
+        raise BadRequestError(f"`{reference}` names a digest; expected a tag", f"For example: `{SCHEME}HOST/PATH:1.0`.")
+    annotations = {_TITLE: catalogue.name} if catalogue.name else {}
+    artifact = Artifact(ARTIFACT_TYPE, build_bundle(catalogue), LAYER_TYPE, annotations)
+    login = next(iter(_logins(parsed.repository)), None)
+
+    async def upload() -> str:
+        async with RegistryUploader(_settings(parsed, options), parsed.repository, login) as uploader:
+            return await uploader.upload(artifact, parsed.version)
+
+    return _carried_out(upload())
+
+
+async def _pull(reference: _Reference, settings: RegistrySettings, logins: tuple[Login, ...]) -> tuple[bytes, str]:
+    from componentrun.catalogue.bundle import LAYER_TYPE  # noqa: PLC0415 - loads the models
+    from componentrun.catalogue.limits import MAX_BUNDLE_BYTES, MAX_FRAME_BYTES  # noqa: PLC0415 - likewise
+    from componentrun.registry.client import RegistryClient  # noqa: PLC0415 - likewise
+
+    name = reference.repository.name
+    async with RegistryClient(settings) as client:
+        manifest = await client.manifest(reference.repository, reference.version, logins)
+        layers = manifest.children
+        if manifest.is_index or len(layers) != 1 or layers[0].media_type != LAYER_TYPE:
+            raise BadRequestError(
+                f"`{name}` has something else than a catalogue at `{reference.version}`; expected one layer of type "
+                f"`{LAYER_TYPE}`",
+                "Use what `componentrun catalogue push` uploaded.",
+            )
+        if layers[0].size > MAX_BUNDLE_BYTES + MAX_FRAME_BYTES:
+            raise BadRequestError(
+                f"the bundle `{name}` at `{reference.version}` has {layers[0].size} bytes; expected at most "
+                f"{MAX_BUNDLE_BYTES}",
+                "Split the catalogue.",
+            )
+        limit = MAX_BUNDLE_BYTES + MAX_FRAME_BYTES
+        bundle = await client.blob(reference.repository, layers[0].digest, logins, limit=limit)
+    return bundle, manifest.digest
+
+
+def _parse(reference: str) -> _Reference:
+    """`oci://HOST/PATH:TAG` or `oci://HOST/PATH@DIGEST`.
+
+    Raises:
+        BadRequestError: it is neither.
+    """
+    from componentrun.core.images.reference import DIGEST, parse_repository  # noqa: PLC0415 - few commands need it
+
+    text = reference.removeprefix(SCHEME)
+    name, at, digest = text.partition("@")
+    if not at:
+        # A colon before the last slash belongs to the port.
+        head, slash, last = text.rpartition("/")
+        last, _, version = last.partition(":")
+        name = f"{head}{slash}{last}"
+    else:
+        version = digest
+    if not (DIGEST if at else _TAG).fullmatch(version):
+        raise BadRequestError(
+            f"`{reference}` has no tag and no digest"
+            if not version
+            else f"`{reference}`: `{version}` is no tag or digest",
+            f"For example: `{SCHEME}registry.example.com/catalogues/sales:1.0`.",
+        )
+    return _Reference(parse_repository(name, f"`{reference}`"), version)
+
+
+def _settings(reference: _Reference, options: RegistryOptions) -> RegistrySettings:
+    from componentrun.registry.settings import RegistrySettings  # noqa: PLC0415 - few commands need it
+
+    hosts = frozenset({reference.repository.host} if options.plain_http else ())
+    return RegistrySettings(plain_http=hosts, request_seconds=_SECONDS)
+
+
+def _logins(repository: Repository) -> tuple[Login, ...]:
+    """Logins of the user for a repository, the best match first."""
+    from componentrun.core.images.pullsecrets import logins_for  # noqa: PLC0415 - few commands need it
+
+    files = [found for path in _login_files() if (found := _login_file(path)) is not None]
+    return next((logins for file in files if (logins := logins_for(repository, [file]))), ())
+
+
+def _login_files() -> list[Path]:
+    """Files in which tools keep logins, in the order in which they are read."""
+    environment = os.environ
+    paths = [environment.get("REGISTRY_AUTH_FILE")]
+    paths.append(f"{environment['DOCKER_CONFIG']}/config.json" if environment.get("DOCKER_CONFIG") else None)
+    if runtime := environment.get("XDG_RUNTIME_DIR"):
+        paths.append(f"{runtime}/containers/auth.json")
+    paths.append(str(Path("~/.docker/config.json").expanduser()))
+    return [Path(path) for path in paths if path]
+
+
+def _login_file(path: Path) -> PullSecret | None:
+    from componentrun.core.images.pullsecrets import read_pull_secret  # noqa: PLC0415 - few commands need it
+
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    data = {".dockerconfigjson": base64.b64encode(content).decode()}
+    return read_pull_secret(str(path), {"type": "kubernetes.io/dockerconfigjson", "data": data})
+
+
+def _carried_out(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """The result of requests to a registry, with errors for the person at the terminal."""
+    from componentrun.registry.errors import RegistryError  # noqa: PLC0415 - few commands need it
+
+    try:
+        return asyncio.run(work)
+    except RegistryError as error:
+        raise _explained(error) from error
+
+
+def _explained(error: RegistryError) -> BadRequestError | EnvironmentFault:
+    from componentrun.registry.errors import ImageError  # noqa: PLC0415 - few commands need it
+
+    kind = BadRequestError if isinstance(error, ImageError) else EnvironmentFault
+    summary = error.summary.replace(" from Secret `", " from `").replace("no pull secret has one", "you have none")
+    return kind(summary, _ADVICE.get(str(error.problem), error.advice))

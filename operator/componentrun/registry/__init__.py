@@ -1,0 +1,16 @@
+"""Requests to registries of images (decision 0097).
+
+The operator only reads, with the pull secrets of a run. The command line also uploads artifacts, with the logins of its
+user.
+
+Modules, lowest first:
+
+    settings   how to reach registries
+    errors     what can go wrong: one sentence for each cause
+    exchange   one request with its redirects: TLS, timeouts, limits of size
+    challenge  the header WWW-Authenticate
+    tokens     tokens of registries that refer to a token service
+    manifest   manifests: digests, platforms, layers
+    client     digests of tags, lists of tags, manifests and blobs
+    upload     uploads of artifacts, for the command line
+"""

@@ -1,0 +1,198 @@
+"""What can go wrong at a registry: one sentence for each cause.
+
+Each error has a `Problem`, which is finer than the `Reason` of a run: the kubelet reports several of these causes with
+one reason, and a run should not end with another reason because the operator found the cause earlier.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from componentrun.errors import ComponentRunError, Reason, TransientError, UserError
+
+__all__ = [
+    "ImageError",
+    "Problem",
+    "RegistryAwayError",
+    "RegistryError",
+    "access_denied",
+    "away",
+    "dishonest",
+    "no_password",
+    "no_such_repository",
+    "no_such_tag",
+    "not_a_registry",
+    "rate_limited",
+    "too_large",
+    "too_many_tags",
+    "untrusted",
+    "wrong_architecture",
+    "wrong_password",
+]
+
+
+class Problem(StrEnum):
+    """Cause of an error. Also the reason of the condition on a Component."""
+
+    NO_PASSWORD = "NoPassword"  # noqa: S105 - a word, not a password
+    WRONG_PASSWORD = "WrongPassword"  # noqa: S105 - likewise
+    ACCESS_DENIED = "AccessDenied"
+    NO_SUCH_TAG = "NoSuchTag"
+    NO_SUCH_REPOSITORY = "NoSuchRepository"
+    WRONG_ARCHITECTURE = "WrongArchitecture"
+    NOT_A_REGISTRY = "NotARegistry"
+    WRONG_DIGEST = "WrongDigest"
+    TOO_LARGE = "TooLarge"
+    AWAY = "RegistryAway"
+    UNTRUSTED = "UntrustedCertificate"
+    RATE_LIMITED = "RateLimited"
+
+
+class RegistryError(ComponentRunError):
+    """Base of both kinds of errors."""
+
+    problem: Problem
+
+
+class ImageError(RegistryError, UserError):
+    """The image can't be used. Trying again changes nothing."""
+
+    def __init__(self, problem: Problem, summary: str, advice: str) -> None:
+        """`problem` is the cause."""
+        super().__init__(summary, Reason.IMAGE_PULL_FAILED, advice=advice)
+        self.problem = problem
+
+
+class RegistryAwayError(RegistryError, TransientError):
+    """The registry does not serve the request now; a later one may succeed."""
+
+    def __init__(self, problem: Problem, summary: str, advice: str, retry_after: float = 0.0) -> None:
+        """`retry_after`: seconds that the registry asks to wait."""
+        super().__init__(summary, Reason.REGISTRY_UNAVAILABLE, advice=advice)
+        self.problem = problem
+        self.retry_after = retry_after
+
+
+def no_password(repository: str, known: str) -> ImageError:
+    """The registry wants a login, and no pull secret has one for it.
+
+    Args:
+        repository: name of the repository.
+        known: what is known about the pull secrets; empty if there are none.
+    """
+    found = f" ({known})" if known else ""
+    return ImageError(
+        Problem.NO_PASSWORD,
+        f"the registry wants a login for `{repository}`, and no pull secret has one{found}",
+        "Name a Secret with a login for this registry in `imagePullSecrets`, and check the name of the image: many "
+        "registries answer the same for repositories that do not exist.",
+    )
+
+
+def wrong_password(repository: str, secrets: str) -> ImageError:
+    """The registry, or its token service, refuses the login."""
+    return ImageError(
+        Problem.WRONG_PASSWORD,
+        f"the registry refuses the user name or password for `{repository}` from {secrets}",
+        "Correct the login in the Secret.",
+    )
+
+
+def access_denied(repository: str, secrets: str) -> ImageError:
+    """The login is valid, and does not suffice for this repository."""
+    return ImageError(
+        Problem.ACCESS_DENIED,
+        f"the login from {secrets} may not read `{repository}`, or there is no such repository",
+        "Check the name, and have the registry allow this account to read it.",
+    )
+
+
+def no_such_tag(repository: str, tag: str) -> ImageError:
+    """The repository exists, and has no such tag or digest."""
+    what = "digest" if ":" in tag else "tag"
+    return ImageError(
+        Problem.NO_SUCH_TAG, f"repository `{repository}` has no {what} `{tag}`", f"Push it, or correct the {what}."
+    )
+
+
+def no_such_repository(repository: str) -> ImageError:
+    """The registry has no such repository."""
+    return ImageError(
+        Problem.NO_SUCH_REPOSITORY,
+        f"the registry has no repository `{repository}`",
+        "Push the image, or correct its name.",
+    )
+
+
+def wrong_architecture(image: str, there: str, wanted: str) -> ImageError:
+    """The image exists for other platforms only."""
+    return ImageError(
+        Problem.WRONG_ARCHITECTURE,
+        f"image `{image}` is there for {there}, and the run needs {wanted}",
+        "Build the image for this architecture, or choose other nodes by `podTemplate.nodeSelector`.",
+    )
+
+
+def not_a_registry(host: str, found: str) -> ImageError:
+    """Something else than a registry answers at this address."""
+    return ImageError(
+        Problem.NOT_A_REGISTRY,
+        f"`{host}` did not answer like a registry: {found}",
+        "Check the host in the name of the image, and whether a proxy or a login page answers in its place.",
+    )
+
+
+def dishonest(image: str, expected: str, found: str) -> ImageError:
+    """The content does not have the digest that was asked for, or announced."""
+    return ImageError(
+        Problem.WRONG_DIGEST,
+        f"the registry delivered other content than announced for `{image}`: expected {expected}, found {found}",
+        "This is up to the people who run the registry: its storage or a cache in front of it is damaged.",
+    )
+
+
+def too_large(host: str, what: str, limit: int) -> ImageError:
+    """The answer exceeds its limit."""
+    return ImageError(
+        Problem.TOO_LARGE,
+        f"`{host}` sent more than {limit} bytes as {what}",
+        "Check whether the name leads to an image.",
+    )
+
+
+def too_many_tags(repository: str, limit: int) -> ImageError:
+    """The repository has more tags than are looked through."""
+    return ImageError(
+        Problem.TOO_LARGE,
+        f"repository `{repository}` has more than {limit} tags, too many to find the highest version",
+        "Delete old tags, or use `tag` instead of `semver` in the channel.",
+    )
+
+
+def away(host: str, why: str) -> RegistryAwayError:
+    """The registry does not respond, or reports an error of its own."""
+    return RegistryAwayError(
+        Problem.AWAY,
+        f"registry `{host}` does not respond: {why}",
+        "Check whether the operator can reach it.",
+    )
+
+
+def untrusted(host: str, why: str) -> RegistryAwayError:
+    """There is no trusted TLS connection to the registry."""
+    return RegistryAwayError(
+        Problem.UNTRUSTED,
+        f"there is no trusted connection to registry `{host}`: {why}",
+        "Add its certificate authority to the chart's `operator.registries.caBundle`.",
+    )
+
+
+def rate_limited(host: str, retry_after: float) -> RegistryAwayError:
+    """The registry counts requests, and has had enough of ours."""
+    wait = f"; it asks to wait {retry_after:.0f} s" if retry_after else ""
+    return RegistryAwayError(
+        Problem.RATE_LIMITED,
+        f"registry `{host}` refuses more requests for now (429){wait}",
+        "Log in with a pull secret, which usually raises the limit, or use a mirror.",
+        retry_after,
+    )

@@ -1,0 +1,245 @@
+"""Debian's docker-registry with TLS and a login: by htpasswd, or by tokens of a service in the test process."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import ipaddress
+import json
+import shutil
+import socket
+import ssl
+import subprocess
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.x509.oid import NameOID
+
+from componentrun.core.images.reference import Repository
+from componentrun.registry.manifest import digest_of
+from componentrun.registry.settings import RegistrySettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+USER: Final = "ann"
+PASSWORD: Final = "pull-me"
+_HTPASSWD: Final = f"{USER}:$2a$04$abcdefghijklmnopqrstuu0p9SkNDkZ/KFchkzJXgN41PdOkskrQ2\n"
+"""The password with bcrypt, the only form that docker-registry accepts."""
+_IMAGE: Final = "application/vnd.oci.image.manifest.v1+json"
+_CONFIG: Final = "application/vnd.oci.image.config.v1+json"
+_NAME: Final = "127.0.0.1"
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as listening:
+        listening.bind((_NAME, 0))
+        port: int = listening.getsockname()[1]
+        return port
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A certificate for 127.0.0.1, which is its own authority, and its key."""
+
+    certificate_file: Path
+    key_file: Path
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+
+    @classmethod
+    def create(cls, folder: Path) -> Authority:
+        """Create it in a folder."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "registry of a test")])
+        now = dt.datetime.now(dt.UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - dt.timedelta(hours=1))
+            .not_valid_after(now + dt.timedelta(days=1))
+            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(_NAME))]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .sign(key, hashes.SHA256())
+        )
+        files = cls(folder / "tls.crt", folder / "tls.key", key, certificate)
+        files.certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        files.key_file.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        return files
+
+    def server_context(self) -> ssl.SSLContext:
+        """TLS of a server with this certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate_file, self.key_file)
+        return context
+
+
+@dataclass
+class TokenService:
+    """Issues tokens that docker-registry accepts. Close it after use."""
+
+    authority: Authority
+    port: int = field(default_factory=free_port)
+    requests: list[str] = field(default_factory=list)
+    """Query of each request."""
+    _runner: web.AppRunner | None = None
+
+    @property
+    def realm(self) -> str:
+        """URL of the service."""
+        return f"https://{_NAME}:{self.port}/token"
+
+    async def start(self) -> None:
+        """Listen."""
+        app = web.Application()
+        app.router.add_get("/token", self._serve)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, _NAME, self.port, ssl_context=self.authority.server_context()).start()
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _serve(self, request: web.Request) -> web.Response:
+        self.requests.append(request.query_string)
+        authorization = request.headers.get("Authorization", "")
+        expected = f"Basic {base64.b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}"
+        if authorization and authorization != expected:
+            return web.Response(status=401)
+        access = []
+        if authorization and "scope" in request.query:
+            kind, name, actions = request.query["scope"].split(":")
+            access = [{"type": kind, "name": name, "actions": actions.split(",")}]
+        return web.json_response({"token": self._sign(access), "expires_in": 120})
+
+    def _sign(self, access: list[dict[str, Any]]) -> str:
+        chain = [base64.b64encode(self.authority.certificate.public_bytes(serialization.Encoding.DER)).decode()]
+        now = int(dt.datetime.now(dt.UTC).timestamp())
+        header = {"typ": "JWT", "alg": "ES256", "x5c": chain}
+        claims = {
+            "iss": "test", "sub": USER, "aud": "registry", "exp": now + 120, "nbf": now - 60, "iat": now, "jti": "1",
+            "access": access,
+        }  # fmt: skip
+        body = b".".join(_base64url(json.dumps(part).encode()) for part in (header, claims))
+        r, s = utils.decode_dss_signature(self.authority.key.sign(body, ec.ECDSA(hashes.SHA256())))
+        return (body + b"." + _base64url(r.to_bytes(32, "big") + s.to_bytes(32, "big"))).decode()
+
+
+def _base64url(content: bytes) -> bytes:
+    return base64.urlsafe_b64encode(content).rstrip(b"=")
+
+
+class RealRegistry:
+    """A docker-registry process. Stop it after use; its content stays in the folder."""
+
+    def __init__(self, folder: Path, authority: Authority, tokens: TokenService | None = None) -> None:
+        """Write its configuration."""
+        self.port = free_port()
+        self.authority = authority
+        self._tokens = tokens
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._configuration = folder / "config.yml"
+        (folder / "htpasswd").write_text(_HTPASSWD)
+        auth: dict[str, Any] = {"htpasswd": {"realm": "test", "path": str(folder / "htpasswd")}}
+        if tokens is not None:
+            bundle = str(authority.certificate_file)
+            auth = {"token": {"realm": tokens.realm, "service": "registry", "issuer": "test", "rootcertbundle": bundle}}
+        tls = {"certificate": str(authority.certificate_file), "key": str(authority.key_file)}
+        configuration = {
+            "version": "0.1",
+            "log": {"level": "info", "accesslog": {"disabled": False}},
+            "storage": {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": True}},
+            "http": {"addr": f"{_NAME}:{self.port}", "tls": tls, "secret": "test"},
+            "auth": auth,
+        }
+        self._configuration.write_text(json.dumps(configuration))  # JSON is YAML
+
+    @property
+    def host(self) -> str:
+        """Host and port, as names of images have it."""
+        return f"{_NAME}:{self.port}"
+
+    @property
+    def settings(self) -> RegistrySettings:
+        """Settings that trust its certificate."""
+        return RegistrySettings(ca_file=str(self.authority.certificate_file))
+
+    def repository(self, path: str = "team/app") -> Repository:
+        """The repository of this path."""
+        return Repository(self.host, path)
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        program = shutil.which("docker-registry")
+        assert program is not None, "install the package docker-registry"
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen([program, "serve", str(self._configuration)], stdout=log, stderr=log)
+        while True:
+            assert self._process.poll() is None, self.log
+            try:
+                socket.create_connection((_NAME, self.port), timeout=1).close()
+            except ConnectionRefusedError:
+                self._pause()
+            else:
+                return
+
+    def _pause(self) -> None:
+        """Wait a moment for the process, or return at once if it has ended."""
+        assert self._process is not None
+        try:
+            self._process.wait(0.05)
+        except subprocess.TimeoutExpired:
+            return
+
+    def stop(self) -> None:
+        """Stop it."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+            self._process = None
+
+    @property
+    def log(self) -> str:
+        """What it has logged."""
+        return (self._folder / "log").read_text()
+
+    async def push(self, tag: str, text: str, path: str = "team/app") -> str:
+        """Push an image that differs from others by a text. Returns its digest."""
+        config = json.dumps({"os": "linux", "architecture": "amd64", "note": text}).encode()
+        descriptor = {"mediaType": _CONFIG, "digest": digest_of(config), "size": len(config)}
+        manifest = json.dumps({"schemaVersion": 2, "mediaType": _IMAGE, "config": descriptor, "layers": []}).encode()
+        context = ssl.create_default_context(cafile=str(self.authority.certificate_file))
+        base = f"https://{self.host}/v2/{path}"
+        async with aiohttp.ClientSession(headers=self._authorization(path)) as session:
+            upload = await session.post(f"{base}/blobs/uploads/", ssl=context)
+            location = upload.headers["Location"]
+            sign = "&" if "?" in location else "?"
+            stored = await session.put(f"{location}{sign}digest={digest_of(config)}", data=config, ssl=context)
+            pushed = await session.put(
+                f"{base}/manifests/{tag}", data=manifest, headers={"Content-Type": _IMAGE}, ssl=context
+            )
+            assert (upload.status, stored.status, pushed.status) == (202, 201, 201), self.log
+        return digest_of(manifest)
+
+    def _authorization(self, path: str) -> dict[str, str]:
+        if self._tokens is not None:
+            access = [{"type": "repository", "name": path, "actions": ["pull", "push"]}]
+            return {"Authorization": f"Bearer {self._tokens._sign(access)}"}
+        return {"Authorization": f"Basic {base64.b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}"}
