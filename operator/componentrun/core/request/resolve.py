@@ -214,7 +214,7 @@ def _check_kind(spec: ComponentRunSpec, component: Component | None) -> None:
         return
     if component is None:
         raise UserError(
-            f"spec.component: there is no Component `{spec.component}` in the namespace",
+            f"spec.component: there is no Component `{spec.component}` in the namespace, and no ClusterComponent",
             Reason.COMPONENT_NOT_FOUND,
             advice="Create it, or name another one.",
         )
