@@ -150,16 +150,17 @@ class ComponentConfiguration(ApiModel):
 
 
 class Deprecation(ApiModel):
-    """Announcement that the component will be withdrawn, for catalogues. It does not affect runs yet."""
+    """Announcement that the component will be withdrawn. Its runs have a warning."""
 
     since: date | None = None
     """Day on which it was deprecated, e.g. `2026-07-01`."""
     message: Annotated[str, Field(max_length=1024)] | None = None
     """Why it was deprecated, and how to migrate."""
     replaced_by: LocalName | None = None
-    """Name of the component to use instead."""
+    """Name of the component to use instead, which warnings and refusals name."""
     end_of_life: date | None = None
-    """Last day on which runs should be created, in UTC. It is not enforced yet. Defaults to no end."""
+    """Last day on which runs can be created, in UTC. Later ones end with the reason `ComponentWithdrawn`. Defaults to no
+    end."""
 
 
 ImageParameterSecrets = Annotated[dict[str, SecretKeyRef], Field(max_length=64)]
@@ -249,7 +250,7 @@ class ComponentSpec(ApiModel):
     ] = ()
     """Actions that it supports besides `run`. A run with another `action` is refused. Defaults to any."""
     deprecated: Deprecation | None = None
-    """Announcement that it will be withdrawn, for catalogues. Defaults to none."""
+    """Announcement that it will be withdrawn. Defaults to none."""
 
 
 class Component(ApiModel):
@@ -264,7 +265,8 @@ class Component(ApiModel):
 
 
 class ClusterComponent(Component):
-    """A program for all namespaces. `componentrun catalogue` applies and lists it; runs can't name it yet."""
+    """A program that runs of all namespaces can name. A Component of the same name in the run's namespace takes
+    precedence. An operator that is restricted to a list of namespaces does not use ClusterComponents."""
 
     KIND: ClassVar = "ClusterComponent"
     PLURAL: ClassVar = "clustercomponents"
