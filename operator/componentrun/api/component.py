@@ -159,8 +159,8 @@ class Deprecation(ApiModel):
     replaced_by: LocalName | None = None
     """Name of the component to use instead, which warnings and refusals name."""
     end_of_life: date | None = None
-    """Last day on which runs can be created, in UTC. Later ones end with the reason `ComponentWithdrawn`. Defaults to no
-    end."""
+    """Last day on which runs can be created, in UTC. Later ones end with the reason `ComponentWithdrawn`. Defaults to
+    no end."""
 
 
 ImageParameterSecrets = Annotated[dict[str, SecretKeyRef], Field(max_length=64)]
@@ -265,8 +265,11 @@ class Component(ApiModel):
 
 
 class ClusterComponent(Component):
-    """A program that runs of all namespaces can name. A Component of the same name in the run's namespace takes
-    precedence. An operator that is restricted to a list of namespaces does not use ClusterComponents."""
+    """A program that runs of all namespaces can name.
+
+    A Component of the same name in the run's namespace takes precedence. An operator that is restricted to a list of
+    namespaces does not use ClusterComponents.
+    """
 
     KIND: ClassVar = "ClusterComponent"
     PLURAL: ClassVar = "clustercomponents"
