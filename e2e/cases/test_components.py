@@ -1,4 +1,7 @@
-"""Components with schemas, image parameters and names with dots, and ClusterComponents, on the real API server."""
+"""Components and ClusterComponents on the real API server.
+
+Schemas, image parameters, names with dots, limits for their runs, deprecated and deleted ones.
+"""
 
 from __future__ import annotations
 
@@ -101,6 +104,7 @@ def test_a_component_has_image_parameters_and_a_checked_configuration(
     assert config["image_parameters"] == {"url": "https://a.test", "#key": "app-key-0b5f1e0c"}
     assert config["parameters"] == {"shop": "s", "#token": "token-1234"}
     assert config["storage"]["output"]["default_bucket"] == "in.c-acme-ex-shop-17"
+    tenant.wait("acme.run", lambda run: (run["status"].get("events") or {}).get("delivered", False))
     events = tenant.cli("events", "acme.run").stdout
     assert "the key is" in events
     assert "0b5f1e0c" not in events
@@ -147,10 +151,10 @@ def test_a_cluster_component_runs_in_any_namespace_and_stands_behind_a_component
     ready(tenant, "clustercomponent", cluster_component)
     common = {"component": cluster_component, "resources": SMALL, "timeout": "2m"}
     tenant.apply("ComponentRun", "one", common)
-    assert config_of(tenant, "one", tmp_path)["image_parameters"] == {"from": "cluster"}
+    assert config_of(tenant, "one", tmp_path / "one")["image_parameters"] == {"from": "cluster"}
     tenant.apply("Component", cluster_component, spec(components, imageParameters={"from": "namespace"}))
     tenant.apply("ComponentRun", "two", common)
-    assert config_of(tenant, "two", tmp_path)["image_parameters"] == {"from": "namespace"}
+    assert config_of(tenant, "two", tmp_path / "two")["image_parameters"] == {"from": "namespace"}
 
 
 def test_a_withdrawn_component_is_refused_with_its_replacement(tenant: Tenant, components: str) -> None:
@@ -161,3 +165,61 @@ def test_a_withdrawn_component_is_refused_with_its_replacement(tenant: Tenant, c
     assert status["reason"] == "ComponentWithdrawn"
     assert "`new`, which does not exist" in status["message"]
     ready(tenant, "component", "old", "False")
+
+
+def test_a_deprecated_component_warns_until_its_last_day(tenant: Tenant, components: str) -> None:
+    tenant.apply("Component", "new", spec(components))
+    deprecated = {"since": "2026-01-01", "message": "Slow.", "replacedBy": "new", "endOfLife": "2999-12-31"}
+    tenant.apply("Component", "old", spec(components, command=["true"], deprecated=deprecated))
+    tenant.apply("ComponentRun", "warned", {"component": "old", "resources": SMALL, "timeout": "2m"})
+    status = tenant.wait("warned")["status"]
+    assert status["phase"] == "Succeeded", status
+    (warning,) = status["warnings"]
+    assert warning == (
+        "Component `old` is deprecated since 2026-01-01; its runs can be created until 2999-12-31; it is replaced by "
+        "`new`; Slow."
+    )
+    ready(tenant, "component", "old")
+    assert conditions(component(tenant, "old"))["Deprecated"][0] == "Deprecated"
+    tenant.kubectl("delete", "component", "new")
+    reason = '{.status.conditions[?(@.type=="Deprecated")].reason}'
+    tenant.kubectl("wait", "component/old", f"--for=jsonpath={reason}=ReplacementMissing", "--timeout=30s")
+
+
+def test_a_run_that_sets_more_than_its_component_allows_is_refused(tenant: Tenant, components: str) -> None:
+    allowed = {"sizes": ["xsmall"], "timeout": "5m", "tags": ["other"]}
+    tenant.apply("Component", NAME, spec(components, command=["true"], resources=SMALL, allowed=allowed))
+    ready(tenant, "component", NAME)
+    more: dict[str, dict[str, Any]] = {
+        "spec.size": {"size": "large"},
+        "spec.resources.limits": {"resources": {"limits": {"memory": "64Gi"}}},
+        "spec.timeout": {"timeout": "6m"},
+        "spec.tag": {"tag": "another"},
+        "spec.network.mode": {"network": {"mode": "bridge"}},
+    }
+    for number, fields in enumerate(more.values()):
+        tenant.apply("ComponentRun", f"more-{number}", {"component": NAME, **fields})
+    tenant.apply("ComponentRun", "less", {"component": NAME, "resources": SMALL, "timeout": "2m"})
+    for number, path in enumerate(more):
+        status = tenant.wait(f"more-{number}")["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", "InvalidSpec"), status
+        assert f"{path}: " in status["message"]
+        assert f"Component `{NAME}`" in status["message"]
+        assert not tenant.pods(f"more-{number}")
+    assert tenant.wait("less")["status"]["phase"] == "Succeeded"
+
+
+def test_if_a_component_is_deleted_started_runs_go_on_and_queued_ones_end(tenant: Tenant, components: str) -> None:
+    image, _, tag = components.rpartition(":")
+    tenant.apply("Component", NAME, {"image": image, "tag": tag, "args": ["sleep-for", "20"]})
+    common = {"component": NAME, "resources": SMALL, "timeout": "2m", "configuration": {"id": "1"}}
+    tenant.apply("ComponentRun", "started", common)
+    tenant.wait("started", lambda run: (run.get("status") or {}).get("phase") == "Running")
+    tenant.apply("ComponentRun", "queued", common)
+    tenant.wait("queued", lambda run: (run.get("status") or {}).get("phase") == "Queued")
+    tenant.kubectl("delete", "component", NAME)
+    assert tenant.get("started")["status"]["phase"] == "Running"
+    assert tenant.wait("started")["status"]["phase"] == "Succeeded"
+    status = tenant.wait("queued")["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", "ComponentNotFound")
+    assert f"`{NAME}`" in status["message"]
