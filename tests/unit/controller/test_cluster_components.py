@@ -137,6 +137,18 @@ class TestDeprecated:
         await operator.work()
         assert len(world.kube.of("pods")) == 1
 
+    @pytest.mark.parametrize(
+        ("last_day", "phase", "field"), [("2026-12-31", "Running", "warnings"), ("2025-12-31", "Failed", "message")]
+    )
+    async def test_those_of_processors_count_as_well(self, last_day: str, phase: str, field: str) -> None:
+        world = World()
+        put(world, "components")
+        put(world, "clustercomponents", "unzip", type="processor", deprecated={"endOfLife": last_day})
+        world.add_run(image=None, component=NAME, processors={"before": [{"component": "unzip"}]})
+        await FakeOperator(world).live(2)
+        assert world.phase() == phase
+        assert "ClusterComponent `unzip` is deprecated" in str(world.run()["status"][field])
+
 
 class TestDeleted:
     async def test_a_run_that_has_started_goes_on_to_its_end(self) -> None:

@@ -15,13 +15,14 @@ LAST_DAY = {"endOfLife": "2026-12-31"}
 
 
 def warnings(created: datetime = datetime(2026, 7, 1, tzinfo=UTC), *, exists: bool = True, **deprecated: Any) -> Any:
-    return check_deprecation(make_component(deprecated=deprecated), created, replacement_exists=exists)
+    component = make_component(deprecated=deprecated)
+    return check_deprecation(component, created, "spec.component", replacement_exists=exists)
 
 
 def test_a_component_that_is_not_deprecated_has_no_warning() -> None:
     now = datetime(2026, 7, 1, tzinfo=UTC)
-    assert check_deprecation(make_component(), now, replacement_exists=True) == ()
-    assert check_deprecation(None, now, replacement_exists=True) == ()
+    assert check_deprecation(make_component(), now, "spec.component", replacement_exists=True) == ()
+    assert check_deprecation(None, now, "spec.component", replacement_exists=True) == ()
 
 
 def test_a_warning_has_all_that_is_known() -> None:

@@ -161,9 +161,11 @@ class Starter:
         need_scope(opened.storage, scope)
         opened = replace(opened, by_session=scope.means is ScopeMethod.SESSION)
         component = await self._references.component(run.metadata.namespace, run.spec.component, anew=True, as_of=as_of)
-        deprecation = self._check_deprecation(run, component)
+        deprecation = self._check_deprecation(run, component, "spec.component")
         referenced = await referenced_parameters(self._kube, run)
         processors = await self._processors(run, component, as_of)
+        for processor in processors.values():
+            deprecation += self._check_deprecation(run, processor, "spec.processors")
         effective = resolve(run, component, opened.storage.metadata.name, referenced, processors)
         buckets = writable_buckets(run.spec.output, component, run.spec.configuration.id).patterns
         if buckets or any(item.table is not None for item in effective.inputs):
@@ -198,8 +200,8 @@ class Starter:
         )
         return Started(uid, status, secret)
 
-    def _check_deprecation(self, run: ComponentRun, component: Component | None) -> tuple[str, ...]:
-        """Warnings about the deprecation of the Component.
+    def _check_deprecation(self, run: ComponentRun, component: Component | None, path: str) -> tuple[str, ...]:
+        """Warnings about the deprecation of the Component that the field `path` names.
 
         Raises:
             UserError: (ComponentWithdrawn) the run was created after the last day of the Component.
@@ -207,7 +209,7 @@ class Starter:
         name = replacement_of(component)
         exists = name is None or self._references.has_component(run.metadata.namespace, name)
         created = run.metadata.creation_timestamp or self._clock()
-        return check_deprecation(component, created, replacement_exists=exists)
+        return check_deprecation(component, created, path, replacement_exists=exists)
 
     async def _processors(
         self, run: ComponentRun, component: Component | None, as_of: datetime | None

@@ -26,12 +26,15 @@ def is_withdrawn(component: Component, now: datetime) -> bool:
     return deprecated is not None and deprecated.end_of_life is not None and now.date() > deprecated.end_of_life
 
 
-def check_deprecation(component: Component | None, created: datetime, *, replacement_exists: bool) -> tuple[str, ...]:
-    """The warnings of a run because of its Component's deprecation.
+def check_deprecation(
+    component: Component | None, created: datetime, path: str, *, replacement_exists: bool
+) -> tuple[str, ...]:
+    """The warnings of a run because a Component that it uses is deprecated.
 
     Args:
-        component: the Component of the run; None if it has none.
+        component: its Component, or that of a processor; None if it has none.
         created: when the run was created, in UTC. A run that waits for its start beyond the last day still starts.
+        path: field that names the Component.
         replacement_exists: whether the component that replaces it exists.
 
     Raises:
@@ -41,9 +44,7 @@ def check_deprecation(component: Component | None, created: datetime, *, replace
         return ()
     message = deprecation_message(component, replacement_exists=replacement_exists)
     if is_withdrawn(component, created):
-        raise UserError(
-            f"spec.component: {message}", Reason.COMPONENT_WITHDRAWN, advice=_advice(component, replacement_exists)
-        )
+        raise UserError(f"{path}: {message}", Reason.COMPONENT_WITHDRAWN, advice=_advice(component, replacement_exists))
     return (f"{message}.",)
 
 
