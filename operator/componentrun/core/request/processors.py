@@ -40,6 +40,8 @@ class EffectiveProcessor:
     position: Position
     container: str
     """Name of its container, such as `before-1`."""
+    path: str
+    """Path of its field, for messages: `spec.processors.before[0]`."""
     component: str
     """Name of its Component."""
     image: str
@@ -152,6 +154,7 @@ def _effective(
     return EffectiveProcessor(
         position=position,
         container=names.processor_container(position, index + 1),
+        path=path,
         component=step.component,
         image=component_image(component, step.tag, f"{path}.tag"),
         command=component.spec.command,
