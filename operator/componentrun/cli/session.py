@@ -149,7 +149,7 @@ class Session:
         return self.store().files
 
     def retention(self) -> Retention:
-        """Retention of events in the Storage, as it and the Components of the namespace define it.
+        """Retention of events in the Storage, as it, the namespace's Components and the ClusterComponents define it.
 
         If several Storages of the namespace share a bucket and prefix, the longest period applies.
 
@@ -165,7 +165,8 @@ class Session:
         _, storage = self._storage(self.storage)
         try:
             components = [Component.model_validate(raw) for raw in self.cluster.list(COMPONENTS)]
-            shared = [ClusterComponent.model_validate(raw) for raw in self.cluster.list(CLUSTER_COMPONENTS)]
+            listed = self.cluster.list(CLUSTER_COMPONENTS, everywhere=True)
+            shared = [ClusterComponent.model_validate(raw) for raw in listed]
         except ValidationError as error:
             raise EnvironmentFault(
                 f"a Component of namespace `{self.cluster.namespace}` is not understood: {error.errors()[0]['msg']}",
