@@ -231,3 +231,20 @@ def test_what_is_no_processor_is_refused_before_a_pod_exists(parts: Tenant) -> N
         in (status["message"])
     )
     assert parts.pods("refused") == []
+
+
+def test_parameters_that_a_processor_does_not_accept_are_refused_before_a_pod_exists(
+    parts: Tenant, components: str
+) -> None:
+    schema = {"type": "object", "required": ["name"], "properties": {"#key": {"type": "string", "minLength": 20}}}
+    add_processor(parts, components, "strict", command=["true"], configuration={"schema": schema})
+    processors = {"before": [step("compress"), step("strict", **{"#key": "hunter2"})]}
+    status = run(parts, "unfit", configuration=CONFIGURATION, input=INPUT, processors=processors)
+    assert (status["phase"], status["reason"]) == ("Failed", "InvalidConfiguration"), status
+    assert (
+        "spec.processors.before[1]: the parameters do not match the schema of Component `strict`" in status["message"]
+    )
+    assert "`parameters.name`: found nothing, expected a value" in status["message"]
+    assert "`parameters.#key`: found a secret, expected at least 20 characters" in status["message"]
+    assert "hunter2" not in json.dumps(status)
+    assert parts.pods("unfit") == []
