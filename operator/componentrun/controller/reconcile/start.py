@@ -27,6 +27,7 @@ from componentrun.controller.reconcile.parametersfrom import referenced_paramete
 from componentrun.controller.reconcile.secretvalues import SecretValues, forwarded_token, secret_values
 from componentrun.controller.schemacheck.parameters import check_parameters
 from componentrun.controller.storages.references import new_enough_for
+from componentrun.core.components.deprecation import check_deprecation, replacement_of
 from componentrun.core.lifecycle import status as core_status
 from componentrun.core.pod.build import build_pod, build_secret
 from componentrun.core.pod.steps import step_configs
@@ -159,8 +160,11 @@ class Starter:
         need_scope(opened.storage, scope)
         opened = replace(opened, by_session=scope.means is ScopeMethod.SESSION)
         component = await self._references.component(run.metadata.namespace, run.spec.component, anew=True, as_of=as_of)
+        deprecation = self._check_deprecation(run, component, "spec.component")
         referenced = await referenced_parameters(self._kube, run)
         processors = await self._processors(run, component, as_of)
+        for processor in processors.values():
+            deprecation += self._check_deprecation(run, processor, "spec.processors")
         effective = resolve(run, component, opened.storage.metadata.name, referenced, processors)
         buckets = writable_buckets(run.spec.output, component, run.spec.configuration.id).patterns
         if buckets or any(item.table is not None for item in effective.inputs):
@@ -191,10 +195,21 @@ class Starter:
             gates=[gate["name"] for gate in pod["spec"].get("schedulingGates") or ()],
             input_tables=[TableStatus(table=item.source, rows=item.rows, bytes=item.bytes) for item in plan.inputs],
             input_files=[FileStatus(id=item.id, name=item.name, bytes=item.size) for item in plan.files],
-            warnings=(*warning_of(opened.storage), *warnings),
+            warnings=(*warning_of(opened.storage), *deprecation, *warnings),
             now=self._clock(),
         )
         return Started(uid, status, secret)
+
+    def _check_deprecation(self, run: ComponentRun, component: Component | None, path: str) -> tuple[str, ...]:
+        """Warnings about the deprecation of the Component that the field `path` names.
+
+        Raises:
+            UserError: (ComponentWithdrawn) the run was created after the last day of the Component.
+        """
+        name = replacement_of(component)
+        exists = name is None or self._references.has_component(run.metadata.namespace, name)
+        created = run.metadata.creation_timestamp or self._clock()
+        return check_deprecation(component, created, path, replacement_exists=exists)
 
     async def _processors(
         self, run: ComponentRun, component: Component | None, as_of: datetime | None
