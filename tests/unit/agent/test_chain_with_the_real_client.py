@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,44 +19,8 @@ from tests.unit.agent.test_chain_of_programs import MOVE, config, planned, run, 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-PREPARE = """
-import csv, sys
-from keboola.component.base import ComponentBase
-
-class Filter(ComponentBase):
-    # Keeps rows with a value, and describes the table in a manifest.
-    def run(self):
-        parameters = self.configuration.parameters
-        for table in self.get_input_tables_definitions():
-            out = self.create_out_table_definition(table.name, primary_key=["id"], schema=["id", "text"])
-            with open(table.full_path, newline="") as source, open(out.full_path, "w", newline="") as target:
-                rows = [row for row in csv.DictReader(source) if row[parameters["column"]] == parameters["#value"]]
-                csv.DictWriter(target, ["id", "text"], lineterminator="\\n").writerows(rows)
-            self.write_manifest(out)
-
-if __name__ == "__main__":
-    Filter().execute_action()
-"""
-RENAME = """
-import shutil, sys
-from keboola.component.base import ComponentBase
-
-class Rename(ComponentBase):
-    # Copies tables and manifests under another name.
-    def run(self):
-        new = self.configuration.parameters["name"]
-        (table,) = self.get_input_tables_definitions()
-        print(sorted(self.configuration.config_data), self.get_state_file(), self.environment_variables.component_id)
-        out = self.create_out_table_definition(new)
-        shutil.copy(table.full_path, out.full_path)
-        table._name, table.full_path = new, out.full_path
-        self.write_manifest(table)
-
-if __name__ == "__main__":
-    Rename().execute_action()
-"""
+PROGRAMS = Path(__file__).parents[3] / "e2e" / "components" / "with_client"
 CHAIN = (
     StepConfig("before-1", "filter", 1000, config(column="text", **{"#value": "a"})),
     StepConfig("component", "mover", 1000),
@@ -73,13 +38,16 @@ def _umask() -> Iterator[None]:
 def test_they_read_and_write_tables_with_manifests_before_and_after_a_component(tmp_path: Path) -> None:
     data, chain = staged_in(tmp_path, planned(*CHAIN), content="id,text\n1,a\n2,b\n3,a\n")
     printed = []
-    for each, program in zip(CHAIN, (PREPARE, MOVE, RENAME), strict=True):
+    programs = [
+        ["-c", MOVE] if not name else [str(PROGRAMS / name)] for name in ("filter_rows.py", "", "rename_table.py")
+    ]
+    for each, program in zip(CHAIN, programs, strict=True):
         if each.name != "before-1":
             assert step(each.name, str(data), str(chain)).ok
-        printed.append(run([sys.executable, "-W", "ignore", "-c", program], data))
+        printed.append(run([sys.executable, "-W", "ignore", *program], data))
     assert (data / "out/tables/letters.csv").read_text() == "1,a\n3,a\n"
     manifest = json.loads((data / "out/tables/letters.csv.manifest").read_text())
     assert [column["name"] for column in manifest["schema"]] == ["id", "text"]
     assert [column["name"] for column in manifest["schema"] if column.get("primary_key")] == ["id"]
     # A processor finds no `storage`, no `authorization` and no state, and the library makes do with that.
-    assert "['action', 'image_parameters', 'parameters'] {} x" in printed[2]
+    assert "found ['action', 'image_parameters', 'parameters'] and the state {} as x" in printed[2]
