@@ -65,6 +65,17 @@ def test_other_actions_than_run_skip_them_even_if_they_do_not_exist() -> None:
     assert resolved(action="testConnection", processors={"before": steps("gone")}).processors == ()
 
 
+def test_processors_of_a_processors_component_do_not_run_so_there_is_no_cycle() -> None:
+    itself = processor(processors={"before": steps("unzip"), "after": steps("gone")})
+    assert [item.container for item in resolved(itself, processors={"after": steps("unzip")}).processors] == ["after-1"]
+
+
+def test_ten_are_allowed() -> None:
+    found = resolved(processors={"before": steps(*["unzip"] * 6), "after": steps(*["unzip"] * 4)}).processors
+    assert [item.container for item in found][-1] == "after-4"
+    assert len(found) == 10
+
+
 def test_each_has_its_own_image_command_user_and_timeout() -> None:
     own = processor(tag="1.4", command=["/p"], args=["-v"], runAsUser=4711, readOnlyRootFilesystem=True, timeout="5m")
     (found,) = resolved(own, processors={"before": steps("unzip")}, timeout="2h").processors
