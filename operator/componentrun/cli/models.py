@@ -10,13 +10,18 @@ if TYPE_CHECKING:
     from componentrun.api.common import ApiModel
     from componentrun.cli.kubernetes.cluster import JsonObject
 
-__all__ = ["parsed"]
+__all__ = ["Model", "parsed"]
 
 Model = TypeVar("Model", bound="ApiModel")
 
 
-def parsed(kind: type[Model], raw: JsonObject) -> Model:
+def parsed(kind: type[Model], raw: JsonObject, namespace: str = "") -> Model:
     """Parse an object.
+
+    Args:
+        kind: its model.
+        raw: the object.
+        namespace: named in the message, for objects of other namespaces than the command's own.
 
     Raises:
         EnvironmentFault: this release can't read it.
@@ -28,8 +33,9 @@ def parsed(kind: type[Model], raw: JsonObject) -> Model:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
+        place = f" in namespace `{namespace}`" if namespace else ""
         raise EnvironmentFault(
-            f"{kind.__name__} `{raw['metadata'].get('name')}` has a `{where}` that this release does not "
+            f"{kind.__name__} `{raw['metadata'].get('name')}`{place} has a `{where}` that this release does not "
             f"understand: {first['msg']}",
             "Use the release of `componentrun` that the operator has. `componentrun doctor` shows both.",
         ) from error

@@ -77,7 +77,7 @@ def test_nothing_is_swept_if_a_storage_with_the_same_bucket_can_t_be_read(world:
     world.cluster.add(STORAGES, "main", {"bucket": "tables", "default": True})
     result = world.run("storage", "sweep", "--storage", "main")
     assert result.exit_code != 0
-    assert "Storage `later` has a `spec.events.keep`" in result.stderr
+    assert "Storage `later` in namespace `team` has a `spec.events.keep`" in result.stderr
     assert (world.store.swept, world.store.swept_events) == ([], [])
 
 
@@ -147,7 +147,9 @@ class TestABucketThatNamespacesShare:
         assert (world.store.swept, world.store.swept_events) == ([(None, False)], [])
         assert json.loads(world.run("storage", "sweep", "-o", "json").stdout)["events"] is None
 
-    def test_refuses_a_period_that_is_said_for_once_then(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_refuses_the_option_events_if_the_caller_may_not_look(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         only_in_own_namespace(world, monkeypatch)
         result = world.run("storage", "sweep", "--events", "7d")
         assert result.exit_code == 1
@@ -157,7 +159,13 @@ class TestABucketThatNamespacesShare:
     def test_says_that_a_period_applies_to_the_events_of_others(self, world: World) -> None:
         add(world, STORAGES, "theirs", {"bucket": "tables"}, "prod")
         result = world.run("storage", "sweep", "--events", "7d", "--dry-run")
-        assert "(`prod`): `--events` applies to theirs, too" in result.stderr
+        assert "(`prod`): `--events` applies to their events as well" in result.stderr
+
+    def test_names_the_namespace_of_an_object_that_it_can_not_read(self, world: World) -> None:
+        add(world, STORAGES, "theirs", {"bucket": "tables", "endpoint": 7}, "prod")
+        result = world.run("storage", "sweep")
+        assert "Storage `theirs` in namespace `prod` has a `spec.endpoint` that this release does not" in result.stderr
+        assert (world.store.swept, world.store.swept_events) == ([], [])
 
 
 def add(world: World, what: Resource, name: str, spec: dict[str, Any], namespace: str) -> None:

@@ -50,16 +50,17 @@ def sweep(
     """Delete expired files, unreferenced data and data of deleted runs. Safe while runs are in progress.
 
     Other namespaces may store events in the same bucket and prefix. So events are deleted only if you may list Storages
-    in all namespaces, and the Components and runs of those that share it.
+    in all namespaces, and also Components and runs if another namespace has such a Storage.
     """
     kept_for = _duration("--keep", keep)
     store = session.store()
     chosen = None if events is None else _retention(events)
     place, problem = _event_place(session, is_needed=chosen is not None)
-    result = store.sweep(kept_for, dry_run=dry_run)
     swept_events = None
     if place is not None:
+        # Right after the runs were listed: the events of a run that is not in the list may be deleted.
         swept_events = store.sweep_events(chosen or place.retention, place.runs, dry_run=dry_run)
+    result = store.sweep(kept_for, dry_run=dry_run)
     if output is not None:
         about_events = None if swept_events is None else asdict(swept_events)
         session.output.raw(document(asdict(result) | {"events": about_events, "dry_run": dry_run}, output))
@@ -70,7 +71,7 @@ def sweep(
         session.output.note(problem.advice)
     elif place is not None and place.others:
         names = ", ".join(f"`{name}`" for name in place.others)
-        how = "their retention and their runs count" if chosen is None else "`--events` applies to theirs, too"
+        how = "their retention and their runs count" if chosen is None else "`--events` applies to their events as well"
         session.output.note(f"other namespaces store events in this bucket and prefix ({names}): {how}")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from componentrun.api.component import Component
 from componentrun.api.storage import Storage
-from componentrun.cli.models import parsed
+from componentrun.cli.models import Model, parsed
 from componentrun.process.kubernetes.resources import COMPONENTS, RUNS, STORAGES
 from componentrun.storage.events.retention import Retention, retention_of
 
@@ -33,23 +33,29 @@ class EventPlace:
 def event_place(cluster: Cluster, storage: Storage) -> EventPlace:
     """Look at the Storages of all namespaces, and at the Components and runs of those that share the bucket and prefix.
 
+    These are listed for the whole cluster if another namespace shares them.
+
     Raises:
         NotAllowedError: the caller is not allowed to list one of them.
         EnvironmentFault: this release can't read a Component, or a Storage with the same bucket.
     """
     found = cluster.list(STORAGES, everywhere=True)
-    same_bucket = [parsed(Storage, raw) for raw in found if raw["spec"].get("bucket") == storage.spec.bucket]
+    same_bucket = [_parsed(Storage, raw) for raw in found if raw["spec"].get("bucket") == storage.spec.bucket]
     sharing = [other for other in same_bucket if _place(other) == _place(storage)]
     own = storage.metadata.namespace
     others = tuple(sorted({other.metadata.namespace for other in sharing} - {own}))
     components: defaultdict[str, list[Component]] = defaultdict(list)
     for raw in _of(cluster.list(COMPONENTS, everywhere=bool(others)), (own, *others)):
-        components[raw["metadata"]["namespace"]].append(parsed(Component, raw))
+        components[raw["metadata"]["namespace"]].append(_parsed(Component, raw))
     retention = retention_of(storage, components[own])
     for other in sharing:
         retention = retention.merged(retention_of(other, components[other.metadata.namespace]))
     runs = _of(cluster.list(RUNS, everywhere=bool(others)), (own, *others))
     return EventPlace(retention, frozenset(raw["metadata"]["uid"] for raw in runs), others)
+
+
+def _parsed(kind: type[Model], raw: JsonObject) -> Model:
+    return parsed(kind, raw, raw["metadata"]["namespace"])
 
 
 def _of(found: list[JsonObject], namespaces: tuple[str, ...]) -> list[JsonObject]:

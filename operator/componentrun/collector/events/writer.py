@@ -172,10 +172,11 @@ class EventWriter:
 
     async def stop(self) -> None:
         """End work in the background, and release memory."""
+        # First, so that it also happens if this task is cancelled while it waits.
+        self._merger.release()
         if self._merging is not None:
             self._merging.cancel()
             await asyncio.gather(self._merging, return_exceptions=True)
-        self._merger.release()
 
     async def close(self) -> str:
         """Merge the run's segments, and record in the index that its events are complete.
