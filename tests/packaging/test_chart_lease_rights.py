@@ -27,7 +27,7 @@ VERBS = {"POST": "create", "PATCH": "patch"}
 
 
 class AuthorizedKube(InProcessKube):
-    """A client whose requests a Role must allow. As in Kubernetes, a rule with names allows no `create` and no `list`."""
+    """A client whose requests a Role must allow. As in Kubernetes, rules with names allow no `create` and no `list`."""
 
     def __init__(self, server: ApiServer, role: dict[str, Any]) -> None:
         super().__init__(server)
