@@ -77,12 +77,17 @@ def test_one_service_reaches_the_metrics_of_all_shards(documents: list[dict[str,
         assert service["spec"]["selector"].items() <= item["spec"]["template"]["metadata"]["labels"].items()
 
 
-def test_shards_may_hold_their_leases_and_notice_those_of_another_number(rendered: Chart) -> None:
-    """The old pods keep their rights while the number is changed, so the names of Leases are not restricted."""
-    (role,) = of_kind(rendered.render("operator.shards=2"), "Role")
+@pytest.mark.parametrize(("shards", "most"), [(1, 8), (2, 8), (12, 12)])
+def test_shards_may_change_their_own_leases_and_those_of_other_numbers_and_no_others(
+    rendered: Chart, shards: int, most: int
+) -> None:
+    """The old operators keep their rights while the number is changed."""
+    (role,) = of_kind(rendered.render(f"operator.shards={shards}", "operator.replicas=2"), "Role")
     leases = [rule for rule in role["rules"] if rule["resources"] == ["leases"]]
-    assert [set(rule["verbs"]) for rule in leases] == [{"get", "list", "create", "patch"}]
-    assert not any("resourceNames" in rule for rule in leases)
+    base = "release-componentrun-operator"
+    names = {Shard(number, count).lease_name(base) for count in range(1, most + 1) for number in range(count)}
+    restricted = {verb: set(rule.get("resourceNames", ())) for rule in leases for verb in rule["verbs"]}
+    assert restricted == {"create": set(), "list": set(), "get": names, "patch": names}
 
 
 def test_one_shard_is_named_as_before(rendered: Chart) -> None:

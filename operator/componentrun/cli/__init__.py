@@ -7,6 +7,7 @@ on stderr, an exit code that scripts can rely on. What is done elsewhere: every 
 Packages and modules, lowest first:
 
     errors       errors with advice, and exit codes
+    models       objects of the API server as models
     terminal     output and input
     kubernetes   the interface to Kubernetes
     storage      the interface to a Storage

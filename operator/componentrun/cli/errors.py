@@ -22,6 +22,7 @@ __all__ = [
     "EXIT_USER",
     "BadRequestError",
     "EnvironmentFault",
+    "NotAllowedError",
     "NotFoundError",
     "WaitTimeoutError",
     "advice_of",
@@ -51,6 +52,10 @@ class BadRequestError(UserError):
 
 class NotFoundError(BadRequestError):
     """There is no such object."""
+
+
+class NotAllowedError(BadRequestError):
+    """The caller lacks a permission in the cluster."""
 
 
 class EnvironmentFault(PlatformError):  # noqa: N818 - a fault of the surroundings; `EnvironmentError` is the standard library's

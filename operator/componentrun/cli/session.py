@@ -8,29 +8,28 @@ import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from componentrun.cli.errors import BadRequestError, EnvironmentFault, NotFoundError
+from componentrun.cli.models import parsed
 from componentrun.cli.terminal.render import Output
 from componentrun.errors import ComponentRunError, UserError
-from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, RUNS, STORAGES
+from componentrun.process.kubernetes.resources import RUNS, STORAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from componentrun.api.common import ApiModel
     from componentrun.api.componentrun import ComponentRun
     from componentrun.api.storage import Storage
     from componentrun.cli.kubernetes.cluster import Cluster, JsonObject
+    from componentrun.cli.storage.eventplace import EventPlace
     from componentrun.cli.storage.filestore import FileStore
     from componentrun.cli.storage.store import Store
     from componentrun.cli.storage.tablestore import TableStore
-    from componentrun.storage.events.retention import Retention
 
 __all__ = ["LATEST", "Makers", "Session", "parse_run"]
 
 LATEST = "@latest"
-Model = TypeVar("Model", bound="ApiModel")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
@@ -148,35 +147,16 @@ class Session:
         """The files of the Storage."""
         return self.store().files
 
-    def retention(self) -> Retention:
-        """Retention of events in the Storage, as it, the namespace's Components and the ClusterComponents define it.
-
-        If several Storages of the namespace share a bucket and prefix, the longest period applies.
+    def event_place(self) -> EventPlace:
+        """The bucket and prefix of the Storage, with everything in the cluster that stores events there.
 
         Raises:
+            NotAllowedError: the caller is not allowed to list that in all namespaces.
             EnvironmentFault: this release can't read a Component, or a Storage with the same bucket.
         """
-        from pydantic import ValidationError  # noqa: PLC0415 - the models take a while to load
+        from componentrun.cli.storage.eventplace import event_place  # noqa: PLC0415 - few commands need it
 
-        from componentrun.api.component import ClusterComponent, Component  # noqa: PLC0415 - likewise
-        from componentrun.api.storage import Storage  # noqa: PLC0415 - likewise
-        from componentrun.storage.events.retention import retention_of  # noqa: PLC0415 - likewise
-
-        _, storage = self._storage(self.storage)
-        try:
-            components = [Component.model_validate(raw) for raw in self.cluster.list(COMPONENTS)]
-            listed = self.cluster.list(CLUSTER_COMPONENTS, everywhere=True)
-            shared = [ClusterComponent.model_validate(raw) for raw in listed]
-        except ValidationError as error:
-            raise EnvironmentFault(
-                f"a Component of namespace `{self.cluster.namespace}` is not understood: {error.errors()[0]['msg']}",
-                "Use the release of `componentrun` that the operator has. `componentrun doctor` shows both.",
-            ) from error
-        retention, place = retention_of(storage, components, shared), _place(storage)
-        for raw in self.cluster.list(STORAGES):
-            if raw["spec"].get("bucket") == storage.spec.bucket and _place(other := _parsed(Storage, raw)) == place:
-                retention = retention.merged(retention_of(other, components, shared))
-        return retention
+        return event_place(self.cluster, self._storage(self.storage)[1])
 
     def _storage(self, name: str | None) -> tuple[JsonObject, Storage]:
         from componentrun.api.storage import Storage  # noqa: PLC0415 - the models take a while to load
@@ -187,7 +167,7 @@ class Session:
         faults: dict[str, EnvironmentFault] = {}
         for title, storage in storages.items():
             try:
-                models[title] = _parsed(Storage, storage)
+                models[title] = parsed(Storage, storage)
             except EnvironmentFault as error:
                 faults[title] = error
         try:
@@ -201,11 +181,6 @@ class Session:
         return storages[choice.metadata.name], choice
 
 
-def _place(storage: Storage) -> tuple[str, str]:
-    """The bucket and prefix. Endpoints are not compared: several may lead to the same store."""
-    return storage.spec.bucket, storage.spec.prefix.strip("/")
-
-
 def parse_run(raw: JsonObject) -> ComponentRun:
     """Parse a run.
 
@@ -214,23 +189,4 @@ def parse_run(raw: JsonObject) -> ComponentRun:
     """
     from componentrun.api.componentrun import ComponentRun  # noqa: PLC0415 - the models take a while to load
 
-    return _parsed(ComponentRun, raw)
-
-
-def _parsed(kind: type[Model], raw: JsonObject) -> Model:
-    from pydantic import ValidationError  # noqa: PLC0415 - the models take a while to load
-
-    try:
-        return kind.model_validate(_without_nulls(raw))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise EnvironmentFault(
-            f"{kind.__name__} `{raw['metadata'].get('name')}` has a `{where}` that this release does not "
-            f"understand: {first['msg']}",
-            "Use the release of `componentrun` that the operator has. `componentrun doctor` shows both.",
-        ) from error
-
-
-def _without_nulls(raw: JsonObject) -> dict[str, Any]:
-    return {key: value for key, value in raw.items() if value is not None}
+    return parsed(ComponentRun, raw)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from componentrun.cli.errors import NotAllowedError
 from componentrun.process.kubernetes.resources import COMPONENTS, RUNS, STORAGES
 
 if TYPE_CHECKING:
+    from componentrun.process.kubernetes.resources import Resource
     from tests.unit.cli.world import World
 
 
@@ -78,7 +80,7 @@ def test_nothing_is_swept_if_a_storage_with_the_same_bucket_can_t_be_read(world:
     world.cluster.add(STORAGES, "main", {"bucket": "tables", "default": True})
     result = world.run("storage", "sweep", "--storage", "main")
     assert result.exit_code != 0
-    assert "Storage `later` has a `spec.events.keep`" in result.stderr
+    assert "Storage `later` in namespace `team` has a `spec.events.keep`" in result.stderr
     assert (world.store.swept, world.store.swept_events) == ([], [])
 
 
@@ -124,3 +126,61 @@ def test_compaction_says_how_it_went(world: World, outcome: str, told: str) -> N
 def test_a_dry_run_of_compaction_says_so(world: World) -> None:
     told = world.run("table", "compact", "in.c-main.foo", "--dry-run").stderr
     assert told == "`in.c-main.foo`: 60 files (9.0 kB) would become 1\n"
+
+
+class TestABucketThatNamespacesShare:
+    def test_has_the_retention_and_the_runs_of_all_of_them(self, world: World) -> None:
+        add(world, STORAGES, "theirs", {"bucket": "tables", "events": {"keep": "400d"}}, "prod")
+        add(world, STORAGES, "elsewhere", {"bucket": "tables", "prefix": "x", "events": {"keep": "forever"}}, "sales")
+        add(world, COMPONENTS, "audit", {"image": "audit", "events": {"keep": "1d"}}, "prod")
+        add(world, RUNS, "of-prod", {"component": "audit"}, "prod")
+        add(world, RUNS, "of-sales", {"component": "audit"}, "sales")
+        world.cluster.add(RUNS, "own", {"component": "audit"})
+        result = world.run("storage", "sweep")
+        ((retention, existing, _),) = world.store.swept_events
+        assert (retention.of("any"), retention.of("audit")) == (timedelta(days=400), timedelta(days=90))
+        assert existing == ["uid-of-prod", "uid-own"]
+        assert "other namespaces store events in this bucket and prefix (`prod`): their retention" in result.stderr
+
+    def test_keeps_its_events_if_the_caller_may_not_look(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        only_in_own_namespace(world, monkeypatch)
+        result = world.run("storage", "sweep")
+        assert result.exit_code == 0
+        assert "no events are deleted: you are not allowed to list storages" in result.stderr
+        assert (world.store.swept, world.store.swept_events) == ([(None, False)], [])
+        assert json.loads(world.run("storage", "sweep", "-o", "json").stdout)["events"] is None
+
+    def test_refuses_the_option_events_if_the_caller_may_not_look(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        only_in_own_namespace(world, monkeypatch)
+        result = world.run("storage", "sweep", "--events", "7d")
+        assert result.exit_code == 1
+        assert "`--events` can't be used: you are not allowed to list storages" in result.stderr
+        assert (world.store.swept, world.store.swept_events) == ([], [])
+
+    def test_says_that_a_period_applies_to_the_events_of_others(self, world: World) -> None:
+        add(world, STORAGES, "theirs", {"bucket": "tables"}, "prod")
+        result = world.run("storage", "sweep", "--events", "7d", "--dry-run")
+        assert "(`prod`): `--events` applies to their events as well" in result.stderr
+
+    def test_names_the_namespace_of_an_object_that_it_can_not_read(self, world: World) -> None:
+        add(world, STORAGES, "theirs", {"bucket": "tables", "endpoint": 7}, "prod")
+        result = world.run("storage", "sweep")
+        assert "Storage `theirs` in namespace `prod` has a `spec.endpoint` that this release does not" in result.stderr
+        assert (world.store.swept, world.store.swept_events) == ([], [])
+
+
+def add(world: World, what: Resource, name: str, spec: dict[str, Any], namespace: str) -> None:
+    world.cluster.api.put(what.plural, {"metadata": {"name": name}, "spec": spec}, namespace)
+
+
+def only_in_own_namespace(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = world.cluster.list
+
+    def listed(resource: Resource, *, everywhere: bool = False, **more: Any) -> list[dict[str, Any]]:
+        if everywhere:
+            raise NotAllowedError(f"you are not allowed to list {resource.plural}", "Ask for a role.")
+        return found(resource, **more)
+
+    monkeypatch.setattr(world.cluster, "list", listed)

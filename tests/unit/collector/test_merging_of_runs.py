@@ -10,6 +10,7 @@ import pytest
 from obstore.store import MemoryStore
 
 from componentrun.collector.events import merger
+from componentrun.collector.events.budget import MemoryBudget
 from componentrun.collector.events.journal import Journal, Limits
 from componentrun.collector.events.writer import EventWriter, SupersededError
 from componentrun.collector.metrics import Metrics
@@ -40,12 +41,18 @@ class Collector:
     """The part of a collector that writes the events of one run."""
 
     def __init__(
-        self, store: Store, name: str = "a", *, is_over: bool = False, gate: merger.MergeGate | None = None
+        self,
+        store: Store,
+        name: str = "a",
+        *,
+        is_over: bool = False,
+        gate: merger.MergeGate | None = None,
+        memory: MemoryBudget | None = None,
     ) -> None:
         stores: Any = FakeStores(store=store)
         state = RunState(ended_run() if is_over else a_run(phase="Running"))
         log = RunLogger(logging.getLogger(name), "team", "clean-7")
-        self.writer = EventWriter(state, stores, Metrics(), log, Limits(), gate)
+        self.writer = EventWriter(state, stores, Metrics(), log, Limits(), gate, memory)
         self.name, self.count = name, 0
         self.journal: Journal | None = None
 
@@ -304,3 +311,41 @@ async def test_a_run_whose_segments_are_in_memory_waits_for_no_other_run() -> No
     async with gate.place(store), asyncio.timeout(10):
         assert await one.writer.close() == ""
     assert await keys(store) == ["merged-000000000001-000000000001.jsonl.zst"]
+
+
+async def test_segments_that_wait_to_be_merged_are_in_the_memory_budget_of_all_runs() -> None:
+    memory, store = MemoryBudget(), in_memory()
+    one = await Collector(store, memory=memory).start()
+    await one.write(5)
+    assert memory.kept > 0
+    await one.write(finished=True)
+    await one.writer.close()
+    assert memory.kept == 0
+
+
+@pytest.mark.parametrize("is_listed_again", [False, True], ids=["stopped", "merged by another one"])
+async def test_a_collector_that_leaves_a_run_gives_its_memory_back(*, is_listed_again: bool) -> None:
+    memory, store = MemoryBudget(), in_memory()
+    one = await Collector(store, memory=memory).start()
+    await one.write(5)
+    assert memory.kept > 0
+    if is_listed_again:
+        other = await Collector(store, "b").start()
+        await other.write(finished=True)
+        await other.writer.close()
+        await one.writer.journal()
+    else:
+        await one.writer.stop()
+    assert memory.kept == 0
+
+
+async def test_segments_without_room_in_memory_are_read_back_and_merged() -> None:
+    counting = Counting(in_memory())
+    one = await Collector(counting, memory=MemoryBudget(total=0)).start()
+    await one.write(5)
+    await one.write(finished=True)
+    counting.requests.clear()
+    assert await one.writer.close() == ""
+    assert counting.requests["get"] >= 6
+    assert len(await messages(counting)) == 6
+    assert len(await keys(counting)) == 1

@@ -163,3 +163,13 @@ def test_each_run_holds_an_equal_part_and_all_together_no_more_than_there_is() -
     inboxes[0].added()
     assert inboxes[0].journal.room == 2**20
     assert MemoryBudget(total=1).enter("anybody") == 2**15
+
+
+def test_written_segments_that_are_kept_have_a_quarter_of_the_budget_and_the_rest_is_shared() -> None:
+    shares = MemoryBudget(total=8 * 2**20)
+    assert shares.keep(2**20)
+    assert shares.keep(2**20)
+    assert not shares.keep(1)
+    assert [shares.enter(number) for number in range(8)][-1] == 6 * 2**20 // 8
+    shares.drop(2**20)
+    assert shares.keep(2**19)

@@ -9,14 +9,14 @@ import typer
 from componentrun.api.durations import duration_seconds, retention_seconds
 from componentrun.cli import options
 from componentrun.cli.commands.table import TableId
-from componentrun.cli.errors import BadRequestError
+from componentrun.cli.errors import BadRequestError, NotAllowedError
 from componentrun.cli.session import Session
 from componentrun.cli.storage.tablestore import FilesRewritten
 from componentrun.cli.terminal.render import Output, document
 from componentrun.cli.terminal.words import count, size
-from componentrun.process.kubernetes.resources import RUNS
 
 if TYPE_CHECKING:
+    from componentrun.cli.storage.eventplace import EventPlace
     from componentrun.storage.cleanup.sweep import Swept
     from componentrun.storage.events.retention import Retention
     from componentrun.storage.events.sweep import SweptEvents
@@ -47,20 +47,53 @@ def sweep(
     ] = None,
     output: options.Output = None,
 ) -> None:
-    """Delete expired files, unreferenced data and data of deleted runs. Safe while runs are in progress."""
+    """Delete expired files, unreferenced data and data of deleted runs. Safe while runs are in progress.
+
+    Other namespaces may store events in the same bucket and prefix. So events are deleted only if you may list Storages
+    in all namespaces, and also Components and runs if another namespace has such a Storage.
+    """
     kept_for = _duration("--keep", keep)
     store = session.store()
-    retention = session.retention() if events is None else _retention(events)
-    existing = [run["metadata"]["uid"] for run in session.cluster.list(RUNS)]
+    chosen = None if events is None else _retention(events)
+    place, problem = _event_place(session, is_needed=chosen is not None)
+    swept_events = None
+    if place is not None:
+        # Right after the runs were listed: the events of a run that is not in the list may be deleted.
+        swept_events = store.sweep_events(chosen or place.retention, place.runs, dry_run=dry_run)
     result = store.sweep(kept_for, dry_run=dry_run)
-    swept_events = store.sweep_events(retention, existing, dry_run=dry_run)
     if output is not None:
-        session.output.raw(document(asdict(result) | {"events": asdict(swept_events), "dry_run": dry_run}, output))
+        about_events = None if swept_events is None else asdict(swept_events)
+        session.output.raw(document(asdict(result) | {"events": about_events, "dry_run": dry_run}, output))
     else:
         _tell_sweep(session.output, store.name, result, swept_events, dry_run=dry_run)
+    if problem is not None:
+        session.output.note(f"no events are deleted: {problem.summary}, and others may store events in this bucket")
+        session.output.note(problem.advice)
+    elif place is not None and place.others:
+        names = ", ".join(f"`{name}`" for name in place.others)
+        how = "their retention and their runs count" if chosen is None else "`--events` applies to their events as well"
+        session.output.note(f"other namespaces store events in this bucket and prefix ({names}): {how}")
 
 
-def _tell_sweep(output: Output, name: str, result: "Swept", swept_events: "SweptEvents", *, dry_run: bool) -> None:
+def _event_place(session: Session, *, is_needed: bool) -> tuple["EventPlace | None", NotAllowedError | None]:
+    """Everything that stores events in the Storage's bucket; None and the reason if that can't be found out.
+
+    Raises:
+        BadRequestError: the same, if it is needed.
+    """
+    try:
+        return session.event_place(), None
+    except NotAllowedError as error:
+        if is_needed:
+            raise BadRequestError(
+                f"`--events` can't be used: {error.summary}, and others may store events in this bucket", error.advice
+            ) from error
+        return None, error
+
+
+def _tell_sweep(
+    output: Output, name: str, result: "Swept", swept_events: "SweptEvents | None", *, dry_run: bool
+) -> None:
     verb = "would be deleted from" if dry_run else "deleted from"
     parts = [
         f"{count(result.objects, 'object')} ({size(result.bytes)}) without a reference",
@@ -71,7 +104,7 @@ def _tell_sweep(output: Output, name: str, result: "Swept", swept_events: "Swept
         parts.append(f"{count(result.hidden, 'hidden version')} of objects")
     if result.uploads:
         parts.append(f"{count(result.uploads, 'unfinished upload')}")
-    if swept_events.runs:
+    if swept_events is not None and swept_events.runs:
         parts.append(f"the events of {count(swept_events.runs, 'run')} ({size(swept_events.bytes)})")
     output.note(f"{verb} Storage `{name}`: {', '.join(parts)}")
     if result.refused:

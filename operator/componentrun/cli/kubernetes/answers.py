@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api.names import GROUP
-from componentrun.cli.errors import BadRequestError, EnvironmentFault, NotFoundError
+from componentrun.cli.errors import BadRequestError, EnvironmentFault, NotAllowedError, NotFoundError
 from componentrun.cli.request.parameters import USE_A_CONFIG_MAP
 from componentrun.process.kubernetes.exchange import UNTRUSTED
 
@@ -120,7 +120,7 @@ def _denied(status: int, reason: str, words: str, request: Asked) -> ComponentRu
         return BadRequestError(f"{request.thing} exists already{request.place}", advice)
     if reason == "Forbidden" and " cannot " in words:
         resource = "/version" if request.resource is None else request.resource.rule
-        return BadRequestError(
+        return NotAllowedError(
             f"you are not allowed to {request.verb} `{resource}`{request.place}",
             f"Ask your cluster's administrator for a role with the verb `{request.verb}` on `{resource}`.",
         )

@@ -6,6 +6,7 @@ Modules, lowest first:
     filestore       the same for files
     objects         on the object store
     fileobjects     files on the object store
+    eventplace      everything that stores events in a bucket and prefix
     catalogtables   tables of the catalog
     tablestore      what the table commands need
     catalogchecks   what `doctor` says of a catalog

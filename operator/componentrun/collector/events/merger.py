@@ -19,6 +19,7 @@ from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
+from componentrun.collector.events.budget import MemoryBudget
 from componentrun.storage.events.merging import merge_segments
 from componentrun.storage.events.segments import list_events
 from componentrun.storage.store.errors import MissingError
@@ -75,9 +76,12 @@ class MergeGate:
 class RunMerger:
     """Knows which segments of a run are to be merged."""
 
-    def __init__(self, run: str, gate: MergeGate) -> None:
-        """Merge this run, by its uid; `gate` limits how many runs are merged at the same time."""
-        self._run, self._gate = run, gate
+    def __init__(self, run: str, gate: MergeGate, memory: MemoryBudget | None = None) -> None:
+        """Merge this run, by its uid; `gate` limits how many runs are merged at the same time.
+
+        Its segments are kept in `memory` until they are merged, if there is room.
+        """
+        self._run, self._gate, self._memory = run, gate, memory or MemoryBudget()
         self._segments: list[int] = []
         """Numbers of the first events of segments that are not merged."""
         self._obsolete: list[int] = []
@@ -93,11 +97,13 @@ class RunMerger:
         self._listed_at = clock()
         self._segments = [item.first_seq for item in found.segments]
         self._obsolete = [item.first_seq for item in found.obsolete]
+        for first in self._held.keys() - set(self._segments):
+            self._drop(first)
 
     def written(self, first_seq: int, data: bytes) -> None:
         """Add a segment that was written, with its content."""
         self._segments.append(first_seq)
-        if self._held_bytes + len(data) <= _HELD_BYTES:
+        if self._held_bytes + len(data) <= _HELD_BYTES and self._memory.keep(len(data)):
             self._held[first_seq] = data
             self._held_bytes += len(data)
 
@@ -129,6 +135,16 @@ class RunMerger:
             self._obsolete = []
         self._due = _SEGMENTS
 
+    def release(self) -> None:
+        """Release the memory of segments that are not merged. A merge then reads them from the store."""
+        for first in tuple(self._held):
+            self._drop(first)
+
+    def _drop(self, first: int) -> None:
+        size = len(self._held.pop(first, b""))
+        self._held_bytes -= size
+        self._memory.drop(size)
+
     def _place(self, store: Store) -> AbstractAsyncContextManager[None]:
         """A place of the gate; segments that are all in memory already need none."""
         return nullcontext() if self._held.keys() >= set(self._segments) else self._gate.place(store)
@@ -138,4 +154,4 @@ class RunMerger:
             self._obsolete += merged.segments
             del self._segments[: len(merged.segments)]
             for first in merged.segments:
-                self._held_bytes -= len(self._held.pop(first, b""))
+                self._drop(first)

@@ -22,6 +22,7 @@ from componentrun.storage.events.segments import SegmentTakenError, append_lines
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from componentrun.collector.events.budget import MemoryBudget
     from componentrun.collector.events.journal import Limits
     from componentrun.collector.events.segment import ReadySegment
     from componentrun.collector.events.stores import Stores
@@ -61,10 +62,14 @@ class EventWriter:
         log: RunLogger,
         limits: Limits,
         merging: merger.MergeGate | None = None,
+        memory: MemoryBudget | None = None,
     ) -> None:
-        """Write for the run with this state and these limits; `merging` limits how many runs are merged at once."""
+        """Write for the run with this state and these limits.
+
+        `merging` limits how many runs are merged at once, and `memory` has room for segments until they are merged.
+        """
         self._limits = limits
-        self._merger = merger.RunMerger(state.run.uid, merging or merger.MergeGate())
+        self._merger = merger.RunMerger(state.run.uid, merging or merger.MergeGate(), memory)
         self._merging: asyncio.Task[None] | None = None
         self._alone_at: float | None = None
         """When a write began that showed that no other collector follows the run; None: not in this session."""
@@ -166,7 +171,9 @@ class EventWriter:
             self._complain(f"can't merge segments, retrying later: {error.message}")
 
     async def stop(self) -> None:
-        """End work in the background."""
+        """End work in the background, and release memory."""
+        # First, so that it also happens if this task is cancelled while it waits.
+        self._merger.release()
         if self._merging is not None:
             self._merging.cancel()
             await asyncio.gather(self._merging, return_exceptions=True)

@@ -65,7 +65,7 @@ class Services:
     nodes: NodeLogs | None = None
     """The log servers of the nodes; None if logs are read over the Kubernetes API."""
     memory: MemoryBudget = field(default_factory=MemoryBudget)
-    """Memory for the pending events of all runs."""
+    """Memory for the events of all runs that are pending, or not merged yet."""
     merging: MergeGate = field(default_factory=MergeGate)
     """Limits how many runs are merged at the same time."""
     pace: Pace = field(default_factory=Pace)
@@ -80,7 +80,13 @@ class Worker:
         self._state, self._services = state, services
         self._log = RunLogger(log, state.run.namespace, state.run.name)
         self._writer = EventWriter(
-            state, services.stores, services.metrics, self._log, services.settings.limits, services.merging
+            state,
+            services.stores,
+            services.metrics,
+            self._log,
+            services.settings.limits,
+            services.merging,
+            services.memory,
         )
         self._looked_for: set[str] = set()
         """Uids of pods that do not exist."""
