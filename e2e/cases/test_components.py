@@ -188,7 +188,8 @@ def test_a_deprecated_component_warns_until_its_last_day(tenant: Tenant, compone
 
 def test_a_run_that_sets_more_than_its_component_allows_is_refused(tenant: Tenant, components: str) -> None:
     allowed = {"sizes": ["xsmall"], "timeout": "5m", "tags": ["other"]}
-    tenant.apply("Component", NAME, spec(components, command=["true"], resources=SMALL, allowed=allowed))
+    fields = {"command": ["true"], "resources": SMALL, "timeout": "2m", "allowed": allowed}
+    tenant.apply("Component", NAME, spec(components, **fields))
     ready(tenant, "component", NAME)
     more: dict[str, dict[str, Any]] = {
         "spec.size": {"size": "large"},
