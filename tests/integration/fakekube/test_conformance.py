@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import uuid
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -29,15 +30,13 @@ if TYPE_CHECKING:
 
     from dev.cluster.connection import Connection
 
-# One process, because the tests share the copy of the CRD.
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.xdist_group("conformance"),
-    pytest.mark.usefixtures("components_copy"),
-]
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("components_copy")]
 
-COPY = f"conformance.{GROUP}"
-"""Group of the copy. `kubectl get components` means the group that comes first, so it must come after the product's."""
+COPY = f"conformance-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}.{GROUP}"
+"""Group of the copy that this process uses.
+
+`kubectl get components` means the group that comes first, so it must come after the product's.
+"""
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 CRD = Path(__file__).parents[3] / "crds" / f"{GROUP}_components.yaml"
 
