@@ -34,7 +34,8 @@ class EventPlace:
 def event_place(cluster: Cluster, storage: Storage) -> EventPlace:
     """Look at the Storages of all namespaces, and at the Components and runs of those that share the bucket and prefix.
 
-    These are listed for the whole cluster if another namespace shares them.
+    ClusterComponents are listed as well, because they set how long events are kept. Components and runs are listed for
+    the whole cluster if another namespace shares the bucket and prefix.
 
     Raises:
         NotAllowedError: the caller is not allowed to list one of them.
