@@ -49,8 +49,9 @@ def sweep(
 ) -> None:
     """Delete expired files, unreferenced data and data of deleted runs. Safe while runs are in progress.
 
-    Other namespaces may store events in the same bucket and prefix. So events are deleted only if you may list Storages
-    in all namespaces, and also Components and runs if another namespace has such a Storage.
+    Other namespaces may store events in the same bucket and prefix. So events are deleted only if you may list
+    ClusterComponents and the Storages of all namespaces, and also their Components and runs if another one has such
+    a Storage.
     """
     kept_for = _duration("--keep", keep)
     store = session.store()

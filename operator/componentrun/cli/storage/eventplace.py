@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from componentrun.api.component import ClusterComponent, Component
 from componentrun.api.storage import Storage
+from componentrun.cli.errors import NotFoundError
 from componentrun.cli.models import Model, parsed
 from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, RUNS, STORAGES
 from componentrun.storage.events.retention import Retention, retention_of
@@ -38,7 +39,7 @@ def event_place(cluster: Cluster, storage: Storage) -> EventPlace:
 
     Raises:
         NotAllowedError: the caller is not allowed to list one of them.
-        EnvironmentFault: this release can't read a Component, or a Storage with the same bucket.
+        EnvironmentFault: this release can't read a Component or ClusterComponent, or a Storage with the same bucket.
     """
     found = cluster.list(STORAGES, everywhere=True)
     same_bucket = [_parsed(Storage, raw) for raw in found if raw["spec"].get("bucket") == storage.spec.bucket]
@@ -48,12 +49,19 @@ def event_place(cluster: Cluster, storage: Storage) -> EventPlace:
     components: defaultdict[str, list[Component]] = defaultdict(list)
     for raw in _of(cluster.list(COMPONENTS, everywhere=bool(others)), (own, *others)):
         components[raw["metadata"]["namespace"]].append(_parsed(Component, raw))
-    shared = [parsed(ClusterComponent, raw) for raw in cluster.list(CLUSTER_COMPONENTS, everywhere=True)]
+    shared = _cluster_components(cluster)
     retention = retention_of(storage, components[own], shared)
     for other in sharing:
         retention = retention.merged(retention_of(other, components[other.metadata.namespace], shared))
     runs = _of(cluster.list(RUNS, everywhere=bool(others)), (own, *others))
     return EventPlace(retention, frozenset(raw["metadata"]["uid"] for raw in runs), others)
+
+
+def _cluster_components(cluster: Cluster) -> list[ClusterComponent]:
+    try:
+        return [parsed(ClusterComponent, raw) for raw in cluster.list(CLUSTER_COMPONENTS, everywhere=True)]
+    except NotFoundError:
+        return []  # the CRD is not installed
 
 
 def _parsed(kind: type[Model], raw: JsonObject) -> Model:
