@@ -755,7 +755,7 @@ class TestGivingUp:
             ({"dataSize": -1}, "Component `cleaner`: spec.dataSize: `-1` holds nothing"),
             (
                 {"resources": {"limits": {"memory": -5}}},
-                "the Component's spec.resources.limits.memory: `-5` is no quantity",
+                "Component `cleaner`: spec.resources.limits.memory: `-5` is no quantity",
             ),
         ],
     )
