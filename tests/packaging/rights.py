@@ -36,6 +36,7 @@ USED: Final[dict[str, Rights]] = {
         ("components", "get"): ("controller/storages/references.py", "self._kube.get(COMPONENTS, "),
         ("components", "list"): _RESYNC,
         ("components", "watch"): _KOPF,
+        ("components/status", "patch"): ("controller/images/channels.py", "self._kube.patch(COMPONENTS, "),
         ("storages", "list"): _RESYNC,
         ("storages", "watch"): _KOPF,
         ("storages/status", "patch"): ("controller/storages/checks.py", "self._kube.patch(STORAGES, "),

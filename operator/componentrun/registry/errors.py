@@ -21,6 +21,7 @@ __all__ = [
     "no_password",
     "no_such_repository",
     "no_such_tag",
+    "no_version",
     "not_a_registry",
     "rate_limited",
     "too_large",
@@ -112,6 +113,15 @@ def no_such_tag(repository: str, tag: str) -> ImageError:
     what = "digest" if ":" in tag else "tag"
     return ImageError(
         Problem.NO_SUCH_TAG, f"repository `{repository}` has no {what} `{tag}`", f"Push it, or correct the {what}."
+    )
+
+
+def no_version(repository: str, versions: str, tags: int) -> ImageError:
+    """No tag of the repository is a version of the range."""
+    return ImageError(
+        Problem.NO_SUCH_TAG,
+        f"none of the {tags} tags of repository `{repository}` is a version of `{versions}`",
+        "Push a version, or correct `semver` of the channel.",
     )
 
 
