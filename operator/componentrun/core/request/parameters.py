@@ -10,7 +10,7 @@ from componentrun.wire.documents import MAX_DEPTH, is_too_deep
 from componentrun.wire.jsontext import parse_object, trimmed
 
 if TYPE_CHECKING:
-    from componentrun.api.componentrun import Configuration
+    from componentrun.api.run.configuration import Configuration
 
 __all__ = ["Parameters", "check_depth", "parameters_of"]
 
