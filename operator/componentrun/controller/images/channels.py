@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from componentrun.errors import Reason, TransientError
 from componentrun.process.kubernetes.errors import ConflictError, NotFoundError
-from componentrun.process.kubernetes.resources import COMPONENTS
+from componentrun.process.kubernetes.resources import component_resource
 
 if TYPE_CHECKING:
     from componentrun.api.channels import ChannelStatus
@@ -43,35 +43,36 @@ class ChannelWriter:
             TransientError: the Component was deleted, or the API server does not respond.
             KubeError: the API server refused.
         """
-        metadata = component.metadata
+        metadata, resource = component.metadata, component_resource(component.KIND)
         body = {
             "metadata": {"resourceVersion": metadata.resource_version},
             "status": {"channels": [channel.to_dict() for channel in channels]},
         }
         try:
-            answer = await self._kube.patch(COMPONENTS, metadata.namespace, metadata.name, body, "status")
+            answer = await self._kube.patch(resource, metadata.namespace, metadata.name, body, "status")
         except ConflictError:
             return await self._read(component)
         except NotFoundError as error:
             raise TransientError(
-                f"the status of Component `{metadata.name}` can't be written: it was deleted just now, or its "
+                f"the status of {component.KIND} `{metadata.name}` can't be written: it was deleted just now, or its "
                 "CustomResourceDefinition has no status",
                 Reason.COMPONENT_NOT_FOUND,
                 advice="If it exists, install the CustomResourceDefinitions of this release.",
             ) from error
-        self._caches.components.seen(answer)
+        self._caches.components_of(component.metadata.namespace).seen(answer)
         return None
 
     async def _read(self, component: Component) -> Component:
         try:
-            raw = await self._kube.get(COMPONENTS, component.metadata.namespace, component.metadata.name)
+            resource = component_resource(component.KIND)
+            raw = await self._kube.get(resource, component.metadata.namespace or None, component.metadata.name)
         except NotFoundError as error:
             raise TransientError(
-                f"Component `{component.metadata.name}` was deleted just now", Reason.COMPONENT_NOT_FOUND
+                f"{component.KIND} `{component.metadata.name}` was deleted just now", Reason.COMPONENT_NOT_FOUND
             ) from error
-        self._caches.components.seen(raw)
+        self._caches.components_of(component.metadata.namespace).seen(raw)
         present = type(component).model_validate(raw)
         if present.metadata.uid != component.metadata.uid or present.spec != component.spec:
             # The run decides anew, from the beginning.
-            raise TransientError(f"Component `{component.metadata.name}` was changed just now", Reason.QUEUED)
+            raise TransientError(f"{component.KIND} `{component.metadata.name}` was changed just now", Reason.QUEUED)
         return present

@@ -113,8 +113,10 @@ class Images:
         if resolved is None:
             names = pull_secret_names(run, component, self._settings.agent_pull_secrets)
             architectures = self._architectures(run)
-            resolve = partial(self._resolve, choice, component, names, architectures)
-            key = (component.metadata.uid, component.metadata.generation, choice, names, architectures)
+            namespace = run.metadata.namespace
+            resolve = partial(self._resolve, choice, component, namespace, names, architectures)
+            # Runs of a ClusterComponent in different namespaces have different pull secrets.
+            key = (component.metadata.uid, component.metadata.generation, choice, namespace, names, architectures)
             resolved = await self._shared.read(key, resolve, self._clock() - _SHARED)
         warnings = (resolved.warning,) if resolved.warning else ()
         return ResolvedImage(choice.repository.at(resolved.digest), resolved.resolution(choice), warnings)
@@ -154,13 +156,18 @@ class Images:
         return kept
 
     async def _resolve(
-        self, choice: ImageChoice, component: Component, names: tuple[str, ...], architectures: frozenset[str]
+        self,
+        choice: ImageChoice,
+        component: Component,
+        namespace: str,
+        names: tuple[str, ...],
+        architectures: frozenset[str],
     ) -> Resolved:
         """Resolve a choice, and write the status of the Component if something is new."""
         now = self._clock()
         asked = kept_digest(choice, component.status.channels, now)
         if asked is None:
-            asked = await self._ask(choice, component, names, architectures)
+            asked = await self._ask(choice, component, namespace, names, architectures)
         for _ in range(_MOST_WRITES):
             statuses = component.status.channels
             # Meanwhile another run, or another operator, may have pinned it.
@@ -175,7 +182,12 @@ class Images:
         raise _too_busy(component)
 
     async def _ask(
-        self, choice: ImageChoice, component: Component, names: tuple[str, ...], architectures: frozenset[str]
+        self,
+        choice: ImageChoice,
+        component: Component,
+        namespace: str,
+        names: tuple[str, ...],
+        architectures: frozenset[str],
     ) -> Resolved:
         statuses = component.status.channels
         known = frozenset(
@@ -183,7 +195,7 @@ class Images:
         )
         try:
             self._check_away(choice.repository.host)
-            logins = await read_logins(self._kube, component.metadata.namespace, names, choice.repository)
+            logins = await read_logins(self._kube, namespace, names, choice.repository)
             return await ask_registry(self._client, choice, logins, known, architectures, self._clock())
         except RegistryAwayError as error:
             self._note_away(choice.repository.host, error)

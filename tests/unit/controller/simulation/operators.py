@@ -21,7 +21,7 @@ from componentrun.controller.storages.stores import OpenStorage
 from componentrun.controller.work import queue as workqueue
 from componentrun.core.limits import Limits
 from componentrun.core.storages.scope import Scope, ScopeMethod
-from componentrun.process.kubernetes.resources import COMPONENTS, RUNS, STORAGES
+from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, RUNS, STORAGES
 from componentrun.process.kubernetes.watch import Watch
 from componentrun.registry.client import RegistryClient
 from componentrun.registry.settings import RegistrySettings
@@ -190,6 +190,7 @@ class _Kopf:
 _HANDLERS: dict[Any, Any] = {
     RUNS: handlers.run_event,
     COMPONENTS: handlers.component_event,
+    CLUSTER_COMPONENTS: handlers.cluster_component_event,
     STORAGES: handlers.storage_event,
 }
 
