@@ -17,6 +17,7 @@ import aiohttp
 
 from componentrun.errors import AWAY_STATUSES, PlatformError
 from componentrun.process.kubernetes.access.proxy import proxy_for
+from componentrun.process.kubernetes.connections import LivelySockets
 from componentrun.registry import errors
 
 if TYPE_CHECKING:
@@ -73,12 +74,14 @@ class Exchange:
         self._tls = _tls(settings.ca_file)
         self._timeout = aiohttp.ClientTimeout(total=settings.request_seconds, connect=settings.connect_seconds)
         self._session: aiohttp.ClientSession | None = None
+        self._sockets = LivelySockets()
 
     async def close(self) -> None:
         """Close all connections."""
         if self._session is not None:
             await self._session.close()
             self._session = None
+        await self._sockets.closed()
 
     async def __aenter__(self) -> Self:
         """Return itself."""
@@ -166,7 +169,7 @@ class Exchange:
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=self._tls)
+            connector = aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=self._tls, socket_factory=self._sockets)
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 timeout=self._timeout,

@@ -20,6 +20,7 @@ import yaml
 from aiohttp import web
 
 from componentrun.api.common import API_VERSION, GROUP, VERSION
+from componentrun.process.kubernetes.connections import LivelySockets
 from componentrun.wire import logserver
 
 if TYPE_CHECKING:
@@ -100,9 +101,9 @@ class Front:
             both.flush()
             context.load_cert_chain(both.name)
         self._server = cluster["server"]
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=context), timeout=aiohttp.ClientTimeout(total=None)
-        )
+        self._sockets = LivelySockets()
+        connector = aiohttp.TCPConnector(limit=0, ssl=context, socket_factory=self._sockets)
+        self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None))
         app = web.Application()
         app.router.add_get(RUNS, self._list_or_watch)
         app.router.add_patch(RUNS + "/{name}/status", self._patch_request)
@@ -118,6 +119,7 @@ class Front:
             queue.put_nowait(None)
         await self._runner.cleanup()
         await self._session.close()
+        await self._sockets.closed()
 
     async def _put(self, run: dict[str, Any]) -> None:
         self._change("MODIFIED" if run["metadata"]["name"] in self._runs else "ADDED", run)

@@ -18,6 +18,7 @@ import aiohttp
 import yaml
 from aiohttp import web
 
+from componentrun.process.kubernetes.connections import LivelySockets
 from tests.integration.collector.front import HOP_BY_HOP, _pem
 
 if TYPE_CHECKING:
@@ -108,9 +109,9 @@ class ApiFront:
             both.flush()
             context.load_cert_chain(both.name)
         self._server = cluster["server"]
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=context), timeout=aiohttp.ClientTimeout(total=None)
-        )
+        self._sockets = LivelySockets()
+        connector = aiohttp.TCPConnector(limit=0, ssl=context, socket_factory=self._sockets)
+        self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None))
         app = web.Application(client_max_size=16 * 2**20)
         app.router.add_route("*", "/{rest:.*}", self._serve)
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
@@ -122,6 +123,7 @@ class ApiFront:
         await self._drop(False)
         await self._runner.cleanup()
         await self._session.close()
+        await self._sockets.closed()
 
     async def _drop(self, expired: bool) -> None:
         self._expire = expired

@@ -10,6 +10,7 @@ import pytest
 
 from componentrun.process.kubernetes.access.context import access_of
 from componentrun.process.kubernetes.access.kubeconfig import read_kubeconfig
+from componentrun.process.kubernetes.connections import LivelySockets
 from dev.cluster import connection as cluster_connection
 from tests.fakekube import conformance
 from tests.fakekube.conformance.api import Api, eventually
@@ -32,7 +33,8 @@ async def api(connection: Connection) -> AsyncIterator[Api]:
     """A client for a namespace in which pods can be created."""
     access = access_of(read_kubeconfig([connection.kubeconfig]))
     credential = access.credentials.get()
-    connector = aiohttp.TCPConnector(ssl=access.tls(credential.certificate))
+    sockets = LivelySockets()
+    connector = aiohttp.TCPConnector(ssl=access.tls(credential.certificate), socket_factory=sockets)
     async with aiohttp.ClientSession(connector=connector, headers=credential.headers()) as session:
         made = Api(session, access.server, f"conformance-{uuid.uuid4().hex[:8]}")
         await made.request("POST", "/api/v1/namespaces", {"metadata": {"name": made.namespace}})
@@ -41,6 +43,7 @@ async def api(connection: Connection) -> AsyncIterator[Api]:
         yield made
         await made.request("DELETE", made.path("pods"), {"gracePeriodSeconds": 0})
         await made.request("DELETE", f"/api/v1/namespaces/{made.namespace}")
+    await sockets.closed()
 
 
 class TestApplyingObjects(conformance.ApplyingObjects):

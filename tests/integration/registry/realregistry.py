@@ -228,14 +228,16 @@ class RealRegistry:
         context = ssl.create_default_context(cafile=str(self.authority.certificate_file))
         base = f"https://{self.host}/v2/{path}"
         async with aiohttp.ClientSession(headers=self._authorization(path)) as session:
-            upload = await session.post(f"{base}/blobs/uploads/", ssl=context)
-            location = upload.headers["Location"]
+            async with session.post(f"{base}/blobs/uploads/", ssl=context) as upload:
+                assert upload.status == 202, self.log
+                location = upload.headers["Location"]
             sign = "&" if "?" in location else "?"
-            stored = await session.put(f"{location}{sign}digest={digest_of(config)}", data=config, ssl=context)
-            pushed = await session.put(
-                f"{base}/manifests/{tag}", data=manifest, headers={"Content-Type": _IMAGE}, ssl=context
-            )
-            assert (upload.status, stored.status, pushed.status) == (202, 201, 201), self.log
+            stored_at = f"{location}{sign}digest={digest_of(config)}"
+            async with session.put(stored_at, data=config, ssl=context) as stored:
+                assert stored.status == 201, self.log
+            kind = {"Content-Type": _IMAGE}
+            async with session.put(f"{base}/manifests/{tag}", data=manifest, headers=kind, ssl=context) as pushed:
+                assert pushed.status == 201, self.log
         return digest_of(manifest)
 
     def _authorization(self, path: str) -> dict[str, str]:

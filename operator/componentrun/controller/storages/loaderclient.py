@@ -27,7 +27,7 @@ from componentrun.errors import (
     UserError,
     without_advice,
 )
-from componentrun.process.kubernetes.connections import lively_socket
+from componentrun.process.kubernetes.connections import LivelySockets
 from componentrun.process.kubernetes.tokenfile import TokenFile
 from componentrun.process.serving.authority import Authority
 from componentrun.wire import loaderaccess
@@ -90,6 +90,7 @@ class LoaderClient:
         self._chosen = chosen
         self._session: aiohttp.ClientSession | None = None
         self._plan_session: aiohttp.ClientSession | None = None
+        self._sockets = LivelySockets()
         if chosen is not None:
             self._authority = Authority(chosen.authority_file)
             self._token = TokenFile(chosen.token_file)
@@ -97,9 +98,9 @@ class LoaderClient:
     async def __aenter__(self) -> Self:
         """Open no connection yet."""
         # No proxy: the loader is a Service of the cluster.
-        connector = aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=lively_socket)
+        connector = aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=self._sockets)
         self._session = aiohttp.ClientSession(connector=connector)
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS, socket_factory=lively_socket)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS, socket_factory=self._sockets)
         self._plan_session = aiohttp.ClientSession(connector=connector)
         return self
 
@@ -108,6 +109,7 @@ class LoaderClient:
         for session in (self._session, self._plan_session):
             if session is not None:
                 await session.close()
+        await self._sockets.closed()
 
     async def load(self, request: LoadRequest, storage: str) -> LoadAnswer:
         """Publish an attempt's tables.

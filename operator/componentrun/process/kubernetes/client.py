@@ -25,7 +25,7 @@ from componentrun.process.kubernetes.access.incluster import in_cluster_access
 from componentrun.process.kubernetes.access.kubeconfig import kubeconfig_files, read_kubeconfig
 from componentrun.process.kubernetes.access.proxy import proxy_for
 from componentrun.process.kubernetes.clock import ApiClock
-from componentrun.process.kubernetes.connections import Answer, lively_socket
+from componentrun.process.kubernetes.connections import Answer, LivelySockets
 from componentrun.process.kubernetes.errors import ConflictError, KubeError, UnavailableError, error_for
 from componentrun.process.kubernetes.exchange import (
     FIRST_ERROR,
@@ -103,6 +103,7 @@ class Kube:
         self._certificate: Certificate | None = None
         self._session: aiohttp.ClientSession | None = None
         self._earlier_sessions: list[aiohttp.ClientSession] = []
+        self._sockets = LivelySockets()
 
     async def __aenter__(self) -> Self:
         """Nothing to do: connections are opened by the first request."""
@@ -113,6 +114,7 @@ class Kube:
         for session in (*self._earlier_sessions, self._session):
             if session is not None:
                 await session.close()
+        await self._sockets.closed()
 
     @property
     def access(self) -> Access:
@@ -321,7 +323,7 @@ class Kube:
                 # Requests that are under way go on; idle connections close by themselves.
                 self._earlier_sessions.append(self._session)
             tls = self._access.tls(certificate)
-            connector = aiohttp.TCPConnector(limit=0, ssl=tls, socket_factory=lively_socket)
+            connector = aiohttp.TCPConnector(limit=0, ssl=tls, socket_factory=self._sockets)
             self._session = aiohttp.ClientSession(connector=connector, read_bufsize=_BUFFER, response_class=Answer)
             self._certificate = certificate
         return self._session

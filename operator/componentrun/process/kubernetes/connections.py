@@ -1,19 +1,23 @@
-"""Connections of the asynchronous client: responses that know their connection, and sockets that detect dead peers."""
+"""Connections of the asynchronous client: responses that know their connection, sockets that detect dead peers."""
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from typing import TYPE_CHECKING, Any, Final, Self
+from weakref import WeakSet
 
 import aiohttp
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
 
-__all__ = ["Answer", "lively_socket"]
+__all__ = ["Answer", "LivelySockets"]
 
 _KEEP_ALIVE: Final = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 """Seconds, except for the count: a dead peer is detected within about 30 s."""
+_CLOSE_SECONDS: Final = 2.0
+_CLOSE_POLL_SECONDS: Final = 0.002
 
 
 class Answer(aiohttp.ClientResponse):
@@ -34,7 +38,34 @@ class Answer(aiohttp.ClientResponse):
         return answer.local_address if isinstance(answer, Answer) else ""
 
 
-def lively_socket(address: Any) -> socket.socket:
+class LivelySockets:
+    """Makes the sockets of a client, with TCP keep-alive. As a `socket_factory` of aiohttp, call it with an address."""
+
+    def __init__(self) -> None:
+        """There is none yet."""
+        self._made: WeakSet[socket.socket] = WeakSet()
+
+    def __call__(self, address: Any) -> socket.socket:
+        """Make a socket."""
+        made = _lively_socket(address)
+        self._made.add(made)
+        return made
+
+    async def closed(self) -> None:
+        """Wait until all of them are closed, at most two seconds. Call it after their sessions were closed.
+
+        A response that was not read to its end, or that allows no other request, closes its connection before the
+        session is closed, and aiohttp waits only for the others. Over TLS, that takes a message from the peer. If the
+        event loop ended before, the socket would be left to the garbage collector.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _CLOSE_SECONDS
+        # Polled, because asyncio tells only the protocol that a connection is closed, and that is aiohttp's own.
+        while loop.time() < end and any(each.fileno() >= 0 for each in self._made):  # noqa: ASYNC110 - there is no event
+            await asyncio.sleep(_CLOSE_POLL_SECONDS)
+
+
+def _lively_socket(address: Any) -> socket.socket:
     """A socket with TCP keep-alive."""
     family, kind, proto, _, _ = address
     made = socket.socket(family, kind, proto)
