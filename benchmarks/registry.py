@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from benchmarks.catalogue import sync as catalogue_sync
 from benchmarks.collector import log_lines, log_readers, pipeline, redaction
 from benchmarks.events import event_queries
-from benchmarks.overhead import comparison, memory_use, shape_comparison
+from benchmarks.overhead import comparison, memory_use, processors, shape_comparison
 from benchmarks.tables import increments, large_tables, load_rate, maintenance_requests, publish_latency
 from benchmarks.throughput import many_runs, queue_throughput, run_throughput
 from benchmarks.transfer import agent_start, filtered_input, s5cmd_comparison
@@ -65,6 +65,7 @@ BENCHMARKS: Final = (
     Benchmark("memory.idle", memory_use.idle, 3),
     Benchmark("memory.services", memory_use.services, 5),
     Benchmark("catalogue.sync", catalogue_sync.sync, 3),
+    Benchmark("processors.run", processors.run, 9),
 )
 
 

@@ -1,1 +1,1 @@
-"""The cost of a run compared with a bare pod and a hand-written Job."""
+"""The cost of a run compared with a bare pod and a hand-written Job, and of processors."""

@@ -16,11 +16,12 @@ from benchmarks.overhead.watch_log import JOBS, PODS, RUNS, WatchLog
 from componentrun.api.common import GROUP, VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from benchmarks.overhead.watch_log import WatchEvent
     from e2e.tenant import Tenant
 
-__all__ = ["KEYS", "BarePod", "CopyTask", "HandWrittenJob", "Run", "Workload", "run_once"]
+__all__ = ["KEYS", "BarePod", "CopyTask", "HandWrittenJob", "Run", "Timed", "Workload", "run_once", "timed"]
 
 KEYS: Final = "s5cmd-keys"
 """Secret with the environment of s5cmd."""
@@ -82,6 +83,17 @@ class Workload(Protocol):
 
 def run_once(watch_log: WatchLog, workload: Workload, task: CopyTask) -> dict[str, float]:
     """Run a workload once; return the whole time and its phases, by the names of figures."""
+    found = timed(watch_log, workload)
+    title = f"overhead.{task.subject}.{workload.title}"
+    figures = {title: found.ended - found.begun}
+    if workload.containers:
+        cut = phase_seconds(found.begun, found.ended, found.events, workload.containers)
+        figures |= {f"{title}.{part}": seconds for part, seconds in cut.items()}
+    return figures
+
+
+def timed(watch_log: WatchLog, workload: Workload) -> Timed:
+    """Run a workload once, then delete its objects."""
     watch_log.forget()
     name = f"b-{uuid.uuid4().hex[:8]}"
     begun = time.monotonic()
@@ -89,15 +101,23 @@ def run_once(watch_log: WatchLog, workload: Workload, task: CopyTask) -> dict[st
     last = watch_log.until(
         workload.kind, lambda seen: seen.name == name and workload.ended(seen.object.get("status") or {})
     )
-    title = f"overhead.{task.subject}.{workload.title}"
-    found = {title: last.at - begun}
-    if workload.containers:
-        cut = phase_seconds(begun, last.at, watch_log.all(), workload.containers)
-        found |= {f"{title}.{part}": seconds for part, seconds in cut.items()}
+    found = Timed(begun, last.at, watch_log.all())
     workload.clean(name)
     watch_log.until(PODS, lambda seen: seen.event == "DELETED")
     workload.forget(name)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """When a workload ran, by `time.monotonic()`."""
+
+    begun: float
+    """When its create request was sent."""
+    ended: float
+    """When the event with its end arrived."""
+    events: Sequence[WatchEvent]
+    """The events until then."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +196,8 @@ class Run:
     title: str = "run"
     kind: str = RUNS
     containers: tuple[str, ...] = RUN_CONTAINERS
+    processors: Mapping[str, Any] | None = None
+    """`spec.processors`."""
 
     def create(self, name: str) -> None:
         self.tenant.run(
@@ -186,6 +208,7 @@ class Run:
             timeout="10m",
             input={"tables": [{"source": self.task.table, "destination": _FILE}]},
             output={"tables": [{"source": _FILE, "destination": "out.c-main.copy"}]},
+            processors=self.processors,
         )
 
     def ended(self, status: Mapping[str, Any]) -> bool:

@@ -277,4 +277,5 @@ GOALS: Final = (
     Goal("catalogue.sync.first", None, 5.0, "s", "200 Components are applied in at most 5 s"),
     Goal("catalogue.sync.second", None, 2.0, "s", "A sync that changes none of 200 Components takes at most 2 s"),
     Goal("catalogue.sync.list", None, 1.0, "s", "200 Components are listed in at most 1 s"),
+    Goal("processors.run.added", None, 2.5, "s", "A processor adds at most 2.5 s to a run"),
 )

@@ -60,7 +60,8 @@ def rights() -> str:
     rows = []
     for part in _PARTS:
         template = (CHART / "templates" / f"{part}.yaml").read_text()
-        rules = template.partition(f'{{{{- define "componentrun.{part}Rules" -}}}}\n')[2].partition("{{-")[0]
+        block = template.partition(f'{{{{- define "componentrun.{part}Rules" -}}}}\n')[2].partition("{{- end -}}")[0]
+        rules = "".join(line for line in block.splitlines(keepends=True) if not line.startswith("{{"))
         reasons = [line.partition(" # ")[2] for line in rules.splitlines() if line.strip().startswith("verbs:")]
         for rule, reason in zip(yaml.safe_load(rules), reasons, strict=True):
             group = f" ({rule['apiGroups'][0]})" if rule["apiGroups"][0] else ""

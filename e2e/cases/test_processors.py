@@ -6,15 +6,15 @@ Three of them are programs of their own in the tests' image, which know the data
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.images import ensure
 from e2e.tenant.tenant import SMALL
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from e2e.tenant import Tenant
 
 COMPONENT = """
@@ -37,6 +37,12 @@ import pathlib, sys
 pathlib.Path("/data/out/tables/log.csv").write_text("line\\nkept\\n")
 print("something is wrong in here", file=sys.stderr)
 sys.exit(2)
+"""
+WITH_CLIENT = Path(__file__).parents[1] / "components" / "with_client"
+MOVE_ALL = """
+import pathlib
+for source in pathlib.Path("/data/in/tables").iterdir():
+    source.rename("/data/out/tables/" + source.name)
 """
 NAMES = ("add-column", "compress", "decompress")
 TABLE = {"source": "words.csv", "destination": "out.c-main.words"}
@@ -231,3 +237,41 @@ def test_what_is_no_processor_is_refused_before_a_pod_exists(parts: Tenant) -> N
         in (status["message"])
     )
     assert parts.pods("refused") == []
+
+
+def test_parameters_that_a_processor_does_not_accept_are_refused_before_a_pod_exists(
+    parts: Tenant, components: str
+) -> None:
+    schema = {"type": "object", "required": ["name"], "properties": {"#key": {"type": "string", "minLength": 20}}}
+    add_processor(parts, components, "strict", command=["true"], configuration={"schema": schema})
+    processors = {"before": [step("compress"), step("strict", **{"#key": "hunter2"})]}
+    status = run(parts, "unfit", configuration=CONFIGURATION, input=INPUT, processors=processors)
+    assert (status["phase"], status["reason"]) == ("Failed", "InvalidConfiguration"), status
+    assert (
+        "spec.processors.before[1]: the parameters do not match the schema of Component `strict`" in status["message"]
+    )
+    assert "`parameters.name`: found nothing, expected a value" in status["message"]
+    assert "`parameters.#key`: found a secret, expected at least 20 characters" in status["message"]
+    assert "hunter2" not in json.dumps(status)
+    assert parts.pods("unfit") == []
+
+
+def test_processors_that_are_written_with_the_library_of_public_ones(parts: Tenant, components: str) -> None:
+    """keboola-component is in the image of an example, in which the processors run as programs."""
+    image = ensure(parts.connection, ["example-sign-python"])["example-sign-python"]
+    limits = {"resources": {"limits": {"memory": "256Mi"}, "requests": {"cpu": "20m"}}}
+    for name in ("filter_rows", "rename_table"):
+        add_processor(parts, image, name.replace("_", "-"), (WITH_CLIENT / f"{name}.py").read_text(), **limits)
+    add(parts, components, "move-all", MOVE_ALL)
+    processors = {
+        "before": [step("filter-rows", column="text", **{"#value": "a"})],
+        "after": [step("rename-table", name="letters.csv")],
+    }
+    output = {"tables": [{"source": "letters.csv", "destination": "out.c-main.letters"}]}
+    status = run(parts, "library", component="move-all", input=INPUT, output=output, processors=processors)
+    assert status["phase"] == "Succeeded", status
+    assert parts.table("out.c-main.letters") == "id,text\n1,a\n"
+    parts.wait("library", lambda found: bool(found["status"].get("events", {}).get("delivered")))
+    printed = [event.message for event in parts.events("library") if event.source == "after-1"]
+    keys = ["action", "image_parameters", "parameters"]
+    assert any(f"found {keys} and the state {{}} as rename-table" in message for message in printed), printed

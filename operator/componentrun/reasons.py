@@ -92,6 +92,8 @@ class Reason(StrEnum):
     """The parameters of the run do not match the JSON Schema of its Component, or that schema can't be used."""
     COMPONENT_NOT_FOUND = "ComponentNotFound"
     """`spec.component` names no Component of the namespace and no ClusterComponent."""
+    COMPONENT_WITHDRAWN = "ComponentWithdrawn"
+    """The run was created after the last day of its Component (`deprecated.endOfLife`)."""
     STORAGE_NOT_FOUND = "StorageNotFound"
     """`spec.storage` names no Storage of the namespace, or the namespace has no default one."""
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a word, not a password
@@ -223,6 +225,7 @@ GUIDANCE: Final[dict[Reason, Guidance]] = {
         "Correct the parameters that the message names.",
     ),
     Reason.COMPONENT_NOT_FOUND: Guidance(_AUTHOR, "Name another Component, or have it created."),
+    Reason.COMPONENT_WITHDRAWN: Guidance(_AUTHOR, "Use the component that the message names."),
     Reason.STORAGE_NOT_FOUND: Guidance(_PLATFORM, "Create the Storage, or mark one of the namespace `default: true`."),
     Reason.SECRET_NOT_FOUND: Guidance(
         f"{_AUTHOR} for a secret of the configuration, {_PLATFORM} for that of the Storage",

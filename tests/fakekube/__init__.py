@@ -5,9 +5,9 @@ and expired versions, merge and JSON patches, optimistic concurrency, finalizers
 selectors, pages, and the subresources that this project uses. Tests inject what goes wrong: delays, refusals, lost
 requests, lost answers, watches that are held or cut.
 
-Left out: schemas (any object is valid, and defaults are few), authorization, server-side apply and strategic merge
-patches, managed fields, and controllers other than the garbage collector. There is no kubelet: a test that needs one
-changes pods with `ApiServer.change`.
+Left out: schemas (any object is valid; defaults of CRDs are added if a test asks for them), authorization, strategic
+merge patches, managed fields, and controllers other than the garbage collector. There is no kubelet: a test that needs
+one changes pods with `ApiServer.change`.
 
 One set of rules, spoken in two ways:
 
@@ -26,6 +26,7 @@ Modules, lowest first:
     selectors    label and field selectors
     patches      merge patch, JSON patch
     applying     server-side apply
+    schemas      defaults of CRDs
     storage      objects by key, resource versions, the history of changes
     writing      create, replace, patch and delete
     reading      get and list, in pages

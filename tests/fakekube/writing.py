@@ -16,6 +16,7 @@ from tests.fakekube.applying import APPLY_PATCH, Owners, applied, changed_fields
 from tests.fakekube.kinds import Kind, kind_of
 from tests.fakekube.patches import JSON_PATCH, MERGE_PATCH, apply_operations, merge
 from tests.fakekube.refusals import Refused
+from tests.fakekube.schemas import set_defaults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,6 +50,8 @@ class Writer:
         uid: makes a uid for a new object.
         longest_grace: upper limit, in seconds, of every grace period; 0 removes pods at once, as if a kubelet had
             already stopped them.
+        schemas: schemas by the plural of a kind, of which custom resources get the defaults. Empty unless a test sets
+            `schemas.crd_schemas()`.
         on_create: changes a new object before it is stored, as a mutating webhook would.
         on_stop: called when the graceful deletion of a pod begins, with the pod and its seconds.
         on_removed: called with each object that was removed; the garbage collector.
@@ -58,6 +61,7 @@ class Writer:
     now: Callable[[], datetime] = _now
     uid: Callable[[], str] = lambda: str(uuid.uuid4())
     longest_grace: int | None = None
+    schemas: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     on_create: list[Callable[[Kind, dict[str, Any]], object]] = field(default_factory=list)
     on_stop: Callable[[dict[str, Any], int], object] = lambda _pod, _grace: None
     on_removed: Callable[[Kind, dict[str, Any]], object] = lambda _kind, _obj: None
@@ -116,6 +120,7 @@ class Writer:
         if kind.has_generation:
             metadata.setdefault("generation", kept.get("generation", 0) + 1)
         _encode(obj)
+        set_defaults(obj, self.schemas.get(kind.plural, {}))
         for change in self.on_create if there is None else ():
             change(kind, obj)
         return obj if is_dry_run else self.storage.write(kind.plural, there, obj)
@@ -235,6 +240,7 @@ class Writer:
     def _finish_update(
         self, kind: Kind, there: dict[str, Any], changed: dict[str, Any], *, is_dry_run: bool
     ) -> dict[str, Any]:
+        set_defaults(changed, self.schemas.get(kind.plural, {}))
         before, metadata = there["metadata"], changed["metadata"]
         added = set(metadata.get("finalizers") or ()) - set(before.get("finalizers") or ())
         if added and "deletionTimestamp" in before:

@@ -21,6 +21,7 @@ _WATCH: Final = (
     "process/kubernetes/watch.py",
     "self._kube.watch(self.resource, self.namespace, self._version, self._labels)",
 )
+_COMPONENT_STATUS: Final = ("controller/components/checks.py", "self._kube.patch(resource, metadata.namespace")
 _STORAGE_KEYS: Final = ("process/kubernetes/storages.py", "kube.get(SECRETS, namespace, name)")
 
 USED: Final[dict[str, Rights]] = {
@@ -35,6 +36,11 @@ USED: Final[dict[str, Rights]] = {
         ),
         ("components", "get"): ("controller/storages/references.py", "self._kube.get(COMPONENTS, "),
         ("components", "list"): _RESYNC,
+        ("components/status", "patch"): _COMPONENT_STATUS,
+        ("clustercomponents", "get"): ("controller/storages/references.py", "self._kube.get(CLUSTER_COMPONENTS, "),
+        ("clustercomponents", "list"): _RESYNC,
+        ("clustercomponents", "watch"): _KOPF,
+        ("clustercomponents/status", "patch"): _COMPONENT_STATUS,
         ("components", "watch"): _KOPF,
         ("storages", "list"): _RESYNC,
         ("storages", "watch"): _KOPF,
@@ -73,6 +79,7 @@ USED: Final[dict[str, Rights]] = {
     "maintenance": {
         ("storages", "list"): ("maintenance/places.py", "_items(kube, STORAGES, "),
         ("components", "list"): ("maintenance/places.py", "_items(kube, COMPONENTS, "),
+        ("clustercomponents", "list"): ("maintenance/places.py", "_items(kube, CLUSTER_COMPONENTS, "),
         ("componentruns", "list"): ("maintenance/places.py", "_items(kube, RUNS, "),
         ("secrets", "get"): _STORAGE_KEYS,
     },

@@ -13,6 +13,7 @@ from componentrun.api.processors import Processors, ProcessorSettings
 from componentrun.api.retry import Retry
 
 __all__ = [
+    "Allowed",
     "ClusterComponent",
     "Component",
     "ComponentConcurrency",
@@ -50,6 +51,24 @@ class Resources(ApiModel):
     """Maximum that the container may use. The kernel kills a container that exceeds its memory limit."""
     requests: Quantities | None = None
     """Amount that is reserved for the container on its node. Defaults to the limits."""
+
+
+Tag = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+
+
+class Allowed(ApiModel):
+    """What runs of the component may set themselves. A run that sets more is refused."""
+
+    sizes: Annotated[tuple[Size, ...], Field(min_length=1, max_length=4)] | None = None
+    """Values of a run's `size`. Defaults to all."""
+    resources: Quantities | None = None
+    """Maximum of each limit of a run, whether it sets `resources` or `size`. Defaults to what the largest of `sizes`
+    has if `sizes` is set, or else to no maximum. Processors are scaled up to it."""
+    timeout: Duration | None = None
+    """Maximum of a run's `timeout`. Defaults to `24h`."""
+    tags: Annotated[tuple[Tag, ...], Field(max_length=64)] | None = None
+    """Values of a run's `tag`, and of the `tag` of a processor, besides the component's own tag. An empty list allows
+    no other tag. Defaults to all."""
 
 
 class EgressRule(ApiModel):
@@ -150,16 +169,17 @@ class ComponentConfiguration(ApiModel):
 
 
 class Deprecation(ApiModel):
-    """Announcement that the component will be withdrawn, for catalogues. It does not affect runs yet."""
+    """Announcement that the component will be withdrawn. Its runs have a warning."""
 
     since: date | None = None
     """Day on which it was deprecated, e.g. `2026-07-01`."""
     message: Annotated[str, Field(max_length=1024)] | None = None
     """Why it was deprecated, and how to migrate."""
     replaced_by: LocalName | None = None
-    """Name of the component to use instead."""
+    """Name of the component to use instead, which warnings and refusals name."""
     end_of_life: date | None = None
-    """Last day on which runs should be created, in UTC. It is not enforced yet. Defaults to no end."""
+    """Last day on which runs can be created, in UTC. Later ones end with the reason `ComponentWithdrawn`. Defaults to
+    no end."""
 
 
 ImageParameterSecrets = Annotated[dict[str, SecretKeyRef], Field(max_length=64)]
@@ -193,7 +213,7 @@ class ComponentSpec(ApiModel):
 
     image: Annotated[str, Field(min_length=1, max_length=512)]
     """Image without a tag, e.g. `registry.example.com/team/cleaner`. A reference with a digest is used unchanged."""
-    tag: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] = "latest"
+    tag: Tag = "latest"
     """Tag that runs use unless they set their own. `latest` is looked up for every run; any other tag is pulled once by
     each node. Defaults to `latest`."""
     command: Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=64)] | None = None
@@ -206,6 +226,8 @@ class ComponentSpec(ApiModel):
     """Network access of its runs. Defaults to DNS and the object store. A run may request less, but not more."""
     timeout: Duration | None = None
     """Timeout of a run. Defaults to `1h`; maximum `24h`."""
+    allowed: Allowed | None = None
+    """What runs may set themselves. Defaults to any `size`, `resources`, `timeout` and `tag`."""
     retry: Retry | None = None
     """When a failed attempt is followed by another one. The `retry` of a run replaces this one as a whole."""
     run_as_user: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
@@ -249,7 +271,7 @@ class ComponentSpec(ApiModel):
     ] = ()
     """Actions that it supports besides `run`. A run with another `action` is refused. Defaults to any."""
     deprecated: Deprecation | None = None
-    """Announcement that it will be withdrawn, for catalogues. Defaults to none."""
+    """Announcement that it will be withdrawn. Defaults to none."""
 
 
 class Component(ApiModel):
@@ -264,7 +286,11 @@ class Component(ApiModel):
 
 
 class ClusterComponent(Component):
-    """A program for all namespaces. `componentrun catalogue` applies and lists it; runs can't name it yet."""
+    """A program that runs of all namespaces can name.
+
+    A Component of the same name in the run's namespace takes precedence. An operator that is restricted to a list of
+    namespaces does not use ClusterComponents.
+    """
 
     KIND: ClassVar = "ClusterComponent"
     PLURAL: ClassVar = "clustercomponents"

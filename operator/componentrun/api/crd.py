@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from componentrun.api.common import ApiModel
 
-__all__ = ["CRD_FILES", "crd", "render", "write"]
+__all__ = ["CRD_FILES", "crd", "render", "spec_schema", "write"]
 
 _KEPT: Final = (
     "type", "description", "pattern", "enum", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems",
@@ -148,6 +148,13 @@ def crd(kind: Kind) -> dict[str, Any]:
             "versions": [version],
         },
     }
+
+
+def spec_schema(model: type[ApiModel]) -> dict[str, Any]:
+    """The structural schema of a kind's `spec`, without the rules that span fields."""
+    schema = model.model_json_schema(by_alias=True, mode="validation")
+    properties: dict[str, Any] = _structural(schema, schema.get("$defs", {}))["properties"]
+    return _spec(model, properties["spec"])
 
 
 def _doc(model: type) -> str:

@@ -17,6 +17,7 @@ Packages and modules, lowest first:
     schemas     findings about configuration schemas and default configurations
     references  findings about Components that name other Components
     lint        findings about a catalogue
+    defaults    Components with the defaults that the API server adds
     difference  what differs between two catalogues
     sync        what has to be written so that a cluster has a catalogue
     search      Components that match words

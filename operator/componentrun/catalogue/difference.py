@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from componentrun.api.names import CATALOGUE_DIGEST_ANNOTATION, CATALOGUE_LABEL
+from componentrun.catalogue.defaults import with_defaults
 from componentrun.contract import SECRET_KEY_PREFIX
 
 if TYPE_CHECKING:
@@ -67,11 +68,15 @@ def compare(old: Mapping[Key, JsonObject], new: Mapping[Key, JsonObject]) -> tup
 
 
 def field_changes(old: JsonObject, new: JsonObject) -> tuple[FieldChange, ...]:
-    """Fields of labels, annotations and `spec` that differ between two objects. Lists are compared as a whole."""
+    """Fields of labels, annotations and `spec` that differ between two objects. Lists are compared as a whole.
+
+    A field that has its default and one that is not set are the same: the API server adds defaults.
+    """
     changes: list[FieldChange] = []
     for part in ("labels", "annotations"):
         changes += _changes(_without_ours(old, part), _without_ours(new, part), f"metadata.{part}", is_secret=False)
-    changes += _changes(old.get("spec") or {}, new.get("spec") or {}, "spec", is_secret=False)
+    before, after = with_defaults(old.get("spec") or {}), with_defaults(new.get("spec") or {})
+    changes += _changes(before, after, "spec", is_secret=False)
     return tuple(changes)
 
 

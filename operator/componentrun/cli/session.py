@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from componentrun.cli.errors import BadRequestError, EnvironmentFault, NotFoundError
 from componentrun.cli.terminal.render import Output
 from componentrun.errors import ComponentRunError, UserError
-from componentrun.process.kubernetes.resources import COMPONENTS, RUNS, STORAGES
+from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, RUNS, STORAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,7 +149,7 @@ class Session:
         return self.store().files
 
     def retention(self) -> Retention:
-        """Retention of events in the Storage, as it and the Components of the namespace define it.
+        """Retention of events in the Storage, as it, the namespace's Components and the ClusterComponents define it.
 
         If several Storages of the namespace share a bucket and prefix, the longest period applies.
 
@@ -158,22 +158,24 @@ class Session:
         """
         from pydantic import ValidationError  # noqa: PLC0415 - the models take a while to load
 
-        from componentrun.api.component import Component  # noqa: PLC0415 - likewise
+        from componentrun.api.component import ClusterComponent, Component  # noqa: PLC0415 - likewise
         from componentrun.api.storage import Storage  # noqa: PLC0415 - likewise
         from componentrun.storage.events.retention import retention_of  # noqa: PLC0415 - likewise
 
         _, storage = self._storage(self.storage)
         try:
             components = [Component.model_validate(raw) for raw in self.cluster.list(COMPONENTS)]
+            listed = self.cluster.list(CLUSTER_COMPONENTS, everywhere=True)
+            shared = [ClusterComponent.model_validate(raw) for raw in listed]
         except ValidationError as error:
             raise EnvironmentFault(
                 f"a Component of namespace `{self.cluster.namespace}` is not understood: {error.errors()[0]['msg']}",
                 "Use the release of `componentrun` that the operator has. `componentrun doctor` shows both.",
             ) from error
-        retention, place = retention_of(storage, components), _place(storage)
+        retention, place = retention_of(storage, components, shared), _place(storage)
         for raw in self.cluster.list(STORAGES):
             if raw["spec"].get("bucket") == storage.spec.bucket and _place(other := _parsed(Storage, raw)) == place:
-                retention = retention.merged(retention_of(other, components))
+                retention = retention.merged(retention_of(other, components, shared))
         return retention
 
     def _storage(self, name: str | None) -> tuple[JsonObject, Storage]:

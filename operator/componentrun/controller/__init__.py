@@ -7,7 +7,7 @@ Decisions are made in `componentrun.core`. `componentrun.storage` reads and writ
 Packages and modules, lowest first:
 
     app             builds the operator; start, stop, readiness
-    handlers        kopf's handlers: events of ComponentRuns, Components and Storages; kopfrunner runs kopf, and
+    handlers        kopf's handlers: events of the four kinds of resources; kopfrunner runs kopf, and
                     kopfstream drops events of other shards
     settings        environment variables
     lease           leader election; leaseholders finds out who holds a Lease
@@ -16,6 +16,7 @@ Packages and modules, lowest first:
     work            work queue: which run is reconciled next
     reconcile       reconciles one run
     schemacheck     checks parameters in processes that can be stopped
+    components      checks Components, and writes their status
     storages        which Storage a run uses, whether it can be used, requests to its loader
     metrics, logs   metrics and log lines
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import componentrun
 from componentrun.api.common import API_VERSION, GROUP
 from componentrun.controller.clockwatch import ClockWatch
+from componentrun.controller.components.checks import ComponentChecks
 from componentrun.controller.handlers import Context
 from componentrun.controller.kopfrunner import STOP_SECONDS, KopfRunner
 from componentrun.controller.lease import Lease
@@ -47,7 +48,7 @@ from componentrun.controller.work.workers import Workers
 from componentrun.process.garbage import spare_present_objects
 from componentrun.process.kubernetes.client import Kube, connect
 from componentrun.process.kubernetes.errors import KubeError, NotFoundError, UnavailableError
-from componentrun.process.kubernetes.resources import COMPONENTS, RUNS, STORAGES
+from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, RUNS, STORAGES
 from componentrun.process.launch import listen_to_signals
 from componentrun.process.serving.server import HealthServer
 
@@ -75,7 +76,9 @@ class Operator:
         self._kube = kube
         self._metrics = metrics
         namespaces = settings.watched_namespaces
-        self._caches = caches = Caches(RunCache(settings.operator_name or ""), shard=settings.shard)
+        self._caches = caches = Caches(
+            RunCache(settings.operator_name or ""), shard=settings.shard, uses_cluster_components=not namespaces
+        )
         flows, workers = Flows(caches.runs), settings.workers
         self._queue: WorkQueue[Key] = WorkQueue(observer=metrics.queue, flow_of=flows.of, workers=workers)
         self._queues = Queues(caches, self._look, settings.max_running or None)
@@ -109,6 +112,7 @@ class Operator:
             catalogs,
             self._checker,
         )
+        self._component_checks = ComponentChecks(kube, caches, references, self._checker, kube.clock.now)
         self._checks = StorageChecks(kube, caches.storages, stores, scopes, kube.clock.now, gate, catalogs)
         context = Context(kube, caches, self._queue, metrics, self._checks, self._relists)
         self._kopf = KopfRunner(context, namespaces, self._stopping)
@@ -159,6 +163,7 @@ class Operator:
             for watch in self._watches:
                 group.create_task(watch.run(), name="watch of pods")
             group.create_task(self._workers.watch(), name="watch the workers")
+            group.create_task(self._component_checks.run(), name="checks of Components")
             if self._lease is not None:
                 self._leading = group.create_task(self._lead(self._lease), name="lease")
             group.create_task(self._resync_regularly(), name="resync")
@@ -194,6 +199,7 @@ class Operator:
     def _act(self, active: bool) -> None:  # noqa: FBT001 - a state, not a switch
         self._reconciler.active = active
         self._checks.activate(active)
+        self._component_checks.activate(active)
         self._metrics.leads(active)
 
     async def _wait_for_api(self) -> None:
@@ -211,6 +217,8 @@ class Operator:
     async def _wait_for_crds(self) -> None:
         self._waiting_for = f"the custom resources of {API_VERSION}"
         wanted = {RUNS.plural, f"{RUNS.plural}/status", COMPONENTS.plural, STORAGES.plural}
+        if self._caches.uses_cluster_components:
+            wanted.add(CLUSTER_COMPONENTS.plural)
         while missing := wanted - await self._served():
             _log.warning(
                 "waiting for %s: the API server does not serve %s; install the CRDs (`kubectl apply -f crds/`)",
@@ -245,13 +253,14 @@ class Operator:
         if shard.count > 1:
             where += f" that belong to shard {shard.number} of {shard.count}"
         _log.info(
-            "componentrun %s watches %s in %s: %d runs, %d pods, %d Components, %d Storages",
+            "componentrun %s watches %s in %s: %d runs, %d pods, %d Components, %d ClusterComponents, %d Storages",
             componentrun.__version__,
             GROUP,
             where,
             len(self._caches.runs),
             len(self._caches.pods),
             len(self._caches.components),
+            len(self._caches.cluster_components),
             len(self._caches.storages),
         )
 

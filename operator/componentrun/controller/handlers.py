@@ -1,4 +1,4 @@
-"""The handlers that kopf calls: events of ComponentRuns, Components and Storages, and a daemon for each Storage.
+"""The handlers that kopf calls: events of the four kinds of resources, and a daemon for each Storage.
 
 An event updates a cache and queues a run; handlers make no decisions. They return None, so kopf writes nothing to the
 objects. Pods, which change most often, have a watch of their own (`watching.podwatch`, decision 0068).
@@ -7,6 +7,7 @@ objects. Pods, which change most often, have a watch of their own (`watching.pod
 from __future__ import annotations
 
 import itertools
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -16,7 +17,7 @@ from componentrun.controller.watching.caches import Caches, Key
 from componentrun.controller.watching.events import take_in
 from componentrun.process.kubernetes.access.proxy import proxy_url
 from componentrun.process.kubernetes.eventerrors import EventErrors, name_of
-from componentrun.process.kubernetes.resources import COMPONENTS, RUNS, STORAGES, Resource
+from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, RUNS, STORAGES, Resource
 
 if TYPE_CHECKING:
     import ssl
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
     from componentrun.process.kubernetes.access.credentials import Certificate, Credential
     from componentrun.process.kubernetes.client import Kube
 
-__all__ = ["Context"]
+__all__ = ["Context", "registry"]
 
+_CLUSTER_COMPONENT_EVENT: Final = "cluster-component-event"
 _CONNECT_SECONDS: Final = 10.0
 _REQUEST_SECONDS: Final = 60.0
 _LIST_CHUNK: Final = 500
@@ -141,6 +143,14 @@ async def component_event(event: kopf.RawEvent, memo: Context, **_: Any) -> None
     _apply(event, memo, COMPONENTS)
 
 
+@kopf.on.event(
+    CLUSTER_COMPONENTS.group, CLUSTER_COMPONENTS.version, CLUSTER_COMPONENTS.plural, id=_CLUSTER_COMPONENT_EVENT
+)
+async def cluster_component_event(event: kopf.RawEvent, memo: Context, **_: Any) -> None:
+    """Update the cache of ClusterComponents, which runs of all namespaces read when they start."""
+    _apply(event, memo, CLUSTER_COMPONENTS)
+
+
 @kopf.on.event(STORAGES.group, STORAGES.version, STORAGES.plural, id="storage-event")
 async def storage_event(event: kopf.RawEvent, memo: Context, **_: Any) -> None:
     """Update the cache of Storages, which wakes the Storage's daemon."""
@@ -214,3 +224,14 @@ def _without_finalizers(registry: kopf.OperatorRegistry) -> None:
 
 
 _without_finalizers(kopf.get_default_registry())
+
+
+def registry(*, cluster_components: bool) -> kopf.OperatorRegistry:
+    """The handlers, with or without that of ClusterComponents. kopf watches what there are handlers for."""
+    whole = kopf.get_default_registry()
+    if cluster_components:
+        return whole
+    part = copy(whole)
+    part._watching = watching = copy(whole._watching)  # noqa: SLF001 - kopf registers handlers, and does not remove them
+    watching._handlers = [handler for handler in watching._handlers if handler.id != _CLUSTER_COMPONENT_EVENT]  # noqa: SLF001 - see above
+    return part

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import kopf
 from kopf._cogs.structs.references import Insights  # its only way to learn which resources kopf has found
 
+from componentrun.controller.handlers import registry
 from componentrun.controller.kopfstream import own_events_only
-from componentrun.process.kubernetes.resources import COMPONENTS, RUNS, STORAGES
+from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, RUNS, STORAGES
 from componentrun.process.launch import listen_to_signals
 
 if TYPE_CHECKING:
@@ -84,14 +85,19 @@ class KopfRunner:
         insights = Insights()
         scope: dict[str, Any] = {"namespaces": self._namespaces} if self._namespaces else {"clusterwide": True}
         tasks = await kopf.spawn_tasks(
-            memo=self._context, standalone=True, identity=_IDENTITY, insights=insights, **scope
+            registry=registry(cluster_components=self._context.caches.uses_cluster_components),
+            memo=self._context,
+            standalone=True,
+            identity=_IDENTITY,
+            insights=insights,
+            **scope,
         )
         listen_to_signals(self._stopping)
         getting_ready = asyncio.create_task(insights.ready_resources.wait(), name="kopf is ready")
         try:
             await asyncio.wait({*tasks, getting_ready}, return_when=asyncio.FIRST_COMPLETED)
             if insights.ready_resources.is_set():
-                _check_resources(insights)
+                _check_resources(insights, cluster_components=self._context.caches.uses_cluster_components)
                 self.is_running = True
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -102,11 +108,12 @@ class KopfRunner:
             task.result()
 
 
-def _check_resources(insights: Insights) -> None:
+def _check_resources(insights: Insights, *, cluster_components: bool) -> None:
     """Raise an error if kopf has not found all CRDs. It would never watch the others, nor look for them again.
 
     An API server that has just started accepts requests before it lists the CRDs.
     """
-    missing = _WATCHED - {resource.plural for resource in insights.watched_resources}
+    watched = _WATCHED | ({CLUSTER_COMPONENTS.plural} if cluster_components else set())
+    missing = watched - {resource.plural for resource in insights.watched_resources}
     if missing:
         raise _NotServedError(f"the API server does not list {', '.join(sorted(missing))} yet")

@@ -13,6 +13,7 @@ Packages and modules, lowest first:
     storages    what is known of a Storage, and what follows for its runs
     lease       which operator works, and what time the API servers have
     lifecycle   what happens to a run next, and the status that says so
+    components  deprecation of a Component, and its status
 
 How the controller uses them (times are injected; `run` is the observed ComponentRun):
 

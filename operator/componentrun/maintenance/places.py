@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from componentrun.api.common import long_duration_seconds
-from componentrun.api.component import Component
+from componentrun.api.component import ClusterComponent, Component
 from componentrun.api.storage import Storage, StorageMaintenance, StorageTables
 from componentrun.errors import ComponentRunError
-from componentrun.process.kubernetes.errors import ForbiddenError
-from componentrun.process.kubernetes.resources import COMPONENTS, RUNS, STORAGES
+from componentrun.process.kubernetes.errors import ForbiddenError, NotFoundError
+from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, RUNS, STORAGES
 from componentrun.process.kubernetes.storages import read_settings
 from componentrun.storage.events.retention import Retention, retention_of
 from componentrun.storage.store.connection import open_store
@@ -117,6 +117,7 @@ async def find_places(kube: Kube, namespaces: Sequence[str]) -> Found:
     tables: dict[tuple[_PlaceKey, _CatalogKey], tuple[StoreSettings, bool]] = {}
     unopened: list[dict[str, Any]] = []
     failures = 0
+    shared = () if namespaces else await _cluster_components(kube)
     for namespace in namespaces or (None,):
         try:
             there = [raw async for raw in _items(kube, STORAGES, namespace)]
@@ -140,7 +141,7 @@ async def find_places(kube: Kube, namespaces: Sequence[str]) -> Found:
                 unopened.append(raw)
                 continue
             try:
-                retention = await _retention(kube, storage)
+                retention = await _retention(kube, storage, shared)
             except (ComponentRunError, ValidationError) as error:
                 _log_failure(raw, "its event retention can't be read, so no events are deleted: ", error)
                 failures, retention = failures + 1, None
@@ -237,9 +238,18 @@ def _may_have_tables_of(catalog: CatalogSettings, raw: dict[str, Any]) -> bool:
     return (other.get("warehouse"), other.get("namespacePrefix", "")) == (catalog.warehouse, catalog.namespace_prefix)
 
 
-async def _retention(kube: Kube, storage: Storage) -> Retention:
+async def _cluster_components(kube: Kube) -> tuple[dict[str, Any], ...]:
+    """All ClusterComponents, unparsed. Who maintains listed namespaces reads nothing outside of them."""
+    try:
+        return tuple([raw async for raw in _items(kube, CLUSTER_COMPONENTS, None)])
+    except NotFoundError:
+        return ()  # the CRD is not installed
+
+
+async def _retention(kube: Kube, storage: Storage, shared: Sequence[dict[str, Any]]) -> Retention:
     namespace = storage.metadata.namespace
-    return retention_of(storage, [Component.model_validate(raw) async for raw in _items(kube, COMPONENTS, namespace)])
+    components = [Component.model_validate(raw) async for raw in _items(kube, COMPONENTS, namespace)]
+    return retention_of(storage, components, [ClusterComponent.model_validate(raw) for raw in shared])
 
 
 async def _items(kube: Kube, what: Resource, namespace: str | None) -> AsyncIterator[dict[str, Any]]:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import io
 import ssl
 from dataclasses import dataclass
 from functools import cache
@@ -143,7 +144,8 @@ class Exchange:
                 method,
                 url,
                 headers=headers,
-                data=data,
+                # A stream, because aiohttp warns of bytes above 1 MiB, which it writes at once.
+                data=None if data is None else io.BytesIO(data),
                 allow_redirects=False,
                 proxy=proxy,
                 proxy_headers=proxy_headers,

@@ -54,6 +54,16 @@ class CreatingObjects:
         assert answer.metadata["generation"] == 1
         assert "status" not in answer.document
 
+    async def test_a_custom_resource_gets_the_defaults_of_its_schema(self, api: Api) -> None:
+        spec = {"image": "i", "network": {}, "retry": {"backoff": {}}, "title": None}
+        stored = (await api.create("components", component("x", spec=spec))).document["spec"]
+        assert (stored["image"], stored["tag"], stored["readOnlyRootFilesystem"]) == ("i", "latest", False)
+        assert stored["network"]["mode"] == "none"
+        assert stored["retry"] == {"limit": 3, "backoff": {"initial": "10s", "max": "5m"}}
+        assert "configuration" not in stored, "what is not sent gets no defaults within"
+        assert "title" not in stored
+        assert (await api.get("components", "x")).document["spec"] == stored
+
     async def test_what_the_server_sets_can_not_be_chosen(self, api: Api) -> None:
         chosen = {"uid": "mine", "creationTimestamp": "2001-01-01T00:00:00Z", "generation": 7}
         metadata = (await api.create("components", component("x", metadata=chosen))).metadata

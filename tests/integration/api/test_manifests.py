@@ -250,6 +250,8 @@ CATALOG_KEYS = {"credentials": {"secretName": "lake"}}
         ("Storage", with_catalog(namespacePrefix="team_prod_", sigV4={"service": "glue", "region": "eu-west-1"})),
         ("Storage", with_catalog(namespacePrefix="inner_outer_in1_")),
         ("Component", {"image": "a", "output": {"buckets": ["out.c-main", "out.c-*", "in.*", "*"]}}),
+        ("Component", {"image": "a", "allowed": {"sizes": ["small"], "resources": {"cpu": 2}, "timeout": "2h"}}),
+        ("Component", {"image": "a", "allowed": {"tags": []}, "deprecated": {"endOfLife": "2027-01-31"}}),
     ],
 )
 def test_a_good_component_or_storage_is_accepted(
@@ -289,6 +291,10 @@ def test_a_good_component_or_storage_is_accepted(
         ("Component", {"image": ""}, "spec.image"),
         ("Component", {"image": "a", "tag": "a/b"}, "spec.tag"),
         ("Component", {"image": "a", "runAsUser": -1}, "spec.runAsUser"),
+        ("Component", {"image": "a", "allowed": {"sizes": []}}, "spec.allowed.sizes"),
+        ("Component", {"image": "a", "allowed": {"sizes": ["huge"]}}, "spec.allowed.sizes[0]"),
+        ("Component", {"image": "a", "allowed": {"tags": ["a/b"]}}, "spec.allowed.tags[0]"),
+        ("Component", {"image": "a", "deprecated": {"endOfLife": "soon"}}, "spec.deprecated.endOfLife"),
     ],
 )
 def test_a_wrong_component_or_storage_is_refused(

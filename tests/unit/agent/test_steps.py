@@ -107,6 +107,16 @@ def test_the_output_of_one_step_is_the_input_of_the_next(pod: Pod) -> None:
     assert (pod.data / "in/files").is_dir()
 
 
+def test_other_folders_that_a_program_made_stay(pod: Pod) -> None:
+    """A public processor writes its intermediate files to a folder beside `in` and `out`."""
+    pod.planned("before-1", "component")
+    pod.write("temp/intermediate.xml", "x")
+    pod.write("out/tables/new.csv", "a\n1\n")
+    pod.to("component")
+    assert "temp/intermediate.xml" in pod.files()
+    assert pod.files("in") == {"tables/new.csv", "state.json"}
+
+
 def test_it_is_renamed_and_not_copied(pod: Pod) -> None:
     pod.planned("before-1", "component")
     pod.write("out/tables/new.csv")

@@ -37,4 +37,5 @@ def test_names_are_given_once_and_begin_with_an_area() -> None:
         "collector",
         "memory",
         "catalogue",
+        "processors",
     }

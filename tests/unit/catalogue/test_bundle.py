@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 A = component("acme.ex-a", description="Grüße, 𝄞\n\u2028")
 B = component("acme.ex-b", "ClusterComponent")
-DIGEST = "sha256:2306c8da99f9cf3204b9e72aa7947158412e99cc7c64e6e6ae56d3fc3077d442"
+DIGEST = "sha256:4a25c17d87ca6160c5f7acc5a5b7c541cc76f84925e35100f00ed95408d881d6"
 
 
 def archive(*members: tuple[str, bytes | None], **attributes: Any) -> bytes:

@@ -32,8 +32,9 @@ def test_added_changed_and_removed_components() -> None:
     ("old", "new", "lines"),
     [
         ({"tag": "1"}, {"tag": "2"}, ['spec.tag: "1" -> "2"']),
-        ({}, {"tag": "2"}, ['spec.tag: (none) -> "2"']),
-        ({"tag": "1"}, {}, ['spec.tag: "1" -> (none)']),
+        ({}, {"tag": "2"}, ['spec.tag: "latest" -> "2"']),
+        ({"tag": "1"}, {}, ['spec.tag: "1" -> "latest"']),
+        ({}, {"vendor": "acme"}, ['spec.vendor: (none) -> "acme"']),
         ({"network": {"mode": "none"}}, {"network": {"mode": "bridge"}}, ['spec.network.mode: "none" -> "bridge"']),
         ({"actions": ["a"]}, {"actions": ["a", "b"]}, ['spec.actions: ["a"] -> ["a", "b"]']),
         ({"runAsUser": 1}, {"runAsUser": True}, ["spec.runAsUser: 1 -> true"]),
@@ -71,6 +72,29 @@ def test_labels_of_catalogues_make_no_difference() -> None:
     live = component() | {"metadata": {"name": "acme.ex-weather", "labels": labels, "uid": "u"}}
     wanted = component() | {"metadata": {"name": "acme.ex-weather", "labels": {"team": "b"}}}
     assert [str(change) for change in field_changes(live, wanted)] == ['metadata.labels.team: "a" -> "b"']
+
+
+@pytest.mark.parametrize(
+    ("written", "stored"),
+    [
+        ({}, {"tag": "latest", "readOnlyRootFilesystem": False}),
+        ({"tag": None, "configuration": None}, {}),
+        ({"network": {}, "retry": {"backoff": {}}}, {
+            "network": {"mode": "none"}, "retry": {"limit": 3, "backoff": {"initial": "10s", "max": "5m"}},
+        }),
+        ({"configuration": {"schema": "{}"}}, {"configuration": {"schema": "{}", "validation": "Enforce"}}),
+    ],
+)  # fmt: skip
+def test_defaults_of_the_api_server_make_no_difference(written: dict[str, Any], stored: dict[str, Any]) -> None:
+    file, live = component(), component(**stored)
+    file["spec"] |= written
+    assert compare(keyed(file), keyed(live)) == ()
+    assert compare(keyed(live), keyed(file)) == ()
+
+
+def test_fields_that_hold_any_json_get_no_defaults_and_keep_nulls() -> None:
+    (change,) = field_changes(component(imageParameters={"tag": None}), component(imageParameters={}))
+    assert str(change) == "spec.imageParameters.tag: null -> (none)"
 
 
 def test_long_values_are_cut() -> None:

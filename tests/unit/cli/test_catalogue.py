@@ -12,6 +12,7 @@ from componentrun.api.names import CATALOGUE_LABEL
 from componentrun.process.kubernetes.resources import COMPONENTS
 from tests.fakekube import refusals
 from tests.fakekube.messages import json_response
+from tests.fakekube.schemas import crd_schemas
 from tests.unit.catalogue.make import component
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class TestSync:
         assert result.stdout == (
             "~ Component acme.ex-a\n"
             '    spec.title: "Alpha" -> "New"\n'
-            '    spec.tag: (none) -> "2"\n'
+            '    spec.tag: "latest" -> "2"\n'
             "+ Component acme.ex-c\n"
             "- Component acme.ex-b\n"
         )
@@ -270,6 +271,18 @@ class TestDiffAndSearch:
         sync(world, folder)
         result = world.run("catalogue", "diff", "cluster", str(folder), "--exit-code")
         assert (result.exit_code, result.stdout, result.stderr) == (0, "", "no differences\n")
+
+    def test_defaults_that_the_api_server_adds_are_no_difference(self, world: World, folder: Path) -> None:
+        world.cluster.api.writer.schemas = crd_schemas()
+        sync(world, folder)
+        stored = world.cluster.objects["components"]["acme.ex-a"]["spec"]
+        assert stored["readOnlyRootFilesystem"] is False, "the file does not say it"
+        result = world.run("catalogue", "diff", "cluster", str(folder), "--exit-code")
+        assert (result.exit_code, result.stdout, result.stderr) == (0, "", "no differences\n")
+        put(folder, A | {"spec": A["spec"] | {"readOnlyRootFilesystem": True}})
+        change = "~ Component acme.ex-a\n    spec.readOnlyRootFilesystem: false -> true\n"
+        assert world.run("catalogue", "diff", "cluster", str(folder)).stdout == change
+        assert sync(world, folder, "--dry-run").stdout == change
 
     def test_a_catalogue_is_not_compared_with_itself(self, world: World, folder: Path) -> None:
         assert world.run("catalogue", "diff", str(folder), str(folder)).exit_code == 1

@@ -49,10 +49,13 @@ def test_times_beyond_all_times_are_long_ones(world: World) -> None:
 def test_events_are_kept_as_storage_and_components_say(world: World) -> None:
     world.cluster.add(STORAGES, "main", {"bucket": "tables", "default": True, "events": {"keep": "30d"}})
     world.cluster.add(COMPONENTS, "audit", {"image": "audit", "events": {"keep": "90d"}})
+    wide = {"metadata": {"name": "wide"}, "spec": {"image": "w", "events": {"keep": "50d"}}}
+    world.cluster.api.put("clustercomponents", wide)
     world.cluster.add(RUNS, "one", {"component": "audit"})
     result = world.run("storage", "sweep", "--dry-run")
     ((retention, existing, dry_run),) = world.store.swept_events
     assert (retention.of("audit"), retention.of("other")) == (timedelta(days=90), timedelta(days=30))
+    assert retention.of("wide") == timedelta(days=50)
     assert (existing, dry_run) == (["uid-one"], True)
     assert "documents of finished runs, the events of 7 runs (4.1 kB)" in result.stderr
 

@@ -371,7 +371,10 @@ class FakeOperator:
         await self.resync.everything(first=True)
 
     def _hear(self, kind: str, plural: str, obj: dict[str, Any]) -> None:
-        if plural not in {"componentruns", "pods", "components", "storages"} or plural in self._unheard:
+        if (
+            plural not in {"componentruns", "pods", "components", "clustercomponents", "storages"}
+            or plural in self._unheard
+        ):
             return
         if self._busy:
             self._late.append((kind, plural, obj))

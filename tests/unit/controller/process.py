@@ -9,7 +9,7 @@ from kopf._cogs.structs.references import Resource as KopfResource
 
 from componentrun.api.common import API_VERSION
 from componentrun.process.kubernetes.errors import NotFoundError, UnavailableError
-from componentrun.process.kubernetes.resources import COMPONENTS, RUNS, STORAGES
+from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, RUNS, STORAGES
 from tests.unit.controller.fakekube import FakeKube, Writes
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from kopf._cogs.structs.references import Insights
 
-RESOURCES = ["componentruns", "componentruns/status", "components", "storages"]
+RESOURCES = ["clustercomponents", "componentruns", "componentruns/status", "components", "storages"]
 
 
 class Api(FakeKube):
@@ -44,7 +44,7 @@ class Watches:
     def __init__(self) -> None:
         self.starts = 0
         self.ending: asyncio.Future[None] | None = None
-        self.found = [RUNS, COMPONENTS, STORAGES]
+        self.found = [RUNS, COMPONENTS, CLUSTER_COMPONENTS, STORAGES]
 
     async def spawn_tasks(self, *, insights: Insights, **_: Any) -> list[asyncio.Task[None]]:
         self.starts += 1

@@ -16,7 +16,7 @@ from componentrun.controller.metrics import Metrics
 from componentrun.controller.settings import Settings
 from componentrun.controller.storages.loaderclient import LoaderClient
 from componentrun.process.kubernetes.errors import ForbiddenError
-from componentrun.process.kubernetes.resources import COMPONENTS, RUNS, STORAGES
+from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, RUNS, STORAGES
 from tests.unit.controller.process import RESOURCES, Api, Watches, until
 
 if TYPE_CHECKING:
@@ -127,8 +127,8 @@ async def test_kopf_is_started_again_if_it_has_not_found_all_crds(
     watches.found = [COMPONENTS]
     await until(lambda: watches.starts >= 2)
     assert operator._unready() == "waiting for the watches"
-    assert "the API server does not list componentruns, storages yet" in caplog.text
-    watches.found = [RUNS, COMPONENTS, STORAGES]
+    assert "the API server does not list clustercomponents, componentruns, storages yet" in caplog.text
+    watches.found = [RUNS, COMPONENTS, CLUSTER_COMPONENTS, STORAGES]
     await until(lambda: operator._unready() == "")
 
 

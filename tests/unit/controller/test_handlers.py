@@ -31,7 +31,7 @@ from componentrun.core.queue.admission import Queue
 from componentrun.process.kubernetes.access.access import Access
 from componentrun.process.kubernetes.access.credentials import Credential, FixedCredentials
 from componentrun.process.kubernetes.client import Kube
-from componentrun.process.kubernetes.resources import COMPONENTS, RUNS, STORAGES
+from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, RUNS, STORAGES
 from tests.unit.controller import virtualtime
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ class Reactor:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         tasks = []
-        for resource in (RUNS, COMPONENTS, STORAGES):
+        for resource in (RUNS, COMPONENTS, CLUSTER_COMPONENTS, STORAGES):
             self._streams[resource.plural] = asyncio.Queue()
             named = KopfResource(resource.group, resource.version, resource.plural, namespaced=True)
             process = partial(

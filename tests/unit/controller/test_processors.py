@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from componentrun.api.common import API_VERSION
 from componentrun.wire.agents import StageInPlan, from_json
 from tests.unit.controller.fakes import FakeOperator, World
@@ -98,6 +100,24 @@ async def test_a_component_that_fails_as_an_init_container_saves_what_is_always_
     status = world.run()["status"]
     assert (status["phase"], status["reason"]) == ("Failed", "ApplicationError")
     assert await world.rows("out.c-main.result") == 2
+
+
+@pytest.mark.parametrize("step", ["after-1", "after-2"])
+async def test_a_processor_after_it_that_fails_saves_them_as_well(step: str) -> None:
+    """The first of two is an init container, and the second the main one."""
+    world = world_with_processors()
+    world.write_always = True
+    await life(world, Node(world, codes={step: 1}), 30)
+    assert world.run()["status"]["reason"] == "UserError"
+    assert await world.rows("out.c-main.result") == 2
+
+
+async def test_other_actions_than_run_have_no_steps() -> None:
+    world = world_with_processors(action="testConnection")
+    await life(world, Node(world), 30)
+    status = world.run()["status"]
+    assert status["phase"] == "Succeeded"
+    assert "steps" not in status
 
 
 async def test_a_processor_before_the_component_that_fails_publishes_nothing() -> None:

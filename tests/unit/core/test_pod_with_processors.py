@@ -103,6 +103,20 @@ def test_no_program_mounts_what_the_agents_leave_each_other_nor_a_grant() -> Non
         assert "data" in mounted
 
 
+def test_each_step_has_a_tmp_of_its_own_also_with_a_read_only_root() -> None:
+    known = make_component("p0", type="processor", readOnlyRootFilesystem=True)
+    run = make_run(component="cleaner", processors={"after": [{"component": "p0"}, {"component": "p0"}]})
+    effective = resolve(run, make_component(readOnlyRootFilesystem=True), "lake", None, {"p0": known})
+    found = containers(build_pod(effective, run, 1, IMAGE, SETTINGS))
+    places = [
+        mount["name"]
+        for name in ("component", "after-1", "after-2")
+        for mount in found[name]["volumeMounts"]
+        if mount["mountPath"] == "/tmp"
+    ]
+    assert len(places) == len(set(places)) == 3
+
+
 def test_parameters_are_not_in_the_pod() -> None:
     assert '"mine"' not in json.dumps(pod(1, 1))
 

@@ -65,6 +65,17 @@ def test_other_actions_than_run_skip_them_even_if_they_do_not_exist() -> None:
     assert resolved(action="testConnection", processors={"before": steps("gone")}).processors == ()
 
 
+def test_processors_of_a_processors_component_do_not_run_so_there_is_no_cycle() -> None:
+    itself = processor(processors={"before": steps("unzip"), "after": steps("gone")})
+    assert [item.container for item in resolved(itself, processors={"after": steps("unzip")}).processors] == ["after-1"]
+
+
+def test_ten_are_allowed() -> None:
+    found = resolved(processors={"before": steps(*["unzip"] * 6), "after": steps(*["unzip"] * 4)}).processors
+    assert [item.container for item in found][-1] == "after-4"
+    assert len(found) == 10
+
+
 def test_each_has_its_own_image_command_user_and_timeout() -> None:
     own = processor(tag="1.4", command=["/p"], args=["-v"], runAsUser=4711, readOnlyRootFilesystem=True, timeout="5m")
     (found,) = resolved(own, processors={"before": steps("unzip")}, timeout="2h").processors
@@ -93,6 +104,14 @@ def test_memory_is_the_processors_scaled_by_the_runs_size(spec: dict[str, Any], 
     (found,) = resolved(own, processors={"before": steps("unzip")}, **spec).processors
     assert found.limits == limits
     assert found.requests == limits
+
+
+def test_a_size_scales_it_up_to_what_the_processor_allows() -> None:
+    own = processor(resources={"limits": {"memory": "1Gi"}}, allowed={"resources": {"memory": "2Gi", "cpu": "3"}})
+    (found,) = resolved(own, processors={"before": steps("unzip")}, size="large").processors
+    assert found.limits == found.requests == {"cpu": "3", "memory": "2Gi"}
+    (found,) = resolved(own, processors={"before": steps("unzip")}).processors
+    assert found.limits == {"cpu": "1", "memory": "1Gi"}
 
 
 def test_config_json_has_only_what_belongs_to_the_processor() -> None:
@@ -149,8 +168,8 @@ def test_secrets_in_its_parameters_are_redacted() -> None:
             {"processors": {"before": steps("unzip", "gone")}},
             Reason.COMPONENT_NOT_FOUND,
             (
-                "spec.processors.before[1].component: there is no Component `gone` in the namespace. Create it, or "
-                "name another one."
+                "spec.processors.before[1].component: there is no Component `gone` in the namespace, and no "
+                "ClusterComponent. Create it, or name another one."
             ),
         ),
         (
@@ -205,6 +224,15 @@ def test_secrets_in_its_parameters_are_redacted() -> None:
             (
                 "spec.processors: the timeouts of the component (23h00m) and its processors add up to 25h00m; expected "
                 "at most 24h00m. Lower `spec.timeout`, or the `timeout` of the processors' Components."
+            ),
+        ),
+        (
+            {"tag": "1", "allowed": {"tags": ["2"]}},
+            {"processors": {"after": [{"component": "unzip", "tag": "3"}]}},
+            Reason.INVALID_SPEC,
+            (
+                "spec.processors.after[0].tag: found `3`, which Component `unzip` does not allow; expected one of `1`, "
+                "`2`. Use one of them, or have the Component changed."
             ),
         ),
         (

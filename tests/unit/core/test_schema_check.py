@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from componentrun.core.request.parameters import StepParameters
 from componentrun.core.schema.check import check
 from componentrun.core.schema.documents import MAX_SCHEMA_BYTES, CheckRequest, CheckResult, Schema
-from componentrun.core.schema.parameters import SCHEMA, outcome, request_of, schemas_of
+from componentrun.core.schema.parameters import SCHEMA, ParameterCheck, check_of, outcome, schemas_of
 from componentrun.errors import Reason, UserError
 from tests.unit.core.make import make_component
 
@@ -25,6 +26,17 @@ def told(schema: Any, document: Any) -> list[str]:
     result = checked(schema, document)
     assert result.unusable == ""
     return [str(mismatch) for mismatch in result.mismatches]
+
+
+def request_of(
+    component: Any, row: str | None, parameters: dict[str, Any], secrets: dict[str, str]
+) -> CheckRequest | None:
+    found = check_of(StepParameters("spec.configuration", component, parameters, secrets, row=row))
+    return None if found is None else found.request
+
+
+def answer(component: Any, result: CheckResult, path: str = "spec.configuration") -> tuple[ParameterCheck, CheckResult]:
+    return ParameterCheck(component, path, CheckRequest((), None)), result
 
 
 def properties(**of: Any) -> dict[str, Any]:
@@ -204,13 +216,13 @@ class TestOutcome:
     def test_a_run_that_must_match_is_refused(self, result: CheckResult) -> None:
         component = make_component(configuration={"schema": {}})
         with pytest.raises(UserError, match=r"`parameters.a`: found the number 3, expected a text") as caught:
-            outcome(component, result)
+            outcome([answer(component, result)])
         assert caught.value.reason is Reason.INVALID_CONFIGURATION
         assert "Component `cleaner` (1 problem)" in caught.value.message
 
     def test_with_warn_it_has_a_warning(self, result: CheckResult) -> None:
         component = make_component(configuration={"schema": {}, "validation": "Warn"})
-        (warning,) = outcome(component, result)
+        (warning,) = outcome([answer(component, result)])
         assert "expected a text" in warning
 
     def test_with_off_nothing_is_checked(self) -> None:
@@ -225,9 +237,53 @@ class TestOutcome:
 
     def test_a_schema_that_cannot_be_used_refuses_runs_and_says_who_acts(self) -> None:
         component = make_component(configuration={"schema": {"type": "button"}})
-        with pytest.raises(UserError, match="the parameters can't be checked: Component `cleaner`") as caught:
-            outcome(component, checked({"type": "button"}, {}))
+        with pytest.raises(
+            UserError, match=r"spec.configuration: the parameters can't be checked: Component `cleaner`"
+        ) as caught:
+            outcome([answer(component, checked({"type": "button"}, {}))])
         assert "validation` set to `Warn`" in caught.value.advice
+
+
+class TestSeveralSteps:
+    @staticmethod
+    def many(count: int) -> CheckResult:
+        schema = properties(**{f"p{number}": {"type": "string"} for number in range(count)})
+        return checked(schema, {f"p{number}": number for number in range(count)})
+
+    def test_one_message_has_the_problems_of_all_of_them_with_their_fields(self) -> None:
+        cleaner, unzip = (make_component(name, configuration={"schema": {}}) for name in ("cleaner", "unzip"))
+        answers = [answer(cleaner, self.many(1)), answer(unzip, self.many(2), "spec.processors.before[1]")]
+        with pytest.raises(UserError) as caught:
+            outcome(answers)
+        assert caught.value.message == (
+            "spec.configuration: the parameters do not match the schema of Component `cleaner` (1 problem): "
+            "`parameters.p0`: found the number 0, expected a text. Also: spec.processors.before[1]: the parameters do "
+            "not match the schema of Component `unzip` (2 problems): `parameters.p0`: found the number 0, expected a "
+            "text; `parameters.p1`: found the number 1, expected a text. Correct the parameters."
+        )
+
+    @pytest.mark.parametrize("validation", ["Enforce", "Warn"])
+    def test_at_most_ten_problems_are_told_and_the_others_counted(self, validation: str) -> None:
+        component = make_component(configuration={"schema": {}, "validation": validation})
+        answers = [answer(component, self.many(count), f"step {count}") for count in (7, 6, 2)]
+        try:
+            text = " ".join(outcome(answers))
+        except UserError as error:
+            text = error.message
+        assert text.count("expected a text") == 10
+        assert "step 6: the parameters do not match the schema of Component `cleaner` (6 problems): " in text
+        assert "; and 3 more" in text
+        assert "step 2: the parameters do not match the schema of Component `cleaner` (2 problems): and 2 more" in text
+
+    def test_each_component_decides_whether_its_own_parameters_must_match(self) -> None:
+        strict = make_component("strict", configuration={"schema": {}})
+        lenient = make_component("lenient", configuration={"schema": {}, "validation": "Warn"})
+        with pytest.raises(UserError) as caught:
+            outcome([answer(lenient, self.many(1), "first"), answer(strict, self.many(1), "second")])
+        assert caught.value.message.startswith("second: ")
+        assert "first" not in caught.value.message
+        (warning,) = outcome([answer(lenient, self.many(1), "first"), answer(strict, CheckResult(), "second")])
+        assert warning.startswith("first: ")
 
 
 def test_a_row_is_checked_against_both_schemas() -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.fakekube import conformance
 from tests.fakekube.conformance.api import Api
 from tests.fakekube.http import HttpServer
+from tests.fakekube.schemas import crd_schemas
 from tests.fakekube.server import ApiServer
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ NAMESPACE = "team"
 
 @pytest.fixture
 async def api() -> AsyncIterator[Api]:
-    async with HttpServer(ApiServer(NAMESPACE)) as server, aiohttp.ClientSession() as session:
+    faked = ApiServer(NAMESPACE)
+    faked.writer.schemas = crd_schemas()
+    async with HttpServer(faked) as server, aiohttp.ClientSession() as session:
         yield Api(session, server.url, NAMESPACE)
 
 

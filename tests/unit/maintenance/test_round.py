@@ -33,6 +33,22 @@ async def test_events_go_by_storage_and_component(world: World) -> None:
     assert await world.left("bucket-a") == {"young", "kept"}
 
 
+@pytest.mark.parametrize(("namespaces", "left"), [((), {"wide", "own"}), (("team",), {"own"})])
+async def test_cluster_components_count_unless_namespaces_are_listed(
+    world: World, namespaces: tuple[str, ...], left: set[str]
+) -> None:
+    world.storage("main", "bucket-a", "30d")
+    world.component("own", "90d")
+    world.cluster_component("own", "1d")
+    world.cluster_component("wide", "90d")
+    for component in ("own", "wide", "other"):
+        await world.said("bucket-a", component, component, 40)
+    await app.maintain(Settings(namespaces=",".join(namespaces)))
+    assert await world.left("bucket-a") == left
+    asked = any("clustercomponents" in request.path for request in world.kube.server.requests)
+    assert asked is not bool(namespaces)
+
+
 async def test_two_storages_in_one_place_keep_for_the_longer_time(world: World) -> None:
     world.storage("one", "bucket-a", "10d")
     world.storage("two", "bucket-a", "30d")

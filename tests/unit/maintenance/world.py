@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from obstore.store import MemoryStore
 
 from componentrun.maintenance import app, places
-from componentrun.process.kubernetes.resources import COMPONENTS, RUNS, STORAGES
+from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, RUNS, STORAGES
 from componentrun.storage.cleanup.sweep import sweep
 from componentrun.storage.events import sweep as eventsweep
 from componentrun.storage.events.events import About, Event
@@ -70,6 +70,9 @@ class World:
 
     def component(self, name: str, keep: Any) -> None:
         self._add(COMPONENTS, name, {"image": "i", "events": {"keep": keep}})
+
+    def cluster_component(self, name: str, keep: Any) -> None:
+        self._add(CLUSTER_COMPONENTS, name, {"image": "i", "events": {"keep": keep}})
 
     def _add(self, what: Any, name: str, spec: dict[str, Any]) -> None:
         metadata = {"name": name, "uid": f"uid-{name}"}

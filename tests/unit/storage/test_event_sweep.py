@@ -203,6 +203,10 @@ def test_the_component_goes_before_the_storage() -> None:
     endless = storage.model_copy(
         update={"spec": storage.spec.model_copy(update={"events": StorageEvents(keep="forever")})}
     )
+    shared = [component(name, {"keep": "400d"}) for name in ("long", "none", "wide")]
+    hidden = retention_of(storage, made, shared)
+    assert [hidden.of(name) for name in ("long", "wide")] == [timedelta(days=90), timedelta(days=400)]
+    assert hidden.of("none") == timedelta(days=30), "a Component hides the ClusterComponent as a whole"
     assert retention_of(endless, [component("none", None)]).endless
     assert not retention_of(endless, made).endless
 

@@ -16,6 +16,7 @@ from componentrun.cli.storage.store import Check
 from componentrun.cli.terminal.render import Cell, document, styled
 from componentrun.errors import ComponentRunError
 from componentrun.process.kubernetes.resources import (
+    CLUSTER_COMPONENTS,
     COMPONENTS,
     CRDS,
     DAEMON_SETS,
@@ -112,7 +113,7 @@ def _crds(session: Session) -> list[Check]:
 
     expected = {f"{kind.plural}.{RUNS.group}": crd(kind) for kind in KINDS}
     checks: list[Check] = []
-    for resource in (RUNS, COMPONENTS, STORAGES):
+    for resource in (RUNS, COMPONENTS, CLUSTER_COMPONENTS, STORAGES):
         name = resource.rule
         checks += _safely(f"CRD {name}", partial(_look_at_crd, session, name, expected[name]))
     return checks

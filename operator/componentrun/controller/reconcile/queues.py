@@ -16,6 +16,7 @@ import logging
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from componentrun.controller.watching.caches import Key, version_of
@@ -41,6 +42,8 @@ class _Namespace:
     """Runs, pods and Components of one namespace that count, and the queue derived from them."""
 
     name: str
+    shared: Callable[[str], Defaults]
+    """Returns the defaults of a component that is not in `defaults`: those of a ClusterComponent, or none."""
     queue: Queue = field(default_factory=Queue)
     facts: dict[str, RunFacts] = field(default_factory=dict)
     """Runs by name, until they have ended, or were deleted and none of their pods keeps their place."""
@@ -51,7 +54,7 @@ class _Namespace:
     superseded: dict[tuple[str, str], Entry] = field(default_factory=dict)
     """Deleted runs, or runs replaced by another one of the same name, whose pods still run; all are in `pods`."""
     defaults: dict[str, Defaults] = field(default_factory=dict)
-    """Defaults of Components that matter for the queue."""
+    """Defaults of Components of the namespace that matter for the queue."""
     is_stale: bool = False
     """Whether an error interrupted a change of the queue, which must be rebuilt."""
     rejected: set[str] = field(default_factory=set)
@@ -72,12 +75,17 @@ class _Namespace:
         """Whether a run has a place, by its status or by its pods."""
         return facts.stage == "started" or (facts.name, facts.order.uid) in self.pods
 
+    def defaults_of(self, facts: RunFacts) -> Defaults:
+        """The defaults of the run's component."""
+        name = facts.component or ""
+        return self.defaults.get(name) or self.shared(name)
+
     def entry(self, facts: RunFacts) -> Entry | None:
         """The queue entry of a run; None if it neither waits nor has a place."""
         running, claimed = self.is_running(facts), facts.name in self.claims
         if not (running or claimed or facts.stage == "waiting"):
             return None
-        defaults = self.defaults.get(facts.component or "", DEFAULTS)
+        defaults = self.defaults_of(facts)
         return entry_of(facts, defaults, placed=running or claimed, claimed=claimed and not running)
 
     def place(self, name: str) -> set[str]:
@@ -138,7 +146,10 @@ class Queues:
         caches.runs.on_run = self._run_changed
         caches.runs.on_others = self._run_is_anothers
         caches.pods.on_pod = self._pod_changed
+        self._cluster_defaults: dict[str, Defaults] = {}
+        """Defaults of ClusterComponents that matter for the queue."""
         caches.components.listen(self._component_changed)
+        caches.cluster_components.listen(self._cluster_component_changed)
         caches.storages.listen(self._storage_changed)
 
     def turn(self, key: Key) -> Turn:
@@ -238,11 +249,35 @@ class Queues:
             defaults = DEFAULTS if document is None else defaults_of(json.loads(document))
             if defaults != DEFAULTS:
                 space.defaults[key.name] = defaults
-            if defaults == before:
+            if defaults == before and key.name not in self._cluster_defaults:
                 return
-            for name in [name for name, facts in space.facts.items() if facts.component == key.name]:
-                self._wake(key.namespace, space.place(name))
-                self._look(Key(key.namespace, name))
+            self._place_runs_of(space, key.name)
+
+    def _cluster_component_changed(self, key: Key) -> None:
+        document = self._caches.cluster_components.document(key)
+        before = self._cluster_defaults.pop(key.name, DEFAULTS)
+        defaults = DEFAULTS if document is None else defaults_of(json.loads(document))
+        if defaults != DEFAULTS:
+            self._cluster_defaults[key.name] = defaults
+        if defaults == before:
+            return
+        for namespace in list(self._namespaces):
+            if self._caches.components.document(Key(namespace, key.name)) is None:
+                with self._change(namespace) as space:
+                    self._place_runs_of(space, key.name)
+
+    def _shared_defaults(self, namespace: str, name: str) -> Defaults:
+        """The defaults of a component of a namespace, which has no Component of that name with settings."""
+        shared = self._cluster_defaults.get(name)
+        if shared is None or self._caches.components.document(Key(namespace, name)) is not None:
+            return DEFAULTS
+        return shared
+
+    def _place_runs_of(self, space: _Namespace, component: str) -> None:
+        """Update the queue after the defaults of a component have changed."""
+        for name in [name for name, facts in space.facts.items() if facts.component == component]:
+            self._wake(space.name, space.place(name))
+            self._look(Key(space.name, name))
 
     def _storage_changed(self, key: Key) -> None:
         if key.namespace not in self._namespaces:
@@ -260,7 +295,7 @@ class Queues:
         """
         space = self._namespaces.get(namespace)
         if space is None:
-            space = self._namespaces[namespace] = _Namespace(namespace)
+            space = self._namespaces[namespace] = _Namespace(namespace, partial(self._shared_defaults, namespace))
             space.queue.limit = self._limit_of(namespace)
         if space.is_stale:
             _log.warning("the queue of namespace %s is derived anew, after an error in an earlier change", namespace)
@@ -304,7 +339,7 @@ def _leave(space: _Namespace, facts: RunFacts) -> set[str]:
     moved = space.queue.remove(facts.name)
     if who not in space.pods:
         return moved
-    defaults = space.defaults.get(facts.component or "", DEFAULTS)
+    defaults = space.defaults_of(facts)
     name = f"{facts.name} (deleted, {facts.order.uid})"
     space.superseded[who] = entry = replace(entry_of(facts, defaults, placed=True), name=name)
     return moved | space.queue.put(entry)

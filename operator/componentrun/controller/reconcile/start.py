@@ -25,17 +25,17 @@ from componentrun.api.mapping.changedsince import ADAPTIVE, changed_since
 from componentrun.api.mapping.files import FileStatus
 from componentrun.controller.reconcile.parametersfrom import referenced_parameters
 from componentrun.controller.reconcile.secretvalues import SecretValues, forwarded_token, secret_values
+from componentrun.controller.schemacheck.parameters import check_parameters
 from componentrun.controller.storages.references import new_enough_for
+from componentrun.core.components.deprecation import check_deprecation, replacement_of
 from componentrun.core.lifecycle import status as core_status
 from componentrun.core.pod.build import build_pod, build_secret
 from componentrun.core.pod.steps import step_configs
 from componentrun.core.request.buckets import writable_buckets
 from componentrun.core.request.config import state_secrets
-from componentrun.core.request.imageparameters import check_not_repeated
-from componentrun.core.request.parameters import parameters_of
+from componentrun.core.request.parameters import StepParameters, parameters_of
 from componentrun.core.request.processors import processor_names
 from componentrun.core.request.resolve import EffectiveRun, resolve
-from componentrun.core.schema.parameters import outcome, request_of
 from componentrun.core.storages.catalog import check_tables_can_be_kept
 from componentrun.core.storages.scope import ScopeMethod, need_scope, warning_of
 from componentrun.errors import PlatformError, Reason, TransientError
@@ -58,7 +58,7 @@ from componentrun.storage.files.lookup import FileQuery
 from componentrun.storage.state.state import Memory, StateOwner, read_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from componentrun.api.component import Component
@@ -160,8 +160,11 @@ class Starter:
         need_scope(opened.storage, scope)
         opened = replace(opened, by_session=scope.means is ScopeMethod.SESSION)
         component = await self._references.component(run.metadata.namespace, run.spec.component, anew=True, as_of=as_of)
+        deprecation = self._check_deprecation(run, component, "spec.component")
         referenced = await referenced_parameters(self._kube, run)
         processors = await self._processors(run, component, as_of)
+        for processor in processors.values():
+            deprecation += self._check_deprecation(run, processor, "spec.processors")
         effective = resolve(run, component, opened.storage.metadata.name, referenced, processors)
         buckets = writable_buckets(run.spec.output, component, run.spec.configuration.id).patterns
         if buckets or any(item.table is not None for item in effective.inputs):
@@ -170,7 +173,8 @@ class Starter:
         for processor in processors.values():
             self._references.check_keys(run, processor)
         secrets = await secret_values(self._kube, run, effective)
-        warnings = await self._check_parameters(run, component, referenced, secrets.parameters, secrets.image.values())
+        given = _given_parameters(run, component, referenced, processors, effective, secrets)
+        warnings = await check_parameters(self._checker, run.metadata.namespace, given)
         token = await forwarded_token(self._kube, run, effective)
         memory = await _memory(effective, opened)
         plan = await self._plan(run, number, effective, opened, secrets, memory, buckets)
@@ -191,10 +195,21 @@ class Starter:
             gates=[gate["name"] for gate in pod["spec"].get("schedulingGates") or ()],
             input_tables=[TableStatus(table=item.source, rows=item.rows, bytes=item.bytes) for item in plan.inputs],
             input_files=[FileStatus(id=item.id, name=item.name, bytes=item.size) for item in plan.files],
-            warnings=(*warning_of(opened.storage), *warnings),
+            warnings=(*warning_of(opened.storage), *deprecation, *warnings),
             now=self._clock(),
         )
         return Started(uid, status, secret)
+
+    def _check_deprecation(self, run: ComponentRun, component: Component | None, path: str) -> tuple[str, ...]:
+        """Warnings about the deprecation of the Component that the field `path` names.
+
+        Raises:
+            UserError: (ComponentWithdrawn) the run was created after the last day of the Component.
+        """
+        name = replacement_of(component)
+        exists = name is None or self._references.has_component(run.metadata.namespace, name)
+        created = run.metadata.creation_timestamp or self._clock()
+        return check_deprecation(component, created, path, replacement_exists=exists)
 
     async def _processors(
         self, run: ComponentRun, component: Component | None, as_of: datetime | None
@@ -206,37 +221,6 @@ class Starter:
             if processor is not None:
                 found[name] = processor
         return found
-
-    async def _check_parameters(
-        self,
-        run: ComponentRun,
-        component: Component | None,
-        referenced: str | None,
-        secrets: dict[str, str],
-        image_secrets: Collection[str],
-    ) -> tuple[str, ...]:
-        """Check the parameters against the schemas and the secrets of the Component. Returns warnings.
-
-        Args:
-            run: the run.
-            component: its Component.
-            referenced: the text that `configuration.parametersFrom` refers to.
-            secrets: values of `configuration.secrets`, by path.
-            image_secrets: secret values of image parameters.
-
-        Raises:
-            UserError: (InvalidConfiguration) they do not match; (InvalidSpec) they contain a secret of the Component.
-            TransientError: they could not be checked now.
-        """
-        configuration = run.spec.configuration
-        if component is None or not (component.spec.configuration or image_secrets):
-            return ()
-        parameters = parameters_of(configuration, referenced).value
-        check_not_repeated(image_secrets, secrets, parameters, component)
-        request = request_of(component, configuration.row, parameters, secrets)
-        if request is None:
-            return ()
-        return outcome(component, await self._checker.check(run.metadata.namespace, request))
 
     async def give(self, run: ComponentRun, started: Started) -> None:
         """Create the pod's Secret, after which the pod may run.
@@ -377,6 +361,40 @@ class Starter:
             raise TransientError(
                 f"the object that had the name `{name}` in namespace `{namespace}` was deleted just now", Reason.QUEUED
             ) from error
+
+
+def _given_parameters(
+    run: ComponentRun,
+    component: Component | None,
+    referenced: str | None,
+    processors: Mapping[str, Component],
+    effective: EffectiveRun,
+    secrets: SecretValues,
+) -> list[StepParameters]:
+    """The parameters of the component and of each processor; none if there is nothing to check them against."""
+    components = [item for item in (component, *processors.values()) if item is not None]
+    if not (secrets.image or secrets.steps or any(item.spec.configuration for item in components)):
+        return []
+    configuration = run.spec.configuration
+    parameters = parameters_of(configuration, referenced).value
+    own = StepParameters(
+        "spec.configuration",
+        component,
+        parameters,
+        secrets.parameters,
+        tuple(secrets.image.values()),
+        row=configuration.row,
+    )
+    others = [
+        StepParameters(
+            step.path,
+            processors[step.component],
+            step.parameters,
+            image_secrets=tuple(secrets.steps.get(step.container, {}).values()),
+        )
+        for step in effective.processors
+    ]
+    return [own, *others]
 
 
 async def _memory(effective: EffectiveRun, opened: OpenStorage) -> Memory:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
-from componentrun.api.component import Component, ComponentSpec
+from componentrun.api.component import ClusterComponent, Component, ComponentSpec
 from componentrun.api.storage import Storage, StorageSpec
 from componentrun.api.unreadable import unknown_fields, what_is_wrong
 from componentrun.controller.storages.identity import StoreId
@@ -24,7 +24,7 @@ from componentrun.core.lease.clock import TOLERATED
 from componentrun.core.request.platformkeys import check_secrets
 from componentrun.errors import UnsupportedError, UserError
 from componentrun.process.kubernetes.errors import ForbiddenError, NotFoundError
-from componentrun.process.kubernetes.resources import COMPONENTS, STORAGES
+from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, STORAGES
 from componentrun.storage.store.resource import Unreadable, UnreadableStorageError, choose, name_of, parse
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class References:
     async def component(
         self, namespace: str, name: str | None, *, anew: bool = False, as_of: datetime | None = None
     ) -> Component | None:
-        """The Component of this name; None if it does not exist or the name is None.
+        """The Component of this name, or the ClusterComponent; None if there is neither, or the name is None.
 
         Args:
             namespace: namespace of the run.
@@ -108,21 +108,50 @@ class References:
         """
         if name is None:
             return None
-        key = Key(namespace, name)
-        if anew or self._caches.components.document(key) is None:
-            await self._component_reads.read(key, partial(self._read_component, key), as_of)
-        document = self._caches.components.document(key)
-        if document is None and as_of is not None:
+        for key in self._keys(namespace, name):
+            if anew or self._document(key) is None:
+                await self._component_reads.read(key, partial(self._read_component, key), as_of)
+            document = self._document(key)
+            if document is not None:
+                return _component(document)
+        if as_of is not None:
             return await self.component(namespace, name, anew=True)  # it may be newer than the read that was shared
-        return None if document is None else _component(document)
+        return None
 
     async def _read_component(self, key: Key) -> None:
-        components = self._caches.components
+        components = self._caches.components_of(key.namespace)
         uid = components.uid(key)  # another Component of this name may be created, and seen, before the answer arrives
         try:
-            components.seen(await self._kube.get(COMPONENTS, *key))
+            found = await (
+                self._kube.get(COMPONENTS, *key)
+                if key.namespace
+                else self._kube.get(CLUSTER_COMPONENTS, None, key.name)
+            )
         except NotFoundError:
             components.gone(key, uid)
+        else:
+            components.seen(found)
+
+    def cached_component(self, key: Key) -> Component | None:
+        """The Component of a namespace, or the ClusterComponent if the namespace is empty, as it is cached.
+
+        Raises:
+            UnsupportedError: it has values that this release does not support.
+        """
+        document = self._document(key)
+        return None if document is None else _component(document)
+
+    def has_component(self, namespace: str, name: str) -> bool:
+        """Whether a run of this namespace can name this component, according to the caches."""
+        return any(self._document(key) is not None for key in self._keys(namespace, name))
+
+    def _keys(self, namespace: str, name: str) -> tuple[Key, ...]:
+        """Keys of the Component and of the ClusterComponent of this name; the first one that exists counts."""
+        own = Key(namespace, name)
+        return (own, Key("", name)) if self._caches.uses_cluster_components else (own,)
+
+    def _document(self, key: Key) -> bytes | None:
+        return self._caches.components_of(key.namespace).document(key)
 
     def check(self, run: ComponentRun) -> None:
         """Refuse a run whose cached Component or Storage has values that this release does not support.
@@ -130,7 +159,8 @@ class References:
         Raises:
             UnsupportedError: the message names the object and the field.
         """
-        document = self._caches.components.document(Key(run.metadata.namespace, run.spec.component or ""))
+        namespace, name = run.metadata.namespace, run.spec.component or ""
+        document = next(filter(None, map(self._document, self._keys(namespace, name))), None)
         if document is not None:
             _component(document)
         with suppress(UserError):  # the start of the run reports it
@@ -174,7 +204,7 @@ class References:
         return frozenset(there)
 
     def _knows(self, namespace: str, component: str | None, storage: str | None) -> bool:
-        if component is not None and self._caches.components.document(Key(namespace, component)) is None:
+        if component is not None and not self.has_component(namespace, component):
             return False
         try:
             _choose(self._storages(namespace), storage, namespace)
@@ -225,14 +255,15 @@ def _component(document: bytes) -> Component:
     raw = json.loads(document)
     problem = ""
     try:
-        component = Component.model_validate(raw)
+        kind = Component if raw["metadata"].get("namespace") else ClusterComponent
+        component = kind.model_validate(raw)
     except ValidationError as error:
         problem = what_is_wrong(error)
     else:
         problem = _unknown(ComponentSpec, raw)
     if problem:
         name = raw["metadata"]["name"]
-        raise UnsupportedError(f"Component `{name}` can't be read by this release of the operator: {problem}")
+        raise UnsupportedError(f"{kind.KIND} `{name}` can't be read by this release of the operator: {problem}")
     return component
 
 

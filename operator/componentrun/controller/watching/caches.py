@@ -1,4 +1,4 @@
-"""Caches of the latest known runs, pods, Components and Storages.
+"""Caches of the latest known runs, pods, Components, ClusterComponents and Storages.
 
 Events, listings and responses to the operator's own writes update them, so a late event never undoes a write. Older
 versions are ignored, because resource versions grow. Objects are stored as JSON text, which takes a tenth of the
@@ -267,9 +267,17 @@ class Caches:
     runs: RunCache = field(default_factory=RunCache)
     pods: PodCache = field(default_factory=PodCache)
     components: ObjectCache = field(default_factory=ObjectCache)
+    cluster_components: ObjectCache = field(default_factory=ObjectCache)
+    """ClusterComponents; their namespace is empty."""
+    uses_cluster_components: bool = True
+    """Whether runs can name ClusterComponents. An operator of listed namespaces may read nothing outside of them."""
     storages: ObjectCache = field(default_factory=ObjectCache)
     unlisted: set[str] = field(default_factory=set)
     """Namespaces whose first listing was refused. Their runs are not reconciled, because pods, or other runs of the
     same configuration, may exist without being known."""
     shard: Shard = WHOLE
     """Owns the namespaces whose objects are cached; objects in other namespaces are dropped before they get here."""
+
+    def components_of(self, namespace: str) -> ObjectCache:
+        """The Components, or the ClusterComponents if the namespace is empty."""
+        return self.components if namespace else self.cluster_components

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from componentrun.controller.watching.caches import Caches, Key, run_of_pod
-from componentrun.process.kubernetes.resources import COMPONENTS, PODS, RUNS, STORAGES
+from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, PODS, RUNS, STORAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ MODIFIED = "MODIFIED"
 def take_in(caches: Caches, queue: WorkQueue[Key], plural: str, kind: str | None, obj: Mapping[str, Any]) -> None:
     """Apply an event to a cache. If that changes the cache, queue the run concerned.
 
-    Objects in namespaces of other shards are ignored.
+    Objects in namespaces of other shards are ignored; ClusterComponents belong to all shards.
 
     Args:
         caches: the latest known objects.
@@ -33,7 +33,7 @@ def take_in(caches: Caches, queue: WorkQueue[Key], plural: str, kind: str | None
         obj: the object as the API server sent it.
     """
     key, uid, is_deleted = Key.of(obj), obj["metadata"]["uid"], kind == DELETED
-    if not caches.shard.owns(key.namespace):
+    if plural != CLUSTER_COMPONENTS.plural and not caches.shard.owns(key.namespace):
         return
     match plural:
         case RUNS.plural:
@@ -44,9 +44,9 @@ def take_in(caches: Caches, queue: WorkQueue[Key], plural: str, kind: str | None
             is_news = caches.pods.deleted(obj) if is_deleted else caches.pods.seen(obj, watched=kind is not None)
             if is_news and run is not None:
                 queue.add(run)
-        case COMPONENTS.plural | STORAGES.plural:
+        case COMPONENTS.plural | CLUSTER_COMPONENTS.plural | STORAGES.plural:
             # Runs read these objects when they start, so a change queues no run.
-            cache = caches.components if plural == COMPONENTS.plural else caches.storages
+            cache = caches.storages if plural == STORAGES.plural else caches.components_of(key.namespace)
             if is_deleted:
                 cache.gone(key, uid)
             else:

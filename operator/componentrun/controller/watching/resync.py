@@ -17,7 +17,7 @@ from componentrun.api import names
 from componentrun.controller.watching.caches import Caches, Key, run_of_pod
 from componentrun.process.kubernetes.errors import ForbiddenError
 from componentrun.process.kubernetes.eventerrors import EventErrors, name_of
-from componentrun.process.kubernetes.resources import COMPONENTS, PODS, RUNS, STORAGES, Resource
+from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, PODS, RUNS, STORAGES, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,6 +104,10 @@ class Resync:
         """
         missed: Counter[str] = Counter()
         refused: list[ForbiddenError] = []
+        if self._caches.uses_cluster_components:
+            listing = await self._one(CLUSTER_COMPONENTS, self._caches.cluster_components, "", None)
+            if listing.changes:
+                missed[CLUSTER_COMPONENTS.plural] += listing.changes
         for namespace in self._namespaces:
             try:
                 await self._namespace(namespace, watches, missed)
@@ -163,7 +167,7 @@ class Resync:
         async for page in self._kube.pages(resource, namespace, labels):
             version = version or page.resource_version
             for item in page.items:
-                if not self._caches.shard.owns(item["metadata"].get("namespace", "")):
+                if resource.is_namespaced and not self._caches.shard.owns(item["metadata"].get("namespace", "")):
                     continue
                 uid = item["metadata"]["uid"]
                 there.add(uid)

@@ -43,6 +43,11 @@ class Shard:
         """Whether this shard executes the runs of a namespace."""
         return self.count == 1 or shard_of(namespace, self.count) == self.number
 
+    @property
+    def is_first(self) -> bool:
+        """Whether this shard does what is done once for the whole cluster."""
+        return self.number == 0
+
     def share(self, limit: int) -> int:
         """This shard's part of a limit that applies to all shards together, rounded up."""
         return -(-limit // self.count)

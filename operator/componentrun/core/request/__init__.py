@@ -6,6 +6,7 @@ Modules, lowest first:
     platformkeys   Secrets that no run may use
     parameters     the parameters of a run: one object from three possible fields
     image          the image of a run
+    allowed        what a Component allows its runs to set
     resources      CPU, memory, time and user of a container
     network        network access of a run
     buckets        buckets that a run may write to

@@ -12,11 +12,12 @@ from componentrun.errors import Reason, UserError
 from componentrun.wire.secretpaths import PATTERN, keys_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from componentrun.api.common import SecretKeyRef
     from componentrun.api.component import Component
     from componentrun.api.componentrun import Configuration
+    from componentrun.core.request.parameters import StepParameters
 
 _PATH: Final = re.compile(PATTERN)
 
@@ -61,32 +62,30 @@ def image_secret_refs(component: Component | None) -> Mapping[str, SecretKeyRef]
     return (component.spec.image_parameter_secrets if component is not None else None) or {}
 
 
-def check_not_repeated(
-    image_values: Iterable[str], secrets: Mapping[str, str], parameters: dict[str, Any], component: Component
-) -> None:
+def check_not_repeated(steps: Sequence[StepParameters]) -> None:
     """Refuse a run that has the value of a secret image parameter at a `#` key of its own.
 
-    Such a value was copied from the component, to which it belongs.
+    Such a value was copied from the Component, to which it belongs.
 
     Args:
-        image_values: secret values of the Component's image parameters.
-        secrets: values of `configuration.secrets`, by path.
-        parameters: parameters of the run.
-        component: the Component, for messages.
+        steps: the component and the processors of a run.
 
     Raises:
         UserError: (InvalidSpec) the message names the path and not the value.
     """
-    taken = {value for value in image_values if value}
-    own = [*secrets.items(), *secret_values(parameters)]
-    path = next((path for path, value in own if value in taken), None)
-    if path is not None:
-        raise UserError(
-            f"spec.configuration: `parameters.{path}` has the value of a secret of {component.KIND} "
-            f"`{component.metadata.name}`, which gets it in `image_parameters`",
-            Reason.INVALID_SPEC,
-            advice="Use a secret of your own, or remove the parameter.",
-        )
+    owners = {value: step.component for step in steps for value in step.image_secrets if value}
+    if not owners:
+        return
+    for step in steps:
+        for path, value in (*step.secrets.items(), *secret_values(step.parameters)):
+            owner = owners.get(value)
+            if owner is not None:
+                raise UserError(
+                    f"{step.path}: `parameters.{path}` has the value of a secret of {owner.KIND} "
+                    f"`{owner.metadata.name}`, which gets it in `image_parameters`",
+                    Reason.INVALID_SPEC,
+                    advice="Use a secret of your own, or remove the parameter.",
+                )
 
 
 def _check_path(parameters: dict[str, Any], path: str, where: str) -> None:

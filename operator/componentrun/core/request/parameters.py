@@ -1,8 +1,8 @@
-"""The parameters of a run: one object, from one of three possible fields. Pure."""
+"""The parameters of a run: one object, from one of three possible fields; and those of its processors. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from componentrun.errors import Reason, UserError
@@ -10,9 +10,12 @@ from componentrun.wire.documents import MAX_DEPTH, is_too_deep
 from componentrun.wire.jsontext import parse_object, trimmed
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from componentrun.api.component import Component
     from componentrun.api.componentrun import Configuration
 
-__all__ = ["Parameters", "check_depth", "parameters_of"]
+__all__ = ["Parameters", "StepParameters", "check_depth", "parameters_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,23 @@ class Parameters:
     value: dict[str, Any]
     text: str | None = None
     """The original text; None: the parameters were given as an object, of which Kubernetes keeps no text."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepParameters:
+    """What one step of a run finds in config.json, with the values of Secrets beside it."""
+
+    path: str
+    """Path of their field, for messages: `spec.configuration`, `spec.processors.before[1]`."""
+    component: Component | None
+    """Component of the step; None: the run names an image."""
+    parameters: dict[str, Any] = field(repr=False)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Values to insert into the parameters, by path. The paths were checked."""
+    image_secrets: Collection[str] = field(default=(), repr=False)
+    """Secret values of the image parameters, which belong to the Component."""
+    row: str | None = None
+    """Configuration row; only the component of the run has one."""
 
 
 def parameters_of(configuration: Configuration, referenced: str | None = None) -> Parameters:

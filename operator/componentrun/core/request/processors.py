@@ -9,6 +9,7 @@ from componentrun import contract
 from componentrun.api import names
 from componentrun.api.common import duration_text
 from componentrun.api.processors import MOST_PROCESSORS, Processors
+from componentrun.core.request.allowed import check_tag
 from componentrun.core.request.config import environment
 from componentrun.core.request.image import component_image
 from componentrun.core.request.imageparameters import image_secret_refs, own_image_parameters
@@ -39,6 +40,8 @@ class EffectiveProcessor:
     position: Position
     container: str
     """Name of its container, such as `before-1`."""
+    path: str
+    """Path of its field, for messages: `spec.processors.before[0]`."""
     component: str
     """Name of its Component."""
     image: str
@@ -146,10 +149,12 @@ def _effective(
     component = _processor(found, step, position, f"{path}.component")
     check_processor(component, pod.network, f"{path}.component")
     check_depth(step.parameters, f"{path}.parameters")
+    check_tag(step.tag, component, f"{path}.tag")
     limits, requests = processor_resources(run.spec.size, component)
     return EffectiveProcessor(
         position=position,
         container=names.processor_container(position, index + 1),
+        path=path,
         component=step.component,
         image=component_image(component, step.tag, f"{path}.tag"),
         command=component.spec.command,
@@ -173,7 +178,7 @@ def _processor(found: Mapping[str, Component], step: ProcessorStep, position: Po
     component = found.get(step.component)
     if component is None:
         raise UserError(
-            f"{path}: there is no Component `{step.component}` in the namespace",
+            f"{path}: there is no Component `{step.component}` in the namespace, and no ClusterComponent",
             Reason.COMPONENT_NOT_FOUND,
             advice="Create it, or name another one.",
         )

@@ -10,6 +10,7 @@ from componentrun import contract
 from componentrun.api import names
 from componentrun.api.common import quantity_value
 from componentrun.core.queue.concurrency import effective_group
+from componentrun.core.request.allowed import check_tag
 from componentrun.core.request.buckets import default_bucket
 from componentrun.core.request.config import check_secret_paths, config_json, environment, plain_secrets
 from componentrun.core.request.files import EffectiveFiles, input_files, output_files, system_tags
@@ -143,6 +144,8 @@ def resolve(
     check_secret_paths(spec.configuration.secrets, parameters)
     check_configuration(spec)
     for_image = image_parameters(spec.configuration, component)
+    if component is not None:
+        check_tag(spec.tag, component, "spec.tag")
     image = image_reference(spec, component)
     identifier = component_id(image, component)
     limits, requests = container_resources(spec, component)
@@ -214,7 +217,7 @@ def _check_kind(spec: ComponentRunSpec, component: Component | None) -> None:
         return
     if component is None:
         raise UserError(
-            f"spec.component: there is no Component `{spec.component}` in the namespace",
+            f"spec.component: there is no Component `{spec.component}` in the namespace, and no ClusterComponent",
             Reason.COMPONENT_NOT_FOUND,
             advice="Create it, or name another one.",
         )

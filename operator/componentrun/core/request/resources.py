@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from componentrun import contract
-from componentrun.api.common import duration_seconds, quantity_value
+from componentrun.api.common import duration_seconds, duration_text, quantity_value
+from componentrun.core.request.allowed import check_limits, check_size, check_timeout
 from componentrun.errors import Reason, UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from componentrun.api.component import Component, Resources, Size
     from componentrun.api.componentrun import ComponentRunSpec
 
@@ -22,6 +25,7 @@ SIZES: Final[dict[str, tuple[int, float]]] = {
 }
 """CPUs and factor of the Component's memory (contract, Limits)."""
 
+_DEFAULTS: Final = {"cpu": contract.DEFAULT_CPU, "memory": contract.DEFAULT_MEMORY}
 _MEBIBYTE: Final = 2**20
 
 
@@ -29,11 +33,12 @@ def container_resources(spec: ComponentRunSpec, component: Component | None) -> 
     """Limits and requests, both as Kubernetes quantities.
 
     If the run has a size, the limits are those of the size. Otherwise the run's limits take precedence over the
-    Component's, and these over the defaults of 1 CPU and 256Mi. Requests default to the limits.
+    Component's, and these over the defaults of 1 CPU and 256Mi. A resource without a limit gets the maximum that the
+    Component allows, if it has one. Requests default to the limits.
 
     Raises:
-        UserError: (InvalidSpec) size and resources are both given, a request exceeds its limit, or a limit is 0; the
-            message names the field.
+        UserError: (InvalidSpec) size and resources are both given, a request exceeds its limit, a limit is 0 or above
+            what the Component allows, or the size is not allowed; the message names the field.
     """
     if spec.size and spec.resources:
         raise UserError(
@@ -41,29 +46,49 @@ def container_resources(spec: ComponentRunSpec, component: Component | None) -> 
             Reason.INVALID_SPEC,
             advice="Remove one of them.",
         )
-    own = component.spec.resources if component else None
-    return _resources(spec.size, spec.resources, own, "the Component's spec.resources")
+    if component is None:
+        return _resources(spec.size, spec.resources, None, "the Component's spec.resources", {})
+    check_size(spec.size, component)
+    maxima, owner = _maxima(component), f"Component `{component.metadata.name}`: spec.resources"
+    limits, requests = _resources(spec.size, spec.resources, component.spec.resources, owner, maxima)
+    path = "spec.size" if spec.size else "spec.resources.limits" if spec.resources else f"{owner}.limits"
+    check_limits(limits, maxima, path, component)
+    return limits, requests
 
 
 def processor_resources(size: Size | None, component: Component) -> tuple[dict[str, str], dict[str, str]]:
-    """Limits and requests of a processor: those of its Component, scaled by the size of the run.
+    """Limits and requests of a processor: those of its Component, scaled by the size of the run up to what it allows.
 
     Raises:
-        UserError: (InvalidSpec) a request exceeds its limit, or a limit is 0; the message names the Component.
+        UserError: (InvalidSpec) a request exceeds its limit, or a limit is 0 or above what it allows; the message names
+            the Component.
     """
-    return _resources(size, None, component.spec.resources, f"Component `{component.metadata.name}`: spec.resources")
+    maxima, owner = _maxima(component), f"Component `{component.metadata.name}`: spec.resources"
+    limits, requests = _resources(size, None, component.spec.resources, owner, maxima)
+    if size is None:
+        check_limits(limits, maxima, f"{owner}.limits", component)
+        return limits, requests
+    limits |= {name: most for name, most in maxima.items() if quantity_value(limits[name]) > quantity_value(most)}
+    return limits, dict(limits)
 
 
 def timeout_seconds(asked: str | None, component: Component | None) -> int:
     """The timeout: as the run asks, or the Component's, or one hour.
 
     Raises:
-        UserError: (InvalidSpec) it is not a duration, or out of bounds; the message names the field.
+        UserError: (InvalidSpec) it is not a duration, out of bounds, or more than the Component allows; the message
+            names the field.
     """
     text = asked or (component.spec.timeout if component else None)
-    if text is None:
-        return contract.DEFAULT_TIMEOUT_SECONDS
     owner = "" if asked or component is None else f"Component `{component.metadata.name}`: "
+    seconds = contract.DEFAULT_TIMEOUT_SECONDS if text is None else _seconds(text, owner)
+    if component is not None:
+        shown = f"`{text}`" if text else f"the default `{duration_text(seconds)}`"
+        check_timeout(seconds, f"{owner}spec.timeout: {shown}", component)
+    return seconds
+
+
+def _seconds(text: str, owner: str) -> int:
     try:
         seconds = duration_seconds(text)
     except ValueError as error:
@@ -83,10 +108,17 @@ def user_id(component: Component | None) -> int:
 
 
 def _resources(
-    size: Size | None, asked: Resources | None, component_resources: Resources | None, owner: str
+    size: Size | None,
+    asked: Resources | None,
+    component_resources: Resources | None,
+    owner: str,
+    maxima: Mapping[str, str],
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Limits and requests; `owner` is the path of the Component's resources, for messages."""
-    limits = {"cpu": contract.DEFAULT_CPU, "memory": contract.DEFAULT_MEMORY} | _limits(component_resources)
+    """Limits and requests; `owner` is the path of the Component's resources, for messages.
+
+    A resource without a limit would be unlimited, so it gets its maximum.
+    """
+    limits = dict(maxima) | _DEFAULTS | _limits(component_resources)
     requests = _requests(component_resources)
     if size:
         cpus, factor = SIZES[size]
@@ -99,6 +131,25 @@ def _resources(
         requests = {name: value for name, value in requests.items() if name not in run_limits} | _requests(asked)
     _check(limits, requests, "spec.resources" if asked else owner)
     return limits, limits | requests
+
+
+def _maxima(component: Component) -> dict[str, str]:
+    """The maximum of each limit that the Component allows; empty if it allows any.
+
+    If it allows only some sizes, `resources` must not exceed the largest of them, nor the Component's own limits.
+    """
+    allowed = component.spec.allowed
+    if allowed is None:
+        return {}
+    owner = f"Component `{component.metadata.name}`: spec"
+    if allowed.resources is not None or allowed.sizes is None:
+        maxima = {str(name): value for name, value in (allowed.resources or {}).items()}
+        for name, value in maxima.items():
+            _amount(f"{owner}.allowed.resources.{name}", value)
+        return maxima
+    own = component.spec.resources
+    found = [_resources(size, None, own, f"{owner}.resources", {})[0] for size in (None, *allowed.sizes)]
+    return {name: max((limits[name] for limits in found), key=quantity_value) for name in _DEFAULTS}
 
 
 def _limits(resources: Resources | None) -> dict[str, str]:

@@ -1,23 +1,36 @@
-"""Schemas of a Component, parameters of a run, and what a failed check means for the run."""
+"""Schemas of Components, parameters of a run and its processors, and what a failed check means for the run."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from componentrun.core.schema.documents import CheckRequest, CheckResult, Schema
-from componentrun.errors import Reason, UserError
+from componentrun.core.schema.documents import MOST_SHOWN, CheckRequest, CheckResult, Schema
+from componentrun.errors import Reason, UserError, together
 from componentrun.wire.secretpaths import keys_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from componentrun.api.component import Component, ComponentConfiguration
+    from componentrun.core.request.parameters import StepParameters
 
-__all__ = ["SCHEMA", "outcome", "request_of", "schemas_of"]
+__all__ = ["SCHEMA", "ParameterCheck", "check_of", "outcome", "schemas_of"]
 
 SCHEMA = "spec.configuration.schema"
 _ROW_SCHEMA = "spec.configuration.rowSchema"
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterCheck:
+    """A check of the parameters of one step of a run."""
+
+    component: Component
+    """Whose schemas they are."""
+    path: str
+    """Path of the field of the parameters, for messages."""
+    request: CheckRequest
 
 
 def schemas_of(configuration: ComponentConfiguration, *, with_row: bool = True) -> tuple[Schema, ...]:
@@ -35,58 +48,64 @@ def schemas_of(configuration: ComponentConfiguration, *, with_row: bool = True) 
     )
 
 
-def request_of(
-    component: Component | None, row: str | None, parameters: dict[str, Any], secrets: Mapping[str, str]
-) -> CheckRequest | None:
-    """The check of a run's parameters; None if nothing is to be checked.
-
-    Args:
-        component: the Component of the run, if it has one.
-        row: the configuration row of the run.
-        parameters: its parameters.
-        secrets: values of `configuration.secrets`, by path. The paths were checked.
-    """
-    configuration = component.spec.configuration if component is not None else None
-    if configuration is None or configuration.validation == "Off":
+def check_of(step: StepParameters) -> ParameterCheck | None:
+    """The check of the parameters of a step; None if nothing is to be checked."""
+    configuration = step.component.spec.configuration if step.component is not None else None
+    if step.component is None or configuration is None or configuration.validation == "Off":
         return None
-    schemas = schemas_of(configuration, with_row=row is not None)
+    schemas = schemas_of(configuration, with_row=step.row is not None)
     if not schemas:
         return None
-    hidden = tuple(tuple(keys_of(path)) for path in secrets)
-    return CheckRequest(schemas, _with_secrets(parameters, secrets), hidden=hidden)
+    hidden = tuple(tuple(keys_of(path)) for path in step.secrets)
+    request = CheckRequest(schemas, _with_secrets(step.parameters, step.secrets), hidden=hidden)
+    return ParameterCheck(step.component, step.path, request)
 
 
-def outcome(component: Component, result: CheckResult) -> tuple[str, ...]:
-    """The warnings of a run whose parameters were checked.
+def outcome(answers: Sequence[tuple[ParameterCheck, CheckResult]]) -> tuple[str, ...]:
+    """The warnings of a run whose parameters were checked, with at most `MOST_SHOWN` mismatches of all its steps.
 
     Raises:
-        UserError: (InvalidConfiguration) the parameters do not match, or a schema can't be used, and the Component
-            says that runs must match.
+        UserError: (InvalidConfiguration) the parameters of a step do not match, or a schema can't be used, and its
+            Component says that runs must match. The message has the problems of all such steps.
     """
-    problem = _problem(component, result)
-    if problem is None:
-        return ()
+    refusals = _problems(answer for answer in answers if _must_match(answer[0].component))
+    if refusals:
+        raise together(refusals)
+    return tuple(error.message for error in _problems(answers))
+
+
+def _must_match(component: Component) -> bool:
     configuration = component.spec.configuration
-    if configuration is not None and configuration.validation == "Enforce":
-        raise problem
-    return (problem.message,)
+    return configuration is not None and configuration.validation == "Enforce"
 
 
-def _problem(component: Component, result: CheckResult) -> UserError | None:
-    name = f"{component.KIND} `{component.metadata.name}`"
+def _problems(answers: Iterable[tuple[ParameterCheck, CheckResult]]) -> list[UserError]:
+    found, room = [], MOST_SHOWN
+    for check, result in answers:
+        problem = _problem(check, result, room)
+        if problem is not None:
+            found.append(problem)
+            room -= min(len(result.mismatches), room)
+    return found
+
+
+def _problem(check: ParameterCheck, result: CheckResult, room: int) -> UserError | None:
+    name = f"{check.component.KIND} `{check.component.metadata.name}`"
     if result.unusable:
         return UserError(
-            f"the parameters can't be checked: {name}: {result.unusable}",
+            f"{check.path}: the parameters can't be checked: {name}: {result.unusable}",
             Reason.INVALID_CONFIGURATION,
             advice="Have the schema of the component corrected, or its `spec.configuration.validation` set to `Warn`.",
         )
     if not result.mismatches:
         return None
     count = len(result.mismatches) + result.more
-    more = f"; and {result.more} more" if result.more else ""
+    told = [str(mismatch) for mismatch in result.mismatches[:room]]
+    if count > len(told):
+        told.append(f"and {count - len(told)} more")
     return UserError(
-        f"spec.configuration: the parameters do not match the schema of {name} ({count} "
-        f"{'problem' if count == 1 else 'problems'}): {'; '.join(map(str, result.mismatches))}{more}",
+        f"{check.path}: the parameters do not match the schema of {name} ({count} "
+        f"{'problem' if count == 1 else 'problems'}): {'; '.join(told)}",
         Reason.INVALID_CONFIGURATION,
         advice="Correct the parameters.",
     )

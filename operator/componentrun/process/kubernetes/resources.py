@@ -27,6 +27,7 @@ __all__ = [
     "STORAGES",
     "TOKEN_REVIEWS",
     "Resource",
+    "component_resource",
 ]
 
 
@@ -80,3 +81,8 @@ CRDS: Final = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions"
 TOKEN_REVIEWS: Final = Resource("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", False)
 SELF_SUBJECT_REVIEWS: Final = Resource("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", False)
 """Answers who asks; nothing is stored."""
+
+
+def component_resource(kind: str) -> Resource:
+    """The resource of a Component or ClusterComponent, by its kind."""
+    return CLUSTER_COMPONENTS if kind == CLUSTER_COMPONENTS.kind else COMPONENTS

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
 import componentrun
-from componentrun.process.kubernetes.resources import COMPONENTS, PODS, RUNS, STORAGES
+from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, PODS, RUNS, STORAGES
 
 if TYPE_CHECKING:
     from componentrun.process.kubernetes.clock import ApiClock
@@ -45,7 +45,7 @@ class ProcessMetrics:
             "componentrun_watch_event_errors", "Objects of a watch or a listing that could not be taken in (defects)",
             ("resource",), registry=registry,
         )  # fmt: skip
-        for resource in (RUNS, PODS, COMPONENTS, STORAGES):
+        for resource in (RUNS, PODS, COMPONENTS, CLUSTER_COMPONENTS, STORAGES):
             # Export counters from the start: `increase` misses the first value of a new series.
             self._event_errors.labels(resource.plural)
         self._clock_ahead = Gauge(

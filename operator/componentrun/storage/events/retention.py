@@ -48,14 +48,16 @@ class Retention:
         )
 
 
-def retention_of(storage: Storage, components: Iterable[Component]) -> Retention:
+def retention_of(storage: Storage, components: Iterable[Component], shared: Iterable[Component] = ()) -> Retention:
     """Return the retention of a Storage and of the Components of its namespace.
 
     Args:
         storage: the Storage with the events.
         components: all Components of its namespace.
+        shared: all ClusterComponents; a Component of the same name takes precedence.
     """
-    own = {item.metadata.name: item.spec.events.keep for item in components if item.spec.events is not None}
+    by_name = {item.metadata.name: item for item in (*shared, *components)}
+    own = {name: item.spec.events.keep for name, item in by_name.items() if item.spec.events is not None}
     events = storage.spec.events or StorageEvents()
     return Retention(_time(events.keep), {name: _time(keep) for name, keep in own.items() if keep is not None})
 

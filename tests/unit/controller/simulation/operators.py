@@ -21,7 +21,7 @@ from componentrun.controller.storages.stores import OpenStorage
 from componentrun.controller.work import queue as workqueue
 from componentrun.core.limits import Limits
 from componentrun.core.storages.scope import Scope, ScopeMethod
-from componentrun.process.kubernetes.resources import COMPONENTS, RUNS, STORAGES
+from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, RUNS, STORAGES
 from componentrun.process.kubernetes.watch import Watch
 from componentrun.storage.access.grants import Signer
 from componentrun.storage.store.resource import parse
@@ -187,6 +187,7 @@ class _Kopf:
 _HANDLERS: dict[Any, Any] = {
     RUNS: handlers.run_event,
     COMPONENTS: handlers.component_event,
+    CLUSTER_COMPONENTS: handlers.cluster_component_event,
     STORAGES: handlers.storage_event,
 }
 
