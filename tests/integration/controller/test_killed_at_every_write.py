@@ -266,8 +266,8 @@ def test_whichever_write_it_dies_at_the_run_ends_as_if_it_had_not(lab: Lab) -> N
 def test_nor_do_other_ends_differ(lab: Lab) -> None:
     """Covers the writes from the pod's Secret to the end. All other writes are the same as in any other run.
 
-    Every other write of each end, odd ones of one and even ones of the next, because the ends have most writes in common.
-    The simulation of the unit tests restarts operators at all of them.
+    Every other write of each end, odd ones of one and even ones of the next, because most writes of the ends are the
+    same. The simulation of the unit tests restarts operators at all of them.
     """
     lab.tenant.put_table("in.c-main.words", WORDS)
     with ThreadPoolExecutor(AT_ONCE) as pool:
