@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -12,11 +12,9 @@ from componentrun.api.common import (
     ApiModel,
     Condition,
     Duration,
-    Labels,
     LocalName,
     ObjectMeta,
     Policy,
-    SecretKeyRef,
     StatusModel,
 )
 from componentrun.api.component import Network, Resources, Size
@@ -24,7 +22,8 @@ from componentrun.api.mapping.files import FilesStatus, InputFile, OutputFileMap
 from componentrun.api.mapping.tables import InputTable, OutputTableMapping
 from componentrun.api.processors import Processors, StepStatus
 from componentrun.api.retry import Retry
-from componentrun.wire.secretpaths import PATTERN as SECRET_PATH
+from componentrun.api.run.configuration import Configuration
+from componentrun.api.run.podtemplate import PodTemplate
 
 __all__ = [
     "Attempt",
@@ -32,16 +31,11 @@ __all__ = [
     "ComponentRunSpec",
     "ComponentRunStatus",
     "Concurrency",
-    "ConfigMapKeyRef",
-    "Configuration",
     "EventsStatus",
     "Input",
     "Output",
-    "ParametersFrom",
     "Phase",
-    "PodTemplate",
     "QueueStatus",
-    "SecretValue",
     "TableStatus",
     "Termination",
     "WaitingFor",
@@ -54,60 +48,6 @@ Phase = Literal[
 WaitingFor = Literal["ConcurrencyGroup", "MaxRunning", "ResourceQuota", "SchedulingGates"]
 Argument = Annotated[str, Field(max_length=4096)]
 BucketText = Annotated[str, Field(pattern=r"^(in|out)\.[A-Za-z0-9_-]+$", max_length=100)]
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$", max_length=63)]
-
-
-class SecretValue(ApiModel):
-    """One secret parameter. Its value is written to config.json inside the pod and nowhere else."""
-
-    path: Annotated[str, Field(pattern=SECRET_PATH, max_length=512)]
-    """Path of the value below `parameters`, e.g. `db.#password`. Items of lists are addressed by their index. Escape a
-    dot in a key as `\\.`."""
-    secret_key_ref: SecretKeyRef
-    """Secret key that holds the value."""
-
-
-class ConfigMapKeyRef(ApiModel):
-    """One key of a ConfigMap of the same namespace."""
-
-    name: LocalName
-    """Name of the ConfigMap."""
-    key: Annotated[str, Field(min_length=1, max_length=253)]
-    """Key in `data` or `binaryData`."""
-
-
-class ParametersFrom(ApiModel):
-    """Source of parameters that are not part of the run."""
-
-    config_map_key_ref: ConfigMapKeyRef
-    """Key of a ConfigMap. Its value is a JSON object as text; in `binaryData` it may be compressed with gzip."""
-
-
-class Configuration(ApiModel):
-    """Configuration of the component: its parameters, secrets and identity."""
-
-    id: Identifier | None = None
-    """Identifier of the configuration in the system that created the run."""
-    version: Annotated[str, Field(max_length=63)] | None = None
-    """Version of the configuration."""
-    row: Identifier | None = None
-    """Identifier of the configuration's row."""
-    branch: Identifier | None = None
-    """Branch of the configuration. Defaults to `default`."""
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    """A JSON object, which the component reads as `parameters` in config.json. Kubernetes sorts its keys and rewrites
-    its numbers; use `parametersText` to keep both. At most one of `parameters`, `parametersText` and `parametersFrom`
-    may be given."""
-    parameters_text: Annotated[str, Field(min_length=2, max_length=contract.MAX_PARAMETERS_TEXT)] | None = None
-    """A JSON object as text. It becomes `parameters` in config.json unchanged: key order, number format and white space
-    are kept."""
-    parameters_from: ParametersFrom | None = None
-    """Source of the text of `parameters`, read when an attempt starts. Use it for parameters that are too large for the
-    run."""
-    secrets: Annotated[tuple[SecretValue, ...], Field(max_length=64)] = ()
-    """Values from Secrets to insert into the parameters."""
-    image_parameters: dict[str, Any] = Field(default_factory=dict)
-    """A JSON object, which the component reads as `image_parameters` in config.json."""
 
 
 class Input(ApiModel):
@@ -129,47 +69,6 @@ class Output(ApiModel):
     default_bucket: BucketText | None = None
     """Bucket for tables that have no destination in this mapping or in their manifest, e.g. `out.c-main`. Defaults to
     none: such files are skipped with a warning."""
-
-
-class Toleration(ApiModel):
-    """Toleration: a taint that the pod tolerates."""
-
-    key: Annotated[str, Field(max_length=316)] | None = None
-    """Taint key. Defaults to every key."""
-    operator: Literal["Exists", "Equal"] | None = None
-    """Operator that relates the key to the value. Defaults to `Equal`."""
-    value: Annotated[str, Field(max_length=63)] | None = None
-    """Taint value to match."""
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    """Taint effect to match. Defaults to every effect."""
-    toleration_seconds: int | None = None
-    """How long, in seconds, a NoExecute taint is tolerated. Defaults to no limit."""
-
-
-class LocalObjectReference(ApiModel):
-    """Reference to an object of the same namespace."""
-
-    name: LocalName
-    """Name of the object."""
-
-
-class PodTemplate(ApiModel):
-    """Metadata and scheduling of the run's pod. Security settings can't be changed here."""
-
-    labels: Labels | None = None
-    """Labels of the pod. Labels that ComponentRun sets take precedence."""
-    annotations: Labels | None = None
-    """Annotations of the pod."""
-    node_selector: Labels | None = None
-    """Labels that a node must have to run the pod."""
-    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] | None = None
-    """Tolerations of the pod."""
-    affinity: dict[str, Any] | None = None
-    """Affinity of the pod, as in `spec.affinity` of a pod."""
-    runtime_class_name: LocalName | None = None
-    """RuntimeClass of the pod, e.g. for a sandboxed runtime."""
-    image_pull_secrets: Annotated[tuple[LocalObjectReference, ...], Field(max_length=8)] | None = None
-    """Secrets with credentials for the registry of the component's image."""
 
 
 class Concurrency(ApiModel):

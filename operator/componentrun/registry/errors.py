@@ -26,20 +26,18 @@ __all__ = [
     "too_large",
     "too_many_tags",
     "untrusted",
-    "wrong_architecture",
     "wrong_password",
 ]
 
 
 class Problem(StrEnum):
-    """Cause of an error. Also the reason of the condition on a Component."""
+    """Cause of an error."""
 
     NO_PASSWORD = "NoPassword"  # noqa: S105 - a word, not a password
     WRONG_PASSWORD = "WrongPassword"  # noqa: S105 - likewise
     ACCESS_DENIED = "AccessDenied"
     NO_SUCH_TAG = "NoSuchTag"
     NO_SUCH_REPOSITORY = "NoSuchRepository"
-    WRONG_ARCHITECTURE = "WrongArchitecture"
     NOT_A_REGISTRY = "NotARegistry"
     WRONG_DIGEST = "WrongDigest"
     TOO_LARGE = "TooLarge"
@@ -121,15 +119,6 @@ def no_such_repository(repository: str) -> ImageError:
         Problem.NO_SUCH_REPOSITORY,
         f"the registry has no repository `{repository}`",
         "Push the image, or correct its name.",
-    )
-
-
-def wrong_architecture(image: str, there: str, wanted: str) -> ImageError:
-    """The image exists for other platforms only."""
-    return ImageError(
-        Problem.WRONG_ARCHITECTURE,
-        f"image `{image}` is there for {there}, and the run needs {wanted}",
-        "Build the image for this architecture, or choose other nodes by `podTemplate.nodeSelector`.",
     )
 
 

@@ -14,7 +14,7 @@ from componentrun.api.common import API_VERSION
 from componentrun.api.componentrun import ComponentRun
 from componentrun.api.crd import KINDS, crd
 from componentrun.core.lifecycle import status
-from componentrun.core.podstatus.diagnosis import Diagnosis
+from componentrun.core.podstatus.verdict import Diagnosis
 from componentrun.errors import Reason
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from componentrun.contract import MAX_PARAMETERS_BYTES
-from componentrun.controller.reconcile.parametersfrom import text_of
+from componentrun.controller.attempts.parametersfrom import text_of
 from componentrun.errors import Reason, UserError
 from tests.unit.controller.fakes import FakeOperator, World
 

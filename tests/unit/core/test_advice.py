@@ -9,7 +9,8 @@ import pytest
 from componentrun.api.componentrun import Termination
 from componentrun.core.lifecycle import status
 from componentrun.core.lifecycle.plan import plan
-from componentrun.core.podstatus.diagnosis import Diagnosis, diagnose
+from componentrun.core.podstatus.diagnosis import diagnose
+from componentrun.core.podstatus.verdict import Diagnosis
 from componentrun.core.queue import texts
 from componentrun.core.queue.admission import Turn
 from componentrun.core.redact.status import redact_status

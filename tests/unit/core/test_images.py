@@ -1,4 +1,4 @@
-"""Names of images, allowed registries and pull secrets."""
+"""Names of images, and pull secrets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun.core.images.allowed import check_allowed, normal_prefix
 from componentrun.core.images.pullsecrets import Login, logins_for, read_pull_secret
 from componentrun.core.images.reference import Repository, parse_repository
 from componentrun.errors import Reason, UserError
@@ -66,37 +65,6 @@ def test_a_normalised_name_stays_as_it_is(image: str) -> None:
     except UserError:
         return
     assert parse_repository(name, "x").name == name
-
-
-@pytest.mark.parametrize(
-    ("allowed", "image", "is_allowed"),
-    [
-        ([], "anything.example.com/app", True),
-        (["registry.example.com"], "registry.example.com/team/app", True),
-        (["registry.example.com"], "registry.example.com.evil.com/app", False),
-        (["registry.example.com"], "registry.example.com:5000/app", False),
-        (["registry.example.com:5000"], "registry.example.com:5000/app", True),
-        (["registry.example.com/team"], "registry.example.com/team/app", True),
-        (["registry.example.com/team/"], "registry.example.com/teams/app", False),
-        (["registry.example.com/team/app"], "registry.example.com/team/app", True),
-        (["REGISTRY.example.com/team"], "registry.EXAMPLE.com/team/app", True),
-        (["docker.io/library"], "ubuntu", True),
-        (["docker.io"], "team/app", True),
-        (["library"], "ubuntu", True),
-        (["docker.io/team"], "index.docker.io/team/app", True),
-        (["docker.io/library"], "team/library", False),
-        (["a.io", "b.io/x"], "b.io/x/y", True),
-    ],
-)
-def test_registries_are_allowed_by_whole_parts(allowed: list[str], image: str, is_allowed: bool) -> None:
-    prefixes = [normal_prefix(item) for item in allowed]
-    repository = parse_repository(image, "spec.image")
-    if is_allowed:
-        check_allowed(repository, prefixes)
-        return
-    with pytest.raises(UserError, match="is not allowed") as caught:
-        check_allowed(repository, prefixes)
-    assert caught.value.reason is Reason.IMAGE_NOT_ALLOWED
 
 
 def config(auths: dict[str, Any]) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from componentrun.core.lifecycle.delivery import events_delivered
 from componentrun.core.lifecycle.ending import finished
 from componentrun.core.lifecycle.lastwords import MAX_ATTEMPT_MESSAGE, needs_last_words
 from componentrun.core.lifecycle.publishing import published, publishing
-from componentrun.core.podstatus.diagnosis import Diagnosis
 from componentrun.core.podstatus.errortext import MAX_MESSAGE, user_error_message
 from componentrun.core.podstatus.results import MAX_LAST_WORDS, tail
+from componentrun.core.podstatus.verdict import Diagnosis
 from componentrun.errors import Reason
 from tests.unit.core.make import make_run
 

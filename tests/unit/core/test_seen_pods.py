@@ -12,13 +12,14 @@ import yaml
 
 from componentrun.api.componentrun import ComponentRunStatus
 from componentrun.core.limits import Limits
-from componentrun.core.podstatus.diagnosis import Diagnosis, diagnose
+from componentrun.core.podstatus.diagnosis import diagnose
 from componentrun.core.podstatus.facts import PodFacts, pod_facts
 from componentrun.core.podstatus.reading import read_pod
 from componentrun.core.podstatus.stuck import stuck
 from componentrun.core.podstatus.view import ContainerView
 
 if TYPE_CHECKING:
+    from componentrun.core.podstatus.verdict import Diagnosis
     from componentrun.core.podstatus.view import PodView
 
 SEEN = Path(__file__).parents[2] / "golden" / "seen"

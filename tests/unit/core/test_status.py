@@ -10,7 +10,7 @@ import pytest
 from componentrun.api.componentrun import ComponentRunStatus, TableStatus
 from componentrun.core.lifecycle import status
 from componentrun.core.lifecycle.actions import KubernetesEvent
-from componentrun.core.podstatus.diagnosis import Diagnosis
+from componentrun.core.podstatus.verdict import Diagnosis
 from componentrun.core.request.resolve import resolve
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError, UserError
 from tests.unit.core.make import LIMITS, at, condition, ended, facts, make_pod, make_run, running, stamp, started_status

@@ -8,8 +8,6 @@ Modules, lowest first:
     hiding           redacts secret values in statuses
     statuswriter     writes a run's status, and updates what depends on it
     queues           admission queues of all namespaces
-    secretvalues     reads Secrets that a run references
-    parametersfrom   reads ConfigMaps with parameters
     policies         creates NetworkPolicies
     start            carries out the action StartAttempt
     publish          carries out the action Publish

@@ -23,13 +23,14 @@ from componentrun.api.common import quantity_value
 from componentrun.api.componentrun import TableStatus
 from componentrun.api.mapping.changedsince import ADAPTIVE, changed_since
 from componentrun.api.mapping.files import FileStatus
-from componentrun.controller.reconcile.parametersfrom import referenced_parameters
-from componentrun.controller.reconcile.secretvalues import SecretValues, forwarded_token, secret_values
+from componentrun.controller.attempts.parametersfrom import referenced_parameters
+from componentrun.controller.attempts.podcreation import PodCreator
+from componentrun.controller.attempts.secretvalues import SecretValues, forwarded_token, secret_values
 from componentrun.controller.schemacheck.parameters import check_parameters
 from componentrun.controller.storages.references import new_enough_for
 from componentrun.core.components.deprecation import check_deprecation, replacement_of
 from componentrun.core.lifecycle import status as core_status
-from componentrun.core.pod.build import build_pod, build_secret
+from componentrun.core.pod.build import build_secret
 from componentrun.core.pod.steps import step_configs
 from componentrun.core.request.buckets import writable_buckets
 from componentrun.core.request.config import state_secrets
@@ -38,17 +39,6 @@ from componentrun.core.request.processors import processor_names
 from componentrun.core.request.resolve import EffectiveRun, resolve
 from componentrun.core.storages.catalog import check_tables_can_be_kept
 from componentrun.core.storages.scope import ScopeMethod, need_scope, warning_of
-from componentrun.errors import PlatformError, Reason, TransientError
-from componentrun.process.kubernetes.errors import (
-    AlreadyExistsError,
-    KubeError,
-    NamespaceTerminatingError,
-    NotFoundError,
-    QuotaExceededError,
-    UnavailableError,
-)
-from componentrun.process.kubernetes.resources import PODS, SECRETS
-from componentrun.process.kubernetes.storages import find_secret
 from componentrun.storage.access.attempt import AttemptRequest, InputSource
 from componentrun.storage.access.fileinput import FileSource
 from componentrun.storage.access.grants import MAX_EXPIRY
@@ -76,14 +66,11 @@ if TYPE_CHECKING:
     from componentrun.core.request.files import EffectiveFiles
     from componentrun.core.request.requested import EffectiveInput
     from componentrun.process.kubernetes.client import Kube
-    from componentrun.process.kubernetes.resources import Resource
 
 __all__ = ["StartSettings", "Started", "Starter"]
 
 _SPARE: Final = timedelta(minutes=15)
 """Added to the validity of a grant, for clock differences and short outages of the operator."""
-_LACKS_RIGHT: Final = " cannot create resource "
-"""Text of errors by the API server's own authorization, which runs before all admission."""
 _GATED: Final = timedelta(hours=20)
 """Added if Kueue decides when the pod may start. Even then, the longest run ends before the sweep deletes what it
 reads or writes."""
@@ -129,12 +116,12 @@ class Starter:
         self._checker = checker
         self._catalogs = catalogs
         self._kube = kube
-        self._caches = caches
         self._references = references
         self._stores = stores
         self._scopes = scopes
         self._policies = policies
         self._settings = settings
+        self._pods = PodCreator(kube, caches, settings.agent_image, settings.pod)
         self._clock = clock
         self._gate = gate
 
@@ -179,7 +166,7 @@ class Starter:
         memory = await _memory(effective, opened)
         plan = await self._plan(run, number, effective, opened, secrets, memory, buckets)
         await self._policies.ensure(effective.network, opened.storage, opened.store.settings.base_url)
-        pod = await self._pod(run, number, effective)
+        pod = await self._pods.pod(run, number, effective)
         values = (*secrets.all(), *([token] if token else ()))
         known = (*effective.plain_secrets, *values, *state_secrets(memory.state))
         redact = tuple(dict.fromkeys(known))
@@ -223,28 +210,12 @@ class Starter:
         return found
 
     async def give(self, run: ComponentRun, started: Started) -> None:
-        """Create the pod's Secret, after which the pod may run.
-
-        Raises:
-            PlatformError: the API server refused, or a Secret of that name has another owner.
-            TransientError: the API server does not respond, or an earlier run's Secret still exists; try again.
-        """
-        namespace = run.metadata.namespace
-        try:
-            await self._kube.create(SECRETS, namespace, started.secret)
-        except AlreadyExistsError:
-            there = await self._there(SECRETS, namespace, started.secret["metadata"]["name"])
-            _check_owner("Secret", there, started.pod_uid)
-        except (TransientError, NamespaceTerminatingError):
-            raise  # the caller handles these
-        except KubeError as error:  # a webhook may refuse with any status
-            raise _without_body(error) from None
+        """Create the pod's Secret, after which the pod may run. Raises as `PodCreator.give` does."""
+        await self._pods.give(run, started.secret, started.pod_uid)
 
     async def has_given(self, run: ComponentRun, number: int, pod_uid: str) -> bool:
         """Whether the pod has its Secret."""
-        name = names.pod_name(run.metadata.name, number)
-        there = await find_secret(self._kube, run.metadata.namespace, name)
-        return there is not None and _is_owned(there, pod_uid)
+        return await self._pods.has_given(run, number, pod_uid)
 
     async def _plan(
         self,
@@ -295,73 +266,6 @@ class Starter:
         after = timedelta(seconds=effective.total_seconds + gaps + limits.stop_grace + pod.upload_seconds)
         return min(before, MAX_EXPIRY), min(before + after, MAX_EXPIRY)
 
-    async def _pod_with_secret(self, run: ComponentRun, number: int) -> dict[str, Any] | None:
-        """The attempt's pod, if a Secret of its name exists; None without such a Secret.
-
-        A kubelet mounts any Secret of that name. So no pod is created while one exists: it may belong to the pod of an
-        earlier run, which is not deleted yet, or to a pod that is being deleted.
-
-        Raises:
-            TransientError: the Secret, or its pod, belongs to an earlier run of the same name.
-            PlatformError: one of them has another owner.
-        """
-        namespace, name = run.metadata.namespace, names.pod_name(run.metadata.name, number)
-        secret = await find_secret(self._kube, namespace, name)
-        if secret is None:
-            return None
-        try:
-            pod = await self._kube.get(PODS, namespace, name)
-        except NotFoundError:
-            pod = None
-        _check_owner("Secret", secret, "" if pod is None else pod["metadata"]["uid"])
-        if pod is not None:
-            _check_owner("pod", pod, run.metadata.uid)
-        return pod
-
-    async def _pod(self, run: ComponentRun, number: int, effective: EffectiveRun) -> dict[str, Any]:
-        pod = await self._pod_with_secret(run, number)
-        if pod is None:
-            pod = await self._create_pod(run, number, effective)
-        self._caches.pods.seen(pod)
-        return pod
-
-    async def _create_pod(self, run: ComponentRun, number: int, effective: EffectiveRun) -> dict[str, Any]:
-        """Create the attempt's pod, or find the one that exists."""
-        settings = self._settings
-        body = build_pod(effective, run, number, settings.agent_image, settings.pod)
-        namespace, name = run.metadata.namespace, names.pod_name(run.metadata.name, number)
-        try:
-            return await self._kube.create(PODS, namespace, body)
-        except AlreadyExistsError:
-            pod = await self._there(PODS, namespace, name)
-            _check_owner("pod", pod, run.metadata.uid)
-            return pod
-        except UnavailableError as error:
-            raise TransientError(
-                f"the pod can't be created now: {error.message.rstrip('.')}",
-                Reason.POD_REJECTED,
-                advice="If this persists, check the API server and its admission webhooks.",
-            ) from error
-        except (QuotaExceededError, NamespaceTerminatingError):
-            raise  # the caller handles these
-        except KubeError as error:  # a webhook may refuse with any status
-            raise PlatformError(
-                f"the pod was refused: {error.message.rstrip('.')}", Reason.POD_REJECTED, advice=_advice(error)
-            ) from error
-
-    async def _there(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
-        """Read the object that made a creation fail with AlreadyExists.
-
-        Raises:
-            TransientError: the object was deleted meanwhile, so the name is free.
-        """
-        try:
-            return await self._kube.get(resource, namespace, name)
-        except NotFoundError as error:
-            raise TransientError(
-                f"the object that had the name `{name}` in namespace `{namespace}` was deleted just now", Reason.QUEUED
-            ) from error
-
 
 def _given_parameters(
     run: ComponentRun,
@@ -407,13 +311,6 @@ async def _memory(effective: EffectiveRun, opened: OpenStorage) -> Memory:
     return await read_memory(opened.store, owner)
 
 
-def _advice(error: KubeError) -> str:
-    """Advice for a pod that was refused."""
-    if _LACKS_RIGHT in error.message:
-        return "The operator lacks this permission: check the roles of its chart."
-    return "Change what it names, or the rule of the namespace (limits, pod security, admission)."
-
-
 def _source(item: EffectiveInput, now: datetime, memory: Memory) -> InputSource:
     adaptive = item.changed_since == ADAPTIVE
     since = changed_since(item.changed_since, now) if item.changed_since is not None and not adaptive else None
@@ -427,39 +324,3 @@ def _source(item: EffectiveInput, now: datetime, memory: Memory) -> InputSource:
 def _files(item: EffectiveFiles) -> FileSource:
     query = FileQuery(item.id, item.name, item.glob, item.tags)
     return FileSource(query, item.limit, item.where, optional=item.optional)
-
-
-def _check_owner(what: str, obj: dict[str, Any], uid: str) -> None:
-    """Refuse an object that has the expected name but another owner.
-
-    Raises:
-        TransientError: it belongs to an earlier run of the same name and will be deleted.
-        PlatformError: it belongs to another owner.
-    """
-    metadata = obj["metadata"]
-    if _is_owned(obj, uid):
-        return
-    title = f"a {what} `{metadata['name']}` of namespace `{metadata['namespace']}`"
-    ours = (metadata.get("labels") or {}).get(names.MANAGED_BY_LABEL) == names.MANAGED_BY
-    if ours or metadata.get("deletionTimestamp"):
-        raise TransientError(
-            f"{title} belongs to an earlier run of the same name and is not deleted yet", Reason.QUEUED
-        )
-    raise PlatformError(
-        f"{title} exists and does not belong to this run",
-        Reason.POD_REJECTED,
-        advice="Delete it, or give the run another name.",
-    )
-
-
-def _is_owned(obj: dict[str, Any], uid: str) -> bool:
-    return any(owner.get("uid") == uid for owner in obj["metadata"].get("ownerReferences") or [])
-
-
-def _without_body(error: KubeError) -> PlatformError:
-    """The error without its text, which may quote the Secret."""
-    return PlatformError(
-        f"the API server refused the attempt's Secret ({error.status})",
-        Reason.POD_REJECTED,
-        advice="Check the API server's log and the operator's permissions.",
-    )

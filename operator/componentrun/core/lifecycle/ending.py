@@ -15,8 +15,8 @@ from componentrun.core.lifecycle.steps import (
     with_phase_and_reason,
     with_published,
 )
-from componentrun.core.podstatus.diagnosis import Diagnosis
 from componentrun.core.podstatus.results import counted
+from componentrun.core.podstatus.verdict import Diagnosis
 from componentrun.errors import Reason
 
 if TYPE_CHECKING:

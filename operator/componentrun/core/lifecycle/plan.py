@@ -48,9 +48,10 @@ from componentrun.core.lifecycle.cleanup import (
     leftovers,
     unread_pod,
 )
-from componentrun.core.podstatus.diagnosis import Diagnosis, diagnose, not_taken_back, stopped, verdict
+from componentrun.core.podstatus.diagnosis import diagnose, not_taken_back, stopped
 from componentrun.core.podstatus.results import capitalized
 from componentrun.core.podstatus.stuck import next_look, stuck
+from componentrun.core.podstatus.verdict import Diagnosis, verdict
 from componentrun.core.queue import texts as queued
 from componentrun.core.request.mapping import reads_adaptively
 from componentrun.errors import Reason

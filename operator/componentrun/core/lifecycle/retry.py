@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
     from componentrun.api.retry import Backoff
-    from componentrun.core.podstatus.diagnosis import Diagnosis
     from componentrun.core.podstatus.facts import PodFacts
+    from componentrun.core.podstatus.verdict import Diagnosis
 
 __all__ = [
     "another_attempt",

@@ -12,7 +12,8 @@ from componentrun.core.pod.networkpolicy import network_class
 from componentrun.errors import Reason, UserError
 
 if TYPE_CHECKING:
-    from componentrun.api.componentrun import ComponentRun, PodTemplate
+    from componentrun.api.componentrun import ComponentRun
+    from componentrun.api.run.podtemplate import PodTemplate
     from componentrun.core.pod.settings import PodSettings
     from componentrun.core.request.resolve import EffectiveRun
 

@@ -9,6 +9,8 @@ Modules, lowest first:
     reading         raw pod JSON to a view
     facts           what follows for the attempt: how far the pod came, how it ended, what is overdue
     startfailures   why a container could not be started
+    verdict         what a diagnosis consists of
+    agentfailures   failures of ComponentRun's own containers
     diagnosis       one reason and one sentence for the end of a pod
     stuck           why a pending pod has not started, and how long to wait
 """

@@ -9,25 +9,24 @@ sidecar's exit code; a failed init container leaves the component waiting for ev
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from componentrun import contract
 from componentrun.api import names
+from componentrun.core.podstatus.agentfailures import stage_in_failed, stage_out_failed, step_agent_failed
 from componentrun.core.podstatus.errortext import user_error_message
 from componentrun.core.podstatus.results import (
-    MAX_RESULT_MESSAGE,
     agent_reason,
     capitalized,
     ending,
     excerpt,
     last_words,
-    message_in_brackets,
 )
 from componentrun.core.podstatus.startfailures import why_it_can_not_run, why_not_started
+from componentrun.core.podstatus.verdict import NOTHING_PUBLISHED, Diagnosis, verdict
 from componentrun.core.podstatus.view import OOM_KILLED, START_ERRORS
-from componentrun.errors import with_advice, without_advice
-from componentrun.reasons import GUIDANCE, Reason
+from componentrun.errors import without_advice
+from componentrun.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from componentrun.core.podstatus.facts import PodFacts
     from componentrun.core.podstatus.view import ContainerView, PodView
 
-__all__ = ["Diagnosis", "diagnose", "not_taken_back", "start_failure", "stopped", "verdict"]
+__all__ = ["diagnose", "not_taken_back", "start_failure", "stopped"]
 
 _DISK: Final = re.compile(r"emptydir volume|ephemeral local storage|ephemeral storage limit", re.IGNORECASE)
 """The kubelet's words if the pod itself is at fault (pkg/kubelet/eviction/helpers.go); else the node was short."""
@@ -47,34 +46,6 @@ _KILLED: Final = 137
 """Exit code of a process that SIGKILL ended. A component with another one has only lost a child."""
 _BY_KUBELET: Final = "TerminationByKubelet"
 _BY_SCHEDULER: Final = "PreemptionByScheduler"
-_NOTHING_PUBLISHED: Final = "Nothing was published."
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """How an attempt ended."""
-
-    reason: Reason
-    summary: str
-    """What happened to which container, in one or more sentences."""
-    container: str | None = None
-    """The container that it is about, if it is about one."""
-    exit_code: int | None = None
-    """Of the component, if it ended."""
-    last_words: str | None = None
-    """The end of what the component printed, if it failed. Not redacted yet."""
-    advice: str = ""
-    """What to do about it, in whole sentences; empty if there is nothing to do."""
-
-    @property
-    def message(self) -> str:
-        """Summary and advice as one text."""
-        return with_advice(self.summary, self.advice)
-
-
-def verdict(reason: Reason, summary: str, container: str | None = None, *, advice: str | None = None) -> Diagnosis:
-    """A diagnosis with the usual advice for its reason, unless there is a more precise one."""
-    return Diagnosis(reason, summary, container, advice=GUIDANCE[reason].advice if advice is None else advice)
 
 
 def diagnose(pod: PodFacts, *, termination: Termination | None = None) -> Diagnosis:
@@ -159,7 +130,7 @@ def _evicted(pod: PodFacts) -> Diagnosis | None:
     if view.reason in _SHUT_DOWN:
         return verdict(
             Reason.NODE_LOST,
-            f"{_node(view)} was shut down while the pod was on it: {words or 'no reason given'}. {_NOTHING_PUBLISHED}",
+            f"{_node(view)} was shut down while the pod was on it: {words or 'no reason given'}. {NOTHING_PUBLISHED}",
         )
     preempted = view.disruption == _BY_SCHEDULER and not pod.was_over_before(view.disrupted_at, view.deletion_asked_at)
     if preempted or view.reason in {"Preempting", "Preempted"}:
@@ -209,7 +180,7 @@ def _node_lost(pod: PodFacts) -> Diagnosis | None:
     words = f" ({excerpt(view.message)})" if view.message else ""
     return verdict(
         Reason.NODE_LOST,
-        f"{_node(view)} stopped responding, or {how}, while the pod was on it{words}. {_NOTHING_PUBLISHED}",
+        f"{_node(view)} stopped responding, or {how}, while the pod was on it{words}. {NOTHING_PUBLISHED}",
         lost[0].name if lost else None,
     )
 
@@ -261,7 +232,7 @@ def _deleted(pod: PodFacts) -> Diagnosis | None:
     if view.disruption == "EvictionByEvictionAPI":
         return verdict(
             Reason.EVICTED,
-            f"{_node(view)} was drained while the pod was on it. {_NOTHING_PUBLISHED}",
+            f"{_node(view)} was drained while the pod was on it. {NOTHING_PUBLISHED}",
             advice="Run it again.",
         )
     if not view.gone and view.deleted_at is None:
@@ -270,12 +241,12 @@ def _deleted(pod: PodFacts) -> Diagnosis | None:
         why = excerpt(view.disruption_message) or "no reason given"
         return verdict(
             Reason.EVICTED,
-            f"The cluster evicted the pod ({view.disruption}): {why}. {_NOTHING_PUBLISHED}",
+            f"The cluster evicted the pod ({view.disruption}): {why}. {NOTHING_PUBLISHED}",
             advice="Run it again.",
         )
     return verdict(
         Reason.POD_DELETED,
-        f"Somebody deleted pod `{view.name}` before it had finished; ComponentRun did not. {_NOTHING_PUBLISHED}",
+        f"Somebody deleted pod `{view.name}` before it had finished; ComponentRun did not. {NOTHING_PUBLISHED}",
     )
 
 
@@ -302,47 +273,6 @@ def start_failure(container: ContainerView) -> Diagnosis:
     return verdict(Reason.START_FAILED, why.summary, container.name, advice=why.advice)
 
 
-def _stage_in_failed(pod: PodFacts) -> Diagnosis | None:
-    container = pod.stage_in
-    if not pod.has_failed_stage_in:
-        return None
-    result = pod.view.stage_in_result
-    if result is not None and not result.ok:
-        reason = agent_reason(result.reason, Reason.STAGE_IN_FAILED)
-        advice = result.advice or ""
-        words = excerpt(without_advice(result.message or "it gave no reason", advice))
-        return verdict(reason, f"Bringing the input failed: {words}.", names.STAGE_IN, advice=advice)
-    return verdict(
-        Reason.STAGE_IN_FAILED,
-        f"Bringing the input failed: `stage-in` ended with {ending(container)} and left no result that can be read"
-        f"{message_in_brackets(container)}.",
-        names.STAGE_IN,
-        advice="This is a defect of the platform: look at the log of `stage-in`.",
-    )
-
-
-def _step_agent_failed(pod: PodFacts) -> Diagnosis | None:
-    """The data folder could not be prepared for the next step, so that step was not started."""
-    container = pod.component
-    if container.is_program or not container.has_failed:
-        return None
-    result = pod.view.step_result
-    following = next((s for s in pod.view.steps if names.agent_before(s.name) == container.name), container)
-    what = f"Preparing the data folder for {following.title} failed"
-    if result is not None and not result.ok:
-        advice = result.advice or ""
-        words = excerpt(without_advice(result.message or "it gave no reason", advice), MAX_RESULT_MESSAGE)
-        reason = agent_reason(result.reason, Reason.STAGE_IN_FAILED)
-        return verdict(reason, f"{what}: {words}.", container.name, advice=advice)
-    return verdict(
-        Reason.STAGE_IN_FAILED,
-        f"{what}: `{container.name}` ended with {ending(container)} and left no result that can be read"
-        f"{message_in_brackets(container)}.",
-        container.name,
-        advice=f"This is a defect of the platform: look at the log of `{container.name}`.",
-    )
-
-
 def _component_failed(pod: PodFacts) -> Diagnosis | None:
     component = pod.component
     if not component.has_failed:
@@ -356,29 +286,6 @@ def _component_failed(pod: PodFacts) -> Diagnosis | None:
         f"{capitalized(component.title)} ended with {ending(component)}.",
         component.name,
         advice=None if has_words else "Its developer should look: it printed nothing.",
-    )
-
-
-def _stage_out_failed(pod: PodFacts) -> Diagnosis | None:
-    """The component succeeded, but its output was not uploaded."""
-    if not pod.component.has_ended:
-        return None
-    container = pod.stage_out
-    result = pod.view.stage_out_result
-    if result is not None and not result.ok:
-        reason = agent_reason(result.reason, Reason.STAGE_OUT_FAILED)
-        advice = result.advice or ""
-        # The message names up to ten errors, so that the component's author can correct all of them at once.
-        words = excerpt(without_advice(result.message or "no reason given", advice), MAX_RESULT_MESSAGE)
-        return verdict(reason, f"The output was refused: {words}.", names.STAGE_OUT, advice=advice)
-    if not container.has_ended:
-        how = "was still not finished when its time was over"
-    else:
-        how = f"ended with {ending(container)} and left no result that can be read{message_in_brackets(container)}"
-    return verdict(
-        Reason.STAGE_OUT_FAILED,
-        f"The component ended well, but `stage-out` {how}. {_NOTHING_PUBLISHED}",
-        names.STAGE_OUT,
     )
 
 
@@ -403,9 +310,9 @@ _RULES: Final[tuple[Callable[[PodFacts], Diagnosis | None], ...]] = (
     _not_started,
     _can_not_run,
     _deleted,
-    _stage_in_failed,
-    _step_agent_failed,
+    stage_in_failed,
+    step_agent_failed,
     _component_failed,
-    _stage_out_failed,
+    stage_out_failed,
     _never_ran,
 )

@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from componentrun.api import names
-from componentrun.core.podstatus.diagnosis import Diagnosis, start_failure, verdict
+from componentrun.core.podstatus.diagnosis import start_failure
 from componentrun.core.podstatus.results import capitalized, excerpt
+from componentrun.core.podstatus.verdict import Diagnosis, verdict
 from componentrun.errors import Reason
 
 if TYPE_CHECKING:

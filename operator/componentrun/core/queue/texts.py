@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun.api.componentrun import QueueStatus, Termination
 from componentrun.core.lifecycle.steps import with_phase_and_reason
-from componentrun.core.podstatus.diagnosis import Diagnosis, verdict
+from componentrun.core.podstatus.verdict import Diagnosis, verdict
 from componentrun.core.queue.admission import FRONT
 from componentrun.errors import Reason
 

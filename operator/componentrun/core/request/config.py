@@ -15,7 +15,8 @@ from componentrun.wire.secretpaths import keys_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from componentrun.api.componentrun import ComponentRun, Output, SecretValue
+    from componentrun.api.componentrun import ComponentRun, Output
+    from componentrun.api.run.configuration import SecretValue
     from componentrun.core.request.files import EffectiveFiles
     from componentrun.core.request.parameters import Parameters
     from componentrun.core.request.requested import EffectiveInput

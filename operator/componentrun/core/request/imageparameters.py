@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from componentrun.api.common import SecretKeyRef
     from componentrun.api.component import Component
-    from componentrun.api.componentrun import Configuration
+    from componentrun.api.run.configuration import Configuration
     from componentrun.core.request.parameters import StepParameters
 
 _PATH: Final = re.compile(PATTERN)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from componentrun.api.component import Component
-    from componentrun.api.componentrun import Configuration
+    from componentrun.api.run.configuration import Configuration
 
 __all__ = ["Parameters", "StepParameters", "check_depth", "parameters_of"]
 
