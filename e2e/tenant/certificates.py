@@ -1,13 +1,14 @@
-"""Certificates for the tests' log servers, like those of the chart: a CA and a certificate that it signed."""
+"""Certificates for servers of the tests: like those of the chart, of a CA, or self-signed for an address."""
 
 from __future__ import annotations
 
 import datetime as dt
+import ipaddress
 from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from componentrun.process.serving.certificate import CERTIFICATE, KEY
@@ -16,8 +17,9 @@ from componentrun.wire import logserver
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["make_certificate"]
+__all__ = ["make_certificate", "self_signed"]
 
+_Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 _SKEW = dt.timedelta(minutes=5)
 
 
@@ -38,16 +40,36 @@ def make_certificate(
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
-    pem = serialization.Encoding.PEM
-    (folder / "ca.crt").write_bytes(authority.public_bytes(pem))
-    (folder / CERTIFICATE).write_bytes(certificate.public_bytes(pem))
-    (folder / KEY).write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    (folder / "ca.crt").write_bytes(authority.public_bytes(serialization.Encoding.PEM))
+    _write(folder, certificate, key)
     return folder
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: rsa.RSAPrivateKey, lifetime: dt.timedelta
-) -> x509.CertificateBuilder:
+def self_signed(folder: Path, address: str, *, is_authority: bool = True) -> Path:
+    """Write `tls.crt` and `tls.key` for a server at this IP address, and return the folder.
+
+    Clients on rustls refuse a server's certificate that is a CA, and those on other libraries may want one.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"test {folder.name}")])
+    certificate = (
+        _builder(name, name, key, dt.timedelta(hours=2))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    _write(folder, certificate, key)
+    return folder
+
+
+def _write(folder: Path, certificate: x509.Certificate, key: _Key) -> None:
+    pem = serialization.Encoding.PEM
+    (folder / CERTIFICATE).write_bytes(certificate.public_bytes(pem))
+    (folder / KEY).write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+
+
+def _builder(subject: x509.Name, issuer: x509.Name, key: _Key, lifetime: dt.timedelta) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()

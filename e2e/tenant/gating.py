@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import datetime as dt
-import ipaddress
 import json
 import ssl
 import threading
@@ -13,15 +11,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 
 import kubernetes.client
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from componentrun.api.names import KUEUE_QUEUE_LABEL
+from componentrun.process.serving.certificate import CERTIFICATE, KEY
 from dev.cluster import waiting
 from dev.cluster.host import address
 from e2e.tenant.admission import try_pod
+from e2e.tenant.certificates import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +58,8 @@ class _Webhook(BaseHTTPRequestHandler):
 def gate_pods(tenant: Tenant, folder: Path) -> Iterator[None]:
     """Within the block, pods of the tenant with Kueue's label get a gate."""
     host = address.node()
-    certificate, key = _certificate(folder, host)
+    self_signed(folder, host)
+    certificate, key = folder / CERTIFICATE, folder / KEY
     server = ThreadingHTTPServer((host, 0), _Webhook)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
@@ -104,28 +101,3 @@ def _configuration(name: str, namespace: str, url: str, authority: bytes) -> dic
         "timeoutSeconds": 10,
     }
     return {"metadata": {"name": name}, "webhooks": [webhook]}
-
-
-def _certificate(folder: Path, host: str) -> tuple[Path, Path]:
-    """A self-signed certificate for this address, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gate")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=5))
-        .not_valid_after(now + dt.timedelta(hours=2))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    files = folder / "gate.crt", folder / "gate.key"
-    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    files[1].write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return files

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import ipaddress
 import json
 import shutil
 import socket
@@ -18,11 +17,13 @@ from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
-from cryptography.x509.oid import NameOID
 
 from componentrun.core.images.reference import Repository
+from componentrun.process.serving.certificate import CERTIFICATE, KEY
 from componentrun.registry.manifest import digest_of
 from componentrun.registry.settings import RegistrySettings
+from dev.cluster.host.ports import free_port
+from e2e.tenant.certificates import self_signed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,14 +35,6 @@ _HTPASSWD: Final = f"{USER}:$2a$04$abcdefghijklmnopqrstuu0p9SkNDkZ/KFchkzJXgN41P
 _IMAGE: Final = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG: Final = "application/vnd.oci.image.config.v1+json"
 _NAME: Final = "127.0.0.1"
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as listening:
-        listening.bind((_NAME, 0))
-        port: int = listening.getsockname()[1]
-        return port
 
 
 @dataclass(frozen=True)
@@ -56,30 +49,11 @@ class Authority:
     @classmethod
     def create(cls, folder: Path) -> Authority:
         """Create it in a folder."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "registry of a test")])
-        now = dt.datetime.now(dt.UTC)
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(hours=1))
-            .not_valid_after(now + dt.timedelta(days=1))
-            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(_NAME))]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .sign(key, hashes.SHA256())
-        )
-        files = cls(folder / "tls.crt", folder / "tls.key", key, certificate)
-        files.certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        files.key_file.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-        return files
+        self_signed(folder, _NAME)
+        certificate, key = folder / CERTIFICATE, folder / KEY
+        private = serialization.load_pem_private_key(key.read_bytes(), None)
+        assert isinstance(private, ec.EllipticCurvePrivateKey)
+        return cls(certificate, key, private, x509.load_pem_x509_certificate(certificate.read_bytes()))
 
     def server_context(self) -> ssl.SSLContext:
         """TLS of a server with this certificate."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime as dt
-import ipaddress
 import secrets
 import socket
 import subprocess
@@ -13,15 +11,13 @@ import time
 from typing import TYPE_CHECKING
 
 import urllib3
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from minio import Minio
 
+from componentrun.process.serving.certificate import CERTIFICATE, KEY
 from componentrun.storage.store.settings import StoreSettings
 from dev.cluster import paths
 from dev.cluster.build import builds
+from e2e.tenant.certificates import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +34,8 @@ PORTS = 5
 def second_store(folder: Path, host: str = "127.0.0.1") -> Iterator[StoreSettings]:
     """Run a private store at this address of the machine within the block."""
     builds.build(["versitygw"])
-    certificate, key = write_certificate(folder, host)
+    self_signed(folder, host, is_authority=False)
+    certificate, key = folder / CERTIFICATE, folder / KEY
     settings = StoreSettings(
         bucket=BUCKET,
         region=REGION,
@@ -84,30 +81,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:  # it waits for open connections
         process.kill()
         process.wait()
-
-
-def write_certificate(folder: Path, host: str) -> tuple[Path, Path]:
-    """Write a self-signed certificate for this address and its key, and return the files."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"store {folder.name}")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    (folder / "tls.crt").write_bytes(certificate.public_bytes(pem))
-    (folder / "tls.key").write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return folder / "tls.crt", folder / "tls.key"
 
 
 def _free_port(host: str) -> int:

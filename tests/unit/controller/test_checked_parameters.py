@@ -92,7 +92,7 @@ class TestProcessors:
     LEVEL: ClassVar = {"type": "object", "properties": {"level": {"type": "integer"}, "#key": {"minLength": 20}}}
 
     @staticmethod
-    async def status_of(world: World, processors: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    async def status_of(world: World, processors: dict[str, Any] | None, **spec: Any) -> dict[str, Any]:
         world.add_run(processors=processors, **spec)
         await FakeOperator(world).live(2)
         status: dict[str, Any] = world.run()["status"]
@@ -118,7 +118,7 @@ class TestProcessors:
         add_processor(world, "unzip", configuration={"schema": self.LEVEL})
         steps = {"after": [{"component": "unzip", "parameters": {"level": "best"}}]}
         add_component(world, processors=steps)
-        status = await self.status_of(world, None, image=None, component="acme.ex-shop")  # type: ignore[arg-type]
+        status = await self.status_of(world, None, image=None, component="acme.ex-shop")
         assert status["reason"] == "InvalidConfiguration"
         assert ": Component `acme.ex-shop`: spec.processors.after[0]: the parameters do not match" in status["message"]
 
