@@ -14,6 +14,8 @@ from componentrun.wire.chain import TERMINATION_BYTES, TERMINATION_VARIABLE, Ste
 __all__ = ["TERMINATION_BYTES", "exit_code", "failed", "termination_message"]
 
 _CUT: Final = " …"
+_ADVICE_SHARE: Final = 4
+"""Part of the termination message that advice may take if the message would be cut otherwise."""
 _USER_REASONS: Final = frozenset(
     {Reason.OUTPUT_INVALID, Reason.OUTPUT_MISSING, Reason.DISK_FULL, Reason.INVALID_SPEC, Reason.INPUT_INVALID}
 )
@@ -48,6 +50,9 @@ def termination_message(result: StageInResult | StageOutResult | StepResult) -> 
         if not _fits(result):
             result = dataclasses.replace(result, warnings=())
         result = _cut(result, "said")
+    share = _limit() // _ADVICE_SHARE
+    if not _fits(result) and len(result.advice or "") > share:
+        result = dataclasses.replace(result, advice=(result.advice or "")[:share] + _CUT)
     return to_json(_cut(_cut(result, "message"), "advice"))
 
 
@@ -63,5 +68,9 @@ def _cut(result: Any, name: str) -> Any:
 
 
 def _fits(result: StageInResult | StageOutResult | StepResult) -> bool:
-    limit = int(os.environ.get(TERMINATION_VARIABLE, TERMINATION_BYTES))
-    return len(to_json(result).encode("utf-8", "surrogatepass")) <= limit
+    return len(to_json(result).encode("utf-8", "surrogatepass")) <= _limit()
+
+
+def _limit() -> int:
+    """Maximum size of the termination message in bytes."""
+    return int(os.environ.get(TERMINATION_VARIABLE, TERMINATION_BYTES))

@@ -5,7 +5,7 @@ Packages and modules, lowest first:
     limits      how long the operator waits for what
     redact      takes secret values out of texts
     schema      checks parameters against the JSON Schemas of a Component
-    images      names of images, allowed registries, pull secrets, channels
+    images      names of images, and credentials of pull secrets
     request     what a run asks for, checked and resolved against its Component
     pod         the pod of an attempt, its Secret and its network policy, as plain JSON
     podstatus   what a pod's status says

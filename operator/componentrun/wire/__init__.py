@@ -1,4 +1,4 @@
-"""JSON documents that processes exchange.
+"""JSON documents that processes exchange, or read from exports.
 
     agents        operator <-> agents: plans and results
     chain         agents <-> agents: what those of a pod with processors leave each other

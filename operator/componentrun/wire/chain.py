@@ -6,7 +6,7 @@
     progress.json        the step that runs, or is about to start
     kept/                what the component left beside its output, by its paths in the data folder
 
-stage-in writes the first three. The agent before each step (`componentrun.agent.step`) puts config.json and, for the
+stage-in writes the first three. The agent before each step (`componentrun.agent.steps`) puts config.json and, for the
 component, in/state.json in their places, and takes what the component left. stage-out reads the rest.
 """
 

@@ -13,6 +13,7 @@ from componentrun.agent.progress import amount
 from componentrun.agent.transfer import Failure, explain
 from componentrun.errors import PlatformError, Reason, TransientError, UserError
 from componentrun.wire.agents import StageInResult, StageOutResult, TableWritten, from_json, to_json
+from componentrun.wire.chain import TERMINATION_VARIABLE
 from componentrun.wire.grants import GRANT_FILE, GrantIn
 
 if TYPE_CHECKING:
@@ -70,6 +71,14 @@ def test_an_errors_advice_is_a_field_of_the_result_too(kind: type[StageInResult 
     error = UserError("`bar.csv` is missing", Reason.OUTPUT_MISSING, advice="Write it.")
     result = from_json(kind, termination_message(failed(kind, error, 1.0)))
     assert (result.message, result.advice) == ("`bar.csv` is missing. Write it.", "Write it.")
+
+
+def test_long_advice_does_not_displace_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TERMINATION_VARIABLE, "491")  # the share of one agent in the longest chain
+    result = StageOutResult(ok=False, reason="R", message="m" * 800, advice="a" * 500)
+    back = from_json(StageOutResult, termination_message(result))
+    assert (back.message or "").startswith("m")
+    assert (back.advice or "").startswith("a")
 
 
 def test_a_result_that_is_not_ok_is_the_users_where_its_reason_is() -> None:

@@ -65,6 +65,25 @@ async def test_one_that_was_stopped_is_not_tried_again_at_once(checker: SchemaCh
     assert [process._process for process in checker._all] == processes
 
 
+async def test_what_was_stopped_is_tried_for_other_parameters_and_namespaces(checker: SchemaChecker) -> None:
+    """How much a check needs depends on the parameters, too: one tenant's must not refuse the runs of others."""
+    definitions = json.loads(exponential("object").text)["definitions"]
+    tree = {"definitions": definitions, "properties": {"tree": {"$ref": "#/definitions/a0"}}}
+    schema = Schema("spec.configuration.schema", json.dumps(tree))
+    assert (await checker.check("team", CheckRequest((schema,), {"tree": {}}))).unusable
+    assert not (await checker.check("team", CheckRequest((schema,), {"other": 1}))).unusable
+    assert (await checker.check("team", CheckRequest((schema,), {"tree": {}}))).unusable
+    assert not (await checker.check("others", CheckRequest((schema,), {}))).unusable
+
+
+async def test_a_process_that_is_killed_is_no_fault_of_the_check() -> None:
+    code = "import os, signal, sys; sys.stdin.readline(); os.kill(os.getpid(), signal.SIGKILL)"
+    checker = SchemaChecker((sys.executable, "-c", code))
+    for _ in range(2):
+        with pytest.raises(TransientError, match="ended with status -9"):
+            await checker.check("team", CheckRequest((SCHEMA,), {}))
+
+
 async def test_a_process_that_ends_by_itself_is_replaced(checker: SchemaChecker) -> None:
     await checker.check("team", CheckRequest((SCHEMA,), {}))
     process = next(each._process for each in checker._all if each._process is not None)
@@ -91,7 +110,7 @@ async def test_a_program_that_cannot_be_started_is_tried_again_later() -> None:
 
 async def test_a_check_that_takes_too_much_memory_is_stopped(checker: SchemaChecker) -> None:
     result = await checker.check("team", CheckRequest((exponential("string"),), {}))
-    assert "needs more than 160 MiB of memory" in result.unusable
+    assert "needs more than 96 MiB of memory" in result.unusable
 
 
 async def test_the_process_gets_none_of_the_operators_settings(

@@ -88,6 +88,14 @@ class TestConfiguration:
         assert "hunter2" not in found["ConfigurationValid"][2]
         assert found["Ready"][0] == "True"
 
+    def test_a_default_that_is_nested_too_deeply_is_not_valid(self) -> None:
+        default: dict[str, Any] = {}
+        for _ in range(900):
+            default = {"a": default}
+        found = conditions(configuration={"schema": {"type": "object"}, "default": default})
+        assert found["ConfigurationValid"][:2] == ("False", "DefaultInvalid")
+        assert "levels deep" in found["ConfigurationValid"][2]
+
     def test_one_of_a_mebibyte_is_refused_with_its_size(self) -> None:
         found = conditions(configuration={"schema": {"description": "x" * 2**20}})
         assert "expected at most 262144" in found["ConfigurationValid"][2]

@@ -81,6 +81,17 @@ def test_a_missing_key_and_an_unknown_one_are_told_by_their_own_paths() -> None:
     ]
 
 
+def test_a_path_of_long_keys_is_cut() -> None:
+    schema = properties(**{"k" * 50_000: {"type": "string"}})
+    result = checked(schema, {"k" * 50_000: 1})
+    assert [len(item.path) for item in result.mismatches] == [len("parameters.") + 100]
+    deep: Any = {"additionalProperties": {"type": "string"}}
+    document: Any = {"x": 1}
+    for _ in range(20):
+        deep, document = {"additionalProperties": deep}, {"k" * 200: document}
+    assert [len(item.path) for item in checked(deep, document).mismatches] == [500]
+
+
 def test_items_of_a_list_are_told_by_their_number() -> None:
     schema = properties(a={"type": "array", "items": {"type": "string"}})
     assert told(schema, {"a": ["x", 3]}) == ["`parameters.a[1]`: found the number 3, expected a text"]

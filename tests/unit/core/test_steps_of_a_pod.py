@@ -266,13 +266,13 @@ class TestTimeout:
 
 
 class TestBetweenTwoSteps:
-    def test_it_waits_as_long_as_for_a_node(self) -> None:
+    def test_it_waits_as_long_as_for_stage_in(self) -> None:
         pod = make_chain(through("before-1"))  # ended at second 5
-        assert stuck(facts(pod, seconds=604)) is None
-        found = stuck(facts(pod, seconds=606))
+        assert stuck(facts(pod, seconds=3604)) is None
+        found = stuck(facts(pod, seconds=3606))
         assert found is not None
         assert found.reason is Reason.START_FAILED
-        assert found.message.startswith("`to-component` has not started, 601 s after the step before ended")
+        assert found.message.startswith("`to-component` has not started, 3601 s after the step before ended")
 
     def test_a_step_whose_image_can_not_be_pulled_is_found_soon(self) -> None:
         refused = waiting("ErrImagePull", "zip: not found")
@@ -285,10 +285,10 @@ class TestBetweenTwoSteps:
 
     def test_an_agent_that_does_not_come_to_an_end_is_not_waited_for(self) -> None:
         pod = make_chain(through("to-component", running(6)))
-        assert stuck(facts(pod, seconds=500)) is None
-        found = stuck(facts(pod, seconds=700))
+        assert stuck(facts(pod, seconds=3500)) is None
+        found = stuck(facts(pod, seconds=3700))
         assert found is not None
-        assert "`to-component` still runs, 695 s after the last step ended" in found.message
+        assert "`to-component` still runs, 3695 s after the last step ended" in found.message
 
     def test_a_step_that_is_not_started_ends_the_run_after_its_pod(self) -> None:
         """A program has run: no other attempt, and what it left may be published even if the run fails."""

@@ -50,11 +50,15 @@ async def secret_values(kube: Kube, run: ComponentRun, effective: EffectiveRun) 
     """
     namespace, what = run.metadata.namespace, "the image parameter"
     wanted = {item.path: item.secret_key_ref for item in run.spec.configuration.secrets}
+    references = (wanted, effective.image_secrets, *(step.image_secrets for step in effective.processors))
+    secret_names = sorted({ref.name for items in references for ref in items.values()})
+    found = await asyncio.gather(*(find_secret(kube, namespace, name) for name in secret_names))
+    secrets = {Key(namespace, name): secret for name, secret in zip(secret_names, found, strict=True)}
     return SecretValues(
-        await _values(kube, namespace, wanted, "the parameter"),
-        await _values(kube, namespace, effective.image_secrets, what),
+        _values(secrets, namespace, wanted, "the parameter"),
+        _values(secrets, namespace, effective.image_secrets, what),
         {
-            step.container: await _values(kube, namespace, step.image_secrets, f"{what} of `{step.component}`")
+            step.container: _values(secrets, namespace, step.image_secrets, f"{what} of `{step.component}`")
             for step in effective.processors
             if step.image_secrets
         },
@@ -74,14 +78,11 @@ async def forwarded_token(kube: Kube, run: ComponentRun, effective: EffectiveRun
     return _value(found, Key(run.metadata.namespace, ref.name), ref.key, "the forwarded token")
 
 
-async def _values(kube: Kube, namespace: str, wanted: Mapping[str, SecretKeyRef], what: str) -> dict[str, str]:
-    secret_names = sorted({ref.name for ref in wanted.values()})
-    found = await asyncio.gather(*(find_secret(kube, namespace, name) for name in secret_names))
-    secrets = dict(zip(secret_names, found, strict=True))
-    return {
-        path: _value(secrets[ref.name], Key(namespace, ref.name), ref.key, f"{what} `{path}`")
-        for path, ref in wanted.items()
-    }
+def _values(
+    secrets: Mapping[Key, dict[str, Any] | None], namespace: str, wanted: Mapping[str, SecretKeyRef], what: str
+) -> dict[str, str]:
+    keys = {path: Key(namespace, ref.name) for path, ref in wanted.items()}
+    return {path: _value(secrets[keys[path]], keys[path], ref.key, f"{what} `{path}`") for path, ref in wanted.items()}
 
 
 def _value(secret: dict[str, Any] | None, key: Key, entry: str, what: str) -> str:

@@ -13,6 +13,7 @@ keys, so the grant in an existing Secret still refers to them. A pod that is not
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -147,11 +148,11 @@ class Starter:
         need_scope(opened.storage, scope)
         opened = replace(opened, by_session=scope.means is ScopeMethod.SESSION)
         component = await self._references.component(run.metadata.namespace, run.spec.component, anew=True, as_of=as_of)
-        deprecation = self._check_deprecation(run, component, "spec.component")
+        deprecation = await self._check_deprecation(run, component, "spec.component")
         referenced = await referenced_parameters(self._kube, run)
         processors = await self._processors(run, component, as_of)
         for processor in processors.values():
-            deprecation += self._check_deprecation(run, processor, "spec.processors")
+            deprecation += await self._check_deprecation(run, processor, "spec.processors")
         effective = resolve(run, component, opened.storage.metadata.name, referenced, processors)
         buckets = writable_buckets(run.spec.output, component, run.spec.configuration.id).patterns
         if buckets or any(item.table is not None for item in effective.inputs):
@@ -187,14 +188,15 @@ class Starter:
         )
         return Started(uid, status, secret)
 
-    def _check_deprecation(self, run: ComponentRun, component: Component | None, path: str) -> tuple[str, ...]:
+    async def _check_deprecation(self, run: ComponentRun, component: Component | None, path: str) -> tuple[str, ...]:
         """Warnings about the deprecation of the Component that the field `path` names.
 
         Raises:
             UserError: (ComponentWithdrawn) the run was created after the last day of the Component.
+            KubeError: the API server refused or is unavailable.
         """
         name = replacement_of(component)
-        exists = name is None or self._references.has_component(run.metadata.namespace, name)
+        exists = name is None or await self._references.exists(run.metadata.namespace, name)
         created = run.metadata.creation_timestamp or self._clock()
         return check_deprecation(component, created, path, replacement_exists=exists)
 
@@ -202,12 +204,10 @@ class Starter:
         self, run: ComponentRun, component: Component | None, as_of: datetime | None
     ) -> dict[str, Component]:
         """The Components of the run's processors that exist, by name."""
-        found = {}
-        for name in processor_names(run, component):
-            processor = await self._references.component(run.metadata.namespace, name, anew=True, as_of=as_of)
-            if processor is not None:
-                found[name] = processor
-        return found
+        wanted, namespace = tuple(processor_names(run, component)), run.metadata.namespace
+        reads = (self._references.component(namespace, name, anew=True, as_of=as_of) for name in wanted)
+        found = await asyncio.gather(*reads)
+        return {name: processor for name, processor in zip(wanted, found, strict=True) if processor is not None}
 
     async def give(self, run: ComponentRun, started: Started) -> None:
         """Create the pod's Secret, after which the pod may run. Raises as `PodCreator.give` does."""
@@ -262,7 +262,7 @@ class Starter:
         before = timedelta(seconds=2 * limits.pending + limits.image_pull + pod.stage_in_seconds) + _SPARE
         if names.KUEUE_QUEUE_LABEL in effective.queue_labels:
             before += _GATED
-        gaps = len(effective.processors) * limits.pending  # from one step to the next
+        gaps = len(effective.processors) * limits.stage_in  # from one step to the next
         after = timedelta(seconds=effective.total_seconds + gaps + limits.stop_grace + pod.upload_seconds)
         return min(before, MAX_EXPIRY), min(before + after, MAX_EXPIRY)
 

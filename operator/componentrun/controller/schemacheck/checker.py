@@ -1,7 +1,8 @@
 """Has documents checked against JSON Schemas, for all namespaces.
 
-Namespaces take turns, and one of them never occupies all processes. A schema whose check was stopped is not tried again
-for some minutes, because its runs could otherwise keep a process busy.
+Namespaces take turns, and one of them never occupies all processes. A check that was stopped is not tried again in its
+namespace for some minutes. Other parameters are checked against the same schema, also by other namespaces: how much a
+check needs depends on both.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from componentrun.controller.schemacheck.process import COMMAND, CheckProcess, S
 from componentrun.controller.schemacheck.worker import CPU_SECONDS, MEMORY_BYTES
 from componentrun.controller.work.fairslots import FairSlots
 from componentrun.core.schema.documents import CheckResult
+from componentrun.errors import Reason, TransientError
+from componentrun.wire.documents import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from componentrun.core.schema.documents import CheckRequest, Schema
+    from componentrun.core.schema.documents import CheckRequest
 
 __all__ = ["SchemaChecker"]
 
@@ -30,6 +33,8 @@ _log = logging.getLogger(__name__)
 _PROCESSES: Final = 2
 _REFUSED_SECONDS: Final = 300.0
 _MOST_REFUSED: Final = 1_000
+_OVER_LIMIT: Final = frozenset({-signal.SIGXCPU, -signal.SIGABRT, -signal.SIGSEGV})
+"""How the process ends if a check takes too much CPU time, memory or stack. Other ends are no fault of the check."""
 
 
 class SchemaChecker:
@@ -55,9 +60,9 @@ class SchemaChecker:
             request: the document and the schemas.
 
         Raises:
-            TransientError: no process could be started, or the machine is too busy.
+            TransientError: no process could be started, it was killed, or the machine is too busy.
         """
-        key = _digest(request.schemas)
+        key = _digest(namespace, request)
         async with self._slots.hold(namespace):
             until, why = self._refused.get(key, (0.0, ""))
             if until > asyncio.get_running_loop().time():
@@ -66,6 +71,10 @@ class SchemaChecker:
             try:
                 return await process.check(request)
             except StoppedError as error:
+                if error.status not in _OVER_LIMIT:
+                    raise TransientError(
+                        f"the process that checks parameters ended with status {error.status}", Reason.INTERNAL
+                    ) from error
                 return CheckResult(unusable=self._refuse(key, request.schemas[0].name, error.status))
             finally:
                 self._free.append(process)
@@ -75,15 +84,13 @@ class SchemaChecker:
         if status == -signal.SIGXCPU:
             why = f"the check takes more than {CPU_SECONDS} s of CPU time"
         _log.warning("a check against a JSON Schema was stopped (status %d): %s", status, why)
-        why = f"{name}: {why}; expected a simpler schema"
+        why = f"{name}: {why}; expected simpler parameters or a simpler schema"
         self._refused[key] = asyncio.get_running_loop().time() + _REFUSED_SECONDS, why
         if len(self._refused) > _MOST_REFUSED:
             self._refused.popitem(last=False)
         return why
 
 
-def _digest(schemas: Sequence[Schema]) -> bytes:
-    digest = blake2b(digest_size=16)
-    for schema in schemas:
-        digest.update(f"{schema.name} {len(schema.text)} {schema.text}".encode(errors="surrogatepass"))
-    return digest.digest()
+def _digest(namespace: str, request: CheckRequest) -> bytes:
+    text = f"{namespace}\0{to_json(request)}"
+    return blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()

@@ -90,6 +90,7 @@ class CheckProcess:
                     *self._command,
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.DEVNULL,  # a traceback could quote secrets
                     limit=_LONGEST_ANSWER,
                     env={name: os.environ[name] for name in _VARIABLES if name in os.environ},
                 )

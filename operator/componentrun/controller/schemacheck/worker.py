@@ -20,8 +20,8 @@ __all__ = ["CPU_SECONDS", "MEMORY_BYTES", "serve"]
 
 CPU_SECONDS: Final = 2
 """CPU time of one check. A schema of the maximum size with thousands of mismatches takes 0.3 s."""
-MEMORY_BYTES: Final = 160 * 2**20
-"""Memory of the process besides files. It starts with about 10 MiB."""
+MEMORY_BYTES: Final = 96 * 2**20
+"""Memory of the process besides files. It starts with about 10 MiB. Two of them share the operator's container."""
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
@@ -31,10 +31,10 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     for line in requests:
         _allow_more_cpu_time()
         try:
-            result = check(from_json(CheckRequest, line))
+            answer = to_json(check(from_json(CheckRequest, line)))
         except MemoryError:
-            result = CheckResult(unusable=f"the check needs more than {MEMORY_BYTES // 2**20} MiB of memory")
-        answers.write(f"{to_json(result)}\n".encode())
+            answer = to_json(CheckResult(unusable=f"the check needs more than {MEMORY_BYTES // 2**20} MiB of memory"))
+        answers.write(f"{answer}\n".encode())
         answers.flush()
 
 

@@ -12,6 +12,7 @@ from componentrun.core.request.resolve import resolve
 from componentrun.core.schema.documents import CheckRequest, CheckResult
 from componentrun.core.schema.parameters import schemas_of
 from componentrun.errors import Reason, UserError
+from componentrun.wire.documents import MAX_DEPTH, is_too_deep
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -48,7 +49,7 @@ def check_request(component: Component) -> CheckRequest | None:
 def default_request(component: Component) -> CheckRequest | None:
     """The check of a Component's default configuration; None if there is nothing to check."""
     configuration = component.spec.configuration
-    if configuration is None or configuration.default is None:
+    if configuration is None or configuration.default is None or is_too_deep(configuration.default):
         return None
     schemas = schemas_of(configuration, with_row=False)
     return CheckRequest(schemas, configuration.default, root="spec.configuration.default") if schemas else None
@@ -122,6 +123,8 @@ def _configuration(component: Component, schemas: CheckResult, default: CheckRes
     unusable = schemas.unusable or default.unusable
     if unusable:
         return _Finding("False", "SchemaInvalid", f"{unusable}.")
+    if is_too_deep(component.spec.configuration.default):
+        return _Finding("False", "DefaultInvalid", f"The default is nested more than {MAX_DEPTH} levels deep.")
     if default.mismatches:
         more = f"; and {default.more} more" if default.more else ""
         shown = "; ".join(map(str, default.mismatches))

@@ -66,7 +66,7 @@ def parse_repository(image: str, owner: str) -> Repository:
     if path != path.lower():
         raise _invalid(image, owner, "it has capital letters", f"Use lower case: `{image.lower()}`.")
     if "@" in path or ":" in path:
-        raise _invalid(image, owner, "it has a tag or a digest", "Remove it, and set it in `spec.channels` instead.")
+        raise _invalid(image, owner, "it has a tag or a digest", "Remove it.")
     if not _PATH.fullmatch(path) or len(host) + len(path) > _MOST_CHARACTERS:
         raise _invalid(
             image,

@@ -226,10 +226,10 @@ class PodFacts:
     def start_deadline(self) -> datetime:
         """When the component should have started: time for a node and a kubelet, then for stage-in and the image.
 
-        Between two steps: when the next program should have started.
+        Between two steps: when the next program should have started; its image may have to be pulled.
         """
         if self.gap_began_at is not None:
-            return self.gap_began_at + timedelta(seconds=self.limits.pending)
+            return self.gap_began_at + timedelta(seconds=self.limits.stage_in)
         if self.stage_in.is_waiting:
             return self.placed_at + timedelta(seconds=self.limits.pending)
         return (self.stage_in.started_at or self.view.created) + timedelta(seconds=self.limits.stage_in)

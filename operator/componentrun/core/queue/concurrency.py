@@ -110,7 +110,9 @@ def entry_of(facts: RunFacts, defaults: Defaults, *, placed: bool, claimed: bool
 
 def effective_group(run: ComponentRun, component: Component | None) -> str | None:
     """The group in which a run's pod keeps a place; None if its policy is Allow or it has no group."""
-    defaults = DEFAULTS if component is None else defaults_of(component.to_dict())
+    # Not the whole Component, which may have a schema of hundreds of KiB.
+    concurrency = component.spec.concurrency if component is not None else None
+    defaults = DEFAULTS if concurrency is None else defaults_of({"spec": {"concurrency": concurrency.to_dict()}})
     return entry_of(facts_of(run.to_dict(), 0), defaults, placed=True).group
 
 

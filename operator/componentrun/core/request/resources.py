@@ -116,7 +116,7 @@ def _resources(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Limits and requests; `owner` is the path of the Component's resources, for messages.
 
-    A resource without a limit would be unlimited, so it gets its maximum.
+    A resource without a limit would be unlimited, so it gets its maximum. That reserves nothing on the node.
     """
     limits = dict(maxima) | _DEFAULTS | _limits(component_resources)
     requests = _requests(component_resources)
@@ -129,6 +129,9 @@ def _resources(
         run_limits = _limits(asked)
         limits |= run_limits
         requests = {name: value for name, value in requests.items() if name not in run_limits} | _requests(asked)
+    set_by_nobody = maxima.keys() - _DEFAULTS.keys() - _limits(component_resources).keys() - _limits(asked).keys()
+    # Without a request, Kubernetes requests the limit.
+    requests = dict.fromkeys(set_by_nobody, "0") | requests
     _check(limits, requests, "spec.resources" if asked else owner)
     return limits, limits | requests
 

@@ -29,6 +29,8 @@ _BACKTRACK_LIMIT: Final = 100_000
 _MOST_COUNTED: Final = 1_000
 _KEPT: Final = 4
 """Compiled schemas to keep."""
+_LONGEST_KEY: Final = 100
+_LONGEST_PATH: Final = 500
 _TYPES: Final = "one of `array`, `boolean`, `integer`, `null`, `number`, `object`, `string`"
 _SECRET: Final = "a secret"  # noqa: S105 - a word, not a password
 
@@ -128,4 +130,10 @@ def _found(value: Any, path: Sequence[str | int], hidden: Sequence[tuple[str, ..
 
 
 def _joined(root: str, path: Sequence[str | int]) -> str:
-    return root + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    """The path as text. Keys may have any length."""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{_cut(part, _LONGEST_KEY)}" for part in path)
+    return _cut(root + "".join(parts), _LONGEST_PATH)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
