@@ -147,13 +147,21 @@ def _changes(old: Any, new: Any, path: str, *, is_secret: bool) -> Iterator[Fiel
 
 def _documents(old: Any, new: Any) -> tuple[JsonObject, JsonObject] | None:
     """Two different texts that are JSON objects, such as schemas, parsed; None for anything else."""
-    if not isinstance(old, str) or not isinstance(new, str) or old == new or not old[:1] == new[:1] == "{":
+    if not isinstance(old, str) or not isinstance(new, str) or old == new:
+        return None
+    before, after = _document(old), _document(new)
+    return None if before is None or after is None else (before, after)
+
+
+def _document(text: str) -> JsonObject | None:
+    """A text that is a JSON object, parsed; None for any other text."""
+    if not text.startswith("{"):
         return None
     try:
-        before, after = json.loads(old), json.loads(new)
+        document = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return (before, after) if isinstance(before, dict) and isinstance(after, dict) else None
+    return document if isinstance(document, dict) else None
 
 
 def _hidden(value: Any, *, is_secret: bool) -> Any:
@@ -162,6 +170,8 @@ def _hidden(value: Any, *, is_secret: bool) -> Any:
         return value
     if is_secret:
         return _HIDDEN
+    if isinstance(value, str) and (document := _document(value)) is not None:
+        return json.dumps(_hidden(document, is_secret=False), ensure_ascii=False)
     if isinstance(value, dict):
         return {key: _hidden(item, is_secret=key.startswith(SECRET_KEY_PREFIX)) for key, item in value.items()}
     return [_hidden(item, is_secret=False) for item in value] if isinstance(value, list) else value

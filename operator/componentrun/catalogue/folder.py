@@ -140,15 +140,16 @@ def read_folder(root: Path, *, image_prefix: str = "") -> Catalogue:
     return Catalogue(reading.settings.name, tuple(entries), tuple(reading.findings))
 
 
-def find_repositories(root: Path) -> list[Path]:
-    """The folders `component_config` in a folder, which may be one itself.
+def find_repositories(root: Path) -> tuple[list[Path], list[Finding]]:
+    """The folders `component_config` in a folder, which may be one itself, and findings about what can't be read.
 
     Raises:
         UserError: the folder has too many files.
     """
     if root.name == CONFIG_FOLDER:
-        return [root]
-    return [path for path in _walk(_Reading(root, CatalogueSettings()), root, 0) if path.is_dir()]
+        return [root], []
+    reading = _Reading(root, CatalogueSettings())
+    return [path for path in _walk(reading, root, 0) if path.is_dir()], reading.findings
 
 
 def read_repository(folder: Path, options: ImageOptions, report: ImportReport, *, id_: str = "", tag: str = "") -> None:

@@ -17,9 +17,14 @@ from componentrun.catalogue.entry import Catalogue, CatalogueEntry, Finding
 from componentrun.catalogue.references import processor_findings, replacement_findings
 from componentrun.catalogue.schemas import schema_findings
 from componentrun.contract import SECRET_KEY_PREFIX
+from componentrun.core.images.reference import DIGEST, parse_repository
+from componentrun.core.schema.check import check
+from componentrun.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from componentrun.core.schema.documents import CheckRequest, CheckResult
 
 __all__ = ["errors_in", "lint"]
 
@@ -27,20 +32,22 @@ _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[
 _MAX_NAME: Final = 63
 """Names are values of labels."""
 _METADATA: Final = frozenset({"annotations", "labels", "name"})
-_IMAGE: Final = re.compile(
-    r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?/)?"
-    r"[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*(@sha256:[0-9a-f]{64})?"
-)
 _UNUSABLE_UNKNOWN: Final = "extra_forbidden"
 
 
-def lint(catalogue: Catalogue) -> tuple[Finding, ...]:
-    """All findings, those of reading the catalogue first, each once."""
+def lint(catalogue: Catalogue, check: Callable[[CheckRequest], CheckResult] = check) -> tuple[Finding, ...]:
+    """All findings, those of reading the catalogue first, each once.
+
+    Args:
+        catalogue: the catalogue.
+        check: checks documents against JSON Schemas, which may take exponential time.
+    """
     findings = list(catalogue.findings)
     if not catalogue.entries:
         findings.append(Finding("error", "Empty", "the catalogue", "it holds no Components"))
     for rule in _RULES:
         findings += rule(catalogue)
+    findings += schema_findings(catalogue, check)
     return tuple(dict.fromkeys(findings))
 
 
@@ -116,15 +123,21 @@ def _fields(catalogue: Catalogue) -> Iterator[Finding]:
 def _images(catalogue: Catalogue) -> Iterator[Finding]:
     for entry in catalogue.entries:
         image = entry.spec.get("image")
-        if not isinstance(image, str) or _IMAGE.fullmatch(image):
+        if not isinstance(image, str):
             continue
-        repository, _, tag = image.rpartition(":")
-        if image != image.lower() and "@" not in image:
-            message = f"image `{image[:200]}` has capital letters; registries take small letters only"
-        elif repository and "/" not in tag and "@" not in image:
+        name, at, digest = image.partition("@")
+        head, colon, tag = name.rpartition(":")
+        if colon and head and "/" not in tag and not at:
             message = f"image `{image[:200]}` names a tag. Write it in `tag`"
+        elif at and not DIGEST.fullmatch(digest):
+            message = f"image `{image[:200]}`: `{digest[:200]}` is no digest `sha256:…`"
         else:
-            message = f"found image `{image[:200]}`, expected one such as `registry.example.com/team/name`"
+            try:
+                parse_repository(name, "spec.image")
+            except UserError as error:
+                message = f"{error.summary}. {error.advice.removesuffix('.')}"
+            else:
+                continue
         yield Finding("error", "InvalidImage", entry.title, message)
 
 
@@ -169,7 +182,6 @@ _RULES: Final[tuple[Callable[[Catalogue], Iterator[Finding]], ...]] = (
     _metadata,
     _fields,
     _images,
-    schema_findings,
     _plain_secrets,
     replacement_findings,
     processor_findings,

@@ -8,14 +8,16 @@ from pydantic import ValidationError
 
 from componentrun.api.component import ComponentConfiguration
 from componentrun.catalogue.entry import Finding
-from componentrun.core.schema.check import check
 from componentrun.core.schema.documents import CheckRequest
 from componentrun.core.schema.parameters import schemas_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from componentrun.catalogue.entry import Catalogue, CatalogueEntry, Severity
+    from componentrun.core.schema.documents import CheckResult
+
+    Check = Callable[[CheckRequest], CheckResult]
 
 __all__ = ["schema_findings"]
 
@@ -26,7 +28,7 @@ _MISSING: Final = "nothing"
 """What a check found for a required key that is not there. A default is only a start, so it may lack values."""
 
 
-def schema_findings(catalogue: Catalogue) -> Iterator[Finding]:
+def schema_findings(catalogue: Catalogue, check: Check) -> Iterator[Finding]:
     """Schemas that can't be used, and defaults that do not match. Errors if runs are refused for it."""
     for entry in catalogue.entries:
         try:
@@ -35,10 +37,12 @@ def schema_findings(catalogue: Catalogue) -> Iterator[Finding]:
             continue  # another rule reports it
         severity = _SEVERITIES.get(configuration.validation)
         if severity is not None:
-            yield from _findings(entry, configuration, severity)
+            yield from _findings(entry, configuration, severity, check)
 
 
-def _findings(entry: CatalogueEntry, configuration: ComponentConfiguration, severity: Severity) -> Iterator[Finding]:
+def _findings(
+    entry: CatalogueEntry, configuration: ComponentConfiguration, severity: Severity, check: Check
+) -> Iterator[Finding]:
     usable = True
     for schema in schemas_of(configuration):
         unusable = check(CheckRequest((schema,), None)).unusable

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from componentrun.api.names import API_VERSION, CATALOGUE_DIGEST_ANNOTATION, CATALOGUE_LABEL
+from componentrun.catalogue.defaults import without_nulls
 from componentrun.catalogue.difference import FieldChange, contains, field_changes
 from componentrun.catalogue.entry import Catalogue, CatalogueEntry, Finding, canonical_json
 
@@ -26,8 +27,6 @@ __all__ = ["FIELD_MANAGER", "Prune", "SyncPlan", "Write", "plan_sync"]
 
 FIELD_MANAGER: Final = "componentrun-catalogue"
 """Name under which the API server records the fields that a sync applies."""
-_FREE_FORM: Final = frozenset({"default", "imageParameters", "rowSchema", "schema"})
-"""Fields of a Component that hold any JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +113,7 @@ def plan_sync(
 
 def _manifest(entry: CatalogueEntry, name: str) -> JsonObject:
     """The object to apply."""
-    metadata, spec = entry.manifest["metadata"], _without_nulls(entry.spec)
+    metadata, spec = entry.manifest["metadata"], without_nulls(entry.spec)
     content = {"labels": dict(metadata.get("labels") or {}), "annotations": dict(metadata.get("annotations") or {})}
     content["labels"][CATALOGUE_LABEL] = name
     text = canonical_json([content, spec])
@@ -124,15 +123,6 @@ def _manifest(entry: CatalogueEntry, name: str) -> JsonObject:
         "kind": entry.kind,
         "metadata": {"name": entry.name, **content},
         "spec": spec,
-    }
-
-
-def _without_nulls(spec: JsonObject) -> JsonObject:
-    """The spec without fields that are null, which the API server drops. In free-form fields it keeps them."""
-    return {
-        key: _without_nulls(value) if isinstance(value, dict) and key not in _FREE_FORM else value
-        for key, value in spec.items()
-        if value is not None
     }
 
 

@@ -66,6 +66,10 @@ class EnvironmentFault(PlatformError):  # noqa: N818 - a fault of the surroundin
         super().__init__(summary, reason, advice=advice)
 
 
+class UnknownKindError(EnvironmentFault):
+    """The cluster does not know this kind of object: its CRD is not installed."""
+
+
 class WaitTimeoutError(ComponentRunError):
     """The run did not finish in time; it still runs."""
 

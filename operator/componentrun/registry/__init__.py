@@ -1,7 +1,6 @@
 """Requests to registries of images (decision 0097).
 
-The operator only reads, with the pull secrets of a run. The command line also uploads artifacts, with the logins of its
-user.
+The command line reads and uploads bundles of catalogues with the logins of its user.
 
 Modules, lowest first:
 

@@ -241,9 +241,7 @@ class RegistryClient:
         if answer.status != _UNAUTHORIZED:
             return answer
         if answer.origin != origin(url):
-            raise errors.not_a_registry(
-                host, f"it redirects to `{urlsplit(answer.origin).netloc}`, which wants a login of its own"
-            )
+            raise errors.redirected_to_login(host, answer.origin)
         self._remembered.pop((repository, login), None)
         challenge = choose_challenge(answer.challenges)
         if challenge is None:

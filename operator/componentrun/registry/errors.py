@@ -7,6 +7,7 @@ one reason, and a run should not end with another reason because the operator fo
 from __future__ import annotations
 
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 from componentrun.errors import ComponentRunError, Reason, TransientError, UserError
 
@@ -23,6 +24,7 @@ __all__ = [
     "no_such_tag",
     "not_a_registry",
     "rate_limited",
+    "redirected_to_login",
     "too_large",
     "too_many_tags",
     "untrusted",
@@ -120,6 +122,11 @@ def no_such_repository(repository: str) -> ImageError:
         f"the registry has no repository `{repository}`",
         "Push the image, or correct its name.",
     )
+
+
+def redirected_to_login(host: str, target: str) -> ImageError:
+    """The registry redirects to another origin, which wants a login. It does not get the one for the registry."""
+    return not_a_registry(host, f"it redirects to `{urlsplit(target).netloc}`, which wants a login of its own")
 
 
 def not_a_registry(host: str, found: str) -> ImageError:

@@ -144,6 +144,8 @@ class RegistryUploader:
         limit, known = _ANSWER_BYTES, self._authorization
         answer = await self._exchange.send(method, url, headers, what=what, limit=limit, authorization=known, data=data)
         if answer.status == _UNAUTHORIZED:
+            if answer.origin != origin(url):
+                raise errors.redirected_to_login(self._repository.host, answer.origin)
             self._authorization = await self._authorized(answer)
             answer = await self._exchange.send(
                 method, url, headers, what=what, limit=limit, authorization=self._authorization, data=data

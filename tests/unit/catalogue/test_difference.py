@@ -97,6 +97,14 @@ def test_fields_that_hold_any_json_get_no_defaults_and_keep_nulls() -> None:
     assert str(change) == "spec.imageParameters.tag: null -> (none)"
 
 
+def test_secrets_in_a_text_that_is_json_are_hidden_too() -> None:
+    old, new = component("a"), component("a")
+    old["metadata"]["annotations"] = {"x": json.dumps({"#password": "hunter2", "user": "ann"})}
+    ((change,),) = [found.fields for found in compare(keyed(old), keyed(new))]
+    assert "hunter2" not in str(change)
+    assert "ann" in str(change)
+
+
 def test_long_values_are_cut() -> None:
     (change,) = field_changes(component(description="x"), component(description="y" * 5000))
     assert len(str(change)) < 200

@@ -211,13 +211,14 @@ def test_repositories_are_found_and_read_one_by_one(tmp_path: Path) -> None:
     put_repository(tmp_path / "one", "acme.one")
     (tmp_path / "one" / "component_config" / "logo.png").write_bytes(b"\x89PNG\xff")
     report = ImportReport()
-    for folder in find_repositories(tmp_path):
+    for folder in find_repositories(tmp_path)[0]:
         folders.read_repository(folder, ImageOptions("r.example.com"), report)
     assert [manifest["metadata"]["name"] for manifest in report.manifests] == ["acme.one", "acme.two"]
     assert [finding.message for finding in report.findings] == [
         "`one/component_config/logo.png`: a Component has no field for it"
     ]
-    assert find_repositories(tmp_path / "one" / "component_config") == [tmp_path / "one" / "component_config"]
+    folder = tmp_path / "one" / "component_config"
+    assert find_repositories(folder) == ([folder], [])
 
 
 def test_keys_that_are_numbers_become_texts_as_in_kubectl(tmp_path: Path) -> None:

@@ -48,10 +48,19 @@ def test_a_good_component_has_no_findings() -> None:
         ([component(timeout="soon")], "error InvalidField: `timeout`: found `soon`, expected a duration"),
         ([component(image=None)], "error InvalidField: `image`: missing"),
         ([component(tag=f"sha256:{'a' * 64}")], "error InvalidField: `tag`: found `sha256:"),
-        ([component(image="Acme/Weather")], "error InvalidImage: image `Acme/Weather` has capital letters"),
+        (
+            [component(image="Acme/Weather")],
+            "error InvalidImage: spec.image: `Acme/Weather` is not the name of an image: it has capital letters",
+        ),
         ([component(image="acme/weather:1.2")], "error InvalidImage: image `acme/weather:1.2` names a tag"),
-        ([component(image="acme/we ather")], "error InvalidImage: found image `acme/we ather`, expected one such as"),
-        ([component(image="acme/weather@sha256:12")], "error InvalidImage: found image"),
+        (
+            [component(image="acme/we ather")],
+            "error InvalidImage: spec.image: `acme/we ather` is not the name of an image: expected at most",
+        ),
+        (
+            [component(image="acme/weather@sha256:12")],
+            "error InvalidImage: image `acme/weather@sha256:12`: `sha256:12` is no digest",
+        ),
         (
             [component(imageParameters={"db": [{"#password": "hunter2"}]})],
             "error PlainSecret: `spec.imageParameters.db[0].#password` holds a secret as text",

@@ -52,6 +52,15 @@ def test_the_second_sync_writes_nothing() -> None:
     assert (again.is_empty, again.unchanged) == (True, 2)
 
 
+def test_nulls_are_not_applied_except_in_fields_that_hold_any_json() -> None:
+    egress = [{"cidr": "10.0.0.0/8", "port": None}]
+    manifest = component("a", network={"mode": "custom", "egress": egress}, tag=None, imageParameters={"a": None})
+    (write,) = Server().plan(catalogue(manifest)).writes
+    assert write.manifest["spec"]["network"]["egress"] == [{"cidr": "10.0.0.0/8"}]
+    assert write.manifest["spec"]["imageParameters"] == {"a": None}
+    assert "tag" not in write.manifest["spec"]
+
+
 def test_what_is_applied_has_the_label_and_the_digest() -> None:
     manifest = component("a") | {"metadata": {"name": "a", "labels": {"team": "x"}}}
     (write,) = Server().plan(catalogue(manifest)).writes

@@ -380,3 +380,40 @@ class TestImport:
         (tmp_path / "x").write_text("hello")
         result = world.run("catalogue", "import", str(tmp_path / name))
         assert (result.exit_code, told in result.stderr) == (1, True)
+
+
+def test_a_difference_is_not_shown_if_something_cannot_be_read(world: World, folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    put(other, A, B)
+    (other / "acme.ex-b.yaml").write_text("spec: [")
+    result = world.run("catalogue", "diff", str(folder), str(other))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "so a difference would be wrong" in result.stderr
+    assert "acme.ex-b.yaml" in result.stderr
+
+
+def test_a_list_says_what_it_could_not_read(world: World, folder: Path) -> None:
+    (folder / "acme.ex-b.yaml").write_text("spec: [")
+    result = world.run("catalogue", "list", str(folder))
+    assert "acme.ex-a" in result.stdout
+    assert "error: " in result.stderr
+    assert "acme.ex-b.yaml" in result.stderr
+
+
+def test_catalogues_of_the_cluster_do_not_select_in_a_folder(world: World, folder: Path) -> None:
+    result = world.run("catalogue", "list", str(folder), "--catalogue", "sales")
+    assert result.exit_code == 1
+    assert "`--catalogue sales` selects Components of the cluster" in result.stderr
+
+
+def test_a_schema_that_takes_exponential_time_is_stopped(world: World, tmp_path: Path) -> None:
+    levels = 40
+    definitions: dict[str, Any] = {
+        f"a{level}": {"allOf": [{"$ref": f"#/definitions/a{level + 1}"}] * 2} for level in range(levels)
+    }
+    definitions[f"a{levels}"] = {"type": "object"}
+    schema = {"definitions": definitions, "$ref": "#/definitions/a0"}
+    put(tmp_path / "slow", component("acme.ex-a", configuration={"schema": schema, "default": {}}))
+    result = world.run("catalogue", "lint", str(tmp_path / "slow"))
+    assert result.exit_code == 1
+    assert "the check takes more than 2 s of CPU time" in result.stderr

@@ -12,6 +12,7 @@ from componentrun.core.images.pullsecrets import Login
 from componentrun.registry.client import RegistryClient
 from componentrun.registry.errors import ImageError, Problem, RegistryAwayError
 from componentrun.registry.manifest import digest_of
+from componentrun.registry.settings import RegistrySettings
 from componentrun.registry.upload import Artifact, RegistryUploader
 from tests.unit.registry.fakeregistry import FakeRegistry
 
@@ -96,6 +97,23 @@ async def test_an_upload_elsewhere_is_refused_and_gets_no_login() -> None:
             True,
         )
         assert other.log == []
+
+
+async def test_a_redirect_target_that_wants_a_login_does_not_get_one() -> None:
+    async with FakeRegistry({"ann": ANN.password}) as fake, FakeRegistry({"ann": ANN.password}, by_token=True) as other:
+
+        async def answer(request: Request) -> StreamResponse | None:
+            if request.method != "HEAD":
+                return None
+            raise web.HTTPTemporaryRedirect(f"http://{other.host}{request.path}")
+
+        fake.answer = answer
+        settings = RegistrySettings(fake.settings.plain_http | other.settings.plain_http)
+        async with RegistryUploader(settings, fake.repository(), ANN) as uploader:
+            with pytest.raises(ImageError) as caught:
+                await uploader.upload(ARTIFACT, "1.0")
+        assert caught.value.problem is Problem.NOT_A_REGISTRY
+        assert {authorization for _, _, authorization in other.log} == {""}
 
 
 @pytest.mark.parametrize("status", [307, 308])

@@ -6,9 +6,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from componentrun.cli.errors import BadRequestError, NotFoundError
+from componentrun.cli.errors import BadRequestError, NotAllowedError, NotFoundError, UnknownKindError
 from componentrun.cli.terminal.words import count
-from componentrun.errors import ComponentRunError
 from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from componentrun.catalogue.entry import Catalogue, JsonObject
     from componentrun.catalogue.sync import SyncPlan
     from componentrun.cli.session import Session
+    from componentrun.errors import ComponentRunError
 
 __all__ = ["as_cluster_components", "components_of", "execute"]
 
@@ -27,7 +27,8 @@ _MOST_ERRORS: Final = 10
 def components_of(session: Session, *, needs_cluster_components: bool = False) -> list[JsonObject]:
     """All Components of the namespace, and all ClusterComponents.
 
-    If the ClusterComponents can't be listed and are not needed, they are left out with a note.
+    If the caller may not list ClusterComponents, or their CRD is missing, they are left out with a note unless they are
+    needed.
 
     Raises:
         ComponentRunError: they can't be listed.
@@ -35,7 +36,7 @@ def components_of(session: Session, *, needs_cluster_components: bool = False) -
     components = session.cluster.list(COMPONENTS)
     try:
         return components + session.cluster.list(CLUSTER_COMPONENTS, everywhere=True)
-    except ComponentRunError as error:
+    except (NotAllowedError, UnknownKindError) as error:
         if needs_cluster_components:
             raise
         session.output.note(f"ClusterComponents are left out: {error.summary}")

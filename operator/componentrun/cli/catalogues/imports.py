@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from componentrun.cli.catalogues.printing import print_findings
 from componentrun.cli.errors import BadRequestError
-from componentrun.cli.terminal.render import Cell, Format, document
+from componentrun.cli.terminal.render import Cell, Format, Output, document
+from componentrun.cli.terminal.saving import save
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
     from componentrun.catalogue.entry import JsonObject
     from componentrun.catalogue.imported.image import ImageOptions
     from componentrun.catalogue.imported.report import ImportReport
-    from componentrun.cli.terminal.render import Output
 
 __all__ = ["import_from", "print_report", "write_components"]
 
@@ -37,8 +38,9 @@ def import_from(source: Path, options: ImageOptions, *, id_: str = "", tag: str 
 
     if not source.is_dir():
         return import_index(_text(source), f"`{source}`", options)
-    folders = find_repositories(source)
+    folders, findings = find_repositories(source)
     if not folders:
+        print_findings(findings, Output())
         raise BadRequestError(
             f"found no folder `component_config` in `{source}`",
             "Pass the folder of a component's repository, one above several, or the file of a component index.",
@@ -48,6 +50,7 @@ def import_from(source: Path, options: ImageOptions, *, id_: str = "", tag: str 
             f"`--id {id_}`: `{source}` has {len(folders)} repositories; an id is for one", "Import them one by one."
         )
     report = ImportReport()
+    report.findings += findings
     for folder in folders:
         read_repository(folder, options, report, id_=id_, tag=tag)
     return report
@@ -78,9 +81,13 @@ def write_components(manifests: list[JsonObject], folder: Path, *, overwrite: bo
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, manifest in files.items():
-            path.write_text(document(manifest, Format.YAML), encoding="utf-8")
+            _write(path, document(manifest, Format.YAML).encode())
     except OSError as error:
         raise BadRequestError(f"can't write to `{folder}`: {error.strerror}", "Choose another folder.") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    save(path, lambda file: file.write(content))
 
 
 def print_report(report: ImportReport, output: Output) -> None:

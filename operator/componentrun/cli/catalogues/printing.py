@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.cli.errors import BadRequestError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from componentrun.catalogue.search import ListedComponent
     from componentrun.cli.terminal.render import Output, Row
 
-__all__ = ["checked", "print_changes", "print_components", "print_findings"]
+__all__ = ["checked", "findings_of", "print_changes", "print_components", "print_findings"]
 
 _STYLES: Final = {"error": "bold red", "warning": "yellow", "note": "dim"}
 _SIGNS: Final = {"added": ("+", "green"), "changed": ("~", "yellow"), "removed": ("-", "red")}
@@ -33,9 +34,9 @@ def checked(catalogue: Catalogue, output: Output, title: str) -> Catalogue:
     Raises:
         BadRequestError: it has errors.
     """
-    from componentrun.catalogue.lint import errors_in, lint  # noqa: PLC0415 - loads the models
+    from componentrun.catalogue.lint import errors_in  # noqa: PLC0415 - loads the models
 
-    findings = lint(catalogue)
+    findings = findings_of(catalogue)
     errors = errors_in(findings)
     if errors:
         _print_first(errors, output)
@@ -45,6 +46,19 @@ def checked(catalogue: Catalogue, output: Output, title: str) -> Catalogue:
         )
     _print_first([finding for finding in findings if finding.severity == "warning"], output)
     return catalogue
+
+
+def findings_of(catalogue: Catalogue) -> tuple[Finding, ...]:
+    """All findings of `lint`. Schemas are checked in a process that is stopped if that takes too long."""
+    from componentrun.catalogue.lint import lint  # noqa: PLC0415 - loads the models
+    from componentrun.controller.schemacheck.checker import SchemaChecker  # noqa: PLC0415 - few commands need it
+
+    checker = SchemaChecker()
+    with asyncio.Runner() as runner:
+        try:
+            return lint(catalogue, lambda request: runner.run(checker.check("", request)))
+        finally:
+            runner.run(checker.close())
 
 
 def _print_first(findings: Sequence[Finding], output: Output) -> None:

@@ -1,14 +1,21 @@
 """`catalogue`: many Components as one unit."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from componentrun.cli import options
 from componentrun.cli.catalogues.cluster import components_of
 from componentrun.cli.catalogues.imports import import_from, print_report, write_components
-from componentrun.cli.catalogues.printing import checked, print_changes, print_components, print_findings
+from componentrun.cli.catalogues.printing import (
+    checked,
+    findings_of,
+    print_changes,
+    print_components,
+    print_findings,
+)
 from componentrun.cli.catalogues.registries import RegistryOptions, pull_bundle, push_bundle
 from componentrun.cli.catalogues.sources import read_source
 from componentrun.cli.errors import EXIT_LEFT_OUT, EXIT_USER, BadRequestError
@@ -21,6 +28,7 @@ __all__ = ["ImagePrefix", "PlainHttp", "Source", "app"]
 
 app = typer.Typer(help="Manage catalogues of Components.", no_args_is_help=True, rich_markup_mode=None)
 
+_CLUSTER = "cluster"
 _IMPORT_EPILOG = """Exit code: 0 everything was imported, 1 the input has an unexpected form, 3 some parts were not
 imported. Lines on stderr begin with `changed:`, `to do:`, `left out:` or `not imported:`."""
 Source = Annotated[
@@ -73,7 +81,6 @@ def lint(
 ) -> None:
     """Check a catalogue. Exit code: 0 it can be used, 1 it has errors."""
     from componentrun.catalogue.lint import errors_in  # noqa: PLC0415 - loads the models
-    from componentrun.catalogue.lint import lint as findings_of  # noqa: PLC0415 - likewise
 
     catalogue, out = read_source(source, image_prefix=image_prefix, plain_http=plain_http), Output()
     findings = findings_of(catalogue)
@@ -179,10 +186,17 @@ def list_(
     catalogue: Annotated[
         str | None, typer.Option("--catalogue", metavar="NAME", help="Only Components that this catalogue owns.")
     ] = None,
+    image_prefix: ImagePrefix = "",
+    plain_http: PlainHttp = False,
     output: options.ListOutput = None,
 ) -> None:
     """List the Components of a catalogue, or those that runs of the namespace can use."""
-    _print_matches(session, source, (), type_, catalogue, output)
+    if source is not None and catalogue is not None:
+        raise BadRequestError(
+            f"`--catalogue {catalogue}` selects Components of the cluster", "Leave out `--catalogue`, or SOURCE."
+        )
+    objects = _objects(session, source or _CLUSTER, image_prefix, plain_http=plain_http)
+    _print_matches(session, objects.values(), (), type_, catalogue, output)
 
 
 @app.command()
@@ -194,15 +208,18 @@ def search(
     ],
     source: SourceOption = None,
     type_: TypeOption = None,
+    image_prefix: ImagePrefix = "",
+    plain_http: PlainHttp = False,
     output: options.ListOutput = None,
 ) -> None:
     """Find Components by words, the best match first."""
-    _print_matches(session, source, words, type_, None, output)
+    objects = _objects(session, source or _CLUSTER, image_prefix, plain_http=plain_http)
+    _print_matches(session, objects.values(), words, type_, None, output)
 
 
 def _print_matches(
     session: Session,
-    source: str | None,
+    objects: Iterable[dict[str, Any]],
     words: list[str] | tuple[str, ...],
     type_: str | None,
     catalogue: str | None,
@@ -211,7 +228,6 @@ def _print_matches(
     from componentrun.catalogue.search import listed  # noqa: PLC0415 - few commands need it
     from componentrun.catalogue.search import search as matches_of  # noqa: PLC0415 - likewise
 
-    objects = components_of(session) if source is None else [entry.manifest for entry in read_source(source).entries]
     items = [
         item for item in map(listed, objects) if type_ in {None, item.type} and catalogue in {None, item.catalogue}
     ]
@@ -228,13 +244,16 @@ def diff(
     ],
     new: Annotated[str, typer.Argument(metavar="NEW", help="Likewise.")],
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if there are differences.")] = False,
+    image_prefix: ImagePrefix = "",
+    plain_http: PlainHttp = False,
 ) -> None:
     """Show what differs between two catalogues. Values at `#` keys are hidden."""
     from componentrun.catalogue.difference import compare  # noqa: PLC0415 - few commands need it
 
     if old == new:
         raise BadRequestError(f"OLD and NEW are both `{old}`", "Compare two catalogues.")
-    changes = compare(_objects(session, old), _objects(session, new))
+    sides = (_objects(session, side, image_prefix, plain_http=plain_http, whole=True) for side in (old, new))
+    changes = compare(*sides)
     print_changes(changes, session.output)
     if not changes:
         session.output.note("no differences")
@@ -242,7 +261,23 @@ def diff(
         raise typer.Exit(EXIT_USER)
 
 
-def _objects(session: Session, source: str) -> dict[tuple[str, str], dict[str, object]]:
-    if source == "cluster":
+def _objects(
+    session: Session, source: str, image_prefix: str, *, plain_http: bool, whole: bool = False
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """The Components of a source by kind and name. What can't be read is printed.
+
+    Raises:
+        BadRequestError: `whole`, and something can't be read.
+    """
+    from componentrun.catalogue.lint import errors_in  # noqa: PLC0415 - loads the models
+
+    if source == _CLUSTER:
         return {(item["kind"], item["metadata"]["name"]): item for item in components_of(session)}
-    return {key: entry.manifest for key, entry in read_source(source).by_key().items()}
+    catalogue = read_source(source, image_prefix=image_prefix, plain_http=plain_http)
+    print_findings(catalogue.findings, session.output)
+    if whole and errors_in(catalogue.findings):
+        raise BadRequestError(
+            f"`{source}` has Components that can't be read, so a difference would be wrong",
+            "Correct them: `componentrun catalogue lint` names them.",
+        )
+    return {key: entry.manifest for key, entry in catalogue.by_key().items()}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api.common import API_VERSION
 from componentrun.api.names import MAX_RUN_NAME
+from componentrun.catalogue.imported.naming import component_name
 from componentrun.cli.conversion.mapping import input_of, output_of
 from componentrun.cli.conversion.processors import processors_of
 from componentrun.cli.errors import BadRequestError
@@ -203,7 +204,7 @@ def _run(source: _Source, component: str, converted: Converted, names: set[str])
         if key not in {"input", "output"} and storage[key] not in EMPTY:
             tell(f"storage.{key}", "a run has no such setting")
     parts = {
-        "component": component.lower(),
+        "component": component_name(component),
         **_runtime(object_at(content.get("runtime"), "runtime", tell), tell),
         "configuration": configuration,
         "input": input_of(storage, tell),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from componentrun.api.processors import Position
+from componentrun.catalogue.imported.naming import component_name
 from componentrun.wire.jsontext import kind_of
 from componentrun.wire.phpvalues import EMPTY, list_at, object_at
 
@@ -50,7 +51,7 @@ def _step(item: Any, path: str, tell: Tell) -> dict[str, Any]:
             tell(f"{path}.{key}", "a processor has no such setting")
     parameters = object_at(step.get("parameters"), f"{path}.parameters", tell)
     return {
-        "component": component.lower(),
+        "component": component_name(component),
         **({"tag": tag} if isinstance(tag, str) and tag else {}),
         **({"parameters": parameters} if parameters else {}),
     }

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api.names import GROUP
-from componentrun.cli.errors import BadRequestError, EnvironmentFault, NotAllowedError, NotFoundError
+from componentrun.cli.errors import (
+    BadRequestError,
+    EnvironmentFault,
+    NotAllowedError,
+    NotFoundError,
+    UnknownKindError,
+)
 from componentrun.cli.request.parameters import USE_A_CONFIG_MAP
 from componentrun.process.kubernetes.exchange import UNTRUSTED
 
@@ -144,7 +150,7 @@ def _not_found(answer: Mapping[str, Any], request: Asked) -> ComponentRunError:
             if request.resource is not None and request.resource.group == GROUP
             else "This Kubernetes may be too old."
         )
-        return EnvironmentFault(f"the cluster at {request.server} does not know `{plural}`", advice)
+        return UnknownKindError(f"the cluster at {request.server} does not know `{plural}`", advice)
     command = "componentrun list" if plural == "componentruns" else f"kubectl get {plural}"
     advice = f"`{command}` lists those that exist; `--namespace NAME` looks in another namespace."
     return NotFoundError(f"there is no {request.thing}{request.place}", advice)

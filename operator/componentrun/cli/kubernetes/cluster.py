@@ -42,7 +42,8 @@ class Cluster(Protocol):
         """One object.
 
         Raises:
-            NotFoundError: it does not exist, or the cluster does not know its kind.
+            NotFoundError: it does not exist.
+            UnknownKindError: the cluster does not know its kind.
         """
 
     def list(

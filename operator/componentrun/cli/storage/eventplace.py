@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from componentrun.api.component import ClusterComponent, Component
 from componentrun.api.storage import Storage
-from componentrun.cli.errors import NotFoundError
+from componentrun.cli.errors import UnknownKindError
 from componentrun.cli.models import Model, parsed
 from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, RUNS, STORAGES
 from componentrun.storage.events.retention import Retention, retention_of
@@ -60,7 +60,7 @@ def event_place(cluster: Cluster, storage: Storage) -> EventPlace:
 def _cluster_components(cluster: Cluster) -> list[ClusterComponent]:
     try:
         return [parsed(ClusterComponent, raw) for raw in cluster.list(CLUSTER_COMPONENTS, everywhere=True)]
-    except NotFoundError:
+    except UnknownKindError:
         return []  # the CRD is not installed
 
 
