@@ -38,7 +38,7 @@ from componentrun.errors import Reason, TransientError, UserError
 from componentrun.registry.errors import RegistryAwayError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from datetime import datetime
 
     from componentrun.api.channels import ChannelStatus
@@ -120,24 +120,6 @@ class Images:
             resolved = await self._shared.read(key, resolve, self._clock() - _SHARED)
         warnings = (resolved.warning,) if resolved.warning else ()
         return ResolvedImage(choice.repository.at(resolved.digest), resolved.resolution(choice), warnings)
-
-    def check_processors(self, processors: Mapping[str, Component]) -> None:
-        """Refuse processors whose images would escape the rules for images.
-
-        Raises:
-            UserError: (InvalidSpec) a processor has channels, which are resolved only for the component of a run;
-                (ImageNotAllowed) its registry is not allowed.
-        """
-        for name, processor in processors.items():
-            if processor.spec.channels:
-                raise UserError(
-                    f"processor `{name}`: its Component has channels, which can't be used for processors yet",
-                    Reason.INVALID_SPEC,
-                    advice="Name a Component that has `tag`, or a digest in `image`, instead of channels.",
-                )
-            image = split_tag(processor.spec.image.partition("@")[0])[0]
-            if self._settings.allowed:
-                check_allowed(parse_repository(image, f"Component `{name}`: spec.image"), self._settings.allowed)
 
     def _check_other(self, run: ComponentRun, component: Component | None) -> None:
         """Refuse an image that the node resolves, if it comes from a registry that is not allowed."""

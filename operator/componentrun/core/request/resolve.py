@@ -14,7 +14,7 @@ from componentrun.core.request.allowed import check_tag
 from componentrun.core.request.buckets import default_bucket
 from componentrun.core.request.config import check_secret_paths, config_json, environment, plain_secrets
 from componentrun.core.request.files import EffectiveFiles, input_files, output_files, system_tags
-from componentrun.core.request.image import component_id, image_reference
+from componentrun.core.request.image import ResolvedImage, component_id, image_reference
 from componentrun.core.request.imageparameters import image_parameters, image_secret_refs
 from componentrun.core.request.mapping import check_configuration, check_input, output_of, where_of_input
 from componentrun.core.request.network import effective_network
@@ -40,16 +40,6 @@ __all__ = ["EffectiveRun", "ResolvedImage", "resolve"]
 
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
 """The API's FileName, which also applies to a name taken from an object's key."""
-
-
-@dataclass(frozen=True, slots=True)
-class ResolvedImage:
-    """The image of a run whose Component has channels."""
-
-    reference: str
-    """Full name with the digest."""
-    resolution: ImageResolution
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +100,8 @@ class EffectiveRun:
     image_resolution: ImageResolution | None = None
     """How the digest in `image` was found; None: the node resolves the tag."""
     pull_secrets: tuple[str, ...] = ()
-    """Names of the Component's pull secrets. Those of the run's pod template are used in addition."""
+    """Names of the pull secrets of the Component and of the processors' Components. Those of the run's pod template are
+    used in addition."""
     plain_secrets: tuple[str, ...] = field(default=(), repr=False)
     """Values of `#` keys that the author wrote in plain text. They are redacted like those from Secrets."""
     processors: tuple[EffectiveProcessor, ...] = ()
@@ -139,6 +130,7 @@ def resolve(
     referenced: str | None = None,
     processors: Mapping[str, Component] | None = None,
     image: ResolvedImage | None = None,
+    step_images: Mapping[str, ResolvedImage] | None = None,
 ) -> EffectiveRun:
     """Decide everything about a run that does not depend on the cluster.
 
@@ -149,6 +141,7 @@ def resolve(
         referenced: the text that `configuration.parametersFrom` refers to; None if it is not set.
         processors: the Components that `processors_of` the run names and that exist, by name.
         image: the image with its digest, if the Component has channels; None: the node resolves the tag.
+        step_images: the same for processors whose Components have channels, by container.
 
     Raises:
         UserError: (InvalidSpec) the spec is invalid, and the message names the field; (ComponentNotFound) the Component
@@ -173,7 +166,8 @@ def resolve(
     gelf = component.spec.logging.gelf if component and component.spec.logging else None
     network = effective_network(spec, component)
     timeout = timeout_seconds(spec.timeout, component)
-    steps = effective_processors(run, component, processors or {}, PodLimits(network, timeout, type_support))
+    limits_of_pod = PodLimits(network, timeout, type_support)
+    steps = effective_processors(run, component, processors or {}, limits_of_pod, step_images or {})
     return EffectiveRun(
         namespace=run.metadata.namespace,
         name=run.metadata.name,
@@ -212,12 +206,17 @@ def resolve(
         retry=spec.retry or (component.spec.retry if component else None),
         concurrency_group=effective_group(run, component),
         queue_labels=_queue_labels(run),
-        pull_secrets=tuple(ref.name for ref in component.spec.image_pull_secrets or ()) if component else (),
+        pull_secrets=_pull_secrets(component, *(processors or {}).values()),
         plain_secrets=plain_secrets(
             parameters, for_image, [values for step in steps for values in (step.parameters, step.image_parameters)]
         ),
         processors=steps,
     )
+
+
+def _pull_secrets(*components: Component | None) -> tuple[str, ...]:
+    secrets = (ref.name for item in components if item for ref in item.spec.image_pull_secrets or ())
+    return tuple(dict.fromkeys(secrets))
 
 
 def _queue_labels(run: ComponentRun) -> dict[str, str]:
