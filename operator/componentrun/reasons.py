@@ -69,6 +69,10 @@ class Reason(StrEnum):
     """Somebody else deleted the pod."""
     IMAGE_PULL_FAILED = "ImagePullFailed"
     """The component's image can't be pulled: wrong name, no such tag, no permission."""
+    IMAGE_NOT_ALLOWED = "ImageNotAllowed"
+    """The component's image comes from a registry that the platform does not allow."""
+    IMAGE_UNVERIFIED = "ImageUnverified"
+    """The component's image has no signature that matches `spec.verify` of its Component."""
     REGISTRY_UNAVAILABLE = "RegistryUnavailable"
     """The registry of an image did not answer, or answered with errors for too long."""
     START_FAILED = "StartFailed"
@@ -193,6 +197,13 @@ GUIDANCE: Final[dict[Reason, Guidance]] = {
     Reason.POD_DELETED: Guidance(_AUTHOR, "Run it again. To stop a run, set `spec.cancel`."),
     Reason.IMAGE_PULL_FAILED: Guidance(
         _AUTHOR, "Check the name, the tag and the right to pull it (`podTemplate.imagePullSecrets`)."
+    ),
+    Reason.IMAGE_NOT_ALLOWED: Guidance(
+        f"{_AUTHOR}, or {_PLATFORM}",
+        "Use an image from an allowed registry, or have the chart's `operator.allowedRegistries` extended.",
+    ),
+    Reason.IMAGE_UNVERIFIED: Guidance(
+        _DEVELOPER, "Sign the image with the key of the Component's `spec.verify`, or correct that key."
     ),
     Reason.REGISTRY_UNAVAILABLE: Guidance(_PLATFORM, "Check whether the nodes can reach the registry."),
     Reason.START_FAILED: Guidance(

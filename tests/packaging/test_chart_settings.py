@@ -37,7 +37,10 @@ OTHERS = {
     "collector.reader": "node",
     "imagePullSecrets": [{"name": "login"}],
     "namespaces": ["one"],
+    "operator.allowedRegistries": ["registry.example.com/team"],
     "operator.dnsCidrs": ["10.0.0.1/32"],
+    "operator.registries.architectures": ["amd64"],
+    "operator.registries.plainHttp": ["registry.example.com:5000"],
     "operatorName": "canary",
 }
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, WithJsonSchema
 
+from componentrun.api.channels import MOST_CHANNELS, Channel, ChannelName, PullSecretRef, Verify
 from componentrun.api.common import ApiModel, Duration, LocalName, ObjectMeta, Policy, Quantity, Retention, SecretKeyRef
 from componentrun.api.componentstatus import ComponentStatus
 from componentrun.api.processors import Processors, ProcessorSettings
@@ -251,6 +252,22 @@ class ComponentSpec(ApiModel):
     """Retention of the events of its runs. Defaults to the Storage's settings."""
     output: ComponentOutput | None = None
     """Buckets that its runs may write to. Defaults to the buckets that the run names."""
+    channels: Annotated[
+        tuple[Channel, ...],
+        Field(
+            max_length=MOST_CHANNELS,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = ()
+    """Channels that runs choose from. With channels, the operator resolves the image to a digest before it creates a
+    pod, and `tag` is ignored. Defaults to none: the node resolves `tag`."""
+    default_channel: ChannelName | None = None
+    """Channel of runs that name neither a channel nor a tag. Defaults to `release`, or else to the first channel."""
+    image_pull_secrets: Annotated[tuple[PullSecretRef, ...], Field(max_length=8)] | None = None
+    """Secrets with credentials for the image's registry, in the namespace of the run. Those of the run's
+    `podTemplate.imagePullSecrets` are used in addition."""
+    verify: Verify | None = None
+    """Signature that the image must have. Requires channels. Defaults to none."""
     processor: ProcessorSettings | None = None
     """Settings of a Component of type `processor`."""
     processors: Processors | None = None

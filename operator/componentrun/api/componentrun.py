@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from componentrun import contract
+from componentrun.api.channels import ChannelName, ImageResolution
 from componentrun.api.common import (
     ApiModel,
     Condition,
@@ -91,7 +92,11 @@ class ComponentRunSpec(ApiModel):
     image: Annotated[str, Field(min_length=1, max_length=640)] | None = None
     """Image to run, with tag or digest. Exactly one of `component` and `image` must be set."""
     tag: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] | None = None
-    """Tag of the image. Defaults to the Component's `tag`."""
+    """Tag of the image. Defaults to the Component's `tag`. If the Component has channels, the tag must be that of a
+    channel, or a version in the range of one."""
+    channel: ChannelName | None = None
+    """Channel of the Component. Defaults to the Component's `defaultChannel`. At most one of `channel` and `tag` may be
+    set."""
     command: Annotated[tuple[Argument, ...], Field(max_length=64)] | None = None
     """Entrypoint of the container, if `image` is set. Defaults to the image's own."""
     args: Annotated[tuple[Argument, ...], Field(max_length=64)] | None = None
@@ -266,6 +271,8 @@ class ComponentRunStatus(StatusModel):
     """Image of the component."""
     image_digest: str | None = Field(None, alias="imageID")
     """Digest of the image that the node ran."""
+    image_resolution: ImageResolution | None = None
+    """How the digest in `image` was found. Set only if the Component has channels."""
     steps: tuple[StepStatus, ...] | None = None
     """Steps of the last attempt, in order: the component and its processors. Not set if the run has no processors."""
     storage: str | None = None

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from componentrun.api.channels import MOST_CHANNELS, ChannelStatus
 from componentrun.api.common import Condition, StatusModel
 
 __all__ = ["ComponentStatus"]
@@ -19,3 +20,5 @@ class ComponentStatus(StatusModel):
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
     """`Ready`: runs can use the component. `ConfigurationValid`: `spec.configuration` has usable schemas, and a default
     that matches them; only if `spec.configuration` is set. `Deprecated`: only if it is."""
+    channels: Annotated[tuple[ChannelStatus, ...], Field(max_length=2 * MOST_CHANNELS)] = ()
+    """Digests of `spec.channels`, by name of the channel."""

@@ -28,6 +28,7 @@ __all__ = ["CRD_FILES", "crd", "render", "spec_schema", "write"]
 _KEPT: Final = (
     "type", "description", "pattern", "enum", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems",
     "maxProperties", "default", "format", "x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields",
+    "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
 )  # fmt: skip
 
 
@@ -57,6 +58,7 @@ _OF_COMPONENTS: Final = (
     _column("Tag", ".spec.tag"),
     _column("Network", ".spec.network.mode", wide=True),
     _column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
+    _column("Digest", ".status.channels[0].digest", wide=True),
     _AGE,
 )
 

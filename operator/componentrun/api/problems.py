@@ -23,6 +23,7 @@ EXPECTED: Final = {
     r"^(in|out)\.[A-Za-z0-9_-]+$": "a bucket such as `out.c-main`",
     r"^[A-Za-z0-9_][A-Za-z0-9_. -]*$": "a file name such as `customers.csv`",
     r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$": "a name of small letters, digits, `-` and `.`",
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "a name of small letters, digits and `-`, such as `release`",
     r"^(adaptive|(\d+h)?(\d+m)?(\d+s)?"
     r"|-?\d{1,6} ?(second|minute|hour|day|week)s?"
     r"|\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?)?)$": (

@@ -124,9 +124,10 @@ _OF_RUNS: Final[ByPath] = {
             "message": "give either spec.component (the name of a Component) or spec.image, and not both",
         },
         {
-            "rule": "!has(self.tag) || has(self.component)",
-            "message": "spec.tag belongs to spec.component; with spec.image write the tag into the image",
-            "fieldPath": ".tag",
+            "rule": "!(has(self.tag) || has(self.channel)) || has(self.component)",
+            "message": (
+                "spec.tag and spec.channel belong to spec.component; with spec.image write the tag into the image"
+            ),
         },
         {
             "rule": "!(has(self.command) || has(self.args)) || has(self.image)",
@@ -204,7 +205,45 @@ _OF_RUNS: Final[ByPath] = {
     ("spec", "processors"): (_MOST_PROCESSORS,),
 }
 
-_OF_COMPONENTS: Final[ByPath] = {("spec", "retry", "backoff"): (_BACKOFF,), ("spec", "processors"): (_MOST_PROCESSORS,)}
+_OF_CHANNELS: Final[tuple[Rule, ...]] = (
+    {
+        "rule": "(has(self.tag) ? 1 : 0) + (has(self.semver) ? 1 : 0) + (has(self.digest) ? 1 : 0) == 1",
+        "message": "spec.channels: give each exactly one of tag, semver and digest",
+    },
+    {
+        "rule": "!has(self.digest) || !has(self.follow) || self.follow == 'Pinned'",
+        "message": "spec.channels: a digest never changes; leave follow out, or give tag or semver instead of digest",
+    },
+    {
+        "rule": "!has(self.interval) || (has(self.follow) && self.follow == 'Interval')",
+        "message": "spec.channels: interval goes with follow Interval",
+    },
+    {
+        "rule": "!has(self.interval) || duration(self.interval) >= duration('1s')",
+        "message": "spec.channels: interval must be at least 1s",
+    },
+)
+
+_OF_COMPONENTS: Final[ByPath] = {
+    ("spec", "retry", "backoff"): (_BACKOFF,),
+    ("spec", "processors"): (_MOST_PROCESSORS,),
+    ("spec", "channels", _ITEMS): _OF_CHANNELS,
+    ("spec",): (
+        {
+            "rule": (
+                "!has(self.defaultChannel)"
+                " || (has(self.channels) && self.channels.exists(c, c.name == self.defaultChannel))"
+            ),
+            "message": "spec.defaultChannel must be the name of one of spec.channels",
+            "fieldPath": ".defaultChannel",
+        },
+        {
+            "rule": "!has(self.verify) || (has(self.channels) && self.channels.size() > 0)",
+            "message": "spec.verify needs spec.channels: the operator checks only images that it resolves",
+            "fieldPath": ".verify",
+        },
+    ),
+}
 
 RULES: Final[Mapping[type[ApiModel], ByPath]] = {
     ComponentRun: _OF_RUNS,

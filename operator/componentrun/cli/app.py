@@ -12,6 +12,7 @@ from componentrun.cli.commands import (
     artifacts,
     catalogue,
     cataloguesync,
+    component,
     convert,
     doctor,
     events,
@@ -95,6 +96,7 @@ app.add_typer(table.app, name="table")
 app.add_typer(file.app, name="file")
 app.add_typer(upkeep.app, name="storage")
 app.add_typer(state.app, name="state")
+app.add_typer(component.app, name="component")
 cataloguesync.register(catalogue.app)
 app.add_typer(catalogue.app, name="catalogue")
 convert.register(app)

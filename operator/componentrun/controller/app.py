@@ -20,6 +20,7 @@ from componentrun.api.common import API_VERSION, GROUP
 from componentrun.controller.clockwatch import ClockWatch
 from componentrun.controller.components.checks import ComponentChecks
 from componentrun.controller.handlers import Context
+from componentrun.controller.images.resolving import Images
 from componentrun.controller.kopfrunner import STOP_SECONDS, KopfRunner
 from componentrun.controller.lease import Lease
 from componentrun.controller.metrics import Metrics
@@ -51,6 +52,7 @@ from componentrun.process.kubernetes.errors import KubeError, NotFoundError, Una
 from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, RUNS, STORAGES
 from componentrun.process.launch import listen_to_signals
 from componentrun.process.serving.server import HealthServer
+from componentrun.registry.client import RegistryClient
 
 if TYPE_CHECKING:
     from componentrun.controller.settings import Settings
@@ -70,7 +72,9 @@ default, the number of processors plus four, a few unresponsive stores or name s
 class Operator:
     """One operator process."""
 
-    def __init__(self, settings: Settings, kube: Kube, metrics: Metrics, loader: LoaderClient) -> None:
+    def __init__(
+        self, settings: Settings, kube: Kube, metrics: Metrics, loader: LoaderClient, registry: RegistryClient
+    ) -> None:
         """Build all parts, but start none."""
         self._settings = settings
         self._kube = kube
@@ -110,6 +114,7 @@ class Operator:
             gate,
             self._unread,
             catalogs,
+            Images(kube, caches, registry, settings.images, kube.clock.now),
             self._checker,
         )
         self._component_checks = ComponentChecks(kube, caches, references, self._checker, kube.clock.now)
@@ -327,6 +332,7 @@ def _reconciler(
     gate: StoreGate,
     unread: UnreadPods,
     catalogs: CatalogTables,
+    images: Images,
     checker: SchemaChecker,
 ) -> Reconciler:
     policies = Policies(kube, Resolver(), settings.dns_cidrs, frozenset(settings.ip_versions))
@@ -336,7 +342,9 @@ def _reconciler(
         caches,
         queues,
         references,
-        Starter(kube, caches, references, stores, scopes, policies, start, kube.clock.now, gate, catalogs, checker),
+        Starter(
+            kube, caches, references, stores, scopes, policies, start, kube.clock.now, gate, catalogs, images, checker
+        ),
         Publisher(stores, kube.clock.now, gate, catalogs),
         StatusWriter(kube, caches, metrics, identity),
         settings.limits,
@@ -349,6 +357,10 @@ async def run(settings: Settings) -> None:
     """Connect, then run until a signal arrives."""
     metrics = Metrics(settings.shard)
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="blocking"))
-    async with await connect(metrics) as kube, LoaderClient(settings.loader) as loader:
+    async with (
+        await connect(metrics) as kube,
+        LoaderClient(settings.loader) as loader,
+        RegistryClient(settings.registries) as registry,
+    ):
         metrics.observe_clock(kube.clock)
-        await Operator(settings, kube, metrics, loader).run()
+        await Operator(settings, kube, metrics, loader, registry).run()

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
 from componentrun.api.common import quantity_value
+from componentrun.controller.images.resolving import ImageSettings
 from componentrun.controller.lease import DEFAULT_SECONDS, LeaseSettings
 from componentrun.controller.reconcile.unreadpods import DEFAULT_MOST
+from componentrun.core.images.allowed import normal_prefix
 from componentrun.core.lease.holder import HolderPod
 from componentrun.core.lease.shard import Shard
 from componentrun.core.limits import Limits
 from componentrun.core.pod.settings import PodSettings
+from componentrun.errors import UserError
 from componentrun.process.settings import (
     DNS_LABEL,
     Chart,
@@ -25,6 +28,7 @@ from componentrun.process.settings import (
     Words,
     conflict,
 )
+from componentrun.registry.settings import RegistrySettings
 from componentrun.storage.store.settings import StoreTimeouts
 from componentrun.wire import loaderaccess
 
@@ -60,6 +64,13 @@ class LoaderSettings:
 def _quantity(text: str) -> str:
     quantity_value(text)
     return text
+
+
+def _registry(text: str) -> str:
+    try:
+        return normal_prefix(text)
+    except UserError as error:
+        raise ValueError(error.summary) from error
 
 
 _LIMITS: Final = Limits()
@@ -140,6 +151,30 @@ class Settings(ProcessSettings):
     upload_seconds: Annotated[Seconds, Field(ge=2, le=_DAY), Chart("operator.uploadTimeout")] = _POD.upload_seconds
     """Timeout of stage-out: the pod's termination grace period."""
 
+    allowed_registries: Annotated[
+        tuple[Annotated[str, AfterValidator(_registry)], ...],
+        *Words,
+        Expected("registries such as `registry.example.com` or `registry.example.com/team`, separated by commas"),
+        Chart("operator.allowedRegistries"),
+    ] = ()
+    """Registries that images of components may come from, each with the first parts of a path; empty: all."""
+    registry_plain_http: Annotated[
+        tuple[Annotated[str, StringConstraints(pattern=r"^[^\s/]+$", to_lower=True)], ...],
+        *Words,
+        Expected("hosts such as `registry.example.com:5000`, separated by commas"),
+        Chart("operator.registries.plainHttp"),
+    ] = ()
+    """Registries that the operator reaches over HTTP without TLS."""
+    registry_ca_bundle: Annotated[str | None, Chart("operator.registries.caBundle")] = None
+    """Certificate authorities, as PEM text, that it trusts for registries in addition to those of its image."""
+    registry_architectures: Annotated[
+        tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+$")], ...],
+        *Words,
+        Expected("architectures such as `amd64` or `arm64`, separated by commas"),
+        Chart("operator.registries.architectures"),
+    ] = ()
+    """Architectures of the cluster's nodes. An image must exist for at least one of them; empty: not checked."""
+
     # See `Limits` for the meaning of each: <field>_seconds.
     pending_seconds: Annotated[_Limit, Chart("operator.limits.pending")] = _LIMITS.pending
     image_pull_seconds: Annotated[_Limit, Chart("operator.limits.imagePull")] = _LIMITS.image_pull
@@ -179,6 +214,17 @@ class Settings(ProcessSettings):
             stack_id=self.stack_id,
             agent_pull_secrets=self.agent_pull_secrets,
         )
+
+    @property
+    def images(self) -> ImageSettings:
+        """Settings for images of Components with channels."""
+        architectures = frozenset(self.registry_architectures)
+        return ImageSettings(self.allowed_registries, architectures, self.agent_pull_secrets)
+
+    @property
+    def registries(self) -> RegistrySettings:
+        """How to reach registries."""
+        return RegistrySettings(frozenset(self.registry_plain_http), self.registry_ca_bundle)
 
     @property
     def shard(self) -> Shard:

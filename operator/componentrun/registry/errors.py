@@ -22,12 +22,14 @@ __all__ = [
     "no_password",
     "no_such_repository",
     "no_such_tag",
+    "no_version",
     "not_a_registry",
     "rate_limited",
     "redirected_to_login",
     "too_large",
     "too_many_tags",
     "untrusted",
+    "wrong_architecture",
     "wrong_password",
 ]
 
@@ -46,6 +48,7 @@ class Problem(StrEnum):
     AWAY = "RegistryAway"
     UNTRUSTED = "UntrustedCertificate"
     RATE_LIMITED = "RateLimited"
+    WRONG_ARCHITECTURE = "WrongArchitecture"
 
 
 class RegistryError(ComponentRunError):
@@ -115,6 +118,15 @@ def no_such_tag(repository: str, tag: str) -> ImageError:
     )
 
 
+def no_version(repository: str, versions: str, tags: int) -> ImageError:
+    """No tag of the repository is a version of the range."""
+    return ImageError(
+        Problem.NO_SUCH_TAG,
+        f"none of the {tags} tags of repository `{repository}` is a version of `{versions}`",
+        "Push a version, or correct `semver` of the channel.",
+    )
+
+
 def no_such_repository(repository: str) -> ImageError:
     """The registry has no such repository."""
     return ImageError(
@@ -127,6 +139,15 @@ def no_such_repository(repository: str) -> ImageError:
 def redirected_to_login(host: str, target: str) -> ImageError:
     """The registry redirects to another origin, which wants a login. It does not get the one for the registry."""
     return not_a_registry(host, f"it redirects to `{urlsplit(target).netloc}`, which wants a login of its own")
+
+
+def wrong_architecture(image: str, there: str, wanted: str) -> ImageError:
+    """The image exists for other platforms only."""
+    return ImageError(
+        Problem.WRONG_ARCHITECTURE,
+        f"image `{image}` is there for {there}, and the run needs {wanted}",
+        "Build the image for this architecture, or choose other nodes by `podTemplate.nodeSelector`.",
+    )
 
 
 def not_a_registry(host: str, found: str) -> ImageError:

@@ -16,9 +16,10 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 import aiohttp
 
-from componentrun.errors import AWAY_STATUSES, PlatformError
+from componentrun.errors import AWAY_STATUSES, PlatformError, Reason
 from componentrun.process.kubernetes.access.proxy import proxy_for
 from componentrun.registry import errors
+from componentrun.storage.store.clientvalues import plain_pem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,13 +66,8 @@ class Exchange:
     """Sends requests. Close it to free its connections."""
 
     def __init__(self, settings: RegistrySettings) -> None:
-        """Load the certificate authorities.
-
-        Raises:
-            PlatformError: the file with certificate authorities can't be used.
-        """
+        """Open no connection yet, and load no certificates: most operators never ask a registry."""
         self._settings = settings
-        self._tls = _tls(settings.ca_file)
         self._timeout = aiohttp.ClientTimeout(total=settings.request_seconds, connect=settings.connect_seconds)
         self._session: aiohttp.ClientSession | None = None
 
@@ -117,6 +113,7 @@ class Exchange:
 
         Raises:
             RegistryAwayError: no usable response: connection, TLS, timeout, 429, 5xx.
+            PlatformError: the settings can't be used.
             ImageError: too many or unusable redirects, or a body that is too large.
         """
         first, current = origin(url), url
@@ -168,7 +165,7 @@ class Exchange:
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=self._tls)
+            connector = aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=_tls(self._settings.ca_bundle))
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 timeout=self._timeout,
@@ -199,14 +196,15 @@ def _proxy(server: str) -> tuple[str | None, dict[str, str] | None]:
     return proxy_for(server, "")
 
 
-def _tls(ca_file: str | None) -> ssl.SSLContext:
+def _tls(ca_bundle: str | None) -> ssl.SSLContext:
     context = ssl.create_default_context()
-    if ca_file is not None:
+    if ca_bundle is not None:
         try:
-            context.load_verify_locations(cafile=ca_file)
-        except (OSError, ssl.SSLError) as error:
+            context.load_verify_locations(cadata=plain_pem(ca_bundle))
+        except (ValueError, ssl.SSLError) as error:
             raise PlatformError(
-                f"the certificate authorities of registries in `{ca_file}` can't be used: {error}",
+                f"the certificate authorities of registries can't be used: {error}",
+                Reason.REGISTRY_UNAVAILABLE,
                 advice="Correct the chart's `operator.registries.caBundle`: it is PEM text.",
             ) from error
     return context

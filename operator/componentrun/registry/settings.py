@@ -13,8 +13,8 @@ class RegistrySettings:
 
     plain_http: frozenset[str] = frozenset()
     """Hosts, with the port if the images' names have one, that are reached over HTTP without TLS."""
-    ca_file: str | None = None
-    """PEM file with certificate authorities to trust in addition to those of the system."""
+    ca_bundle: str | None = None
+    """Certificate authorities, as PEM text, to trust in addition to those of the system."""
     connect_seconds: float = 3.0
     request_seconds: float = 10.0
     """Timeout of one request, including the body of the response. A redirect is a request of its own."""

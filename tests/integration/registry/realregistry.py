@@ -153,7 +153,7 @@ class RealRegistry:
     @property
     def settings(self) -> RegistrySettings:
         """Settings that trust its certificate."""
-        return RegistrySettings(ca_file=str(self.authority.certificate_file))
+        return RegistrySettings(ca_bundle=self.authority.certificate_file.read_text())
 
     def repository(self, path: str = "team/app") -> Repository:
         """The repository of this path."""

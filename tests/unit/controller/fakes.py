@@ -20,6 +20,7 @@ from obstore.store import MemoryStore
 from componentrun.api import names
 from componentrun.api.common import API_VERSION
 from componentrun.api.storage import Storage
+from componentrun.controller.images.resolving import Images, ImageSettings
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.reconcile.policies import Policies, Resolver
 from componentrun.controller.reconcile.publish import Publisher
@@ -48,6 +49,8 @@ from componentrun.core.storages.scope import Scope, ScopeMethod, status_of
 from componentrun.errors import TransientError
 from componentrun.process.fairqueue import Flow
 from componentrun.process.kubernetes.errors import ConflictError
+from componentrun.registry.client import RegistryClient
+from componentrun.registry.settings import RegistrySettings
 from componentrun.storage.access.grants import Signer
 from componentrun.storage.store.catalog import CatalogSettings
 from componentrun.storage.store.connection import Store
@@ -198,6 +201,8 @@ class World:
         """Of the Storage's spec."""
         self.loader = FakeLoader(lambda: self.store.away, self.writes.done)
         self.catalogs = catalogs_of(cast("LoaderClient", self.loader))
+        self.registry = RegistryClient(RegistrySettings())
+        self.images = ImageSettings()
         self.checker = cast("SchemaChecker", InProcessChecker())
         self.scope = Scope(ScopeMethod.FORM, "tried", versioned=True)
         """What the store would be found to do; it has no HTTP to try it with."""
@@ -348,6 +353,7 @@ class FakeOperator:
                 self._clock,
                 self.gate,
                 world.catalogs,
+                Images(kube, self.caches, world.registry, world.images, self._clock),
                 world.checker,
             ),
             Publisher(stores, self._clock, self.gate, world.catalogs),

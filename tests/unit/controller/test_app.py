@@ -17,6 +17,8 @@ from componentrun.controller.settings import Settings
 from componentrun.controller.storages.loaderclient import LoaderClient
 from componentrun.process.kubernetes.errors import ForbiddenError
 from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, RUNS, STORAGES
+from componentrun.registry.client import RegistryClient
+from componentrun.registry.settings import RegistrySettings
 from tests.unit.controller.process import RESOURCES, Api, Watches, until
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def watches(monkeypatch: pytest.MonkeyPatch) -> Watches:
 async def operator(api: Api, watches: Watches) -> AsyncIterator[Operator]:
     assert watches.starts == 0
     settings = Settings(agent_image="agent:1", host="127.0.0.1", port=0, workers=2)
-    made = Operator(settings, cast("Kube", api), Metrics(), LoaderClient(None))
+    made = Operator(settings, cast("Kube", api), Metrics(), LoaderClient(None), RegistryClient(RegistrySettings()))
     running = asyncio.create_task(made.run())
     yield made
     made._stopping.set()
@@ -104,7 +106,7 @@ async def test_a_namespace_that_is_refused_at_first_is_listed_once_that_is_allow
 
     monkeypatch.setattr(api, "pages", listed)
     settings = Settings(agent_image="agent:1", namespaces=("late", "team"), host="127.0.0.1", port=0, workers=2)
-    operator = Operator(settings, cast("Kube", api), Metrics(), LoaderClient(None))
+    operator = Operator(settings, cast("Kube", api), Metrics(), LoaderClient(None), RegistryClient(RegistrySettings()))
     running = asyncio.create_task(operator.run())
     await until(lambda: operator._workers.running and watches.starts == 1)
     assert operator._caches.unlisted == {"late"}
@@ -144,7 +146,7 @@ async def test_other_tasks_of_the_loop_are_left_alone_when_watches_end(operator:
 
 async def test_a_worker_that_ends_ends_the_operator(api: Api, watches: Watches) -> None:
     settings = Settings(agent_image="agent:1", host="127.0.0.1", port=0, workers=2)
-    operator = Operator(settings, cast("Kube", api), Metrics(), LoaderClient(None))
+    operator = Operator(settings, cast("Kube", api), Metrics(), LoaderClient(None), RegistryClient(RegistrySettings()))
     running = asyncio.create_task(operator.run())
     await until(lambda: operator._unready() == "")
     assert watches.starts == 1

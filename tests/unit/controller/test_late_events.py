@@ -13,6 +13,8 @@ from componentrun.controller.metrics import Metrics
 from componentrun.controller.settings import Settings
 from componentrun.controller.storages.loaderclient import LoaderClient
 from componentrun.controller.watching.caches import Key
+from componentrun.registry.client import RegistryClient
+from componentrun.registry.settings import RegistrySettings
 from tests.unit.controller.fakekube import NAMESPACE, Crash
 from tests.unit.controller.fakes import FakeOperator
 from tests.unit.controller.onestorage import World as StorageWorld
@@ -126,7 +128,7 @@ async def test_a_new_leader_ends_pods_whose_run_was_deleted_before(*, standby: b
     )
     lease = "system/operator" if standby else None
     settings = Settings(agent_image="agent:1", host="127.0.0.1", port=0, workers=2, lease=lease, lease_seconds=6)
-    operator = Operator(settings, cast("Any", api), Metrics(), LoaderClient(None))
+    operator = Operator(settings, cast("Any", api), Metrics(), LoaderClient(None), RegistryClient(RegistrySettings()))
     running = asyncio.create_task(operator.run())
     try:
         await until(lambda: operator._reconciler.active)

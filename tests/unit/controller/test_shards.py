@@ -14,6 +14,8 @@ from componentrun.controller.watching.podwatch import make_pod_watches
 from componentrun.controller.watching.resync import Resync
 from componentrun.controller.work.queue import WorkQueue
 from componentrun.core.lease.shard import Shard
+from componentrun.registry.client import RegistryClient
+from componentrun.registry.settings import RegistrySettings
 from tests.unit.controller.fakekube import FakeKube, Writes
 from tests.unit.controller.process import Api
 
@@ -77,7 +79,9 @@ def shard_of_two(**settings: Any) -> Operator:
     given = Settings(
         agent_image="agent:1", lease="system/operator", operator_shards=2, operator_shard=0, workers=2, **settings
     )
-    return Operator(given, cast("Kube", Api()), Metrics(given.shard), LoaderClient(None))
+    return Operator(
+        given, cast("Kube", Api()), Metrics(given.shard), LoaderClient(None), RegistryClient(RegistrySettings())
+    )
 
 
 async def test_shards_share_the_limit_of_unread_pods_of_a_node() -> None:

@@ -61,7 +61,7 @@ def test_conditions_of_others_are_kept() -> None:
     )
     found = status(component)
     assert {item.type for item in found.conditions} == {"TagMoved", "Ready"}
-    assert found.to_dict()["channels"] == [{"name": "release"}]
+    assert found.channels == component.status.channels
 
 
 class TestConfiguration:

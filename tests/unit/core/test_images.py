@@ -119,7 +119,7 @@ def test_all_forms_of_a_login_are_read() -> None:
         {"type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": "?"}},
         {"type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": "e30="}},
         {"type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": base64.b64encode(b"[]").decode()}},
-        config({"a.io": None}),  # type: ignore[arg-type]  # malformed on purpose
+        config({"a.io": None}),
         config({"http://[": entry("ann")}),
     ],
 )

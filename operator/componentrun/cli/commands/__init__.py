@@ -10,6 +10,7 @@ Modules, lowest first:
     versions    `table info`, `history`, `restore`
     query       `table query`, `table sql-setup`
     file        files
+    component   channels of Components
     state       states of configurations
     upkeep      maintenance by hand
     catalogue   catalogues of Components

@@ -117,6 +117,9 @@ def _phase(status: ComponentRunStatus, item: PhaseTime, before: PhaseTime | None
     if item.phase == "Running" and status.image:
         params |= {"image": status.image} | ({"imageID": status.image_digest} if status.image_digest else {})
         message += f": {status.image_digest or status.image}"
+        if (resolution := status.image_resolution) is not None:
+            params |= _present({"channel": resolution.channel, "tag": resolution.tag, "resolved": resolution.source})
+            message += f" (channel `{resolution.channel}`" + (f", tag `{resolution.tag}`)" if resolution.tag else ")")
     time = nanoseconds(item.start_time)
     if item.phase == "Queued" and _attempt_at(status, item.start_time) is not None:
         message = "the run waits for its next attempt"

@@ -1,6 +1,7 @@
 """Carries out the action StartAttempt: creates everything that a pod needs, in an order that is safe to repeat.
 
-    1. resolve    Component, Storage (does its store enforce grants?), ConfigMap, secrets -> `core.request.resolve`
+    1. resolve    Component and its image, Storage (does its store enforce grants?), ConfigMap, secrets
+                  -> `core.request.resolve`
     2. plan       look up inputs, write plans to the store, sign grants
     3. policy     create or update the NetworkPolicy of the run's class
     4. pod        create it, owned by the run; an existing pod of its name must be the run's, and a Secret that pod's
@@ -32,6 +33,7 @@ from componentrun.controller.storages.references import new_enough_for
 from componentrun.core.components.deprecation import check_deprecation, replacement_of
 from componentrun.core.lifecycle import status as core_status
 from componentrun.core.pod.build import build_secret
+from componentrun.core.pod.metadata import with_image_of
 from componentrun.core.pod.steps import step_configs
 from componentrun.core.request.buckets import writable_buckets
 from componentrun.core.request.config import state_secrets
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
 
     from componentrun.api.component import Component
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
+    from componentrun.controller.images.resolving import Images
     from componentrun.controller.reconcile.policies import Policies
     from componentrun.controller.schemacheck.checker import SchemaChecker
     from componentrun.controller.storages.catalogtables import CatalogTables
@@ -111,18 +114,20 @@ class Starter:
         clock: Callable[[], datetime],
         gate: StoreGate,
         catalogs: CatalogTables,
+        images: Images,
         checker: SchemaChecker,
     ) -> None:
         """`clock` returns the time for the status; `gate` limits operations on the store."""
+        self._images = images
         self._checker = checker
         self._catalogs = catalogs
         self._kube = kube
+        self._pods = PodCreator(kube, caches, settings.agent_image, settings.pod)
         self._references = references
         self._stores = stores
         self._scopes = scopes
         self._policies = policies
         self._settings = settings
-        self._pods = PodCreator(kube, caches, settings.agent_image, settings.pod)
         self._clock = clock
         self._gate = gate
 
@@ -149,11 +154,13 @@ class Starter:
         opened = replace(opened, by_session=scope.means is ScopeMethod.SESSION)
         component = await self._references.component(run.metadata.namespace, run.spec.component, anew=True, as_of=as_of)
         deprecation = await self._check_deprecation(run, component, "spec.component")
+        image = await self._images.of(run, component)
         referenced = await referenced_parameters(self._kube, run)
         processors = await self._processors(run, component, as_of)
         for processor in processors.values():
             deprecation += await self._check_deprecation(run, processor, "spec.processors")
-        effective = resolve(run, component, opened.storage.metadata.name, referenced, processors)
+        self._images.check_processors(processors)
+        effective = resolve(run, component, opened.storage.metadata.name, referenced, processors, image)
         buckets = writable_buckets(run.spec.output, component, run.spec.configuration.id).patterns
         if buckets or any(item.table is not None for item in effective.inputs):
             await self._catalogs.need_fit(opened)
@@ -168,6 +175,8 @@ class Starter:
         plan = await self._plan(run, number, effective, opened, secrets, memory, buckets)
         await self._policies.ensure(effective.network, opened.storage, opened.store.settings.base_url)
         pod = await self._pods.pod(run, number, effective)
+        effective = with_image_of(pod, effective)
+        image_warnings = image.warnings if image is not None else ()
         values = (*secrets.all(), *([token] if token else ()))
         known = (*effective.plain_secrets, *values, *state_secrets(memory.state))
         redact = tuple(dict.fromkeys(known))
@@ -183,7 +192,7 @@ class Starter:
             gates=[gate["name"] for gate in pod["spec"].get("schedulingGates") or ()],
             input_tables=[TableStatus(table=item.source, rows=item.rows, bytes=item.bytes) for item in plan.inputs],
             input_files=[FileStatus(id=item.id, name=item.name, bytes=item.size) for item in plan.files],
-            warnings=(*warning_of(opened.storage), *deprecation, *warnings),
+            warnings=(*warning_of(opened.storage), *deprecation, *warnings, *image_warnings),
             now=self._clock(),
         )
         return Started(uid, status, secret)

@@ -3,5 +3,9 @@
 Modules, lowest first:
 
     reference    the name of a repository, normalised as container runtimes do
+    semver       ranges of versions
+    allowed      registries that images may come from
     pullsecrets  credentials of pull secrets, matched to repositories as the kubelet does
+    channels     which channel a run uses, and what a Component's status keeps of it
+    promotion    which digest promote and rollback write
 """

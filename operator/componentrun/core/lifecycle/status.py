@@ -139,6 +139,7 @@ def attempt_started(
     return status.model_copy(
         update={
             "image": effective.image,
+            "image_resolution": effective.image_resolution,
             "steps": planned_steps(effective),
             "storage": effective.storage,
             "input_tables": tuple(input_tables),

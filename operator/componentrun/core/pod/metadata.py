@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
+from componentrun.api.channels import ImageResolution
 from componentrun.api.common import API_VERSION, GROUP
 from componentrun.core.pod.networkpolicy import network_class
 from componentrun.errors import Reason, UserError
@@ -17,7 +19,16 @@ if TYPE_CHECKING:
     from componentrun.core.pod.settings import PodSettings
     from componentrun.core.request.resolve import EffectiveRun
 
-__all__ = ["hostname", "identity_labels", "label_value", "owner", "pod_annotations", "pod_labels", "scheduling"]
+__all__ = [
+    "hostname",
+    "identity_labels",
+    "label_value",
+    "owner",
+    "pod_annotations",
+    "pod_labels",
+    "scheduling",
+    "with_image_of",
+]
 
 _LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _NOT_IN_A_LABEL: Final = re.compile(r"[^-A-Za-z0-9_.]+")
@@ -78,9 +89,32 @@ def pod_annotations(effective: EffectiveRun, settings: PodSettings, template: Po
     return template_annotations | {
         names.TIMEOUT_ANNOTATION: str(effective.timeout_seconds),
         names.UPLOAD_ANNOTATION: str(settings.upload_seconds),
+        **(
+            {names.IMAGE_ANNOTATION: _resolution_text(effective.image_resolution)} if effective.image_resolution else {}
+        ),
         # The default container of `kubectl logs`, also if it is an init container.
         "kubectl.kubernetes.io/default-container": names.COMPONENT,
     }
+
+
+def _resolution_text(resolution: ImageResolution) -> str:
+    return resolution.model_dump_json(by_alias=True, exclude_none=True)
+
+
+def with_image_of(pod: dict[str, Any], effective: EffectiveRun) -> EffectiveRun:
+    """The run with the image of its existing pod: the tag may have moved since an earlier operator created the pod.
+
+    Unchanged if its Component has no channels.
+    """
+    if effective.image_resolution is None:
+        return effective
+    image = next(str(item["image"]) for item in pod["spec"]["containers"] if item["name"] == names.COMPONENT)
+    text = (pod["metadata"].get("annotations") or {}).get(names.IMAGE_ANNOTATION, "")
+    try:
+        resolution = ImageResolution.model_validate_json(text)
+    except ValueError:  # somebody has edited it
+        resolution = effective.image_resolution
+    return replace(effective, image=image, image_resolution=resolution)
 
 
 def _foreign(values: dict[str, str]) -> dict[str, str]:
@@ -107,10 +141,10 @@ def owner(run: ComponentRun) -> dict[str, Any]:
     }
 
 
-def scheduling(run: ComponentRun, settings: PodSettings) -> dict[str, Any]:
-    """Scheduling and registry credentials, from the pod template and the run."""
+def scheduling(effective: EffectiveRun, run: ComponentRun, settings: PodSettings) -> dict[str, Any]:
+    """Scheduling and registry credentials, from the pod template, the run and its Component."""
     template = run.spec.pod_template
-    pulls = list(settings.agent_pull_secrets)
+    pulls = [*effective.pull_secrets, *settings.agent_pull_secrets]
     result: dict[str, Any] = {}
     if run.spec.priority_class_name:
         result["priorityClassName"] = run.spec.priority_class_name

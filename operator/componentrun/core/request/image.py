@@ -31,9 +31,19 @@ def split_tag(image: str) -> tuple[str, str | None]:
 def image_reference(spec: ComponentRunSpec, component: Component | None) -> str:
     """The image to run: the Component's with its tag or the run's, or the run's own. A digest is never changed.
 
+    Not for Components with channels, whose images the operator resolves (`core.images.channels`).
+
     Raises:
-        UserError: (InvalidSpec) the run gives a tag, but its own image already has one, or the image has a digest.
+        UserError: (InvalidSpec) the run gives a tag, but its own image already has one, or the image has a digest; or
+            it names a channel.
     """
+    if spec.channel is not None:
+        owner = f"Component `{component.metadata.name}`" if component else "spec.image"
+        raise UserError(
+            f"spec.channel: `{spec.channel}` was given, but {owner} has no channels",
+            Reason.INVALID_SPEC,
+            advice="Remove it, or have channels added to the Component.",
+        )
     if component is None:
         image, tag = spec.image or "", spec.tag
         if tag and split_tag(image)[1] is not None:

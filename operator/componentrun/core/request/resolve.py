@@ -27,6 +27,7 @@ from componentrun.errors import Reason, UserError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from componentrun.api.channels import ImageResolution
     from componentrun.api.common import SecretKeyRef
     from componentrun.api.component import Component, ForwardToken, Gelf, Network
     from componentrun.api.componentrun import ComponentRun, ComponentRunSpec
@@ -34,11 +35,21 @@ if TYPE_CHECKING:
     from componentrun.api.retry import Retry
     from componentrun.wire.agents import OutputFile, OutputTable
 
-__all__ = ["EffectiveRun", "resolve"]
+__all__ = ["EffectiveRun", "ResolvedImage", "resolve"]
 
 
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
 """The API's FileName, which also applies to a name taken from an object's key."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedImage:
+    """The image of a run whose Component has channels."""
+
+    reference: str
+    """Full name with the digest."""
+    resolution: ImageResolution
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +107,10 @@ class EffectiveRun:
     """None if the run waits for no other run, for example because its policy is Allow."""
     queue_labels: dict[str, str] = field(default_factory=dict)
     """Labels for Kueue: those of the run and of its pod template."""
+    image_resolution: ImageResolution | None = None
+    """How the digest in `image` was found; None: the node resolves the tag."""
+    pull_secrets: tuple[str, ...] = ()
+    """Names of the Component's pull secrets. Those of the run's pod template are used in addition."""
     plain_secrets: tuple[str, ...] = field(default=(), repr=False)
     """Values of `#` keys that the author wrote in plain text. They are redacted like those from Secrets."""
     processors: tuple[EffectiveProcessor, ...] = ()
@@ -123,6 +138,7 @@ def resolve(
     storage_name: str,
     referenced: str | None = None,
     processors: Mapping[str, Component] | None = None,
+    image: ResolvedImage | None = None,
 ) -> EffectiveRun:
     """Decide everything about a run that does not depend on the cluster.
 
@@ -132,6 +148,7 @@ def resolve(
         storage_name: the Storage that the run names, or the namespace's default one.
         referenced: the text that `configuration.parametersFrom` refers to; None if it is not set.
         processors: the Components that `processors_of` the run names and that exist, by name.
+        image: the image with its digest, if the Component has channels; None: the node resolves the tag.
 
     Raises:
         UserError: (InvalidSpec) the spec is invalid, and the message names the field; (ComponentNotFound) the Component
@@ -146,8 +163,8 @@ def resolve(
     for_image = image_parameters(spec.configuration, component)
     if component is not None:
         check_tag(spec.tag, component, "spec.tag")
-    image = image_reference(spec, component)
-    identifier = component_id(image, component)
+    reference = image.reference if image is not None else image_reference(spec, component)
+    identifier = component_id(reference, component)
     limits, requests = container_resources(spec, component)
     inputs = _inputs(spec.input.tables)
     bucket = default_bucket(spec.output, component, spec.configuration.id)
@@ -163,7 +180,8 @@ def resolve(
         uid=run.metadata.uid,
         storage=storage_name,
         component_id=identifier,
-        image=image,
+        image=reference,
+        image_resolution=image.resolution if image is not None else None,
         image_secrets=image_secret_refs(component),
         command=component.spec.command if component else spec.command,
         args=component.spec.args if component else spec.args,
@@ -194,6 +212,7 @@ def resolve(
         retry=spec.retry or (component.spec.retry if component else None),
         concurrency_group=effective_group(run, component),
         queue_labels=_queue_labels(run),
+        pull_secrets=tuple(ref.name for ref in component.spec.image_pull_secrets or ()) if component else (),
         plain_secrets=plain_secrets(
             parameters, for_image, [values for step in steps for values in (step.parameters, step.image_parameters)]
         ),

@@ -6,6 +6,7 @@ Modules, lowest first:
     duck         DuckDB in this process
     scanning     which files contain the rows of tables
     referenced   which tables a query names
+    allowed      which functions a query may call
     querying     SQL queries over tables
     delivering   write whole tables to local files
     listing      list the tables of a catalog

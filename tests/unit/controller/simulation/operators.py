@@ -23,6 +23,8 @@ from componentrun.core.limits import Limits
 from componentrun.core.storages.scope import Scope, ScopeMethod
 from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, RUNS, STORAGES
 from componentrun.process.kubernetes.watch import Watch
+from componentrun.registry.client import RegistryClient
+from componentrun.registry.settings import RegistrySettings
 from componentrun.storage.access.grants import Signer
 from componentrun.storage.store.resource import parse
 from tests.unit.controller.fakes import CATALOG
@@ -139,7 +141,8 @@ class Maker:
         kube = SimulatedKube(self._network, metrics, number, self._skews[number])
         with mock.patch.object(app, "Stores", lambda *parts: _Stores(stores, parts)):
             loader = SimulatedLoader(self._network, self._catalog, number)
-            return Operator(self._settings, kube, metrics, loader.as_client())
+            registry = RegistryClient(RegistrySettings())  # asks nothing: no Component has channels
+            return Operator(self._settings, kube, metrics, loader.as_client(), registry)
 
 
 class _Stores:

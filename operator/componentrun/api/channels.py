@@ -1,0 +1,121 @@
+"""Channels of a Component: which image its runs get, and when a tag is looked up."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
+
+from componentrun.api.common import ApiModel, Duration, LocalName, StatusModel
+
+__all__ = [
+    "DEFAULT_FOLLOW",
+    "MOST_CHANNELS",
+    "MOST_KEPT",
+    "Channel",
+    "ChannelDigest",
+    "ChannelName",
+    "ChannelStatus",
+    "Follow",
+    "ImageResolution",
+    "ImageTag",
+    "PullSecretRef",
+    "Verify",
+]
+
+MOST_CHANNELS: Final = 32
+MOST_KEPT: Final = 10
+"""Number of digests of a channel that the status keeps."""
+
+Follow = Literal["Pinned", "EachRun", "Interval"]
+DEFAULT_FOLLOW: Final[dict[str, Follow]] = {"release": "Pinned", "master": "EachRun"}
+"""By name of the channel; `Pinned` for all others."""
+
+ChannelName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+ImageTag = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+
+
+class Channel(ApiModel):
+    """One way to get the component's image. Exactly one of `tag`, `semver` and `digest` must be set."""
+
+    name: ChannelName
+    """Name of the channel, e.g. `release`."""
+    tag: ImageTag | None = None
+    """Tag of the image."""
+    semver: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    """Range of versions, e.g. `^1.4` or `>=1.4 <2`. The highest version among the repository's tags is used; tags may
+    begin with `v`. Versions such as `2.0.0-rc.1` are used only if the range names one of the same version."""
+    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+    """Digest of the image. Written by `componentrun component promote` and `rollback`."""
+    follow: Follow | None = None
+    """When the registry is asked for the digest. `Pinned`: once for each tag or range. `EachRun`: for each run.
+    `Interval`: for the first run after each `interval`. Defaults to `EachRun` for the channel `master`, and to `Pinned`
+    for all others."""
+    interval: Duration | None = None
+    """Interval of `follow: Interval`. Defaults to `1h`."""
+    on_failure: Literal["Fail", "UseLast"] = "Fail"
+    """What to do if the registry does not respond. `Fail`: retry, and fail the run if that lasts too long. `UseLast`:
+    use the last digest, with a warning. Defaults to `Fail`."""
+
+
+class PullSecretRef(ApiModel):
+    """Reference to a Secret with credentials for a registry."""
+
+    name: LocalName
+    """Name of a Secret of type `kubernetes.io/dockerconfigjson`, in the namespace of the run."""
+
+
+class Verify(ApiModel):
+    """Signature that images must have. It is checked when a digest is used for the first time."""
+
+    key: Annotated[str, Field(min_length=64, max_length=4096)]
+    """Public key in PEM form, as `cosign generate-key-pair` writes it to `cosign.pub`."""
+
+
+class ChannelDigest(StatusModel):
+    """One digest that a channel had."""
+
+    digest: str
+    """Digest of the image."""
+    image: str
+    """Repository of the image."""
+    tag: str | None = None
+    """Tag that pointed to it. Not set if the digest was in the spec."""
+    semver: str | None = None
+    """Range of versions for which the tag was chosen."""
+    time: datetime
+    """When it was used for the first time."""
+    verified_by: str | None = None
+    """Fingerprint of the key that verified its signature. Not set if none was required."""
+
+
+class ChannelStatus(StatusModel):
+    """What a channel points to."""
+
+    name: str
+    """Name of the channel."""
+    digest: str | None = None
+    """Digest that the channel points to now."""
+    tag: str | None = None
+    """Tag or version that it was resolved from. Not set if the digest is in the spec."""
+    since: datetime | None = None
+    """When the channel was first seen to point to this digest."""
+    checked: datetime | None = None
+    """When the registry was last asked. Updated only for `follow: Interval`, and when the digest changes."""
+    history: tuple[ChannelDigest, ...] = ()
+    """The last 10 digests, newest first."""
+
+
+class ImageResolution(StatusModel):
+    """How the digest of a run's image was found."""
+
+    channel: str
+    """Channel of the Component."""
+    tag: str | None = None
+    """Tag or version. Not set if the digest was in the spec."""
+    source: Literal["Spec", "Pinned", "Registry", "Last"]
+    """`Spec`: the channel names the digest. `Pinned`: resolved for an earlier run. `Registry`: asked for this run, or
+    less than a second before. `Last`: the registry did not respond, so the channel's last digest is used."""
+    time: datetime
+    """When the digest was resolved."""

@@ -1,0 +1,9 @@
+"""Resolves the images of runs whose Components have channels (decision 0098).
+
+Modules, lowest first:
+
+    logins     credentials from the pull secrets of a run
+    asking     asks a registry for the digest of a choice
+    channels   reads and writes the channels in the status of a Component
+    resolving  the image of a run: kept digest, shared request, or the last known one
+"""

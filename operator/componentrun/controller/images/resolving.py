@@ -1,0 +1,256 @@
+"""The image of a run whose Component has channels.
+
+1. An attempt after the first one keeps the digest of the run.
+2. A digest that the Component's status keeps is used without a request, if the channel allows it.
+3. Otherwise the registry is asked. Runs of a Component that begin within a second share the request and the write.
+4. The status of the Component is written before a pod is created: an operator that is killed in between finds the
+   pinned digest there. Nothing is written if nothing is new.
+
+A registry that did not respond is not asked again for some seconds, so that runs do not hold slots of their Storage
+while they wait for it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from componentrun.controller.images.asking import ask_registry
+from componentrun.controller.images.channels import ChannelWriter
+from componentrun.controller.images.logins import pull_secret_names, read_logins
+from componentrun.controller.storages.sharedreads import SharedReads
+from componentrun.core.images.allowed import check_allowed
+from componentrun.core.images.channels import (
+    ImageChoice,
+    Resolved,
+    choose_image,
+    kept_digest,
+    last_digest,
+    with_resolved,
+)
+from componentrun.core.images.reference import parse_repository
+from componentrun.core.request.image import image_reference, split_tag
+from componentrun.core.request.resolve import ResolvedImage
+from componentrun.errors import Reason, TransientError, UserError
+from componentrun.registry.errors import RegistryAwayError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from componentrun.api.channels import ChannelStatus
+    from componentrun.api.component import Component
+    from componentrun.api.componentrun import ComponentRun
+    from componentrun.controller.watching.caches import Caches
+    from componentrun.process.kubernetes.client import Kube
+    from componentrun.registry.client import RegistryClient
+
+__all__ = ["ImageSettings", "Images"]
+
+_SHARED: Final = timedelta(seconds=1)
+_AWAY: Final = timedelta(seconds=5)
+"""How long a registry that did not respond is not asked again."""
+_LONGEST_AWAY: Final = timedelta(minutes=1)
+"""Even if it asks for more with Retry-After."""
+_MOST_AWAY: Final = 256
+_MOST_WRITES: Final = 5
+_ARCHITECTURE: Final = "kubernetes.io/arch"
+"""Label of nodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSettings:
+    """Settings for all images."""
+
+    allowed: tuple[str, ...] = ()
+    """Allowed registries, in the form of `normal_prefix`; empty: all."""
+    architectures: frozenset[str] = frozenset()
+    """Architectures of the cluster's nodes; empty: unknown."""
+    agent_pull_secrets: tuple[str, ...] = ()
+
+
+class Images:
+    """Resolves images."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        caches: Caches,
+        client: RegistryClient,
+        settings: ImageSettings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """`clock` returns the API server's time."""
+        self._kube = kube
+        self._client = client
+        self._settings = settings
+        self._clock = clock
+        self._writer = ChannelWriter(kube, caches)
+        self._shared: SharedReads[Resolved] = SharedReads(clock)
+        self._away: OrderedDict[str, tuple[datetime, RegistryAwayError]] = OrderedDict()
+        """Until when a registry is not asked, and why, by host."""
+
+    async def of(self, run: ComponentRun, component: Component | None) -> ResolvedImage | None:
+        """The image of a run with its digest; None if the node resolves the tag.
+
+        Raises:
+            UserError: the run or the Component asks for something impossible, or there is no such image.
+            TransientError: the registry or the API server does not respond.
+            PlatformError: the API server refused.
+        """
+        if component is None or not component.spec.channels:
+            self._check_other(run, component)
+            return None
+        if run.status.image_resolution is not None and run.status.image is not None:
+            return ResolvedImage(run.status.image, run.status.image_resolution)
+        _check_verify(component)
+        choice = choose_image(run.spec, component)
+        check_allowed(choice.repository, self._settings.allowed)
+        resolved = self._kept(choice, component)
+        if resolved is None:
+            names = pull_secret_names(run, component, self._settings.agent_pull_secrets)
+            architectures = self._architectures(run)
+            namespace = run.metadata.namespace
+            resolve = partial(self._resolve, choice, component, namespace, names, architectures)
+            # Runs of a ClusterComponent in different namespaces have different pull secrets.
+            key = (component.metadata.uid, component.metadata.generation, choice, namespace, names, architectures)
+            resolved = await self._shared.read(key, resolve, self._clock() - _SHARED)
+        warnings = (resolved.warning,) if resolved.warning else ()
+        return ResolvedImage(choice.repository.at(resolved.digest), resolved.resolution(choice), warnings)
+
+    def check_processors(self, processors: Mapping[str, Component]) -> None:
+        """Refuse processors whose images would escape the rules for images.
+
+        Raises:
+            UserError: (InvalidSpec) a processor has channels, which are resolved only for the component of a run;
+                (ImageNotAllowed) its registry is not allowed.
+        """
+        for name, processor in processors.items():
+            if processor.spec.channels:
+                raise UserError(
+                    f"processor `{name}`: its Component has channels, which can't be used for processors yet",
+                    Reason.INVALID_SPEC,
+                    advice="Name a Component that has `tag`, or a digest in `image`, instead of channels.",
+                )
+            image = split_tag(processor.spec.image.partition("@")[0])[0]
+            if self._settings.allowed:
+                check_allowed(parse_repository(image, f"Component `{name}`: spec.image"), self._settings.allowed)
+
+    def _check_other(self, run: ComponentRun, component: Component | None) -> None:
+        """Refuse an image that the node resolves, if it comes from a registry that is not allowed."""
+        if not self._settings.allowed or bool(run.spec.component) != (component is not None):
+            return
+        reference = image_reference(run.spec, component).partition("@")[0]
+        owner = "spec.image" if component is None else f"Component `{component.metadata.name}`: spec.image"
+        check_allowed(parse_repository(split_tag(reference)[0], owner), self._settings.allowed)
+
+    def _kept(self, choice: ImageChoice, component: Component) -> Resolved | None:
+        """A digest that needs neither a request nor a write."""
+        now, statuses = self._clock(), component.status.channels
+        kept = kept_digest(choice, statuses, now)
+        if kept is None or _next_channels(component, choice, kept, now) != statuses:
+            return None
+        return kept
+
+    async def _resolve(
+        self,
+        choice: ImageChoice,
+        component: Component,
+        namespace: str,
+        names: tuple[str, ...],
+        architectures: frozenset[str],
+    ) -> Resolved:
+        """Resolve a choice, and write the status of the Component if something is new."""
+        now = self._clock()
+        asked = kept_digest(choice, component.status.channels, now)
+        if asked is None:
+            asked = await self._ask(choice, component, namespace, names, architectures)
+        for _ in range(_MOST_WRITES):
+            statuses = component.status.channels
+            # Meanwhile another run, or another operator, may have pinned it.
+            resolved = kept_digest(choice, statuses, now) or asked
+            wanted = _next_channels(component, choice, resolved, now)
+            if resolved.source == "Last" or wanted == statuses:
+                return resolved
+            present = await self._writer.write(component, wanted)
+            if present is None:
+                return resolved
+            component = present
+        raise _too_busy(component)
+
+    async def _ask(
+        self,
+        choice: ImageChoice,
+        component: Component,
+        namespace: str,
+        names: tuple[str, ...],
+        architectures: frozenset[str],
+    ) -> Resolved:
+        statuses = component.status.channels
+        known = frozenset(
+            entry.digest for status in statuses for entry in status.history if entry.image == choice.repository.name
+        )
+        try:
+            self._check_away(choice.repository.host)
+            logins = await read_logins(self._kube, namespace, names, choice.repository)
+            return await ask_registry(self._client, choice, logins, known, architectures, self._clock())
+        except RegistryAwayError as error:
+            self._note_away(choice.repository.host, error)
+            last = last_digest(choice, statuses, error.summary)
+            if last is None:
+                raise
+            return last
+
+    def _check_away(self, host: str) -> None:
+        """Refuse to ask a registry that did not respond a moment ago."""
+        until, error = self._away.get(host, (None, None))
+        if until is not None and error is not None and timedelta() < until - self._clock() <= _LONGEST_AWAY:
+            raise RegistryAwayError(error.problem, error.summary, error.advice)
+
+    def _note_away(self, host: str, error: RegistryAwayError) -> None:
+        now = self._clock()
+        if (known := self._away.get(host)) is not None and timedelta() < known[0] - now <= _LONGEST_AWAY:
+            return
+        wait = min(max(timedelta(seconds=error.retry_after), _AWAY), _LONGEST_AWAY)
+        self._away[host] = now + wait, error
+        self._away.move_to_end(host)
+        if len(self._away) > _MOST_AWAY:
+            self._away.popitem(last=False)
+
+    def _architectures(self, run: ComponentRun) -> frozenset[str]:
+        template = run.spec.pod_template
+        chosen = ((template.node_selector if template else None) or {}).get(_ARCHITECTURE)
+        return frozenset({chosen}) if chosen else self._settings.architectures
+
+
+def _next_channels(
+    component: Component, choice: ImageChoice, resolved: Resolved, now: datetime
+) -> tuple[ChannelStatus, ...]:
+    """The channels to have in the status: without those that the spec does not have any more."""
+    present = {channel.name for channel in component.spec.channels}
+    return tuple(
+        status for status in with_resolved(component.status.channels, choice, resolved, now) if status.name in present
+    )
+
+
+def _too_busy(component: Component) -> TransientError:
+    return TransientError(
+        f"the status of Component `{component.metadata.name}` is changed by others all the time", Reason.QUEUED
+    )
+
+
+def _check_verify(component: Component) -> None:
+    """Refuse a Component that requires a signature: an image must not run unverified because nothing can check it.
+
+    Raises:
+        UserError: (ImageUnverified) the Component sets `spec.verify`.
+    """
+    if component.spec.verify is not None:
+        raise UserError(
+            f"Component `{component.metadata.name}`: spec.verify is set, and this release can't check signatures",
+            Reason.IMAGE_UNVERIFIED,
+            advice="Remove `spec.verify`, or use a release that checks signatures.",
+        )

@@ -1,0 +1,282 @@
+"""Which channel a run uses, when its digest is known already, and what the Component's status keeps of it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Literal
+
+from componentrun.api.channels import (
+    DEFAULT_FOLLOW,
+    MOST_KEPT,
+    Channel,
+    ChannelDigest,
+    ChannelStatus,
+    Follow,
+    ImageResolution,
+)
+from componentrun.api.common import duration_seconds
+from componentrun.core.images.reference import Repository, parse_repository
+from componentrun.core.images.semver import parse_range
+from componentrun.errors import Reason, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from componentrun.api.component import Component
+    from componentrun.api.componentrun import ComponentRunSpec
+
+__all__ = [
+    "ImageChoice",
+    "Resolved",
+    "choose_image",
+    "kept_digest",
+    "last_digest",
+    "status_of_channel",
+    "with_resolved",
+]
+
+_DEFAULT_CHANNEL: Final = "release"
+_DEFAULT_INTERVAL: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageChoice:
+    """What a run uses: exactly one of `tag`, `semver` and `digest` is set."""
+
+    repository: Repository
+    channel: str
+    follow: Follow
+    tag: str | None = None
+    semver: str | None = None
+    digest: str | None = None
+    is_own: bool = True
+    """Whether this is what the channel points to, and not another tag of it that the run chose."""
+    interval: timedelta = _DEFAULT_INTERVAL
+    use_last: bool = False
+    verified_by: str | None = None
+    """Fingerprint of the key with which the image must be signed; None: it need not be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The digest of a choice."""
+
+    digest: str
+    tag: str | None
+    source: Literal["Spec", "Pinned", "Registry", "Last"]
+    time: datetime
+    """When it was resolved."""
+    warning: str = ""
+
+    def resolution(self, choice: ImageChoice) -> ImageResolution:
+        """What the status of the run says about it."""
+        return ImageResolution(channel=choice.channel, tag=self.tag, source=self.source, time=self.time)
+
+
+def choose_image(spec: ComponentRunSpec, component: Component, verified_by: str | None = None) -> ImageChoice:
+    """The image of a run whose Component has channels.
+
+    Args:
+        spec: the run.
+        component: its Component, with at least one channel.
+        verified_by: fingerprint of the key of the Component's `spec.verify`.
+
+    Raises:
+        UserError: (InvalidSpec) the run or the Component asks for something that does not exist or is contradictory.
+    """
+    title = f"Component `{component.metadata.name}`"
+    repository = parse_repository(component.spec.image, f"{title}: spec.image")
+    if spec.channel and spec.tag:
+        raise UserError(
+            f"spec.tag: `{spec.tag}` was given, and spec.channel `{spec.channel}` as well",
+            Reason.INVALID_SPEC,
+            advice="Remove one of them.",
+        )
+    channel = _by_tag(spec.tag, component) if spec.tag else _by_name(spec.channel, component)
+    owner = f"{title}: channel `{channel.name}`"
+    _check(channel, owner)
+    follow = channel.follow or DEFAULT_FOLLOW.get(channel.name, "Pinned")
+    is_own = spec.tag is None or spec.tag == channel.tag
+    return ImageChoice(
+        repository,
+        channel.name,
+        follow,
+        tag=channel.tag if is_own else spec.tag,
+        semver=channel.semver if is_own else None,
+        digest=channel.digest,
+        is_own=is_own,
+        interval=_interval(channel, owner),
+        use_last=channel.on_failure == "UseLast",
+        verified_by=verified_by,
+    )
+
+
+def _by_name(name: str | None, component: Component) -> Channel:
+    channels = component.spec.channels
+    wanted = name or component.spec.default_channel
+    if wanted is None:
+        return next((item for item in channels if item.name == _DEFAULT_CHANNEL), channels[0])
+    found = next((item for item in channels if item.name == wanted), None)
+    if found is not None:
+        return found
+    field = "spec.channel" if name else f"Component `{component.metadata.name}`: spec.defaultChannel"
+    there = ", ".join(f"`{item.name}`" for item in channels)
+    raise UserError(
+        f"{field}: `{wanted}` is no channel of Component `{component.metadata.name}`: expected one of {there}",
+        Reason.INVALID_SPEC,
+        advice="Name one of them.",
+    )
+
+
+def _by_tag(tag: str, component: Component) -> Channel:
+    """The channel that has this tag, or whose range of versions contains it. The default channel comes first."""
+    default = _by_name(None, component)
+    channels = (default, *(item for item in component.spec.channels if item is not default))
+    owner = f"Component `{component.metadata.name}`: channel"
+    for channel in channels:
+        if channel.tag == tag:
+            return channel
+    for channel in channels:
+        if channel.semver is not None and tag in parse_range(channel.semver, f"{owner} `{channel.name}`: semver"):
+            return channel
+    allowed = [f"`{item.tag or item.semver}`" for item in channels if item.digest is None]
+    raise UserError(
+        f"spec.tag: `{tag}` is not allowed by Component `{component.metadata.name}`: "
+        f"expected {', '.join(allowed) or 'no tag, because its channels name digests'}",
+        Reason.INVALID_SPEC,
+        advice="Name a tag of one of its channels, or have a channel for this tag added.",
+    )
+
+
+def _check(channel: Channel, owner: str) -> None:
+    """Check what the API server checks as well, because a Component may have been created before its rules."""
+    given = [name for name in ("tag", "semver", "digest") if getattr(channel, name) is not None]
+    if len(given) != 1:
+        found = " and ".join(given) or "none of them"
+        raise UserError(
+            f"{owner}: found {found}; expected exactly one of tag, semver and digest",
+            Reason.INVALID_SPEC,
+            advice="Correct the channel.",
+        )
+    if channel.semver is not None:
+        parse_range(channel.semver, f"{owner}: semver")
+
+
+def _interval(channel: Channel, owner: str) -> timedelta:
+    if channel.interval is None:
+        return _DEFAULT_INTERVAL
+    try:
+        return timedelta(seconds=duration_seconds(channel.interval))
+    except ValueError as error:
+        raise UserError(f"{owner}: interval: {error}", Reason.INVALID_SPEC) from error
+
+
+def status_of_channel(statuses: Sequence[ChannelStatus], name: str) -> ChannelStatus:
+    """The status of a channel; an empty one if it has none."""
+    return next((item for item in statuses if item.name == name), ChannelStatus(name=name))
+
+
+def kept_digest(choice: ImageChoice, statuses: Sequence[ChannelStatus], now: datetime) -> Resolved | None:
+    """The digest to use without a request to the registry; None if the registry must be asked.
+
+    A digest whose signature must be verified counts only if it was, with the present key.
+    """
+    status = status_of_channel(statuses, choice.channel)
+    entry = _entry(choice, status)
+    if choice.digest is not None:
+        is_verified = choice.verified_by is None or (entry is not None and entry.verified_by == choice.verified_by)
+        return Resolved(choice.digest, None, "Spec", entry.time if entry else now) if is_verified else None
+    if entry is None or (choice.verified_by is not None and entry.verified_by != choice.verified_by):
+        return None
+    is_fresh = status.checked is not None and timedelta() <= now - status.checked < choice.interval
+    if choice.follow == "Pinned" or (choice.follow == "Interval" and choice.is_own and is_fresh):
+        return Resolved(entry.digest, entry.tag, "Pinned", entry.time)
+    return None
+
+
+def last_digest(choice: ImageChoice, statuses: Sequence[ChannelStatus], why: str) -> Resolved | None:
+    """The last digest of the choice, if the channel allows to use it while the registry does not respond.
+
+    Args:
+        choice: what the run uses.
+        statuses: channels in the Component's status.
+        why: why the registry can't be asked, for the warning.
+    """
+    entry = _entry(choice, status_of_channel(statuses, choice.channel))
+    is_usable = entry is not None and (choice.verified_by is None or entry.verified_by == choice.verified_by)
+    if entry is None or not choice.use_last or not is_usable:
+        return None
+    warning = f"channel `{choice.channel}`: the last digest is used, resolved at {entry.time:%Y-%m-%dT%H:%M:%SZ}: {why}"
+    return Resolved(entry.digest, entry.tag, "Last", entry.time, warning)
+
+
+def _entry(choice: ImageChoice, status: ChannelStatus) -> ChannelDigest | None:
+    """The digest that the status keeps for the choice: the present one of the channel, or else the newest."""
+    found = [
+        entry
+        for entry in status.history
+        if entry.image == choice.repository.name
+        and (
+            entry.digest == choice.digest
+            if choice.digest is not None
+            else (entry.semver == choice.semver if choice.semver is not None else _is_tag(entry, choice))
+        )
+    ]
+    present = [entry for entry in found if entry.digest == status.digest and choice.is_own]
+    return next(iter([*present, *found]), None)
+
+
+def _is_tag(entry: ChannelDigest, choice: ImageChoice) -> bool:
+    return entry.tag == choice.tag and entry.semver is None
+
+
+def with_resolved(
+    statuses: Sequence[ChannelStatus], choice: ImageChoice, resolved: Resolved, now: datetime
+) -> tuple[ChannelStatus, ...]:
+    """The channels of the Component's status after a digest was resolved. Equal to the old ones if nothing is new.
+
+    A digest that the history has keeps its place: the history tells in which order digests were first used. The
+    present digest is never dropped from it.
+    """
+    status = status_of_channel(statuses, choice.channel)
+    known = next((item for item in status.history if _is_same(item, choice, resolved)), None)
+    entry = ChannelDigest(
+        digest=resolved.digest,
+        image=choice.repository.name,
+        tag=resolved.tag,
+        semver=choice.semver,
+        time=known.time if known else now,
+        verified_by=choice.verified_by,
+    )
+    history = tuple(entry if item is known else item for item in status.history)
+    update = status.model_copy(update={"history": history if known else (entry, *history)})
+    if choice.is_own:
+        is_new = status.digest != resolved.digest or status.tag != resolved.tag
+        asked = resolved.source == "Registry" and (is_new or choice.follow == "Interval")
+        update = update.model_copy(
+            update={
+                "digest": resolved.digest,
+                "tag": resolved.tag,
+                "since": now if is_new else status.since,
+                "checked": now if asked else status.checked,
+            }
+        )
+    update = update.model_copy(update={"history": _trimmed(update)})
+    others = [item for item in statuses if item.name != choice.channel]
+    return tuple(sorted((*others, update), key=lambda item: item.name))
+
+
+def _is_same(entry: ChannelDigest, choice: ImageChoice, resolved: Resolved) -> bool:
+    return (entry.digest, entry.image, entry.tag, entry.semver) == (
+        resolved.digest, choice.repository.name, resolved.tag, choice.semver,
+    )  # fmt: skip
+
+
+def _trimmed(status: ChannelStatus) -> tuple[ChannelDigest, ...]:
+    kept = list(status.history)
+    while len(kept) > MOST_KEPT:
+        oldest = next(entry for entry in reversed(kept) if entry.digest != status.digest or entry.tag != status.tag)
+        kept.remove(oldest)
+    return tuple(kept)

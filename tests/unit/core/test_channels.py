@@ -1,0 +1,213 @@
+"""Which channel a run uses, when the registry is asked, and what the Component's status keeps."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from componentrun.api.channels import MOST_KEPT, ChannelStatus
+from componentrun.api.component import Component
+from componentrun.api.componentrun import ComponentRunSpec
+from componentrun.core.images.channels import (
+    ImageChoice,
+    Resolved,
+    choose_image,
+    kept_digest,
+    last_digest,
+    status_of_channel,
+    with_resolved,
+)
+from componentrun.core.images.reference import Repository
+from componentrun.errors import Reason, UserError
+
+NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
+APP = Repository("h.io", "team/app")
+RELEASE = {"name": "release", "tag": "1.4.0"}
+MASTER = {"name": "master", "tag": "main"}
+RANGE = {"name": "stable", "semver": "^1.4"}
+
+
+def digest(number: int) -> str:
+    return f"sha256:{number:064x}"
+
+
+def component(*channels: dict[str, Any], image: str = "h.io/team/app", **spec: Any) -> Component:
+    return Component.model_validate(
+        {"metadata": {"name": "app"}, "spec": {"image": image, "channels": channels, **spec}}
+    )
+
+
+def choice(spec: dict[str, Any], *channels: dict[str, Any], **more: Any) -> ImageChoice:
+    return choose_image(ComponentRunSpec.model_validate({"component": "app", **spec}), component(*channels, **more))
+
+
+@pytest.mark.parametrize(
+    ("spec", "channels", "expected"),
+    [
+        ({}, [MASTER, RELEASE], ("release", "Pinned", "1.4.0")),
+        ({}, [MASTER], ("master", "EachRun", "main")),
+        ({}, [RANGE, MASTER], ("stable", "Pinned", None)),
+        ({"channel": "master"}, [RELEASE, MASTER], ("master", "EachRun", "main")),
+        ({"channel": "master"}, [RELEASE, MASTER | {"follow": "Pinned"}], ("master", "Pinned", "main")),
+        ({"tag": "main"}, [RELEASE, MASTER], ("master", "EachRun", "main")),
+        ({"tag": "1.5.1"}, [RELEASE, RANGE], ("stable", "Pinned", "1.5.1")),
+        ({"tag": "v1.5.1"}, [RELEASE, RANGE], ("stable", "Pinned", "v1.5.1")),
+    ],
+)
+def test_the_channel_of_a_run(spec: dict[str, Any], channels: list[dict[str, Any]], expected: tuple[str, ...]) -> None:
+    found = choice(spec, *channels)
+    assert (found.channel, found.follow, found.tag) == expected
+
+
+def test_the_default_channel_is_the_components() -> None:
+    assert choice({}, RELEASE, MASTER, defaultChannel="master").channel == "master"
+
+
+@pytest.mark.parametrize(
+    ("spec", "component_fields", "why"),
+    [
+        ({"channel": "beta"}, {}, "`beta` is no channel .* expected one of `release`, `stable`"),
+        ({"channel": "release", "tag": "1.4.0"}, {}, "as well"),
+        ({"tag": "2.0.0"}, {}, "`2.0.0` is not allowed .* expected `1.4.0`, `\\^1.4`"),
+        ({"tag": "latest"}, {}, "`latest` is not allowed"),
+        ({}, {"image": "h.io/Team/App"}, "capital letters"),
+        ({}, {"image": "h.io/team/app:1"}, "tag or a digest"),
+        ({}, {"defaultChannel": "beta"}, "spec.defaultChannel: `beta` is no channel"),
+    ],
+)
+def test_what_a_run_can_not_have_is_refused(spec: dict[str, Any], component_fields: dict[str, Any], why: str) -> None:
+    with pytest.raises(UserError, match=why) as caught:
+        choice(spec, RELEASE, RANGE, **component_fields)
+    assert caught.value.reason is Reason.INVALID_SPEC
+    assert caught.value.advice or "expected" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("channel", "why"),
+    [
+        ({"name": "a"}, "found none of them"),
+        ({"name": "a", "tag": "1", "semver": "^1"}, "found tag and semver"),
+        ({"name": "a", "semver": "newest"}, "no range of versions"),
+    ],
+)
+def test_a_channel_that_the_api_server_would_refuse_is_refused(channel: dict[str, Any], why: str) -> None:
+    with pytest.raises(UserError, match=why):
+        choice({}, channel)
+
+
+def resolved(number: int, tag: str | None = "1.4.0", source: Any = "Registry") -> Resolved:
+    return Resolved(digest(number), tag, source, NOW)
+
+
+def test_a_pinned_tag_is_asked_for_once() -> None:
+    pinned = choice({}, RELEASE)
+    assert kept_digest(pinned, (), NOW) is None
+    statuses = with_resolved((), pinned, resolved(1), NOW)
+    later = kept_digest(pinned, statuses, NOW + timedelta(days=400))
+    assert later == Resolved(digest(1), "1.4.0", "Pinned", NOW)
+    assert with_resolved(statuses, pinned, later, NOW + timedelta(days=400)) == statuses
+
+
+def test_another_tag_is_asked_for_and_the_former_is_still_known() -> None:
+    old, new = choice({}, RELEASE), choice({}, RELEASE | {"tag": "1.5.0"})
+    statuses = with_resolved((), old, resolved(1), NOW)
+    assert kept_digest(new, statuses, NOW) is None
+    statuses = with_resolved(statuses, new, resolved(2, "1.5.0"), NOW)
+    found = kept_digest(old, statuses, NOW)
+    assert found is not None
+    assert found.digest == digest(1)
+
+
+def test_a_pin_belongs_to_its_repository() -> None:
+    statuses = with_resolved((), choice({}, RELEASE), resolved(1), NOW)
+    assert kept_digest(choice({}, RELEASE, image="h.io/other/app"), statuses, NOW) is None
+
+
+def test_each_run_asks_and_writes_only_what_is_new() -> None:
+    master = choice({"channel": "master"}, MASTER)
+    statuses = with_resolved((), master, resolved(1, "main"), NOW)
+    assert kept_digest(master, statuses, NOW) is None
+    later = NOW + timedelta(minutes=1)
+    assert with_resolved(statuses, master, resolved(1, "main"), later) == statuses
+    moved = with_resolved(statuses, master, resolved(2, "main"), later)[0]
+    assert (moved.digest, moved.since) == (digest(2), later)
+    assert [entry.digest for entry in moved.history] == [digest(2), digest(1)]
+
+
+def test_an_interval_is_kept() -> None:
+    hourly = choice({}, {"name": "hourly", "tag": "main", "follow": "Interval", "interval": "1h"})
+    statuses = with_resolved((), hourly, resolved(1, "main"), NOW)
+    assert kept_digest(hourly, statuses, NOW + timedelta(minutes=59)) is not None
+    later = NOW + timedelta(hours=1)
+    assert kept_digest(hourly, statuses, later) is None
+    assert kept_digest(hourly, with_resolved(statuses, hourly, resolved(1, "main"), later), later) is not None
+
+
+def test_a_digest_in_the_spec_is_used_and_kept_once() -> None:
+    pinned = choice({}, {"name": "release", "digest": digest(7)})
+    found = kept_digest(pinned, (), NOW)
+    assert found == Resolved(digest(7), None, "Spec", NOW)
+    statuses = with_resolved((), pinned, found, NOW)
+    again = kept_digest(pinned, statuses, NOW + timedelta(days=1))
+    assert again is not None
+    assert with_resolved(statuses, pinned, again, NOW + timedelta(days=1)) == statuses
+
+
+def test_a_tag_that_a_run_chose_does_not_become_the_channels() -> None:
+    own, narrowed = choice({}, RANGE), choice({"tag": "1.4.1"}, RANGE)
+    statuses = with_resolved((), own, resolved(2, "1.9.0"), NOW)
+    statuses = with_resolved(statuses, narrowed, resolved(1, "1.4.1"), NOW)
+    assert statuses[0].digest == digest(2)
+    for wanted, expected in ((own, 2), (narrowed, 1)):
+        found = kept_digest(wanted, statuses, NOW)
+        assert found is not None
+        assert found.digest == digest(expected)
+
+
+@pytest.mark.parametrize("on_failure", ["Fail", "UseLast"])
+def test_the_last_digest_is_for_channels_that_allow_it(on_failure: str) -> None:
+    master = choice({}, MASTER | {"onFailure": on_failure})
+    assert last_digest(master, (), "it is away") is None
+    statuses = with_resolved((), master, resolved(1, "main"), NOW)
+    found = last_digest(master, statuses, "it is away")
+    if on_failure == "Fail":
+        assert found is None
+        return
+    assert found is not None
+    assert (found.digest, found.source) == (digest(1), "Last")
+    assert "it is away" in found.warning
+
+
+def test_a_signature_is_needed_for_each_key() -> None:
+    spec = ComponentRunSpec(component="app")
+    for channel in (RELEASE, {"name": "release", "digest": digest(1)}):
+        unsigned, signed = choose_image(spec, component(channel)), choose_image(spec, component(channel), "key")
+        plain = kept_digest(unsigned, (), NOW) or resolved(1)
+        statuses = with_resolved((), unsigned, plain, NOW)
+        assert kept_digest(signed, statuses, NOW) is None
+        statuses = with_resolved(statuses, signed, plain, NOW)
+        assert kept_digest(signed, statuses, NOW) is not None
+        assert len(statuses[0].history) == 1
+        assert kept_digest(choose_image(spec, component(channel), "another key"), statuses, NOW) is None
+
+
+@given(st.lists(st.tuples(st.sampled_from(["release", "master"]), st.integers(0, 20), st.booleans()), max_size=40))
+def test_what_a_channel_points_to_is_always_in_its_history(steps: list[tuple[str, int, bool]]) -> None:
+    statuses: tuple[ChannelStatus, ...] = ()
+    for name, number, is_own in steps:
+        item = ImageChoice(APP, name, "EachRun", tag="main" if is_own else "1.0", is_own=is_own)
+        statuses = with_resolved(statuses, item, resolved(number, item.tag), NOW)
+    assert [item.name for item in statuses] == sorted({name for name, _, _ in steps})
+    for status in statuses:
+        assert len(status.history) <= MOST_KEPT
+        own = [number for name, number, is_own in steps if name == status.name and is_own]
+        assert status.digest == (digest(own[-1]) if own else None)
+        assert status.digest is None or (status.digest, "main") in {(e.digest, e.tag) for e in status.history}
+
+
+def test_an_unknown_channel_has_an_empty_status() -> None:
+    assert status_of_channel((), "release") == ChannelStatus(name="release")
