@@ -7,5 +7,6 @@ Modules, lowest first:
     allowed      registries that images may come from
     pullsecrets  credentials of pull secrets, matched to repositories as the kubelet does
     channels     which channel a run uses, and what a Component's status keeps of it
+    moved        tags of pinned channels that point to another digest now
     promotion    which digest promote and rollback write
 """
