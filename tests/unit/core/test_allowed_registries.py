@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from componentrun.core.images.allowed import check_allowed, normal_prefix
 from componentrun.core.images.reference import parse_reference
 from componentrun.errors import Reason, UserError
-
-DIGEST = f"sha256:{'a' * 64}"
+from tests.imagereferences import ALLOWED, DIGEST, IDS, MALFORMED, REFUSED
 
 
 def refusal(image: str, *allowed: str) -> Reason | None:
@@ -24,24 +23,7 @@ def refusal(image: str, *allowed: str) -> Reason | None:
 
 @pytest.mark.parametrize(
     ("image", "allowed"),
-    [
-        ("h.io/app", "h.io"),
-        ("h.io/team/app:1.2", "h.io/team"),
-        ("h.io/team/app", "h.io/team/app"),
-        (f"h.io/team/app:1.2@{DIGEST}", "h.io/team/"),
-        ("H.IO/team/app", "h.io/team"),
-        ("h.io/team/app", "H.io/team"),
-        ("h.io:5000/app:1", "h.io:5000"),
-        ("[fd00::1]:5000/app:1", "[fd00::1]:5000"),
-        ("localhost/app", "localhost"),
-        ("ubuntu:24.04", "docker.io"),
-        ("ubuntu", "library"),
-        ("ubuntu", "docker.io/library"),
-        ("docker.io/ubuntu", "docker.io/library/ubuntu"),
-        ("index.docker.io/library/ubuntu", "docker.io/library"),
-        ("team/app", "docker.io/team"),
-        ("app:da39a3ee5e6b4b0d3255bfef95601890afd80709", "docker.io/library"),
-    ],
+    ALLOWED,
 )
 def test_allowed(image: str, allowed: str) -> None:
     assert refusal(image, allowed) is None
@@ -49,25 +31,7 @@ def test_allowed(image: str, allowed: str) -> None:
 
 @pytest.mark.parametrize(
     ("image", "allowed"),
-    [
-        # Parts of names, ports, suffixes of hosts.
-        ("h.io/teams/app", "h.io/team"),
-        ("h.io/te/am/app", "h.io/team"),
-        ("h.io.evil.com/team/app", "h.io"),
-        ("evil.com/h.io/team/app", "h.io"),
-        ("h.io:5000/team/app", "h.io"),
-        ("h.io:443/team/app", "h.io"),
-        ("h.io/team/app", "h.io:5000"),
-        ("localhost:5000/app", "localhost"),
-        # Docker Hub and its short names.
-        ("h.io/library/ubuntu", "docker.io"),
-        ("docker.io:443/library/ubuntu", "docker.io"),
-        ("ubuntu", "h.io"),
-        ("h.io", "h.io"),
-        ("h.io:5000", "h.io"),
-        ("library/evil", "docker.io/team"),
-        ("team/ubuntu", "docker.io/library"),
-    ],
+    REFUSED,
 )
 def test_another_registry_or_path(image: str, allowed: str) -> None:
     assert refusal(image, allowed) is Reason.IMAGE_NOT_ALLOWED
@@ -75,40 +39,7 @@ def test_another_registry_or_path(image: str, allowed: str) -> None:
 
 @pytest.mark.parametrize(
     "image",
-    [
-        # What is behind `@` and `:` must not hide where the image comes from.
-        "h.io/app@evil.com/app",
-        "h.io@evil.com/app",
-        f"h.io/app@{DIGEST}@evil.com/app",
-        "h.io/app@",
-        "h.io/app@sha256:abc",
-        f"h.io/app:@{DIGEST}",
-        "h.io/app:",
-        "h.io/app:1:2",
-        "h.io/app:1/../../evil.com/app",
-        "h.io/app:\u0661",
-        # Paths that lead elsewhere.
-        "h.io/../evil.com/app",
-        "h.io/./app",
-        "h.io//app",
-        "h.io/app/",
-        "/h.io/app",
-        "//h.io/app",
-        "https://h.io/app",
-        "h.io/%2e%2e/app",
-        "h.io\\app",
-        # Spaces and characters that only look like others.
-        " h.io/app",
-        "h.io/app ",
-        "h.io/app\n",
-        "h.io\t/app",
-        "h.io./app",
-        "h.i\u043e/app",
-        "h\uff0eio/app",
-        "h.io\u2044evil/app",
-        "h.io/\u212aapp",
-        "",
-    ],
+    MALFORMED,
 )
 def test_what_is_no_reference_is_refused(image: str) -> None:
     assert refusal(image, "h.io", "docker.io", "evil.com") is Reason.INVALID_SPEC
@@ -119,7 +50,7 @@ def test_a_character_that_is_an_ascii_letter_in_lower_case_only_is_refused() -> 
     assert refusal("\u212aelvin.io/app", "kelvin.io") is Reason.INVALID_SPEC
 
 
-@pytest.mark.parametrize("image", [DIGEST, "a" * 64, f"sha512:{'a' * 128}", f"{DIGEST}@{DIGEST}"])
+@pytest.mark.parametrize("image", IDS)
 def test_the_id_of_an_image_on_the_node_is_no_image_of_docker_hub(image: str) -> None:
     """The runtime would take any image that lies on the node, even one from another registry."""
     assert refusal(image, "docker.io") is Reason.INVALID_SPEC
