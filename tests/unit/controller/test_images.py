@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from componentrun.controller.images.resolving import ImageSettings
+from componentrun.core.pod.settings import PodSettings
 from componentrun.registry.client import RegistryClient
 from tests.unit.controller.fakekube import NAMESPACE, Crash
 from tests.unit.controller.fakes import FakeOperator, World
@@ -271,9 +272,12 @@ async def test_a_registry_that_does_not_respond_is_not_asked_for_each_run(world:
         ({"own": "wrong"}, "refuses the user name or password"),
         ({"own": "right"}, None),
         ({"own": "wrong", "shared": "right"}, None),
+        ({"shared": "wrong", "default": "right"}, None),
+        ({"default": "wrong"}, "from Secret `default`"),
+        ({"agents": "right"}, None),
     ],
 )
-async def test_the_pull_secrets_of_component_and_run_are_merged(
+async def test_the_pull_secrets_of_run_component_and_storage_are_merged(
     world: World, registry: FakeRegistry, secrets: dict[str, str], expected: str | None
 ) -> None:
     registry.users = {"ann": "right"}
@@ -281,11 +285,14 @@ async def test_the_pull_secrets_of_component_and_run_are_merged(
     for name, password in secrets.items():
         add_secret(world, registry, name, "ann", password)
     add_component(world, registry, RELEASE, imagePullSecrets=[{"name": "shared"}])
+    world.storage = {"imagePullSecrets": [{"name": "default"}, {"name": "own"}]}
+    world.pod_settings = PodSettings(agent_pull_secrets=("agents", "shared"))
     add_run(world, podTemplate={"imagePullSecrets": [{"name": "own"}]})
     await FakeOperator(world).live(0)
     if expected is None:
         pod = world.kube.objects["pods", NAMESPACE, "load-1"]
-        assert pod["spec"]["imagePullSecrets"] == [{"name": "own"}, {"name": "shared"}]
+        names = [ref["name"] for ref in pod["spec"]["imagePullSecrets"]]
+        assert names == ["own", "shared", "default", "agents"]
         return
     status = world.run()["status"]
     assert (world.phase(), status["reason"]) == ("Failed", "ImagePullFailed")

@@ -6,6 +6,7 @@ Modules, lowest first:
     semver       ranges of versions
     allowed      registries that images may come from
     pullsecrets  credentials of pull secrets, matched to repositories as the kubelet does
+    pullsecretnames  the pull secrets of a run: of itself, its Components, its Storage and the agents
     channels     which channel a run uses, and what a Component's status keeps of it
     promotion    which digest promote and rollback write
 """
