@@ -2,6 +2,7 @@
 
 Modules, lowest first:
 
+    problems     what can be wrong with an image: one sentence for each cause
     reference    the name of a repository, normalised as container runtimes do
     semver       ranges of versions
     allowed      registries that images may come from
