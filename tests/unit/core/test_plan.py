@@ -334,8 +334,8 @@ class TestProblemsBeforeTheStart:
                 "429 Too Many Requests",
                 (
                     "The registry does not give the image of the component (ErrImagePull): registry `host` refuses "
-                    "more requests for now (429). The node reports: 429 Too Many Requests. Log in with a pull secret, which "
-                    "usually raises the limit, or use a mirror."
+                    "more requests for now (429). The node reports: 429 Too Many Requests. Log in with a pull secret, "
+                    "which usually raises the limit, or use a mirror."
                 ),
             ),
         ],
