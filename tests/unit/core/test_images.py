@@ -131,6 +131,25 @@ def test_a_secret_that_can_not_be_used_says_why(secret: dict[str, Any] | None) -
     assert "`pull`" in found.problem
 
 
+@pytest.mark.parametrize(
+    ("content", "fields", "users"),
+    [
+        ({"credsStore": "desktop"}, "(`credsStore`)", []),
+        ({"credsStore": "desktop", "auths": {"h.io": {}}}, "(`credsStore`)", []),
+        ({"credHelpers": {"gcr.io": "gcloud"}, "credsStore": "ecr-login"}, "(`credsStore` and `credHelpers`)", []),
+        ({"credHelpers": {"gcr.io": "gcloud"}, "auths": {"h.io": entry("ann")}}, "(`credHelpers`)", ["ann"]),
+    ],
+)
+def test_credential_helpers_can_not_be_used(content: dict[str, Any], fields: str, users: list[str]) -> None:
+    data = {".dockerconfigjson": base64.b64encode(json.dumps(content).encode()).decode()}
+    found = read_pull_secret("pull", {"type": "kubernetes.io/dockerconfigjson", "data": data})
+    assert found.problem.startswith(
+        "Secret `pull` leaves its logins to programs of the machine that wrote it " + fields
+    )
+    assert "`kubectl create secret docker-registry`" in found.problem
+    assert [login.username for login in found.logins.values()] == users
+
+
 def test_a_password_is_in_no_text() -> None:
     assert "p4ss" not in repr(Login("ann", "p4ss", "pull"))
 
