@@ -61,12 +61,12 @@ class Repository:
         manifest["config"] |= {"digest": digest_of(content), "size": len(content)}
         return self._put_manifest(tag, json.dumps(manifest).encode(), media_type)
 
-    def copy(self, source: Repository, tag: str) -> str:
-        """Copy an image from another repository. Returns its digest."""
+    def copy(self, source: Repository, tag: str, as_tag: str) -> str:
+        """Copy an image from another repository, under a tag of its own. Returns its digest."""
         manifest, media_type = source.manifest(tag)
         for part in (manifest["config"], *manifest["layers"]):
             self._upload(source.blob(part["digest"]))
-        return self._put_manifest(tag, json.dumps(manifest).encode(), media_type)
+        return self._put_manifest(as_tag, json.dumps(manifest).encode(), media_type)
 
     def manifest(self, reference: str) -> tuple[dict[str, Any], str]:
         """Manifest and media type of a tag or digest."""

@@ -15,8 +15,6 @@ from e2e.tenant.tenant import SMALL
 from tests.integration.controller.conftest import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from dev.cluster.connection import Connection
     from e2e.tenant import Tenant
     from tests.integration.controller.conftest import OperatorProcess
@@ -47,7 +45,7 @@ def tags(connection: Connection, images: dict[str, str]) -> Tags:
 
 
 @pytest.fixture
-def place(tenant: Tenant, operator: OperatorProcess, images: dict[str, str], tags: Tags) -> Iterator[Place]:
+def place(tenant: Tenant, operator: OperatorProcess, images: dict[str, str], tags: Tags) -> Place:
     operator.start(COMPONENTRUN_REGISTRY_PLAIN_HTTP=tags.repository.host)
     operator.wait_ready()
     return Place(tenant, operator, images["test-components"])
