@@ -205,7 +205,9 @@ class TestImagesOfAnExistingPod:
         image = ResolvedImage(f"r.io/app@{digest}", resolution)
         known = {"zip": make_component("zip", type="processor", channels=self.CHANNELS)}
         run = make_run(component="cleaner", processors={"after": [{"component": "zip"}]})
-        effective = resolve(run, make_component(channels=self.CHANNELS), "lake", None, known, image, {"after-1": image})
+        effective = resolve(
+            run, make_component(channels=self.CHANNELS), "lake", None, known, image, (), {"after-1": image}
+        )
         return build_pod(effective, run, 1, IMAGE, SETTINGS), effective
 
     def test_its_images_count_and_how_they_were_found(self) -> None:

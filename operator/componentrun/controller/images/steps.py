@@ -21,7 +21,11 @@ __all__ = ["images_of_steps"]
 
 
 async def images_of_steps(
-    images: Images, run: ComponentRun, component: Component | None, found: Mapping[str, Component]
+    images: Images,
+    run: ComponentRun,
+    component: Component | None,
+    found: Mapping[str, Component],
+    pull_secrets: tuple[str, ...],
 ) -> dict[str, ResolvedImage]:
     """The images of a run's processors with their digests, by container; without those whose tag the node resolves.
 
@@ -30,6 +34,7 @@ async def images_of_steps(
         run: the run.
         component: its Component; None if it has an image of its own.
         found: the Components of the processors that exist, by name.
+        pull_secrets: names of the pull secrets of the run, see `pull_secret_names`.
 
     Raises:
         UserError, TransientError, PlatformError: as `Images.of`, for the first processor that has such a problem.
@@ -38,7 +43,8 @@ async def images_of_steps(
     for item in wanted:
         check_processor_image(item.step, found[item.step.component], item.path)
     answers = await asyncio.gather(
-        *(images.of(_as_run(run, item), found[item.step.component]) for item in wanted), return_exceptions=True
+        *(images.of(_as_run(run, item), found[item.step.component], pull_secrets) for item in wanted),
+        return_exceptions=True,
     )
     result = {}
     for item, answer in zip(wanted, answers, strict=True):

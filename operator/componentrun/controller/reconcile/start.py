@@ -32,6 +32,7 @@ from componentrun.controller.images.steps import images_of_steps
 from componentrun.controller.schemacheck.parameters import check_parameters
 from componentrun.controller.storages.references import new_enough_for
 from componentrun.core.components.deprecation import check_deprecation, replacement_of
+from componentrun.core.images.pullsecretnames import pull_secret_names
 from componentrun.core.lifecycle import status as core_status
 from componentrun.core.pod.build import build_secret
 from componentrun.core.pod.metadata import with_image_of
@@ -155,13 +156,16 @@ class Starter:
         opened = replace(opened, by_session=scope.means is ScopeMethod.SESSION)
         component = await self._references.component(run.metadata.namespace, run.spec.component, anew=True, as_of=as_of)
         deprecation = await self._check_deprecation(run, component, "spec.component")
-        image = await self._images.of(run, component)
-        referenced = await referenced_parameters(self._kube, run)
         processors = await self._processors(run, component, as_of)
+        components = [item for item in (component, *processors.values()) if item is not None]
+        pulls = pull_secret_names(run, components, opened.storage, self._settings.pod.agent_pull_secrets)
+        image = await self._images.of(run, component, pulls)
+        referenced = await referenced_parameters(self._kube, run)
         for processor in processors.values():
             deprecation += await self._check_deprecation(run, processor, "spec.processors")
-        step_images = await images_of_steps(self._images, run, component, processors)
-        effective = resolve(run, component, opened.storage.metadata.name, referenced, processors, image, step_images)
+        step_images = await images_of_steps(self._images, run, component, processors, pulls)
+        storage = opened.storage.metadata.name
+        effective = resolve(run, component, storage, referenced, processors, image, pulls, step_images)
         buckets = writable_buckets(run.spec.output, component, run.spec.configuration.id).patterns
         if buckets or any(item.table is not None for item in effective.inputs):
             await self._catalogs.need_fit(opened)
