@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
-from componentrun.api.component import ComponentSpec
+from componentrun.api.component import Component, ComponentSpec
 from componentrun.api.problems import problems
 from componentrun.catalogue.entry import Catalogue, CatalogueEntry, Finding
 from componentrun.catalogue.references import processor_findings, replacement_findings
 from componentrun.catalogue.schemas import schema_findings
 from componentrun.contract import SECRET_KEY_PREFIX
+from componentrun.core.images.channelcheck import channel_problems
 from componentrun.core.images.reference import DIGEST, parse_repository
 from componentrun.core.schema.check import check
 from componentrun.errors import UserError
@@ -141,6 +142,16 @@ def _images(catalogue: Catalogue) -> Iterator[Finding]:
         yield Finding("error", "InvalidImage", entry.title, message)
 
 
+def _channels(catalogue: Catalogue) -> Iterator[Finding]:
+    for entry in catalogue.entries:
+        try:
+            component = Component.model_validate(entry.manifest)
+        except ValidationError:
+            continue  # `_fields` reports it
+        for problem in channel_problems(component):
+            yield Finding("error", "InvalidChannel", entry.title, f"{problem}. Correct the channel")
+
+
 def _plain_secrets(catalogue: Catalogue) -> Iterator[Finding]:
     for entry in catalogue.entries:
         configuration = entry.spec.get("configuration")
@@ -182,6 +193,7 @@ _RULES: Final[tuple[Callable[[Catalogue], Iterator[Finding]], ...]] = (
     _metadata,
     _fields,
     _images,
+    _channels,
     _plain_secrets,
     replacement_findings,
     processor_findings,

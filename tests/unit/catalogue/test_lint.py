@@ -31,7 +31,8 @@ def test_a_good_component_has_no_findings() -> None:
         configuration={"schema": '{"type": "object"}', "default": {"#password": "", "a": [{"b": 1}]}},
         deprecated={"replacedBy": "acme.ex-weather-v2", "endOfLife": "2030-01-01"},
     )
-    assert found(full, component("acme.ex-weather-v2")) == []
+    channels = [{"name": "release", "tag": "1"}, {"name": "stable", "semver": "^1.2 || 3.x"}]
+    assert found(full, component("acme.ex-weather-v2", channels=channels, defaultChannel="stable")) == []
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,22 @@ def test_a_good_component_has_no_findings() -> None:
         (
             [component(image="acme/weather@sha256:12")],
             "error InvalidImage: image `acme/weather@sha256:12`: `sha256:12` is no digest",
+        ),
+        (
+            [component(channels=[{"name": "stable", "semver": "newest"}])],
+            "error InvalidChannel: Component `acme.ex-weather`: channel `stable`: semver",
+        ),
+        (
+            [component(channels=[{"name": "a", "tag": "1", "digest": f"sha256:{'a' * 64}"}])],
+            "error InvalidChannel: Component `acme.ex-weather`: channel `a`: found tag and digest",
+        ),
+        (
+            [component(channels=[{"name": "a", "tag": "1"}], defaultChannel="b")],
+            "error InvalidChannel: Component `acme.ex-weather`: spec.defaultChannel: `b` is no channel",
+        ),
+        (
+            [component(channels=[{"name": "a", "tag": "1"}, {"name": "a", "tag": "2"}])],
+            "error InvalidChannel: Component `acme.ex-weather`: spec.channels: found `a` 2 times",
         ),
         (
             [component(imageParameters={"db": [{"#password": "hunter2"}]})],

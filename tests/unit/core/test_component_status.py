@@ -64,6 +64,12 @@ def test_conditions_of_others_are_kept() -> None:
     assert found.channels == component.status.channels
 
 
+def test_a_default_channel_that_runs_can_not_use_makes_it_unready() -> None:
+    found = conditions(channels=[{"name": "stable", "semver": "newest"}])["Ready"]
+    assert found[:2] == ("False", "InvalidSpec")
+    assert "channel `stable`: semver" in found[2]
+
+
 class TestConfiguration:
     def test_schemas_that_can_be_used_are_valid(self) -> None:
         found = conditions(configuration={"schema": {"required": ["a"]}, "default": {"a": 1}})

@@ -9,6 +9,7 @@ Modules, lowest first:
     pullsecrets  credentials of pull secrets, matched to repositories as the kubelet does
     pullsecretnames  the pull secrets of a run: of itself, its Components, its Storage and the agents
     channels     which channel a run uses, and what a Component's status keeps of it
+    channelcheck  mistakes in the channels of a Component
     moved        tags of pinned channels that point to another digest now
     promotion    which digest promote and rollback write
 """
