@@ -24,6 +24,7 @@ from componentrun.registry.manifest import digest_of
 from componentrun.registry.settings import RegistrySettings
 from dev.cluster.host.ports import free_port
 from e2e.tenant.certificates import self_signed
+from e2e.tenant.repository import Repository as WritableRepository
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -211,6 +212,11 @@ class RealRegistry:
             )
             assert (upload.status, stored.status, pushed.status) == (202, 201, 201), self.log
         return digest_of(manifest)
+
+    def writable(self, path: str = "team/app") -> WritableRepository:
+        """The repository of this path, for tests that write to it."""
+        context = ssl.create_default_context(cafile=str(self.authority.certificate_file))
+        return WritableRepository(self.host, path, context, self._authorization(path))
 
     def _authorization(self, path: str) -> dict[str, str]:
         if self._tokens is not None:
