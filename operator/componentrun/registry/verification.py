@@ -150,7 +150,7 @@ class _Search:
         else:
             found = "found none"
         return UserError(
-            f"image `{image}` is not signed as `verify` requires: expected a signature with the key "
+            f"image `{image}` is not signed as required: expected a signature with the key "
             f"{self._key.fingerprint}; {found}",
             Reason.IMAGE_UNVERIFIED,
             advice=f"Sign it with `cosign sign --key cosign.key {image}`, or correct the key.",

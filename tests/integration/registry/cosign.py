@@ -1,7 +1,7 @@
 """cosign, and what it leaves in a registry.
 
-`python -m tests.integration.registry.cosign` makes tests/golden/cosign.json anew. The build of cosign takes four minutes,
-so tests use it only if `python -m dev.cluster build cosign` was called before.
+`python -m tests.integration.registry.cosign` makes tests/golden/cosign.json anew. cosign takes four minutes to
+build, so tests use it only if `python -m dev.cluster build cosign` was called before.
 """
 
 from __future__ import annotations

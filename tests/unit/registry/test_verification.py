@@ -95,7 +95,7 @@ async def test_an_image_without_signatures(registry: FakeRegistry) -> None:
     error = await refused(registry, digest)
     reference = f"{registry.host}/team/app@{digest}"
     assert error.summary == (
-        f"image `{reference}` is not signed as `verify` requires: expected a signature with the key "
+        f"image `{reference}` is not signed as required: expected a signature with the key "
         f"{parse_signing_key(MINE.public, 'key').fingerprint}; found none"
     )
     assert error.advice == f"Sign it with `cosign sign --key cosign.key {reference}`, or correct the key."
