@@ -21,6 +21,7 @@ from componentrun.controller.clockwatch import ClockWatch
 from componentrun.controller.components.checks import ComponentChecks
 from componentrun.controller.handlers import Context
 from componentrun.controller.images.resolving import Images
+from componentrun.controller.images.tagchecks import TagChecks
 from componentrun.controller.kopfrunner import STOP_SECONDS, KopfRunner
 from componentrun.controller.lease import Lease
 from componentrun.controller.metrics import Metrics
@@ -118,6 +119,8 @@ class Operator:
             self._checker,
         )
         self._component_checks = ComponentChecks(kube, caches, references, self._checker, kube.clock.now)
+        look = self._component_checks.look
+        self._tag_checks = TagChecks(kube, caches, references, registry, settings.images, look)
         self._checks = StorageChecks(kube, caches.storages, stores, scopes, kube.clock.now, gate, catalogs)
         context = Context(kube, caches, self._queue, metrics, self._checks, self._relists)
         self._kopf = KopfRunner(context, namespaces, self._stopping)
@@ -169,6 +172,7 @@ class Operator:
                 group.create_task(watch.run(), name="watch of pods")
             group.create_task(self._workers.watch(), name="watch the workers")
             group.create_task(self._component_checks.run(), name="checks of Components")
+            group.create_task(self._tag_checks.run(self._settings.registry_tag_check_seconds), name="checks of tags")
             if self._lease is not None:
                 self._leading = group.create_task(self._lead(self._lease), name="lease")
             group.create_task(self._resync_regularly(), name="resync")
@@ -205,6 +209,7 @@ class Operator:
         self._reconciler.active = active
         self._checks.activate(active)
         self._component_checks.activate(active)
+        self._tag_checks.activate(active)
         self._metrics.leads(active)
 
     async def _wait_for_api(self) -> None:

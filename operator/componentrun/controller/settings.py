@@ -174,6 +174,10 @@ class Settings(ProcessSettings):
         Chart("operator.registries.architectures"),
     ] = ()
     """Architectures of the cluster's nodes. An image must exist for at least one of them; empty: not checked."""
+    registry_tag_check_seconds: Annotated[
+        Seconds, Field(ge=0, le=7 * _DAY), Chart("operator.registries.tagCheckInterval")
+    ] = 3600
+    """How often each tag of a pinned channel is looked up, to report if it has moved; 0: never."""
 
     # See `Limits` for the meaning of each: <field>_seconds.
     pending_seconds: Annotated[_Limit, Chart("operator.limits.pending")] = _LIMITS.pending
