@@ -57,16 +57,16 @@ class Repository:
         config = json.loads(self.blob(manifest["config"]["digest"]))
         config["config"] = config.get("config", {}) | {"Labels": {"note": note}}
         content = json.dumps(config).encode()
-        self._upload(content)
+        self.upload(content)
         manifest["config"] |= {"digest": digest_of(content), "size": len(content)}
-        return self._put_manifest(tag, json.dumps(manifest).encode(), media_type)
+        return self.put_manifest(tag, json.dumps(manifest).encode(), media_type)
 
     def copy(self, source: Repository, tag: str, as_tag: str) -> str:
         """Copy an image from another repository, under a tag of its own. Returns its digest."""
         manifest, media_type = source.manifest(tag)
         for part in (manifest["config"], *manifest["layers"]):
-            self._upload(source.blob(part["digest"]))
-        return self._put_manifest(as_tag, json.dumps(manifest).encode(), media_type)
+            self.upload(source.blob(part["digest"]))
+        return self.put_manifest(as_tag, json.dumps(manifest).encode(), media_type)
 
     def manifest(self, reference: str) -> tuple[dict[str, Any], str]:
         """Manifest and media type of a tag or digest."""
@@ -78,13 +78,15 @@ class Repository:
         with self._open("GET", f"blobs/{digest}") as answer:
             return bytes(answer.read())
 
-    def _upload(self, content: bytes) -> None:
+    def upload(self, content: bytes) -> None:
+        """Store a blob."""
         with self._open("POST", "blobs/uploads/", data=b"") as answer:
             place = urljoin(answer.url, answer.headers["Location"])
         sign = "&" if "?" in place else "?"
         self._open("PUT", f"{place}{sign}digest={digest_of(content)}", _BINARY, content).close()
 
-    def _put_manifest(self, tag: str, content: bytes, media_type: str) -> str:
+    def put_manifest(self, tag: str, content: bytes, media_type: str) -> str:
+        """Store a manifest below a tag or its digest. Returns the digest."""
         with self._open("PUT", f"manifests/{tag}", {"Content-Type": media_type}, content) as answer:
             return str(answer.headers["Docker-Content-Digest"])
 

@@ -2,7 +2,8 @@
 
 1. An attempt after the first one keeps the digest of the run.
 2. A digest that the Component's status keeps is used without a request, if the channel allows it.
-3. Otherwise the registry is asked. Runs of a Component that begin within a second share the request and the write.
+3. Otherwise the registry is asked, and the signature is verified if the Component requires one. Runs of a Component
+   that begin within a second share the requests and the write.
 4. The status of the Component is written before a pod is created: an operator that is killed in between finds the
    pinned digest there. Nothing is written if nothing is new.
 
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 from componentrun.controller.images.asking import ask_registry
 from componentrun.controller.images.channels import ChannelWriter
 from componentrun.controller.images.logins import read_logins
+from componentrun.controller.images.verifying import verify_digest
 from componentrun.controller.storages.sharedreads import SharedReads
 from componentrun.core.images.allowed import check_allowed
 from componentrun.core.images.channels import (
@@ -29,6 +31,8 @@ from componentrun.core.images.channels import (
     choose_image,
     kept_digest,
     last_digest,
+    required_key,
+    unverified_digest,
     with_resolved,
 )
 from componentrun.core.images.reference import parse_reference
@@ -106,12 +110,13 @@ class Images:
             PlatformError: the API server refused.
         """
         if component is None or not component.spec.channels:
+            if component is not None:
+                required_key(component)  # an image that nothing verifies must not run
             self._check_other(run, component)
             return None
         if run.status.image_resolution is not None and run.status.image is not None:
             self._check_allowed(run.status.image, "status.image")
             return ResolvedImage(run.status.image, run.status.image_resolution)
-        _check_verify(component)
         choice = choose_image(run.spec, component)
         check_allowed(choice.repository, self._settings.allowed)
         resolved = self._kept(choice, component)
@@ -129,10 +134,11 @@ class Images:
         """Refuse processors whose images would escape the rules for images.
 
         Raises:
-            UserError: (InvalidSpec) a processor has channels, which are resolved only for the component of a run;
-                (ImageNotAllowed) its registry is not allowed.
+            UserError: (InvalidSpec) a processor has channels, which are resolved only for the component of a run, or
+                requires a signature; (ImageNotAllowed) its registry is not allowed.
         """
         for name, processor in processors.items():
+            required_key(processor)
             if processor.spec.channels:
                 raise UserError(
                     f"processor `{name}`: its Component has channels, which can't be used for processors yet",
@@ -202,13 +208,17 @@ class Images:
         try:
             self._check_away(choice.repository.host)
             logins = await read_logins(self._kube, namespace, names, choice.repository)
-            return await ask_registry(self._client, choice, logins, known, architectures, self._clock())
+            resolved = unverified_digest(choice, statuses, self._clock())
+            if resolved is None:
+                resolved = await ask_registry(self._client, choice, logins, known, architectures, self._clock())
+            await verify_digest(self._client, choice, resolved.digest, statuses, logins)
         except RegistryAwayError as error:
             self._note_away(choice.repository.host, error)
             last = last_digest(choice, statuses, error.summary)
             if last is None:
                 raise
             return last
+        return resolved
 
     def _check_away(self, host: str) -> None:
         """Refuse to ask a registry that did not respond a moment ago."""
@@ -246,17 +256,3 @@ def _too_busy(component: Component) -> TransientError:
     return TransientError(
         f"the status of Component `{component.metadata.name}` is changed by others all the time", Reason.QUEUED
     )
-
-
-def _check_verify(component: Component) -> None:
-    """Refuse a Component that requires a signature: an image must not run unverified because nothing can check it.
-
-    Raises:
-        UserError: (ImageUnverified) the Component sets `spec.verify`.
-    """
-    if component.spec.verify is not None:
-        raise UserError(
-            f"Component `{component.metadata.name}`: spec.verify is set, and this release can't check signatures",
-            Reason.IMAGE_UNVERIFIED,
-            advice="Remove `spec.verify`, or use a release that checks signatures.",
-        )
