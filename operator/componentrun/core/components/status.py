@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from componentrun.api.componentrun import ComponentRun
 from componentrun.core.components.deprecation import deprecation_message, is_withdrawn
+from componentrun.core.images.channels import choose_image
 from componentrun.core.lifecycle.conditions import with_condition
 from componentrun.core.request.resolve import resolve
 from componentrun.core.schema.documents import CheckRequest, CheckResult
@@ -111,6 +112,8 @@ def _problem(component: Component) -> str | None:
     metadata = {"name": "check", "namespace": component.metadata.namespace}
     run = ComponentRun.model_validate({"metadata": metadata, "spec": {"component": component.metadata.name}})
     try:
+        if component.spec.channels:
+            choose_image(run.spec, component)
         resolve(run, component, "")
     except UserError as error:
         return error.message if error.reason is Reason.INVALID_SPEC else None
