@@ -18,6 +18,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from componentrun.api.componentrun import ComponentRunSpec
 from componentrun.controller.images.asking import ask_registry
 from componentrun.controller.images.channels import ChannelWriter
 from componentrun.controller.images.logins import pull_secret_names, read_logins
@@ -26,6 +27,7 @@ from componentrun.core.images.allowed import check_allowed
 from componentrun.core.images.channels import (
     ImageChoice,
     Resolved,
+    channel_digest,
     choose_image,
     kept_digest,
     last_digest,
@@ -120,6 +122,31 @@ class Images:
             resolved = await self._shared.read(key, resolve, self._clock() - _SHARED)
         warnings = (resolved.warning,) if resolved.warning else ()
         return ResolvedImage(choice.repository.at(resolved.digest), resolved.resolution(choice), warnings)
+
+    async def of_channel(self, component: Component, channel: str, namespace: str) -> str:
+        """The image that a channel points to now, with its digest. The registry is asked only if that is not known.
+
+        Args:
+            component: has this channel.
+            channel: its name.
+            namespace: of the pull secrets that the Component names.
+
+        Raises:
+            UserError, TransientError, PlatformError: as of `of`.
+        """
+        _check_verify(component)
+        spec = ComponentRunSpec(component=component.metadata.name, channel=channel)
+        choice = choose_image(spec, component)
+        check_allowed(choice.repository, self._settings.allowed)
+        digest = channel_digest(choice, component.status.channels)
+        if digest is None:
+            own = (ref.name for ref in component.spec.image_pull_secrets or ())
+            names = tuple(dict.fromkeys([*own, *self._settings.agent_pull_secrets]))
+            architectures = self._settings.architectures
+            resolve = partial(self._resolve, choice, component, namespace, names, architectures)
+            key = (component.metadata.uid, component.metadata.generation, choice, namespace, names, architectures)
+            digest = (await self._shared.read(key, resolve, self._clock() - _SHARED)).digest
+        return choice.repository.at(digest)
 
     def check_processors(self, processors: Mapping[str, Component]) -> None:
         """Refuse processors whose images would escape the rules for images.
