@@ -43,7 +43,12 @@ def install(
     Raises:
         ClusterError: helm failed, or the operator did not become ready. Contains the state of its pods.
     """
-    chart_values = {**(values or {}), "image": _named(images[_IMAGE]), "loader": _loader(values or {}, images)}
+    chart_values = {
+        **(values or {}),
+        "operator": _operator(values or {}, connection),
+        "image": _named(images[_IMAGE]),
+        "loader": _loader(values or {}, images),
+    }
     fingerprint = _fingerprint(chart_values)
     release = Release(connection, namespace)
     with paths.lock("install"):
@@ -66,6 +71,15 @@ def uninstall(connection: Connection, namespace: str = NAMESPACE) -> None:
 def _loader(values: Values, images: Mapping[str, str]) -> dict[str, Any]:
     loader_values = dict(values.get("loader", {}))
     return loader_values | ({"image": _named(images[_LOADER_IMAGE])} if _LOADER_IMAGE in images else {"enabled": False})
+
+
+def _operator(values: Values, connection: Connection) -> dict[str, Any]:
+    """The operator's values. The registry of our own cluster has no TLS."""
+    operator_values = dict(values.get("operator", {}))
+    if connection.own and connection.registry is not None:
+        registries = {"plainHttp": [connection.registry.partition("/")[0]]}
+        operator_values["registries"] = registries | operator_values.get("registries", {})
+    return operator_values
 
 
 def _named(reference: str) -> dict[str, str]:

@@ -3,65 +3,50 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from componentrun.api.common import GROUP, VERSION
-from componentrun.registry.manifest import MANIFEST_TYPES
+from e2e.tenant.repository import Repository
 from e2e.tenant.tenant import SMALL
 from tests.integration.controller.conftest import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from dev.cluster.connection import Connection
     from e2e.tenant import Tenant
     from tests.integration.controller.conftest import OperatorProcess
 
 
-class Repository:
-    """The repository of the tests' components, in which tags are moved."""
+@dataclass(frozen=True)
+class Tags:
+    """Tags of the tests' components, which can be moved."""
 
-    def __init__(self, image: str) -> None:
-        self.name, _, self._tag = image.rpartition(":")
-        self._host, _, self._path = self.name.partition("/")
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    repository: Repository
+    source: str
 
     @property
-    def host(self) -> str:
-        return self._host
+    def name(self) -> str:
+        """Name of the image."""
+        return self.repository.name
 
     def move(self, tag: str, note: str) -> str:
-        """Point a tag to the tests' image with another annotation, so with another digest. Returns the digest."""
-        content, media_type = self._read()
-        manifest = json.loads(content) | {"annotations": {"note": note}}
-        headers = {"Content-Type": media_type}
-        with self._open("PUT", tag, headers, json.dumps(manifest).encode()) as answer:
-            return str(answer.headers["Docker-Content-Digest"])
-
-    def _read(self) -> tuple[bytes, str]:
-        with self._open("GET", self._tag, {"Accept": ", ".join(MANIFEST_TYPES)}) as answer:
-            return answer.read(), str(answer.headers["Content-Type"])
-
-    def _open(self, method: str, tag: str, headers: dict[str, str], data: bytes | None = None) -> Any:
-        url = f"http://{self._host}/v2/{self._path}/manifests/{tag}"
-        request = urllib.request.Request(url, data=data, headers=headers, method=method)
-        return self._opener.open(request, timeout=10)
+        """Point a tag to the tests' components with this note. Returns the digest."""
+        return self.repository.move(self.source, tag, note)
 
 
 @pytest.fixture
-def repository(connection: Connection, images: dict[str, str]) -> Repository:
+def tags(connection: Connection, images: dict[str, str]) -> Tags:
     if connection.registry is None:
         pytest.skip("the cluster has no registry that this machine can push to")
-    return Repository(images["test-components"])
+    return Tags(*Repository.of(images["test-components"]))
 
 
 @pytest.fixture
-def place(tenant: Tenant, operator: OperatorProcess, images: dict[str, str], repository: Repository) -> Iterator[Place]:
-    operator.start(COMPONENTRUN_REGISTRY_PLAIN_HTTP=repository.host)
+def place(tenant: Tenant, operator: OperatorProcess, images: dict[str, str], tags: Tags) -> Place:
+    operator.start(COMPONENTRUN_REGISTRY_PLAIN_HTTP=tags.repository.host)
     operator.wait_ready()
     return Place(tenant, operator, images["test-components"])
 
@@ -70,8 +55,8 @@ def component(tenant: Tenant) -> dict[str, Any]:
     return dict(tenant.custom.get_namespaced_custom_object(GROUP, VERSION, tenant.namespace, "components", "app"))
 
 
-def add_component(place: Place, repository: Repository, *channels: dict[str, Any]) -> None:
-    spec = {"image": repository.name, "args": ["true"], "channels": list(channels), "resources": SMALL}
+def add_component(place: Place, tags: Tags, *channels: dict[str, Any]) -> None:
+    spec = {"image": tags.name, "args": ["true"], "channels": list(channels), "resources": SMALL}
     place.tenant.apply("Component", "app", spec)
 
 
@@ -83,18 +68,18 @@ def ran(place: Place, **spec: Any) -> dict[str, Any]:
     return status
 
 
-def test_a_tag_moves_under_a_running_system(place: Place, repository: Repository) -> None:
+def test_a_tag_moves_under_a_running_system(place: Place, tags: Tags) -> None:
     """`release` stays, `master` follows, a promotion and a rollback change what later runs get."""
     tag = f"t-{uuid.uuid4().hex[:8]}"
-    first = repository.move(tag, "first")
-    add_component(place, repository, {"name": "release", "tag": tag}, {"name": "master", "tag": tag})
+    first = tags.move(tag, "first")
+    add_component(place, tags, {"name": "release", "tag": tag}, {"name": "master", "tag": tag})
     assert ran(place)["imageID"].endswith(first)
-    second = repository.move(tag, "second")
+    second = tags.move(tag, "second")
     assert first != second
     assert ran(place)["imageID"].endswith(first)
     status = ran(place, channel="master")
     assert status["imageID"].endswith(second)
-    assert status["image"] == f"{repository.name}@{second}"
+    assert status["image"] == f"{tags.name}@{second}"
     assert (status["imageResolution"]["source"], status["imageResolution"]["tag"]) == ("Registry", tag)
     assert place.tenant.cli("component", "promote", "app", "--from", "master", "--to", "release").returncode == 0
     assert ran(place)["imageID"].endswith(second)
@@ -106,8 +91,8 @@ def test_a_tag_moves_under_a_running_system(place: Place, repository: Repository
     assert {entry["digest"] for entry in history["release"]} == {first, second}
 
 
-def test_a_missing_tag_is_found_before_a_pod_exists(place: Place, repository: Repository) -> None:
-    add_component(place, repository, {"name": "release", "tag": "no-such-tag"})
+def test_a_missing_tag_is_found_before_a_pod_exists(place: Place, tags: Tags) -> None:
+    add_component(place, tags, {"name": "release", "tag": "no-such-tag"})
     name = place.run(image=None, component="app", resources=None)
     status = place.failed(name, "ImagePullFailed", "has no tag `no-such-tag`")
     assert not status.get("attempts")

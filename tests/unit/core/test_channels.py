@@ -157,6 +157,43 @@ def test_a_digest_in_the_spec_is_used_and_kept_once() -> None:
     assert with_resolved(statuses, pinned, again, NOW + timedelta(days=1)) == statuses
 
 
+def test_a_digest_in_the_spec_keeps_the_place_and_the_tag_that_it_had() -> None:
+    """A second rollback goes one further back, and a channel that gets its tag back needs no request."""
+    by_tag = choice({}, RELEASE)
+    statuses = with_resolved((), by_tag, resolved(1), NOW)
+    for number in (2, 3, 2, 1):
+        by_digest = choice({}, {"name": "release", "digest": digest(number)})
+        found = kept_digest(by_digest, statuses, NOW)
+        assert found is not None
+        statuses = with_resolved(statuses, by_digest, found, NOW)
+    assert [(entry.digest, entry.tag) for entry in statuses[0].history] == [
+        (digest(3), None), (digest(2), None), (digest(1), "1.4.0"),
+    ]  # fmt: skip
+    assert statuses[0].digest == digest(1)
+    again = kept_digest(by_tag, statuses, NOW)
+    assert again is not None
+    assert again.digest == digest(1)
+
+
+def test_a_digest_that_was_in_the_spec_gets_the_tag_that_it_is_resolved_from() -> None:
+    by_digest, by_tag = choice({}, {"name": "release", "digest": digest(1)}), choice({}, RELEASE)
+    found = kept_digest(by_digest, (), NOW)
+    assert found is not None
+    statuses = with_resolved(with_resolved((), by_digest, found, NOW), by_tag, resolved(1), NOW)
+    assert [(entry.digest, entry.tag) for entry in statuses[0].history] == [(digest(1), "1.4.0")]
+
+
+def test_the_present_digest_of_the_spec_is_never_dropped() -> None:
+    statuses = with_resolved((), choice({}, RELEASE), resolved(1), NOW)
+    by_digest = choice({}, {"name": "release", "digest": digest(1)})
+    statuses = with_resolved(statuses, by_digest, Resolved(digest(1), None, "Spec", NOW), NOW)
+    for number in range(2, 2 * MOST_KEPT):
+        chosen = ImageChoice(APP, "release", "Pinned", tag=f"1.4.{number}", is_own=False)
+        statuses = with_resolved(statuses, chosen, resolved(number, chosen.tag), NOW)
+    assert len(statuses[0].history) == MOST_KEPT
+    assert statuses[0].history[-1].digest == statuses[0].digest == digest(1)
+
+
 def test_a_tag_that_a_run_chose_does_not_become_the_channels() -> None:
     own, narrowed = choice({}, RANGE), choice({"tag": "1.4.1"}, RANGE)
     statuses = with_resolved((), own, resolved(2, "1.9.0"), NOW)

@@ -247,16 +247,16 @@ def with_resolved(
 ) -> tuple[ChannelStatus, ...]:
     """The channels of the Component's status after a digest was resolved. Equal to the old ones if nothing is new.
 
-    A digest that the history has keeps its place: the history tells in which order digests were first used. The
-    present digest is never dropped from it.
+    A digest that the history has keeps its place: the history tells in which order digests were first used. A digest
+    in the spec keeps the tag that it was resolved from before. The present digest is never dropped.
     """
     status = status_of_channel(statuses, choice.channel)
-    known = next((item for item in status.history if _is_same(item, choice, resolved)), None)
+    known = _known(status.history, choice, resolved)
     entry = ChannelDigest(
         digest=resolved.digest,
         image=choice.repository.name,
-        tag=resolved.tag,
-        semver=choice.semver,
+        tag=known.tag if known and choice.digest else resolved.tag,
+        semver=known.semver if known and choice.digest else choice.semver,
         time=known.time if known else now,
         verified_by=choice.verified_by,
     )
@@ -278,15 +278,20 @@ def with_resolved(
     return tuple(sorted((*others, update), key=lambda item: item.name))
 
 
-def _is_same(entry: ChannelDigest, choice: ImageChoice, resolved: Resolved) -> bool:
-    return (entry.digest, entry.image, entry.tag, entry.semver) == (
-        resolved.digest, choice.repository.name, resolved.tag, choice.semver,
-    )  # fmt: skip
+def _known(history: Sequence[ChannelDigest], choice: ImageChoice, resolved: Resolved) -> ChannelDigest | None:
+    """The entry of a digest; None if it is new, or was resolved only from other tags."""
+    same = [item for item in history if (item.digest, item.image) == (resolved.digest, choice.repository.name)]
+    if choice.digest is not None:
+        return next(iter(same), None)
+    own = (item for item in same if (item.tag, item.semver) == (resolved.tag, choice.semver))
+    without_tag = (item for item in same if item.tag is None)  # it was in the spec
+    return next(own, None) or next(without_tag, None)
 
 
 def _trimmed(status: ChannelStatus) -> tuple[ChannelDigest, ...]:
     kept = list(status.history)
     while len(kept) > MOST_KEPT:
-        oldest = next(entry for entry in reversed(kept) if entry.digest != status.digest or entry.tag != status.tag)
-        kept.remove(oldest)
+        others = (item for item in reversed(kept) if item.digest != status.digest or item.tag != status.tag)
+        by_digest = (item for item in reversed(kept) if item.digest != status.digest)
+        kept.remove(next(by_digest if status.tag is None else others, kept[-1]))
     return tuple(kept)
