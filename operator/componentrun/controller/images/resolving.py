@@ -123,13 +123,14 @@ class Images:
         warnings = (resolved.warning,) if resolved.warning else ()
         return ResolvedImage(choice.repository.at(resolved.digest), resolved.resolution(choice), warnings)
 
-    async def of_channel(self, component: Component, channel: str, namespace: str) -> str:
+    async def of_channel(self, component: Component, channel: str, namespace: str, names: tuple[str, ...]) -> str:
         """The image that a channel points to now, with its digest. The registry is asked only if that is not known.
 
         Args:
             component: has this channel.
             channel: its name.
-            namespace: of the pull secrets that the Component names.
+            namespace: of the pull secrets.
+            names: of the pull secrets.
 
         Raises:
             UserError, TransientError, PlatformError: as of `of`.
@@ -140,8 +141,6 @@ class Images:
         check_allowed(choice.repository, self._settings.allowed)
         digest = channel_digest(choice, component.status.channels)
         if digest is None:
-            own = (ref.name for ref in component.spec.image_pull_secrets or ())
-            names = tuple(dict.fromkeys([*own, *self._settings.agent_pull_secrets]))
             architectures = self._settings.architectures
             resolve = partial(self._resolve, choice, component, namespace, names, architectures)
             key = (component.metadata.uid, component.metadata.generation, choice, namespace, names, architectures)

@@ -15,7 +15,13 @@ from componentrun.controller.prepull.objects import REFUSALS, PrePullObjects, re
 from componentrun.controller.prepull.seen import PrePullsSeen, make_pre_pull_watches
 from componentrun.controller.watching.cachekeys import Key
 from componentrun.controller.work.queue import Backoff, ShutDownError, WorkQueue
-from componentrun.core.images.prepull import build_daemon_set, daemon_set_name, namespace_of, pre_pull_channels
+from componentrun.core.images.prepull import (
+    build_daemon_set,
+    daemon_set_name,
+    namespace_of,
+    pre_pull_channels,
+    pull_secrets_of,
+)
 from componentrun.core.images.prepullstatus import (
     ChannelState,
     PrePullProblem,
@@ -190,7 +196,8 @@ class PrePulls:
         """Create the DaemonSet of a channel, or bring it up to date. Returns why that is impossible."""
         try:
             namespace = namespace_of(component, self._settings)
-            image = await self._images.of_channel(component, channel.name, namespace)
+            secrets = pull_secrets_of(component, self._settings)
+            image = await self._images.of_channel(component, channel.name, namespace, secrets)
         except (UserError, RegistryAwayError) as error:
             return PrePullProblem("NotResolved", error.message)
         wanted = build_daemon_set(component, channel, image, namespace, self._settings)

@@ -32,6 +32,7 @@ __all__ = [
     "image_of",
     "namespace_of",
     "pre_pull_channels",
+    "pull_secrets_of",
 ]
 
 _PREFIX: Final = "pre-pull"
@@ -84,6 +85,12 @@ def namespace_of(component: Component, settings: PrePullSettings) -> str:
             advice="Set COMPONENTRUN_PRE_PULL_NAMESPACE, as the chart does.",
         )
     return namespace
+
+
+def pull_secrets_of(component: Component, settings: PrePullSettings) -> tuple[str, ...]:
+    """Names of the pull secrets with which the operator resolves an image, and nodes pull it."""
+    own = (ref.name for ref in component.spec.image_pull_secrets or ())
+    return tuple(dict.fromkeys([*own, *settings.pull_secrets]))
 
 
 def daemon_set_name(component: Component, channel: str) -> str:
@@ -145,8 +152,7 @@ def _owner(component: Component) -> dict[str, Any]:
 
 
 def _pod_spec(component: Component, channel: Channel, image: str, settings: PrePullSettings) -> dict[str, Any]:
-    own = (ref.name for ref in component.spec.image_pull_secrets or ())
-    secrets = dict.fromkeys([*own, *settings.pull_secrets])
+    secrets = pull_secrets_of(component, settings)
     nodes = channel.pre_pull_nodes.to_dict() if channel.pre_pull_nodes else {}
     return {
         "automountServiceAccountToken": False,
