@@ -81,8 +81,17 @@ class PrePullObjects:
         self._seen.saw_daemon_set(answer)
         metadata = answer["metadata"]
         self._applied[key] = _Applied(wanted, metadata["uid"], metadata.get("generation", 0), now)
+        self._forget_deleted(now)
         _log.info("DaemonSet %s applied", key)
         return None
+
+    def _forget_deleted(self, now: datetime) -> None:
+        """Forget DaemonSets that were deleted with their Components."""
+        self._applied = {
+            key: applied
+            for key, applied in self._applied.items()
+            if self._seen.daemon_set(key) is not None or now - applied.time < _SAME_AGAIN
+        }
 
     async def delete(self, daemon_set: Mapping[str, Any]) -> None:
         """Delete a DaemonSet; its pods and its NetworkPolicy go with it.

@@ -255,6 +255,7 @@ class PrePulls:
 
     async def _why_missing(self, key: Key, name: Key, daemon_set: dict[str, Any]) -> PrePullProblem | None:
         """Why pods are missing; None if it is too early to say, or nothing keeps the controller from creating them."""
+        self._missing_since = {k: since for k, since in self._missing_since.items() if self.seen.daemon_set(k)}
         since = self._missing_since.setdefault(name, self._clock())
         if self._clock() - since < _PATIENCE:
             self._queue.add_after(key, _PATIENCE.total_seconds())
