@@ -146,6 +146,9 @@ class ChannelStatus(StatusModel):
     """When the channel was first seen to point to this digest."""
     checked: datetime | None = None
     """When the registry was last asked. Updated only for `follow: Interval`, and when the digest changes."""
+    moved_to: str | None = None
+    """Digest that the tag of a pinned channel points to now. Set only if it is another one than `digest`, which runs
+    keep."""
     history: tuple[ChannelDigest, ...] = ()
     """The last 10 digests, newest first."""
     pre_pull: PrePullStatus | None = None

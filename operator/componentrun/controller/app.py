@@ -21,6 +21,7 @@ from componentrun.controller.clockwatch import ClockWatch
 from componentrun.controller.components.checks import ComponentChecks
 from componentrun.controller.handlers import Context
 from componentrun.controller.images.resolving import Images
+from componentrun.controller.images.tagchecks import TagChecks
 from componentrun.controller.kopfrunner import STOP_SECONDS, KopfRunner
 from componentrun.controller.lease import Lease
 from componentrun.controller.metrics import Metrics
@@ -120,6 +121,8 @@ class Operator:
             self._checker,
         )
         self._component_checks = ComponentChecks(kube, caches, references, self._checker, kube.clock.now)
+        look = self._component_checks.look
+        self._tag_checks = TagChecks(kube, caches, references, registry, settings.images, look)
         self._pre_pulls = PrePulls(
             kube, caches, references, images, settings.pre_pulls, metrics, kube.clock.now, namespaces
         )
@@ -174,6 +177,7 @@ class Operator:
                 group.create_task(watch.run(), name="watch of pods")
             group.create_task(self._workers.watch(), name="watch the workers")
             group.create_task(self._component_checks.run(), name="checks of Components")
+            group.create_task(self._tag_checks.run(self._settings.registry_tag_check_seconds), name="checks of tags")
             group.create_task(self._pre_pulls.run(), name="images on nodes")
             if self._lease is not None:
                 self._leading = group.create_task(self._lead(self._lease), name="lease")
@@ -211,6 +215,7 @@ class Operator:
         self._reconciler.active = active
         self._checks.activate(active)
         self._component_checks.activate(active)
+        self._tag_checks.activate(active)
         self._pre_pulls.activate(active)
         self._metrics.leads(active)
 

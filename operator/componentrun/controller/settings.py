@@ -175,6 +175,10 @@ class Settings(ProcessSettings):
         Chart("operator.registries.architectures"),
     ] = ()
     """Architectures of the cluster's nodes. An image must exist for at least one of them; empty: not checked."""
+    registry_tag_check_seconds: Annotated[
+        Seconds, Field(ge=0, le=7 * _DAY), Chart("operator.registries.tagCheckInterval")
+    ] = 3600
+    """How often each tag of a pinned channel is looked up, to report if it has moved; 0: never."""
 
     pre_pull: Annotated[bool, Chart("operator.prePull.enabled")] = False
     """Whether images of channels with `prePull` are brought to nodes, by DaemonSets."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from componentrun.api.common import GROUP, VERSION
-from dev.cluster import layout
+from dev.cluster import layout, waiting
 from e2e import tenant as tenants
 from e2e.tenant.repository import Repository
 from e2e.tenant.tenant import SMALL
@@ -74,6 +74,7 @@ def place(
         "COMPONENTRUN_NAMESPACES": tenant.namespace,
         "COMPONENTRUN_REGISTRY_CA_BUNDLE": registry.authority.certificate_file.read_text(),
         "COMPONENTRUN_START_RETRY_SECONDS": "3",
+        "COMPONENTRUN_REGISTRY_TAG_CHECK_SECONDS": "0",  # a test counts requests
     }
     operator = OperatorProcess(environment, tmp_path_factory.mktemp("operator") / "operator.log")
     operator.start()
@@ -121,11 +122,15 @@ def ran(place: Place, component: str, **spec: Any) -> dict[str, Any]:
     return status
 
 
-def channels(place: Place, component: str) -> dict[str, dict[str, Any]]:
-    """Channels in the status of the Component, by name."""
+def status_of(place: Place, component: str) -> dict[str, Any]:
     custom = place.tenant.custom
     found = custom.get_namespaced_custom_object(GROUP, VERSION, place.tenant.namespace, "components", component)
-    return {item["name"]: item for item in found["status"]["channels"]}
+    return dict(found["status"])
+
+
+def condition(place: Place, component: str, kind: str) -> dict[str, Any]:
+    """The condition of this type; empty if the Component has none."""
+    return next((item for item in status_of(place, component)["conditions"] if item["type"] == kind), {})
 
 
 def requests(registry: RealRegistry, repository: Repository) -> int:
@@ -184,6 +189,28 @@ def test_a_pinned_image_that_the_node_has_costs_no_request(
     assert requests(registry, repository) == before
     ran(place, app, channel="master")
     assert requests(registry, repository) > before, "the count sees the requests of channels that follow"
+
+
+def test_a_pinned_tag_that_moves_is_a_condition_and_changes_nothing(place: Place, repository: Repository) -> None:
+    tag = new_tag()
+    first = repository.move("source", tag, "first")
+    app = add_component(place, repository, {"name": "release", "tag": tag})
+    ran(place, app)
+    second = repository.move("source", tag, "second")
+    place.operator.end()
+    place.operator.start(COMPONENTRUN_REGISTRY_TAG_CHECK_SECONDS="1")
+    try:
+        place.tenant.kubectl("wait", "--for=condition=TagMoved", f"component/{app}", "--timeout=60s")
+        message = condition(place, app, "TagMoved")["message"]
+        assert f"channel `release`: tag `{tag}` now points to `{second}`; runs use `{first}`" in message
+        assert condition(place, app, "Ready")["status"] == "True"
+        assert ran(place, app)["imageID"].endswith(first)
+        assert repository.move("source", tag, "first") == first
+        waiting.until(lambda: condition(place, app, "TagMoved").get("message"), what="the end of TagMoved", timeout=60)
+    finally:
+        place.operator.end()
+        place.operator.start()
+        place.operator.wait_ready()
 
 
 def test_a_registry_is_stopped_and_started(place: Place, registry: RealRegistry, repository: Repository) -> None:
@@ -251,7 +278,8 @@ def test_promotion_and_rollback_while_runs_are_created(place: Place, repository:
     shown = place.tenant.cli("component", "history", app, "--channel", "release")
     assert [line.split()[0] == "*" for line in shown.stdout.splitlines()[1:]] == [False, True], shown
     assert [first in line for line in shown.stdout.splitlines()[1:]] == [False, True], shown
-    assert channels(place, app)["release"]["digest"] == first
+    digests = {item["name"]: item["digest"] for item in status_of(place, app)["channels"]}
+    assert digests == {"release": first, "master": second}
 
 
 def assert_succeed(place: Place, names: list[str], *digests: str) -> None:

@@ -143,11 +143,11 @@ async def test_the_status_is_only_for_the_version_that_was_checked(world: Checke
 
 
 async def test_conditions_of_others_stay(world: Checked) -> None:
-    moved = {"type": "TagMoved", "status": "True", "reason": "TagMoved", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    others = {"type": "Scanned", "status": "True", "reason": "Scanned", "lastTransitionTime": "2026-01-01T00:00:00Z"}
     body = {"metadata": {"name": NAME, "generation": 1}, "spec": {"image": "a"}}
-    world.kube.put("components", {**body, "status": {"conditions": [moved], "channels": [{"name": "release"}]}})
+    world.kube.put("components", {**body, "status": {"conditions": [others], "channels": [{"name": "release"}]}})
     await world.checks.check(Key(NAMESPACE, NAME))
-    assert world.conditions() == {"TagMoved": "TagMoved", "Ready": "Ready"}
+    assert world.conditions() == {"Scanned": "Scanned", "Ready": "Ready"}
     assert world.kube.objects["components", NAMESPACE, NAME]["status"]["channels"] == [{"name": "release"}]
 
 

@@ -51,16 +51,16 @@ def test_nothing_changes_if_nothing_is_new() -> None:
 
 
 def test_conditions_of_others_are_kept() -> None:
-    moved = {"type": "TagMoved", "status": "True", "reason": "TagMoved", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    others = {"type": "Scanned", "status": "True", "reason": "Scanned", "lastTransitionTime": "2026-01-01T00:00:00Z"}
     component = Component.model_validate(
         {
             "metadata": {"name": "a", "namespace": "team"},
             "spec": {"image": "a"},
-            "status": {"conditions": [moved], "channels": [{"name": "release"}]},
+            "status": {"conditions": [others], "channels": [{"name": "release"}]},
         }
     )
     found = status(component)
-    assert {item.type for item in found.conditions} == {"TagMoved", "Ready"}
+    assert {item.type for item in found.conditions} == {"Scanned", "Ready"}
     assert found.channels == component.status.channels
 
 

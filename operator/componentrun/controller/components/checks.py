@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun.controller.work.queue import Backoff, ShutDownError, WorkQueue
 from componentrun.core.components.deprecation import replacement_of
-from componentrun.core.components.status import check_request, default_request, status_of
+from componentrun.core.components.status import TAG_MOVED, check_request, default_request, status_of
 from componentrun.core.schema.documents import CheckResult
 from componentrun.errors import ComponentRunError, UnsupportedError
 from componentrun.process.fairqueue import Flow
@@ -68,6 +68,10 @@ class ComponentChecks:
         if active:
             for key in (*self._caches.components.all_keys(), *self._caches.cluster_components.all_keys()):
                 self._queue.add(key)
+
+    def look(self, key: Key) -> None:
+        """Check a Component soon: what its conditions follow from has changed in its status."""
+        self._queue.add(key)
 
     async def run(self) -> None:
         """Check Components until cancelled."""
@@ -171,10 +175,16 @@ class ComponentChecks:
                 self._queue.add(other)
 
     def _needs_check(self, key: Key) -> bool:
-        """Whether a Component has no status of its present generation. Its own status is no news."""
+        """Whether a Component has no status of its present generation, or a run has resolved a tag that had moved.
+
+        Everything else in its status is no news.
+        """
         if not self._is_active:
             return False
         document = self._caches.components_of(key.namespace).document(key)
         raw = json.loads(document or b"{}")
-        observed = (raw.get("status") or {}).get("observedGeneration")
-        return observed is None or observed != raw.get("metadata", {}).get("generation")
+        status = raw.get("status") or {}
+        observed = status.get("observedGeneration")
+        has_moved = any("movedTo" in channel for channel in status.get("channels") or ())
+        says_so = any(condition.get("type") == TAG_MOVED for condition in status.get("conditions") or ())
+        return observed is None or observed != raw.get("metadata", {}).get("generation") or (says_so and not has_moved)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from componentrun.api.componentrun import ComponentRun
 from componentrun.core.components.deprecation import deprecation_message, is_withdrawn
+from componentrun.core.images.moved import moved_message
 from componentrun.core.lifecycle.conditions import with_condition
 from componentrun.core.request.resolve import resolve
 from componentrun.core.schema.documents import CheckRequest, CheckResult
@@ -20,12 +21,21 @@ if TYPE_CHECKING:
     from componentrun.api.component import Component
     from componentrun.api.componentstatus import ComponentStatus
 
-__all__ = ["CONFIGURATION_VALID", "DEPRECATED", "READY", "check_request", "default_request", "status_of"]
+__all__ = [
+    "CONFIGURATION_VALID",
+    "DEPRECATED",
+    "READY",
+    "TAG_MOVED",
+    "check_request",
+    "default_request",
+    "status_of",
+]
 
 READY: Final = "Ready"
 CONFIGURATION_VALID: Final = "ConfigurationValid"
 DEPRECATED: Final = "Deprecated"
-_OURS: Final = frozenset({READY, CONFIGURATION_VALID, DEPRECATED})
+TAG_MOVED: Final = "TagMoved"
+_OURS: Final = frozenset({READY, CONFIGURATION_VALID, DEPRECATED, TAG_MOVED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +85,7 @@ def status_of(
     findings = {
         CONFIGURATION_VALID: _configuration(component, schemas, default),
         DEPRECATED: _deprecated(component, now, replacement_exists=replacement_exists),
+        TAG_MOVED: _moved(component),
     }
     findings[READY] = _ready(component, schemas, now, findings[DEPRECATED])
     generation = component.metadata.generation
@@ -142,3 +153,8 @@ def _deprecated(component: Component, now: datetime, *, replacement_exists: bool
     if deprecated.replaced_by is not None and not replacement_exists:
         return _Finding("True", "ReplacementMissing", message)
     return _Finding("True", "Deprecated", message)
+
+
+def _moved(component: Component) -> _Finding | None:
+    message = moved_message(component)
+    return None if message is None else _Finding("True", "TagMoved", message)

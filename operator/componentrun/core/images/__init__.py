@@ -2,12 +2,13 @@
 
 Modules, lowest first:
 
-    reference      the name of a repository, normalised as container runtimes do
-    semver         ranges of versions
-    allowed        registries that images may come from
-    pullsecrets    credentials of pull secrets, matched to repositories as the kubelet does
-    channels       which channel a run uses, and what a Component's status keeps of it
-    promotion      which digest promote and rollback write
-    prepull        the DaemonSet that brings the image of a channel to nodes
+    reference    the name of a repository, normalised as container runtimes do
+    semver       ranges of versions
+    allowed      registries that images may come from
+    pullsecrets  credentials of pull secrets, matched to repositories as the kubelet does
+    channels     which channel a run uses, and what a Component's status keeps of it
+    moved        tags of pinned channels that point to another digest now
+    promotion    which digest promote and rollback write
+    prepull      the DaemonSet that brings the image of a channel to nodes
     prepullstatus  what the status of a Component says about it
 """

@@ -271,6 +271,7 @@ def with_resolved(
                 "tag": resolved.tag,
                 "since": now if is_new else status.since,
                 "checked": now if asked else status.checked,
+                "moved_to": None if is_new or resolved.source == "Registry" else status.moved_to,
             }
         )
     update = update.model_copy(update={"history": _trimmed(update)})
