@@ -19,6 +19,7 @@ from componentrun.core.images.prepull import (
     image_of,
     namespace_of,
     pre_pull_channels,
+    pull_secrets_of,
 )
 from componentrun.core.images.prepullstatus import (
     PRE_PULLED,
@@ -47,7 +48,7 @@ def component(*channels: dict[str, Any], name: str = "acme.ex-shop", **more: Any
 
 def daemon_set(image: str = NEW, desired: int | None = 2, observed: int = 1, **channel: Any) -> dict[str, Any]:
     owner = component(RELEASE | channel)
-    made = build_daemon_set(owner, owner.spec.channels[0], image, "team", SETTINGS)
+    made = build_daemon_set(owner, owner.spec.channels[0], image, "team", (), SETTINGS)
     made["metadata"] |= {"uid": "d1", "generation": 1}
     if desired is not None:
         made["status"] = {"observedGeneration": observed, "desiredNumberScheduled": desired}
@@ -105,7 +106,8 @@ def test_the_component_owns_it() -> None:
 def test_nodes_and_pull_secrets_are_those_of_the_component() -> None:
     nodes = {"nodeSelector": {"pool": "runs"}, "tolerations": [{"key": "runs", "operator": "Exists"}]}
     owner = component(RELEASE | {"prePullNodes": nodes}, spec={"imagePullSecrets": [{"name": "login"}]})
-    made = build_daemon_set(owner, owner.spec.channels[0], NEW, "team", SETTINGS)
+    secrets = pull_secrets_of(owner, SETTINGS)
+    made = build_daemon_set(owner, owner.spec.channels[0], NEW, "team", secrets, SETTINGS)
     spec = made["spec"]["template"]["spec"]
     assert {key: spec[key] for key in nodes} == nodes
     assert spec["imagePullSecrets"] == [{"name": "login"}, {"name": "agents-login"}]

@@ -200,7 +200,7 @@ class PrePulls:
             image = await self._images.of_channel(component, channel.name, namespace, secrets)
         except (UserError, RegistryAwayError) as error:
             return PrePullProblem("NotResolved", error.message)
-        wanted = build_daemon_set(component, channel, image, namespace, self._settings)
+        wanted = build_daemon_set(component, channel, image, namespace, secrets, self._settings)
         try:
             again = await self._objects.apply(wanted)
         except REFUSALS as error:

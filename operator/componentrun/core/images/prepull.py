@@ -18,7 +18,7 @@ from componentrun.core.pod.security import container_security, pod_security
 from componentrun.errors import Reason, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from componentrun.api.channels import Channel
     from componentrun.api.component import Component
@@ -106,7 +106,12 @@ def daemon_set_name(component: Component, channel: str) -> str:
 
 
 def build_daemon_set(
-    component: Component, channel: Channel, image: str, namespace: str, settings: PrePullSettings
+    component: Component,
+    channel: Channel,
+    image: str,
+    namespace: str,
+    pull_secrets: Sequence[str],
+    settings: PrePullSettings,
 ) -> dict[str, Any]:
     """The DaemonSet of a channel, owned by the Component. Its pods meet the restricted pod security standard.
 
@@ -115,6 +120,7 @@ def build_daemon_set(
         channel: one of its channels.
         image: reference with a digest.
         namespace: that of the Component; for a ClusterComponent, the operator's own.
+        pull_secrets: names of the pull secrets of both images.
         settings: of the chart.
     """
     name = daemon_set_name(component, channel.name)
@@ -136,7 +142,7 @@ def build_daemon_set(
             "selector": {"matchLabels": {names.PRE_PULL_LABEL: name}},
             "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": _AT_ONCE}},
             "revisionHistoryLimit": 1,
-            "template": {"metadata": {"labels": labels}, "spec": _pod_spec(component, channel, image, settings)},
+            "template": {"metadata": {"labels": labels}, "spec": _pod_spec(channel, image, pull_secrets, settings)},
         },
     }
 
@@ -151,8 +157,7 @@ def _owner(component: Component) -> dict[str, Any]:
     }
 
 
-def _pod_spec(component: Component, channel: Channel, image: str, settings: PrePullSettings) -> dict[str, Any]:
-    secrets = pull_secrets_of(component, settings)
+def _pod_spec(channel: Channel, image: str, pull_secrets: Sequence[str], settings: PrePullSettings) -> dict[str, Any]:
     nodes = channel.pre_pull_nodes.to_dict() if channel.pre_pull_nodes else {}
     return {
         "automountServiceAccountToken": False,
@@ -171,7 +176,7 @@ def _pod_spec(component: Component, channel: Channel, image: str, settings: PreP
             }
         ],
         "volumes": [{"name": names.IMAGE_VOLUME, "image": {"reference": image, "pullPolicy": "IfNotPresent"}}],
-        **({"imagePullSecrets": [{"name": name} for name in secrets]} if secrets else {}),
+        **({"imagePullSecrets": [{"name": name} for name in pull_secrets]} if pull_secrets else {}),
         **{key: nodes[key] for key in ("nodeSelector", "tolerations") if nodes.get(key)},
     }
 
