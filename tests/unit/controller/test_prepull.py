@@ -350,3 +350,18 @@ async def test_a_component_that_wants_nothing_is_not_queued(world: World) -> Non
     assert len(world.pulls._queue) == 0
     world.put(RELEASE, name="other")
     assert len(world.pulls._queue) == 1
+
+
+async def test_the_default_storage_gives_pull_secrets_to_the_pods(world: World) -> None:
+    world.registry.push("1.0", image_manifest("one"))
+    spec = {
+        "endpoint": "https://s3.example.com",
+        "bucket": "lake",
+        "default": True,
+        "imagePullSecrets": [{"name": "shared"}],
+    }
+    world.kube.put("storages", {"metadata": {"name": "main"}, "spec": spec})
+    world.put(RELEASE, imagePullSecrets=[{"name": "own"}])
+    await world.reconcile()
+    pod = world.daemon_sets()[0]["spec"]["template"]["spec"]
+    assert pod["imagePullSecrets"] == [{"name": "own"}, {"name": "shared"}]

@@ -19,7 +19,6 @@ from componentrun.core.images.prepull import (
     image_of,
     namespace_of,
     pre_pull_channels,
-    pull_secrets_of,
 )
 from componentrun.core.images.prepullstatus import (
     PRE_PULLED,
@@ -106,8 +105,7 @@ def test_the_component_owns_it() -> None:
 def test_nodes_and_pull_secrets_are_those_of_the_component() -> None:
     nodes = {"nodeSelector": {"pool": "runs"}, "tolerations": [{"key": "runs", "operator": "Exists"}]}
     owner = component(RELEASE | {"prePullNodes": nodes}, spec={"imagePullSecrets": [{"name": "login"}]})
-    secrets = pull_secrets_of(owner, SETTINGS)
-    made = build_daemon_set(owner, owner.spec.channels[0], NEW, "team", secrets, SETTINGS)
+    made = build_daemon_set(owner, owner.spec.channels[0], NEW, "team", ("login", "agents-login"), SETTINGS)
     spec = made["spec"]["template"]["spec"]
     assert {key: spec[key] for key in nodes} == nodes
     assert spec["imagePullSecrets"] == [{"name": "login"}, {"name": "agents-login"}]

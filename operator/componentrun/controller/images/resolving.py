@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from componentrun.api.componentrun import ComponentRunSpec
 from componentrun.controller.images.asking import ask_registry
 from componentrun.controller.images.channels import ChannelWriter
-from componentrun.controller.images.logins import pull_secret_names, read_logins
+from componentrun.controller.images.logins import read_logins
 from componentrun.controller.storages.sharedreads import SharedReads
 from componentrun.core.images.allowed import check_allowed
 from componentrun.core.images.channels import (
@@ -71,7 +71,6 @@ class ImageSettings:
     """Allowed registries, in the form of `normal_prefix`; empty: all."""
     architectures: frozenset[str] = frozenset()
     """Architectures of the cluster's nodes; empty: unknown."""
-    agent_pull_secrets: tuple[str, ...] = ()
 
 
 class Images:
@@ -95,8 +94,13 @@ class Images:
         self._away: OrderedDict[str, tuple[datetime, RegistryAwayError]] = OrderedDict()
         """Until when a registry is not asked, and why, by host."""
 
-    async def of(self, run: ComponentRun, component: Component | None) -> ResolvedImage | None:
+    async def of(self, run: ComponentRun, component: Component | None, names: tuple[str, ...]) -> ResolvedImage | None:
         """The image of a run with its digest; None if the node resolves the tag.
+
+        Args:
+            run: the run.
+            component: its Component; None if it names none, or if it does not exist.
+            names: its pull secrets, see `pull_secret_names`.
 
         Raises:
             UserError: the run or the Component asks for something impossible, or there is no such image.
@@ -113,7 +117,6 @@ class Images:
         check_allowed(choice.repository, self._settings.allowed)
         resolved = self._kept(choice, component)
         if resolved is None:
-            names = pull_secret_names(run, component, self._settings.agent_pull_secrets)
             architectures = self._architectures(run)
             namespace = run.metadata.namespace
             resolve = partial(self._resolve, choice, component, namespace, names, architectures)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +21,6 @@ from componentrun.core.images.prepull import (
     daemon_set_name,
     namespace_of,
     pre_pull_channels,
-    pull_secrets_of,
 )
 from componentrun.core.images.prepullstatus import (
     ChannelState,
@@ -30,6 +30,7 @@ from componentrun.core.images.prepullstatus import (
     state_of,
     status_with,
 )
+from componentrun.core.images.pullsecretnames import pull_secret_names
 from componentrun.errors import ComponentRunError, UnsupportedError, UserError
 from componentrun.process.fairqueue import Flow
 from componentrun.process.kubernetes.errors import ConflictError, NotFoundError
@@ -196,7 +197,7 @@ class PrePulls:
         """Create the DaemonSet of a channel, or bring it up to date. Returns why that is impossible."""
         try:
             namespace = namespace_of(component, self._settings)
-            secrets = pull_secrets_of(component, self._settings)
+            secrets = await self._pull_secrets(component)
             image = await self._images.of_channel(component, channel.name, namespace, secrets)
         except (UserError, RegistryAwayError) as error:
             return PrePullProblem("NotResolved", error.message)
@@ -208,6 +209,17 @@ class PrePulls:
         if again is not None:
             self._queue.add_after(key, again.total_seconds())
         return None
+
+    async def _pull_secrets(self, component: Component) -> tuple[str, ...]:
+        """Those of the Component, of the default Storage beside it, and of the agents' image.
+
+        A ClusterComponent has no Storage: its pods are in the operator's namespace.
+        """
+        namespace, storage = component.metadata.namespace, None
+        if namespace:
+            with suppress(UserError, UnsupportedError):  # runs can't start without one, but this can
+                storage = await self._references.storage(namespace, None)
+        return pull_secret_names(None, (component,), storage, self._settings.pull_secrets)
 
     async def _remove_others(self, key: Key, component: Component, channels: Sequence[Channel]) -> bool:
         """Delete the DaemonSets of a Component that no channel wants.

@@ -2,10 +2,12 @@
 
 Modules, lowest first:
 
+    problems     what can be wrong with an image: one sentence for each cause
     reference    the name of a repository, normalised as container runtimes do
     semver       ranges of versions
     allowed      registries that images may come from
     pullsecrets  credentials of pull secrets, matched to repositories as the kubelet does
+    pullsecretnames  the pull secrets of a run: of itself, its Components, its Storage and the agents
     channels     which channel a run uses, and what a Component's status keeps of it
     moved        tags of pinned channels that point to another digest now
     promotion    which digest promote and rollback write

@@ -32,7 +32,6 @@ __all__ = [
     "image_of",
     "namespace_of",
     "pre_pull_channels",
-    "pull_secrets_of",
 ]
 
 _PREFIX: Final = "pre-pull"
@@ -85,12 +84,6 @@ def namespace_of(component: Component, settings: PrePullSettings) -> str:
             advice="Set COMPONENTRUN_PRE_PULL_NAMESPACE, as the chart does.",
         )
     return namespace
-
-
-def pull_secrets_of(component: Component, settings: PrePullSettings) -> tuple[str, ...]:
-    """Names of the pull secrets with which the operator resolves an image, and nodes pull it."""
-    own = (ref.name for ref in component.spec.image_pull_secrets or ())
-    return tuple(dict.fromkeys([*own, *settings.pull_secrets]))
 
 
 def daemon_set_name(component: Component, channel: str) -> str:
