@@ -33,8 +33,8 @@ from componentrun.core.images.channels import (
     last_digest,
     with_resolved,
 )
-from componentrun.core.images.reference import parse_repository
-from componentrun.core.request.image import image_reference, split_tag
+from componentrun.core.images.reference import parse_reference
+from componentrun.core.request.image import image_reference
 from componentrun.core.request.resolve import ResolvedImage
 from componentrun.errors import Reason, TransientError, UserError
 from componentrun.registry.errors import RegistryAwayError
@@ -111,6 +111,7 @@ class Images:
             self._check_other(run, component)
             return None
         if run.status.image_resolution is not None and run.status.image is not None:
+            self._check_allowed(run.status.image, "status.image")
             return ResolvedImage(run.status.image, run.status.image_resolution)
         _check_verify(component)
         choice = choose_image(run.spec, component)
@@ -164,17 +165,19 @@ class Images:
                     Reason.INVALID_SPEC,
                     advice="Name a Component that has `tag`, or a digest in `image`, instead of channels.",
                 )
-            image = split_tag(processor.spec.image.partition("@")[0])[0]
-            if self._settings.allowed:
-                check_allowed(parse_repository(image, f"Component `{name}`: spec.image"), self._settings.allowed)
+            self._check_allowed(processor.spec.image, f"Component `{name}`: spec.image")
 
     def _check_other(self, run: ComponentRun, component: Component | None) -> None:
         """Refuse an image that the node resolves, if it comes from a registry that is not allowed."""
         if not self._settings.allowed or bool(run.spec.component) != (component is not None):
             return
-        reference = image_reference(run.spec, component).partition("@")[0]
         owner = "spec.image" if component is None else f"Component `{component.metadata.name}`: spec.image"
-        check_allowed(parse_repository(split_tag(reference)[0], owner), self._settings.allowed)
+        self._check_allowed(image_reference(run.spec, component), owner)
+
+    def _check_allowed(self, image: str, owner: str) -> None:
+        """Refuse an image that is not allowed. Without a list, everything is, even what no runtime understands."""
+        if self._settings.allowed:
+            check_allowed(parse_reference(image, owner), self._settings.allowed)
 
     def _kept(self, choice: ImageChoice, component: Component) -> Resolved | None:
         """A digest that needs neither a request nor a write."""
