@@ -12,10 +12,13 @@ from componentrun.registry.manifest import MANIFEST_TYPES, digest_of
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["Repository"]
 
+_OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
+_OCI_CONFIG: Final = "application/vnd.oci.image.config.v1+json"
+_OCI_LAYER: Final = "application/vnd.oci.image.layer.v1.tar"
 _BINARY: Final = {"Content-Type": "application/octet-stream"}
 
 
@@ -57,16 +60,38 @@ class Repository:
         config = json.loads(self.blob(manifest["config"]["digest"]))
         config["config"] = config.get("config", {}) | {"Labels": {"note": note}}
         content = json.dumps(config).encode()
-        self._upload(content)
+        self.upload(content)
         manifest["config"] |= {"digest": digest_of(content), "size": len(content)}
-        return self._put_manifest(tag, json.dumps(manifest).encode(), media_type)
+        return self.put_manifest(tag, json.dumps(manifest).encode(), media_type)
+
+    def with_layer(self, source: str, tag: str, layer: bytes) -> str:
+        """Point a tag to the image of another tag with one more layer, a tar archive. Returns the digest."""
+        manifest, _ = self.manifest(source)
+        config = json.loads(self.blob(manifest["config"]["digest"]))
+        return self.put(tag, config, layer, manifest["layers"])
+
+    def put(self, tag: str, config: dict[str, Any], layer: bytes, layers: Sequence[Mapping[str, Any]] = ()) -> str:
+        """Upload an image: its configuration without the last layer, and this layer. Returns the digest."""
+        digest = digest_of(layer)
+        self.upload(layer)
+        config["rootfs"] = {"type": "layers", "diff_ids": [*config.get("rootfs", {}).get("diff_ids", ()), digest]}
+        config["history"] = [*config.get("history", ()), {"created_by": "a test"}]
+        content = json.dumps(config).encode()
+        self.upload(content)
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": _OCI_MANIFEST,
+            "config": {"mediaType": _OCI_CONFIG, "digest": digest_of(content), "size": len(content)},
+            "layers": [*layers, {"mediaType": _OCI_LAYER, "digest": digest, "size": len(layer)}],
+        }
+        return self.put_manifest(tag, json.dumps(manifest).encode(), _OCI_MANIFEST)
 
     def copy(self, source: Repository, tag: str, as_tag: str) -> str:
         """Copy an image from another repository, under a tag of its own. Returns its digest."""
         manifest, media_type = source.manifest(tag)
         for part in (manifest["config"], *manifest["layers"]):
-            self._upload(source.blob(part["digest"]))
-        return self._put_manifest(as_tag, json.dumps(manifest).encode(), media_type)
+            self.upload(source.blob(part["digest"]))
+        return self.put_manifest(as_tag, json.dumps(manifest).encode(), media_type)
 
     def manifest(self, reference: str) -> tuple[dict[str, Any], str]:
         """Manifest and media type of a tag or digest."""
@@ -78,13 +103,15 @@ class Repository:
         with self._open("GET", f"blobs/{digest}") as answer:
             return bytes(answer.read())
 
-    def _upload(self, content: bytes) -> None:
+    def upload(self, content: bytes) -> None:
+        """Store a blob."""
         with self._open("POST", "blobs/uploads/", data=b"") as answer:
             place = urljoin(answer.url, answer.headers["Location"])
         sign = "&" if "?" in place else "?"
         self._open("PUT", f"{place}{sign}digest={digest_of(content)}", _BINARY, content).close()
 
-    def _put_manifest(self, tag: str, content: bytes, media_type: str) -> str:
+    def put_manifest(self, tag: str, content: bytes, media_type: str) -> str:
+        """Store a manifest below a tag or its digest. Returns the digest."""
         with self._open("PUT", f"manifests/{tag}", {"Content-Type": media_type}, content) as answer:
             return str(answer.headers["Docker-Content-Digest"])
 

@@ -97,6 +97,7 @@ TOOLS: Final = {
         Tool("probe", ("probe",), targets=(".",)),
         Tool("kwok", ("kwok",)),
         Tool("argo", ("workflow-controller",)),
+        Tool("cosign", ("cosign",)),
     )
 }
 STANDARD: Final = ("kubernetes", "containerd", "etcd", "runc", "pause", "kubectl", "helm")

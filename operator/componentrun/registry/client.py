@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from componentrun.core.images.reference import DIGEST
 from componentrun.registry import errors
 from componentrun.registry.authorized import AuthorizedExchange, refusal_of
-from componentrun.registry.manifest import MANIFEST_TYPES, Manifest, digest_of, read_manifest
+from componentrun.registry.manifest import INDEX_TYPES, MANIFEST_TYPES, Manifest, digest_of, read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from componentrun.core.images.pullsecrets import Login
     from componentrun.core.images.reference import Repository
     from componentrun.registry.exchange import Answer
+    from componentrun.registry.manifest import Descriptor
     from componentrun.registry.settings import RegistrySettings
 
-__all__ = ["MOST_TAGS", "RegistryClient"]
+__all__ = ["MOST_REFERRERS", "MOST_TAGS", "RegistryClient"]
 
 _OK: Final = 200
 _NOT_FOUND: Final = 404
@@ -34,7 +35,10 @@ _PAGE_BYTES: Final = 2**20
 _PAGE: Final = 1000
 MOST_TAGS: Final = 20_000
 """Maximum number of tags of a repository that are looked through for a version."""
+MOST_REFERRERS: Final = 1000
+"""Number of referrers of an image from which no further page is asked for."""
 _ACCEPT: Final = {"Accept": ", ".join(MANIFEST_TYPES)}
+_ACCEPT_INDEX: Final = {"Accept": ", ".join(sorted(INDEX_TYPES))}
 _JSON: Final = {"Accept": "application/json"}
 
 
@@ -153,8 +157,39 @@ class RegistryClient:
             found |= dict.fromkeys(_tags(repository, answer.body))
             if len(found) > MOST_TAGS:
                 raise errors.too_many_tags(repository.name, MOST_TAGS)
-            path = _next_page(answer) if len(found) > before else ""
+            path = _next_page(answer, "tags/list") if len(found) > before else ""
         return tuple(found)
+
+    async def referrers(
+        self, repository: Repository, digest: str, logins: Sequence[Login], known: str = ""
+    ) -> tuple[Descriptor, ...] | None:
+        """Manifests that refer to an image, such as signatures, in the registry's order.
+
+        Args:
+            repository: the repository.
+            digest: digest of the image.
+            logins: see `digest`.
+            known: see `digest`.
+
+        Returns:
+            None if the registry does not have the referrers API.
+
+        Raises:
+            RegistryAwayError: the registry can't answer now.
+            ImageError: they may not be read, or the answer is not valid.
+        """
+        path = f"referrers/{digest}"
+        found: dict[str, Descriptor] = {}
+        while path and len(found) < MOST_REFERRERS:
+            what = f"what refers to `{repository.at(digest)}`"
+            answer = await self._get(repository, "GET", path, _ACCEPT_INDEX, logins, known, what, _MANIFEST_BYTES)
+            if answer.status != _OK or answer.media_type not in INDEX_TYPES:
+                return tuple(found.values()) or None
+            before = len(found)
+            page = read_manifest(answer.body, digest, answer.media_type, repository.at(digest))
+            found |= {child.digest: child for child in page.children}
+            path = _next_page(answer, f"referrers/{digest}") if len(found) > before else ""
+        return tuple(found.values())
 
     async def _not_found(
         self, repository: Repository, reference: str, logins: Sequence[Login], known: str
@@ -234,11 +269,11 @@ def _tags(repository: Repository, body: bytes) -> list[str]:
         raise errors.not_a_registry(repository.host, "its list of tags is not valid") from error
 
 
-def _next_page(answer: Answer) -> str:
-    """Path of the next page of tags, relative to the repository; empty if this was the last one."""
+def _next_page(answer: Answer, path: str) -> str:
+    """Path of the next page of this list, relative to the repository; empty if this was the last one."""
     link = answer.headers.get("link", "")
     target, _, parameters = link.partition(">")
     if not target.startswith("<") or 'rel="next"' not in parameters.replace("rel=next", 'rel="next"'):
         return ""
     query = urlsplit(target[1:]).query  # only the query: the path stays that of the repository
-    return f"tags/list?{query}" if query else ""
+    return f"{path}?{query}" if query else ""

@@ -25,6 +25,7 @@ from componentrun.registry.manifest import digest_of
 from componentrun.registry.settings import RegistrySettings
 from dev.cluster.host.ports import free_port
 from e2e.tenant.certificates import self_signed
+from e2e.tenant.repository import Repository as WritableRepository
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -277,6 +278,11 @@ class RealRegistry:
         pushed = await session.put(f"manifests/{tag}", data=content, headers={"Content-Type": kind})
         assert pushed.status == 201, self.log
         return digest_of(content)
+
+    def writable(self, path: str = "team/app") -> WritableRepository:
+        """The repository of this path, for tests that write to it."""
+        context = ssl.create_default_context(cafile=str(self.authority.certificate_file))
+        return WritableRepository(self.host, path, context, self._authorization(path))
 
     def _authorization(self, path: str) -> dict[str, str]:
         if self._tokens is not None:

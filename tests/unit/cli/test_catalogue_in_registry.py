@@ -13,6 +13,7 @@ import yaml
 
 from componentrun.catalogue.bundle import LAYER_TYPE
 from componentrun.registry.manifest import digest_of
+from tests.signing import Signer, simple_manifest, tag_of
 from tests.unit.catalogue.make import component
 from tests.unit.registry.fakeregistry import FakeRegistry, image_manifest
 
@@ -216,3 +217,58 @@ def test_a_tag_that_does_not_exist(world: World, folder: Path, registry: FakeReg
     push(world, folder, registry)
     result = world.run("catalogue", "pull", at(registry, ":2.0"), "-o", str(tmp_path / "out"), PLAIN)
     assert (result.exit_code, "has no tag `2.0`" in result.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("command", ["pull", "sync"])
+def test_a_catalogue_must_be_signed_if_a_key_is_given(
+    world: World, folder: Path, registry: FakeRegistry, tmp_path: Path, command: str
+) -> None:
+    digest = push(world, folder, registry).stdout.strip()
+    mine, other = Signer(), Signer()
+    key, target = tmp_path / "cosign.pub", tmp_path / "pulled.tgz"
+    key.write_text(mine.public)
+    more = ["-o", str(target)] if command == "pull" else []
+
+    def run() -> Result:
+        return world.run("catalogue", command, at(registry), "--verify-key", str(key), PLAIN, *more)
+
+    for signers, words in (((), "found none"), ((other,), "it was made with another key")):
+        signed = [signer.payload(digest) for signer in signers]
+        registry.blobs |= {digest_of(payload): payload for payload, _ in signed}
+        registry.push(f"{tag_of(digest)}.sig", simple_manifest(signed), path="catalogues/sales")
+        refused = run()
+        assert refused.exit_code == 1
+        assert f"/catalogues/sales@{digest}` is not signed as required" in refused.stderr
+        assert words in refused.stderr
+    assert not target.exists()
+    assert not world.cluster.objects["components"]
+    payload, signature = mine.payload(digest)
+    registry.blobs[digest_of(payload)] = payload
+    registry.push(f"{tag_of(digest)}.sig", simple_manifest([(payload, signature)]), path="catalogues/sales")
+    assert run().exit_code == 0
+    assert target.exists() == (command == "pull")
+    assert bool(world.cluster.objects["components"]) == (command == "sync")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "can't read"), ("-----BEGIN PRIVATE KEY-----", "found a private key"), ("", "found no PEM block")],
+)
+def test_a_file_without_a_public_key_is_refused(
+    world: World, registry: FakeRegistry, tmp_path: Path, content: str | None, words: str
+) -> None:
+    key = tmp_path / "cosign.pub"
+    if content is not None:
+        key.write_text(content)
+    refused = world.run("catalogue", "sync", at(registry), "--verify-key", str(key), PLAIN)
+    assert refused.exit_code != 0
+    assert words in refused.stderr
+    assert registry.log == []
+
+
+def test_a_folder_has_no_signature(world: World, folder: Path, tmp_path: Path) -> None:
+    key = tmp_path / "cosign.pub"
+    key.write_text(Signer().public)
+    refused = world.run("catalogue", "sync", str(folder), "--verify-key", str(key))
+    assert refused.exit_code != 0
+    assert "signatures are in registries" in refused.stderr

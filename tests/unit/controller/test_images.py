@@ -462,21 +462,12 @@ async def test_a_component_without_channels_costs_no_request(world: World, regis
     assert not any("image" in key for key in annotations)
 
 
-async def test_an_image_that_needs_a_signature_does_not_run_unverified(world: World, registry: FakeRegistry) -> None:
-    registry.push("1.0", image_manifest("one"))
-    add_component(world, registry, RELEASE, verify={"key": "-----BEGIN PUBLIC KEY-----\n" + "A" * 64})
-    add_run(world)
-    await FakeOperator(world).live(0)
-    assert (world.phase(), world.run()["status"]["reason"]) == ("Failed", "ImageUnverified")
-    assert world.kube.of("pods") == []
-    assert registry.log == []
-
-
 async def test_processors_do_not_escape_the_rules_for_images(world: World, registry: FakeRegistry) -> None:
     """With channels or without."""
     for name, spec in {
         "channelled": {"image": f"{registry.host}/team/p", "channels": [RELEASE]},
         "foreign": {"image": f"{registry.host}/team/p"},
+        "signed": {"image": "registry.example.com/p", "verify": {"key": "-----BEGIN PUBLIC KEY-----" + "A" * 64}},
         "good": {"image": "registry.example.com/p", "tag": "1"},
     }.items():
         world.kube.put(
@@ -491,6 +482,9 @@ async def test_processors_do_not_escape_the_rules_for_images(world: World, regis
         world.add_run(f"with-{name}", image="registry.example.com/app:1", processors={"before": [{"component": name}]})
     world.images = ImageSettings(allowed=("registry.example.com",))
     await FakeOperator(world).live(0)
-    reasons = {name: world.run(f"with-{name}")["status"]["reason"] for name in ("channelled", "foreign", "good")}
-    assert reasons == {"channelled": "ImageNotAllowed", "foreign": "ImageNotAllowed", "good": "Pending"}
+    names = ("channelled", "foreign", "signed", "good")
+    reasons = {name: world.run(f"with-{name}")["status"]["reason"] for name in names}
+    assert reasons == {
+        "channelled": "ImageNotAllowed", "foreign": "ImageNotAllowed", "signed": "InvalidSpec", "good": "Pending",
+    }  # fmt: skip
     assert registry.log == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,14 +16,19 @@ from componentrun.api.componentrun import ComponentRunSpec
 from componentrun.core.images.channels import (
     ImageChoice,
     Resolved,
+    channel_digest,
     choose_image,
     kept_digest,
     last_digest,
+    required_key,
     status_of_channel,
+    unverified_digest,
+    verified_digests,
     with_resolved,
 )
 from componentrun.core.images.reference import Repository
 from componentrun.errors import Reason, UserError
+from tests.signing import Signer
 
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
 APP = Repository("h.io", "team/app")
@@ -222,14 +228,36 @@ def test_the_last_digest_is_for_channels_that_allow_it(on_failure: str) -> None:
 def test_a_signature_is_needed_for_each_key() -> None:
     spec = ComponentRunSpec(component="app")
     for channel in (RELEASE, {"name": "release", "digest": digest(1)}):
-        unsigned, signed = choose_image(spec, component(channel)), choose_image(spec, component(channel), "key")
+        unsigned = choose_image(spec, component(channel))
+        signed, other = (choose_image(spec, component(channel, verify={"key": Signer().public})) for _ in range(2))
         plain = kept_digest(unsigned, (), NOW) or resolved(1)
         statuses = with_resolved((), unsigned, plain, NOW)
         assert kept_digest(signed, statuses, NOW) is None
         statuses = with_resolved(statuses, signed, plain, NOW)
         assert kept_digest(signed, statuses, NOW) is not None
         assert len(statuses[0].history) == 1
-        assert kept_digest(choose_image(spec, component(channel), "another key"), statuses, NOW) is None
+        assert kept_digest(other, statuses, NOW) is None
+        assert (verified_digests(signed, statuses), verified_digests(other, statuses)) == ({plain.digest}, frozenset())
+        assert verified_digests(unsigned, with_resolved((), unsigned, plain, NOW)) == frozenset()
+        elsewhere = replace(signed, repository=Repository("h.io", "team/other"))
+        assert verified_digests(elsewhere, statuses) == frozenset()
+
+
+def test_a_pinned_digest_stays_when_the_key_changes() -> None:
+    spec = ComponentRunSpec(component="app")
+    signed, other = (choose_image(spec, component(RELEASE, verify={"key": Signer().public})) for _ in range(2))
+    statuses = with_resolved((), signed, resolved(1), NOW)
+    found = unverified_digest(other, statuses, NOW)
+    assert found is not None
+    assert found.digest == digest(1)
+    assert unverified_digest(choice({}, MASTER, verify={"key": Signer().public}), statuses, NOW) is None
+
+
+def test_a_signature_needs_a_channel() -> None:
+    with pytest.raises(UserError, match=r"found spec\.verify without spec\.channels; expected channels") as caught:
+        required_key(component(verify={"key": Signer().public}))
+    assert caught.value.reason is Reason.INVALID_SPEC
+    assert required_key(component(RELEASE)) is None
 
 
 @given(st.lists(st.tuples(st.sampled_from(["release", "master"]), st.integers(0, 20), st.booleans()), max_size=40))
@@ -248,3 +276,20 @@ def test_what_a_channel_points_to_is_always_in_its_history(steps: list[tuple[str
 
 def test_an_unknown_channel_has_an_empty_status() -> None:
     assert status_of_channel((), "release") == ChannelStatus(name="release")
+
+
+def test_what_a_channel_points_to_is_known_however_old_it_is() -> None:
+    master = choice({"channel": "master"}, MASTER)
+    assert channel_digest(master, ()) is None
+    statuses = with_resolved((), master, resolved(1, "main"), NOW)
+    assert channel_digest(master, statuses) == digest(1)
+    assert channel_digest(choice({"channel": "master"}, MASTER | {"tag": "next"}), statuses) is None
+    assert channel_digest(choice({"channel": "master"}, MASTER, image="h.io/other/app"), statuses) is None
+    assert channel_digest(replace(master, verified_by="key"), statuses) is None
+
+
+def test_a_digest_of_the_history_is_not_what_the_channel_points_to() -> None:
+    old, new = choice({}, RELEASE), choice({}, RELEASE | {"tag": "1.5.0"})
+    statuses = with_resolved(with_resolved((), old, resolved(1), NOW), new, resolved(2, "1.5.0"), NOW)
+    assert channel_digest(new, statuses) == digest(2)
+    assert channel_digest(old, statuses) is None

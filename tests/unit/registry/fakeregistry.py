@@ -53,6 +53,8 @@ class FakeRegistry:
     manifests: dict[str, dict[str, tuple[bytes, str]]] = field(default_factory=dict)
     """Content and media type by repository, and by tag or digest."""
     blobs: dict[str, bytes] = field(default_factory=dict)
+    has_referrers: bool = False
+    """Whether it has the referrers API."""
     read_only: bool = False
     """Whether uploads are refused, as by a mirror."""
     upload_place: str = ""
@@ -163,6 +165,8 @@ class FakeRegistry:
             return web.json_response({"errors": [{"code": "NAME_UNKNOWN"}]}, status=404)
         if kind == "tags":
             return self._tags(request, repository, sorted(name for name in stored if ":" not in name))
+        if kind == "referrers" and self.has_referrers:
+            return self._referrers(request, repository, rest)
         if kind == "blobs" and rest in self.blobs:
             return web.Response(body=self.blobs[rest], content_type="application/octet-stream")
         if rest not in stored:
@@ -178,3 +182,22 @@ class FakeRegistry:
         if len(rest) > most:
             headers["Link"] = f'</v2/{repository}/tags/list?n={most}&last={rest[most - 1]}>; rel="next"'
         return web.json_response({"name": repository, "tags": rest[:most]}, headers=headers)
+
+    def _referrers(self, request: Request, repository: str, digest: str) -> StreamResponse:
+        found = []
+        for name, (content, media_type) in sorted(self.manifests[repository].items()):
+            manifest = json.loads(content)
+            if ":" in name and manifest.get("subject", {}).get("digest") == digest:
+                found.append({
+                    "mediaType": media_type,
+                    "digest": name,
+                    "size": len(content),
+                    "artifactType": manifest["artifactType"],
+                    "annotations": manifest.get("annotations", {}),
+                })  # fmt: skip
+        start = int(request.query.get("from", 0))
+        headers = {"Content-Type": INDEX}
+        if len(found) > start + self.page:
+            headers["Link"] = f'</v2/{repository}/referrers/{digest}?from={start + self.page}>; rel="next"'
+        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": found[start : start + self.page]}
+        return web.Response(body=json.dumps(index).encode(), headers=headers)

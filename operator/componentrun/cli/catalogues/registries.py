@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from componentrun.catalogue.entry import Catalogue
     from componentrun.core.images.pullsecrets import Login, PullSecret
     from componentrun.core.images.reference import Repository
+    from componentrun.core.images.signingkey import SigningKey
     from componentrun.registry.errors import RegistryError
     from componentrun.registry.settings import RegistrySettings
 
@@ -31,6 +32,8 @@ SCHEME: Final = "oci://"
 """Prefix of catalogues in registries."""
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _TITLE: Final = "org.opencontainers.image.title"
+_KEY_BYTES: Final = 16 * 1024
+"""Number of bytes of a public key that are read."""
 _SECONDS: Final = 120.0
 """For one request: a bundle has at most 64 MiB."""
 _LOGIN: Final = "Log in with `docker login` or `podman login`, and check the name and what the account may do."
@@ -53,6 +56,8 @@ class RegistryOptions:
 
     plain_http: bool = False
     """Whether HTTP without TLS is used."""
+    verify_key: Path | None = None
+    """File with the public key with which a bundle must be signed; None: it need not be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +72,12 @@ def pull_bundle(reference: str, options: RegistryOptions) -> tuple[bytes, str]:
 
     Raises:
         BadRequestError: there is no such bundle, or it may not be read.
+        UserError: it is not signed as required.
         EnvironmentFault: the registry does not respond.
     """
     parsed = _parse(reference)
-    return _carried_out(_pull(parsed, _settings(parsed, options), *_logins(parsed.repository)))
+    key = _signing_key(options.verify_key) if options.verify_key is not None else None
+    return _carried_out(_pull(parsed, _settings(parsed, options), *_logins(parsed.repository), key))
 
 
 def push_bundle(catalogue: Catalogue, reference: str, options: RegistryOptions) -> str:
@@ -99,15 +106,18 @@ def push_bundle(catalogue: Catalogue, reference: str, options: RegistryOptions) 
 
 
 async def _pull(
-    reference: _Reference, settings: RegistrySettings, logins: tuple[Login, ...], known: str
+    reference: _Reference, settings: RegistrySettings, logins: tuple[Login, ...], known: str, key: SigningKey | None
 ) -> tuple[bytes, str]:
     from componentrun.catalogue.bundle import LAYER_TYPE  # noqa: PLC0415 - loads the models
     from componentrun.catalogue.limits import MAX_BUNDLE_BYTES, MAX_FRAME_BYTES  # noqa: PLC0415 - likewise
     from componentrun.registry.client import RegistryClient  # noqa: PLC0415 - likewise
+    from componentrun.registry.verification import verify_image  # noqa: PLC0415 - likewise
 
     name = reference.repository.name
     async with RegistryClient(settings) as client:
         manifest = await client.manifest(reference.repository, reference.version, logins, known)
+        if key is not None:
+            await verify_image(client, reference.repository, manifest.digest, key, logins, known)
         layers = manifest.children
         if manifest.is_index or len(layers) != 1 or layers[0].media_type != LAYER_TYPE:
             raise BadRequestError(
@@ -124,6 +134,25 @@ async def _pull(
         limit = MAX_BUNDLE_BYTES + MAX_FRAME_BYTES
         bundle = await client.blob(reference.repository, layers[0].digest, logins, limit=limit)
     return bundle, manifest.digest
+
+
+def _signing_key(path: Path) -> SigningKey:
+    """The public key in a file.
+
+    Raises:
+        BadRequestError: the file can't be read.
+        UserError: it has no public key.
+    """
+    from componentrun.core.images.signingkey import parse_signing_key  # noqa: PLC0415 - few commands need it
+
+    try:
+        with path.open("rb") as file:
+            text = file.read(_KEY_BYTES).decode(errors="replace")
+    except OSError as error:
+        raise BadRequestError(
+            f"can't read `{path}`: {error.strerror}; expected a public key, such as `cosign.pub`", "Check the path."
+        ) from error
+    return parse_signing_key(text, f"`{path}`")
 
 
 def _parse(reference: str) -> _Reference:

@@ -24,7 +24,7 @@ from componentrun.cli.terminal.render import Format, ListFormat, Output, documen
 from componentrun.cli.terminal.saving import save
 from componentrun.cli.terminal.words import count, size
 
-__all__ = ["ImagePrefix", "PlainHttp", "Source", "app"]
+__all__ = ["ImagePrefix", "PlainHttp", "Source", "VerifyKey", "app"]
 
 app = typer.Typer(help="Manage catalogues of Components.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -44,6 +44,14 @@ ImagePrefix = Annotated[
     ),
 ]
 PlainHttp = Annotated[bool, typer.Option("--plain-http", help="Reach the registry over HTTP without TLS, for tests.")]
+VerifyKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--verify-key",
+        metavar="FILE",
+        help="File with the public key that the bundle must be signed with. Defaults to none: unsigned is accepted.",
+    ),
+]
 TypeOption = Annotated[
     str | None, typer.Option("--type", metavar="TYPE", help="Only Components of this type, e.g. `extractor`.")
 ]
@@ -121,13 +129,14 @@ def pull(
         str, typer.Argument(metavar="REFERENCE", help="`oci://HOST/PATH:TAG` or `oci://HOST/PATH@DIGEST`.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Bundle to write.")],
+    verify_key: VerifyKey = None,
     plain_http: PlainHttp = False,
 ) -> None:
     """Download a catalogue from a registry, and print its digest there."""
     from componentrun.catalogue.bundle import read_bundle  # noqa: PLC0415 - loads the models
 
     out = Output()
-    bundle, digest = pull_bundle(reference, RegistryOptions(plain_http))
+    bundle, digest = pull_bundle(reference, RegistryOptions(plain_http, verify_key))
     catalogue = read_bundle(bundle, f"`{reference}`")
     save(output, lambda file: file.write(bundle))
     out.raw(f"{digest}\n")

@@ -14,7 +14,7 @@ from componentrun.cli.catalogues.cluster import (
 )
 from componentrun.cli.catalogues.printing import checked, print_changes, print_findings
 from componentrun.cli.catalogues.sources import read_source
-from componentrun.cli.commands.catalogue import ImagePrefix, PlainHttp, Source
+from componentrun.cli.commands.catalogue import ImagePrefix, PlainHttp, Source, VerifyKey
 from componentrun.cli.errors import BadRequestError
 from componentrun.cli.session import Session
 from componentrun.cli.terminal.asking import ask
@@ -53,6 +53,7 @@ def sync(
         bool, typer.Option("--cluster-wide", help="Apply all Components as ClusterComponents, for all namespaces.")
     ] = False,
     image_prefix: ImagePrefix = "",
+    verify_key: VerifyKey = None,
     plain_http: PlainHttp = False,
     yes: options.Yes = False,
 ) -> None:
@@ -61,7 +62,7 @@ def sync(
     A catalogue owns what it has created: objects with the label `componentrun.dev/catalogue` and its name. Others are
     never changed. Components that are as the catalogue wants them are not written.
     """
-    catalogue = read_source(source, image_prefix=image_prefix, plain_http=plain_http)
+    catalogue = read_source(source, image_prefix=image_prefix, plain_http=plain_http, verify_key=verify_key)
     checked(catalogue, session.output, f"`{source}`")
     if cluster_wide:
         catalogue = as_cluster_components(catalogue)

@@ -4,6 +4,7 @@ Modules, lowest first:
 
     logins     credentials from the pull secrets of a run
     asking     asks a registry for the digest of a choice
+    verifying  verifies the signature of a digest
     channels   reads and writes the channels in the status of a Component
     tagchecks  looks up the tags of pinned channels in the background
     resolving  the image of a run: kept digest, shared request, or the last known one

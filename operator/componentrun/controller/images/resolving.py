@@ -2,7 +2,8 @@
 
 1. An attempt after the first one keeps the digest of the run.
 2. A digest that the Component's status keeps is used without a request, if the channel allows it.
-3. Otherwise the registry is asked. Runs of a Component that begin within a second share the request and the write.
+3. Otherwise the registry is asked, and the signature is verified if the Component requires one. Runs of a Component
+   that begin within a second share the requests and the write.
 4. The status of the Component is written before a pod is created: an operator that is killed in between finds the
    pinned digest there. Nothing is written if nothing is new.
 
@@ -18,23 +19,28 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from componentrun.api.componentrun import ComponentRunSpec
 from componentrun.controller.images.asking import ask_registry
 from componentrun.controller.images.channels import ChannelWriter
 from componentrun.controller.images.logins import read_logins
+from componentrun.controller.images.verifying import verify_digest
 from componentrun.controller.storages.sharedreads import SharedReads
 from componentrun.core.images.allowed import check_allowed
 from componentrun.core.images.channels import (
     ImageChoice,
     Resolved,
+    channel_digest,
     choose_image,
     kept_digest,
     last_digest,
+    required_key,
+    unverified_digest,
     with_resolved,
 )
 from componentrun.core.images.reference import parse_reference
 from componentrun.core.request.image import image_reference
 from componentrun.core.request.resolve import ResolvedImage
-from componentrun.errors import Reason, TransientError, UserError
+from componentrun.errors import Reason, TransientError
 from componentrun.registry.errors import RegistryAwayError
 
 if TYPE_CHECKING:
@@ -106,12 +112,13 @@ class Images:
             PlatformError: the API server refused.
         """
         if component is None or not component.spec.channels:
+            if component is not None:
+                required_key(component)  # an image that nothing verifies must not run
             self._check_other(run, component)
             return None
         if run.status.image_resolution is not None and run.status.image is not None:
             self._check_allowed(run.status.image, "status.image")
             return ResolvedImage(run.status.image, run.status.image_resolution)
-        _check_verify(component)
         choice = choose_image(run.spec, component)
         check_allowed(choice.repository, self._settings.allowed)
         resolved = self._kept(choice, component)
@@ -124,6 +131,29 @@ class Images:
             resolved = await self._shared.read(key, resolve, self._clock() - _SHARED)
         warnings = (resolved.warning,) if resolved.warning else ()
         return ResolvedImage(choice.repository.at(resolved.digest), resolved.resolution(choice), warnings)
+
+    async def of_channel(self, component: Component, channel: str, namespace: str, names: tuple[str, ...]) -> str:
+        """The image that a channel points to now, with its digest. The registry is asked only if that is not known.
+
+        Args:
+            component: has this channel.
+            channel: its name.
+            namespace: of the pull secrets.
+            names: of the pull secrets.
+
+        Raises:
+            UserError, TransientError, PlatformError: as of `of`.
+        """
+        spec = ComponentRunSpec(component=component.metadata.name, channel=channel)
+        choice = choose_image(spec, component)
+        check_allowed(choice.repository, self._settings.allowed)
+        digest = channel_digest(choice, component.status.channels)
+        if digest is None:
+            architectures = self._settings.architectures
+            resolve = partial(self._resolve, choice, component, namespace, names, architectures)
+            key = (component.metadata.uid, component.metadata.generation, choice, namespace, names, architectures)
+            digest = (await self._shared.read(key, resolve, self._clock() - _SHARED)).digest
+        return choice.repository.at(digest)
 
     def _check_other(self, run: ComponentRun, component: Component | None) -> None:
         """Refuse an image that the node resolves, if it comes from a registry that is not allowed."""
@@ -186,13 +216,17 @@ class Images:
         try:
             self._check_away(choice.repository.host)
             logins = await read_logins(self._kube, namespace, names, choice.repository)
-            return await ask_registry(self._client, choice, logins, known, architectures, self._clock())
+            resolved = unverified_digest(choice, statuses, self._clock())
+            if resolved is None:
+                resolved = await ask_registry(self._client, choice, logins, known, architectures, self._clock())
+            await verify_digest(self._client, choice, resolved.digest, statuses, logins)
         except RegistryAwayError as error:
             self._note_away(choice.repository.host, error)
             last = last_digest(choice, statuses, error.summary)
             if last is None:
                 raise
             return last
+        return resolved
 
     def _check_away(self, host: str) -> None:
         """Refuse to ask a registry that did not respond a moment ago."""
@@ -230,17 +264,3 @@ def _too_busy(component: Component) -> TransientError:
     return TransientError(
         f"the status of Component `{component.metadata.name}` is changed by others all the time", Reason.QUEUED
     )
-
-
-def _check_verify(component: Component) -> None:
-    """Refuse a Component that requires a signature: an image must not run unverified because nothing can check it.
-
-    Raises:
-        UserError: (ImageUnverified) the Component sets `spec.verify`.
-    """
-    if component.spec.verify is not None:
-        raise UserError(
-            f"Component `{component.metadata.name}`: spec.verify is set, and this release can't check signatures",
-            Reason.IMAGE_UNVERIFIED,
-            advice="Remove `spec.verify`, or use a release that checks signatures.",
-        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -18,6 +18,7 @@ from componentrun.api.channels import (
 from componentrun.api.common import duration_seconds
 from componentrun.core.images.reference import Repository, parse_repository
 from componentrun.core.images.semver import parse_range
+from componentrun.core.images.signingkey import SigningKey, parse_signing_key
 from componentrun.errors import Reason, UserError
 
 if TYPE_CHECKING:
@@ -30,10 +31,14 @@ if TYPE_CHECKING:
 __all__ = [
     "ImageChoice",
     "Resolved",
+    "channel_digest",
     "choose_image",
     "kept_digest",
     "last_digest",
+    "required_key",
     "status_of_channel",
+    "unverified_digest",
+    "verified_digests",
     "with_resolved",
 ]
 
@@ -55,8 +60,13 @@ class ImageChoice:
     """Whether this is what the channel points to, and not another tag of it that the run chose."""
     interval: timedelta = _DEFAULT_INTERVAL
     use_last: bool = False
-    verified_by: str | None = None
-    """Fingerprint of the key with which the image must be signed; None: it need not be."""
+    key: SigningKey | None = None
+    """Key with which the image must be signed; None: it need not be."""
+
+    @property
+    def verified_by(self) -> str | None:
+        """Fingerprint of the key; None if the image need not be signed."""
+        return self.key.fingerprint if self.key is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +85,12 @@ class Resolved:
         return ImageResolution(channel=choice.channel, tag=self.tag, source=self.source, time=self.time)
 
 
-def choose_image(
-    spec: ComponentRunSpec, component: Component, verified_by: str | None = None, path: str = "spec"
-) -> ImageChoice:
+def choose_image(spec: ComponentRunSpec, component: Component, path: str = "spec") -> ImageChoice:
     """The image of a run, or of a processor, whose Component has channels.
 
     Args:
         spec: the run.
         component: its Component, with at least one channel.
-        verified_by: fingerprint of the key of the Component's `spec.verify`.
         path: path of the object that has `tag` and `channel`, for messages.
 
     Raises:
@@ -112,8 +119,28 @@ def choose_image(
         is_own=is_own,
         interval=_interval(channel, owner),
         use_last=channel.on_failure == "UseLast",
-        verified_by=verified_by,
+        key=required_key(component),
     )
+
+
+def required_key(component: Component) -> SigningKey | None:
+    """The key with which the images of a Component must be signed; None if they need not be.
+
+    Raises:
+        UserError: (InvalidSpec) `spec.verify` can't be used, or there are no channels: the image of a Component without
+            them is resolved by nodes, which check no signatures.
+    """
+    if component.spec.verify is None:
+        return None
+    title = f"Component `{component.metadata.name}`"
+    if not component.spec.channels:
+        raise UserError(
+            f"{title}: found spec.verify without spec.channels; expected channels, because only images that the "
+            "operator resolves are verified",
+            Reason.INVALID_SPEC,
+            advice="Add channels, for example `{name: release, tag: …}`, or remove `spec.verify`.",
+        )
+    return parse_signing_key(component.spec.verify.key, f"{title}: spec.verify.key")
 
 
 def _by_name(name: str | None, component: Component, path: str) -> Channel:
@@ -199,6 +226,25 @@ def kept_digest(choice: ImageChoice, statuses: Sequence[ChannelStatus], now: dat
     return None
 
 
+def unverified_digest(choice: ImageChoice, statuses: Sequence[ChannelStatus], now: datetime) -> Resolved | None:
+    """The digest that would be used without a request if the image need not be signed.
+
+    If the key was added or changed, the signature of this digest is checked: a pinned digest must not be replaced for
+    that reason if the tag has moved meanwhile.
+    """
+    return kept_digest(replace(choice, key=None), statuses, now)
+
+
+def verified_digests(choice: ImageChoice, statuses: Sequence[ChannelStatus]) -> frozenset[str]:
+    """Digests of the repository whose signatures were verified with the key of the choice, for any channel."""
+    return frozenset(
+        entry.digest
+        for status in statuses
+        for entry in status.history
+        if entry.image == choice.repository.name and entry.verified_by == choice.verified_by is not None
+    )
+
+
 def last_digest(choice: ImageChoice, statuses: Sequence[ChannelStatus], why: str) -> Resolved | None:
     """The last digest of the choice, if the channel allows to use it while the registry does not respond.
 
@@ -213,6 +259,15 @@ def last_digest(choice: ImageChoice, statuses: Sequence[ChannelStatus], why: str
         return None
     warning = f"channel `{choice.channel}`: the last digest is used, resolved at {entry.time:%Y-%m-%dT%H:%M:%SZ}: {why}"
     return Resolved(entry.digest, entry.tag, "Last", entry.time, warning)
+
+
+def channel_digest(choice: ImageChoice, statuses: Sequence[ChannelStatus]) -> str | None:
+    """The digest that the channel points to, however old; None if it was not resolved for what its spec says now."""
+    status = status_of_channel(statuses, choice.channel)
+    entry = _entry(choice, status)
+    is_present = entry is not None and entry.digest == status.digest
+    is_usable = entry is not None and (choice.verified_by is None or entry.verified_by == choice.verified_by)
+    return status.digest if is_present and is_usable else None
 
 
 def _entry(choice: ImageChoice, status: ChannelStatus) -> ChannelDigest | None:

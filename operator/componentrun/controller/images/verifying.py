@@ -1,0 +1,40 @@
+"""Verifies the signature of a digest that is about to be used, unless the Component's status says that it was."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from componentrun.core.images.channels import verified_digests
+from componentrun.registry.verification import verify_image
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from componentrun.api.channels import ChannelStatus
+    from componentrun.controller.images.logins import Logins
+    from componentrun.core.images.channels import ImageChoice
+    from componentrun.registry.client import RegistryClient
+
+__all__ = ["verify_digest"]
+
+
+async def verify_digest(
+    client: RegistryClient, choice: ImageChoice, digest: str, statuses: Sequence[ChannelStatus], logins: Logins
+) -> None:
+    """Verify the signature of a digest, if the choice requires one.
+
+    Args:
+        client: the registry.
+        choice: what the run uses, with the key.
+        digest: the digest that it was resolved to.
+        statuses: channels in the Component's status; a digest that they call verified with this key is not checked.
+        logins: credentials to try.
+
+    Raises:
+        UserError: (ImageUnverified) it has no valid signature.
+        RegistryAwayError: the registry can't answer now.
+        ImageError: the signatures may not be read.
+    """
+    if choice.key is None or digest in verified_digests(choice, statuses):
+        return
+    await verify_image(client, choice.repository, digest, choice.key, logins.usable, logins.known)
