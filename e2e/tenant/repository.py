@@ -73,18 +73,18 @@ class Repository:
     def put(self, tag: str, config: dict[str, Any], layer: bytes, layers: Sequence[Mapping[str, Any]] = ()) -> str:
         """Upload an image: its configuration without the last layer, and this layer. Returns the digest."""
         digest = digest_of(layer)
-        self._upload(layer)
+        self.upload(layer)
         config["rootfs"] = {"type": "layers", "diff_ids": [*config.get("rootfs", {}).get("diff_ids", ()), digest]}
         config["history"] = [*config.get("history", ()), {"created_by": "a test"}]
         content = json.dumps(config).encode()
-        self._upload(content)
+        self.upload(content)
         manifest = {
             "schemaVersion": 2,
             "mediaType": _OCI_MANIFEST,
             "config": {"mediaType": _OCI_CONFIG, "digest": digest_of(content), "size": len(content)},
             "layers": [*layers, {"mediaType": _OCI_LAYER, "digest": digest, "size": len(layer)}],
         }
-        return self._put_manifest(tag, json.dumps(manifest).encode(), _OCI_MANIFEST)
+        return self.put_manifest(tag, json.dumps(manifest).encode(), _OCI_MANIFEST)
 
     def copy(self, source: Repository, tag: str, as_tag: str) -> str:
         """Copy an image from another repository, under a tag of its own. Returns its digest."""

@@ -52,6 +52,8 @@ GROUP_VARIABLE: Final = "COMPONENTRUN_CONCURRENCY_GROUP"
 """The same among the environment of stage-out, where nobody can change it any more: what the operator goes by."""
 IMAGE_ANNOTATION: Final = f"{GROUP}/image-resolution"
 """On the pod: how the digest of the component's image was found, as JSON."""
+STEP_IMAGES_ANNOTATION: Final = f"{GROUP}/step-image-resolutions"
+"""On the pod: the same for its processors, as a JSON object by container."""
 UPLOAD_ANNOTATION: Final = f"{GROUP}/upload-seconds"
 """On the pod, for people: how long stage-out may take. The operator goes by the pod's own grace period."""
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from componentrun.api.channels import ChannelName, ImageResolution
 from componentrun.api.common import ApiModel, LocalName, StatusModel
 
 __all__ = ["MOST_PROCESSORS", "Position", "ProcessorSettings", "ProcessorStep", "Processors", "StepStatus"]
@@ -23,7 +24,11 @@ class ProcessorStep(ApiModel):
     component: LocalName
     """Component to run. Its `type` must be `processor`."""
     tag: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] | None = None
-    """Tag of its image. Defaults to the Component's `tag`."""
+    """Tag of its image. Defaults to the Component's `tag`. If the Component has channels, the tag must be that of a
+    channel, or a version in the range of one."""
+    channel: ChannelName | None = None
+    """Channel of the Component. Defaults to the Component's `defaultChannel`. At most one of `channel` and `tag` may be
+    set."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """A JSON object, which the processor reads as `parameters` in config.json."""
 
@@ -55,6 +60,8 @@ class StepStatus(StatusModel):
     """Image of the step."""
     image_digest: str | None = Field(None, alias="imageID")
     """Digest of the image that the node ran."""
+    image_resolution: ImageResolution | None = None
+    """How the digest in `image` was found. Set only if the Component has channels."""
     start_time: datetime | None = None
     """When it started. Not set if it has not."""
     completion_time: datetime | None = None

@@ -118,7 +118,8 @@ def ran(place: Place, component: str, **spec: Any) -> dict[str, Any]:
     assert status["phase"] == "Succeeded", status
     assert BY_DIGEST.fullmatch(status["image"]), status["image"]
     for pod in place.tenant.pods(name):
-        (image,) = [item.image for item in pod.spec.containers if item.name == "component"]
+        steps = [*pod.spec.init_containers, *pod.spec.containers]
+        (image,) = [item.image for item in steps if item.name == "component"]
         assert image == status["image"]
     return status
 
@@ -212,6 +213,21 @@ def test_a_pinned_tag_that_moves_is_a_condition_and_changes_nothing(place: Place
         place.operator.end()
         place.operator.start()
         place.operator.wait_ready()
+
+
+def test_processors_run_the_digests_of_their_channels(place: Place, repository: Repository) -> None:
+    tag, other = new_tag(), new_tag()
+    release, master = repository.move("source", tag, "release"), repository.move("source", other, "master")
+    two = {"name": "release", "tag": tag}, {"name": "master", "tag": other}
+    processor = add_component(place, repository, *two, type="processor")
+    app = add_component(place, repository, *two)
+    after = [{"component": processor, "channel": "master"}, {"component": processor, "tag": tag}]
+    status = ran(place, app, processors={"before": [{"component": processor}], "after": after})
+    steps = {step["name"]: step for step in status["steps"]}
+    expected = {"before-1": release, "component": release, "after-1": master, "after-2": release}
+    assert {name: step["image"].rpartition("@")[2] for name, step in steps.items()} == expected
+    assert {name: step["imageID"].rpartition("@")[2] for name, step in steps.items()} == expected
+    assert steps["after-1"]["imageResolution"]["channel"] == "master"
 
 
 def test_a_registry_is_stopped_and_started(place: Place, registry: RealRegistry, repository: Repository) -> None:

@@ -19,6 +19,7 @@ def of_component(component: dict[str, Any] | None = None, **spec: Any) -> Effect
     return resolve(make_run(component="cleaner", **spec), make_component(**(component or {})), "lake")
 
 
+CHANNELS = [{"name": "release", "tag": "1.0"}, {"name": "stable", "semver": "^1"}]
 LARGE = {"limits": {"cpu": "3", "memory": "4Gi"}}
 
 
@@ -69,6 +70,8 @@ def test_a_timeout_within_it(component: dict[str, Any], run: str | None, seconds
         ({"allowed": {"tags": []}}, "latest", "r.io/x:latest"),
         ({"image": "r.io/x:5", "allowed": {"tags": []}}, "5", "r.io/x:5"),
         ({"tag": "1", "allowed": {}}, "any", "r.io/x:any"),
+        ({"channels": CHANNELS, "allowed": {"tags": []}}, "1.0", "r.io/x:1.0"),
+        ({"channels": CHANNELS, "allowed": {"tags": ["1.2.0"]}}, "1.2.0", "r.io/x:1.2.0"),
     ],
 )
 def test_a_tag_within_it(component: dict[str, Any], tag: str | None, image: str) -> None:
@@ -118,6 +121,10 @@ def test_a_tag_within_it(component: dict[str, Any], tag: str | None, image: str)
         (
             {"image": "r.io/x:5", "allowed": {"tags": []}}, {"tag": "latest"},
             "spec.tag: found `latest`, which Component `cleaner` does not allow; expected one of `5`",
+        ),
+        (
+            {"channels": CHANNELS, "allowed": {"tags": ["1.2.0"]}}, {"tag": "1.3.0"},
+            "spec.tag: found `1.3.0`, which Component `cleaner` does not allow; expected one of `1.0`, `1.2.0`",
         ),
     ],
 )  # fmt: skip

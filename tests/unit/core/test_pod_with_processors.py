@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,12 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from componentrun.api import names
+from componentrun.api.channels import ImageResolution
+from componentrun.core.lifecycle.stepstatus import planned_steps
 from componentrun.core.pod.build import PodSettings, build_pod
+from componentrun.core.pod.metadata import with_image_of
 from componentrun.core.pod.steps import Step, read_steps, steps_of, steps_text
+from componentrun.core.request.image import ResolvedImage
 from componentrun.core.request.resolve import resolve
 from tests.unit.core.make import make_component, make_run
 
 IMAGE = "agents"
+NOW = datetime(2026, 7, 1, tzinfo=UTC)
 SETTINGS = PodSettings()
 
 
@@ -187,3 +193,40 @@ def test_what_is_not_understood_counts_as_no_steps(text: str) -> None:
 
 def test_without_processors_there_are_no_steps() -> None:
     assert steps_of(resolve(make_run(), None, "lake")) == ()
+
+
+class TestImagesOfAnExistingPod:
+    """A pod that an earlier operator created keeps its images, whatever the tags point to now."""
+
+    CHANNELS: Any = ({"name": "release", "tag": "1.0"},)
+
+    def effective(self, digest: str, channel: str = "release") -> Any:
+        resolution = ImageResolution(channel=channel, tag="1.0", source="Registry", time=NOW)
+        image = ResolvedImage(f"r.io/app@{digest}", resolution)
+        known = {"zip": make_component("zip", type="processor", channels=self.CHANNELS)}
+        run = make_run(component="cleaner", processors={"after": [{"component": "zip"}]})
+        effective = resolve(
+            run, make_component(channels=self.CHANNELS), "lake", None, known, image, (), {"after-1": image}
+        )
+        return build_pod(effective, run, 1, IMAGE, SETTINGS), effective
+
+    def test_its_images_count_and_how_they_were_found(self) -> None:
+        pod, _ = self.effective("sha256:old", "then")
+        _, effective = self.effective("sha256:new", "now")
+        found = with_image_of(pod, effective)
+        steps = planned_steps(found)
+        assert steps is not None
+        assert {step.image for step in steps} == {found.image} == {"r.io/app@sha256:old"}
+        assert {step.image_resolution.channel for step in steps if step.image_resolution} == {"then"}
+        assert found.image_resolution is not None
+        assert found.image_resolution.channel == "then"
+
+    def test_annotations_that_somebody_edited_are_ignored(self) -> None:
+        pod, _ = self.effective("sha256:old")
+        _, effective = self.effective("sha256:new")
+        for key in (names.IMAGE_ANNOTATION, names.STEP_IMAGES_ANNOTATION):
+            pod["metadata"]["annotations"][key] = "not JSON"
+        found = with_image_of(pod, effective)
+        assert found.image == found.processors[0].image == "r.io/app@sha256:old"
+        assert found.image_resolution == effective.image_resolution
+        assert found.processors[0].image_resolution == effective.processors[0].image_resolution

@@ -21,6 +21,7 @@ from componentrun.core.lifecycle.ending import TERMINAL
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from componentrun.api.channels import ImageResolution
     from componentrun.api.componentrun import Attempt, ComponentRunStatus
     from componentrun.collector.runs.facts import RunFacts
     from componentrun.storage.events.events import EventType
@@ -118,7 +119,7 @@ def _phase(status: ComponentRunStatus, item: PhaseTime, before: PhaseTime | None
         params |= {"image": status.image} | ({"imageID": status.image_digest} if status.image_digest else {})
         message += f": {status.image_digest or status.image}"
         if (resolution := status.image_resolution) is not None:
-            params |= _present({"channel": resolution.channel, "tag": resolution.tag, "resolved": resolution.source})
+            params |= _resolved(resolution)
             message += f" (channel `{resolution.channel}`" + (f", tag `{resolution.tag}`)" if resolution.tag else ")")
     time = nanoseconds(item.start_time)
     if item.phase == "Queued" and _attempt_at(status, item.start_time) is not None:
@@ -129,6 +130,13 @@ def _phase(status: ComponentRunStatus, item: PhaseTime, before: PhaseTime | None
         return LifecycleEvent(key, time, "info", message, params, attempt)
     # An attempt has each of these once, and the pod and the status may give it different times.
     return LifecycleEvent(f"{item.phase} of attempt {attempt}", time, "info", message, params, attempt, key)
+
+
+def _resolved(resolution: ImageResolution | None) -> dict[str, Any]:
+    """How the digest of an image was found; empty if its node resolved the tag."""
+    if resolution is None:
+        return {}
+    return _present({"channel": resolution.channel, "tag": resolution.tag, "resolved": resolution.source})
 
 
 def _steps(status: ComponentRunStatus) -> Iterator[LifecycleEvent]:
@@ -145,6 +153,7 @@ def _steps(status: ComponentRunStatus) -> Iterator[LifecycleEvent]:
                 "imageID": step.image_digest,
                 "exitCode": step.exit_code,
                 "seconds": seconds,
+                **_resolved(step.image_resolution),
             }
         )
         message = f"step {step.name} ({step.component}) ended with exit code {step.exit_code}"

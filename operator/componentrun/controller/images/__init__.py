@@ -8,4 +8,5 @@ Modules, lowest first:
     channels   reads and writes the channels in the status of a Component
     tagchecks  looks up the tags of pinned channels in the background
     resolving  the image of a run: kept digest, shared request, or the last known one
+    steps      the images of processors
 """

@@ -40,11 +40,11 @@ from componentrun.core.images.channels import (
 from componentrun.core.images.reference import parse_reference
 from componentrun.core.request.image import image_reference
 from componentrun.core.request.resolve import ResolvedImage
-from componentrun.errors import Reason, TransientError, UserError
+from componentrun.errors import Reason, TransientError
 from componentrun.registry.errors import RegistryAwayError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from datetime import datetime
 
     from componentrun.api.channels import ChannelStatus
@@ -144,7 +144,6 @@ class Images:
         Raises:
             UserError, TransientError, PlatformError: as of `of`.
         """
-        _check_verify(component)
         spec = ComponentRunSpec(component=component.metadata.name, channel=channel)
         choice = choose_image(spec, component)
         check_allowed(choice.repository, self._settings.allowed)
@@ -155,23 +154,6 @@ class Images:
             key = (component.metadata.uid, component.metadata.generation, choice, namespace, names, architectures)
             digest = (await self._shared.read(key, resolve, self._clock() - _SHARED)).digest
         return choice.repository.at(digest)
-
-    def check_processors(self, processors: Mapping[str, Component]) -> None:
-        """Refuse processors whose images would escape the rules for images.
-
-        Raises:
-            UserError: (InvalidSpec) a processor has channels, which are resolved only for the component of a run, or
-                requires a signature; (ImageNotAllowed) its registry is not allowed.
-        """
-        for name, processor in processors.items():
-            required_key(processor)
-            if processor.spec.channels:
-                raise UserError(
-                    f"processor `{name}`: its Component has channels, which can't be used for processors yet",
-                    Reason.INVALID_SPEC,
-                    advice="Name a Component that has `tag`, or a digest in `image`, instead of channels.",
-                )
-            self._check_allowed(processor.spec.image, f"Component `{name}`: spec.image")
 
     def _check_other(self, run: ComponentRun, component: Component | None) -> None:
         """Refuse an image that the node resolves, if it comes from a registry that is not allowed."""

@@ -28,6 +28,7 @@ from componentrun.api.mapping.files import FileStatus
 from componentrun.controller.attempts.parametersfrom import referenced_parameters
 from componentrun.controller.attempts.podcreation import PodCreator
 from componentrun.controller.attempts.secretvalues import SecretValues, forwarded_token, secret_values
+from componentrun.controller.images.steps import images_of_steps
 from componentrun.controller.schemacheck.parameters import check_parameters
 from componentrun.controller.storages.references import new_enough_for
 from componentrun.core.components.deprecation import check_deprecation, replacement_of
@@ -162,8 +163,9 @@ class Starter:
         referenced = await referenced_parameters(self._kube, run)
         for processor in processors.values():
             deprecation += await self._check_deprecation(run, processor, "spec.processors")
-        self._images.check_processors(processors)
-        effective = resolve(run, component, opened.storage.metadata.name, referenced, processors, image, pulls)
+        step_images = await images_of_steps(self._images, run, component, processors, pulls)
+        storage = opened.storage.metadata.name
+        effective = resolve(run, component, storage, referenced, processors, image, pulls, step_images)
         buckets = writable_buckets(run.spec.output, component, run.spec.configuration.id).patterns
         if buckets or any(item.table is not None for item in effective.inputs):
             await self._catalogs.need_fit(opened)
@@ -179,7 +181,8 @@ class Starter:
         await self._policies.ensure(effective.network, opened.storage, opened.store.settings.base_url)
         pod = await self._pods.pod(run, number, effective)
         effective = with_image_of(pod, effective)
-        image_warnings = image.warnings if image is not None else ()
+        resolved = (*([image] if image is not None else []), *step_images.values())
+        image_warnings = tuple(warning for item in resolved for warning in item.warnings)
         values = (*secrets.all(), *([token] if token else ()))
         known = (*effective.plain_secrets, *values, *state_secrets(memory.state))
         redact = tuple(dict.fromkeys(known))

@@ -85,12 +85,13 @@ class Resolved:
         return ImageResolution(channel=choice.channel, tag=self.tag, source=self.source, time=self.time)
 
 
-def choose_image(spec: ComponentRunSpec, component: Component) -> ImageChoice:
-    """The image of a run whose Component has channels.
+def choose_image(spec: ComponentRunSpec, component: Component, path: str = "spec") -> ImageChoice:
+    """The image of a run, or of a processor, whose Component has channels.
 
     Args:
         spec: the run.
         component: its Component, with at least one channel.
+        path: path of the object that has `tag` and `channel`, for messages.
 
     Raises:
         UserError: (InvalidSpec) the run or the Component asks for something that does not exist or is contradictory.
@@ -99,11 +100,11 @@ def choose_image(spec: ComponentRunSpec, component: Component) -> ImageChoice:
     repository = parse_repository(component.spec.image, f"{title}: spec.image")
     if spec.channel and spec.tag:
         raise UserError(
-            f"spec.tag: `{spec.tag}` was given, and spec.channel `{spec.channel}` as well",
+            f"{path}.tag: `{spec.tag}` was given, and {path}.channel `{spec.channel}` as well",
             Reason.INVALID_SPEC,
             advice="Remove one of them.",
         )
-    channel = _by_tag(spec.tag, component) if spec.tag else _by_name(spec.channel, component)
+    channel = _by_tag(spec.tag, component, path) if spec.tag else _by_name(spec.channel, component, path)
     owner = f"{title}: channel `{channel.name}`"
     _check(channel, owner)
     follow = channel.follow or DEFAULT_FOLLOW.get(channel.name, "Pinned")
@@ -142,7 +143,7 @@ def required_key(component: Component) -> SigningKey | None:
     return parse_signing_key(component.spec.verify.key, f"{title}: spec.verify.key")
 
 
-def _by_name(name: str | None, component: Component) -> Channel:
+def _by_name(name: str | None, component: Component, path: str) -> Channel:
     channels = component.spec.channels
     wanted = name or component.spec.default_channel
     if wanted is None:
@@ -150,7 +151,7 @@ def _by_name(name: str | None, component: Component) -> Channel:
     found = next((item for item in channels if item.name == wanted), None)
     if found is not None:
         return found
-    field = "spec.channel" if name else f"Component `{component.metadata.name}`: spec.defaultChannel"
+    field = f"{path}.channel" if name else f"Component `{component.metadata.name}`: spec.defaultChannel"
     there = ", ".join(f"`{item.name}`" for item in channels)
     raise UserError(
         f"{field}: `{wanted}` is no channel of Component `{component.metadata.name}`: expected one of {there}",
@@ -159,9 +160,9 @@ def _by_name(name: str | None, component: Component) -> Channel:
     )
 
 
-def _by_tag(tag: str, component: Component) -> Channel:
+def _by_tag(tag: str, component: Component, path: str) -> Channel:
     """The channel that has this tag, or whose range of versions contains it. The default channel comes first."""
-    default = _by_name(None, component)
+    default = _by_name(None, component, path)
     channels = (default, *(item for item in component.spec.channels if item is not default))
     owner = f"Component `{component.metadata.name}`: channel"
     for channel in channels:
@@ -172,7 +173,7 @@ def _by_tag(tag: str, component: Component) -> Channel:
             return channel
     allowed = [f"`{item.tag or item.semver}`" for item in channels if item.digest is None]
     raise UserError(
-        f"spec.tag: `{tag}` is not allowed by Component `{component.metadata.name}`: "
+        f"{path}.tag: `{tag}` is not allowed by Component `{component.metadata.name}`: "
         f"expected {', '.join(allowed) or 'no tag, because its channels name digests'}",
         Reason.INVALID_SPEC,
         advice="Name a tag of one of its channels, or have a channel for this tag added.",

@@ -20,6 +20,7 @@ from componentrun.contract import RETRY_WINDOW_SECONDS
 from componentrun.core.lifecycle import conditions
 from componentrun.core.lifecycle.ending import with_end
 from componentrun.core.lifecycle.steps import with_phase_and_reason
+from componentrun.core.lifecycle.stepstatus import steps_to_repeat
 from componentrun.reasons import RETRIED_BEFORE_START, RETRIED_IF_NAMED, Reason
 
 if TYPE_CHECKING:
@@ -70,10 +71,10 @@ def another_attempt(
         update={
             "attempts": with_end(run.status, found, now),
             "next_attempt_time": begins,
-            # What the attempt left; the next one begins with nothing.
+            # What the attempt left; the next one begins with nothing but the digests of its images.
             "termination": None,
             "image_digest": None,
-            "steps": None,
+            "steps": steps_to_repeat(run.status.steps),
             "result_message": None,
             "conditions": tuple(c for c in run.status.conditions if c.type != conditions.STAGED_IN),
         }

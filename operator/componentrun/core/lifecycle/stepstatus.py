@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from componentrun.core.podstatus.facts import PodFacts
     from componentrun.core.request.resolve import EffectiveRun
 
-__all__ = ["observed_steps", "planned_steps", "step_message"]
+__all__ = ["observed_steps", "planned_steps", "step_message", "steps_to_repeat"]
 
 
 def planned_steps(effective: EffectiveRun) -> tuple[StepStatus, ...] | None:
@@ -20,11 +20,32 @@ def planned_steps(effective: EffectiveRun) -> tuple[StepStatus, ...] | None:
     if not effective.processors:
         return None
     before, after = (
-        tuple(StepStatus(name=item.container, component=item.component, image=item.image) for item in side)
+        tuple(
+            StepStatus(
+                name=item.container,
+                component=item.component,
+                image=item.image,
+                image_resolution=item.image_resolution,
+            )
+            for item in side
+        )
         for side in (effective.before, effective.after)
     )
-    component = StepStatus(name=names.COMPONENT, component=effective.component_id, image=effective.image)
+    component = StepStatus(
+        name=names.COMPONENT,
+        component=effective.component_id,
+        image=effective.image,
+        image_resolution=effective.image_resolution,
+    )
     return (*before, component, *after)
+
+
+def steps_to_repeat(steps: tuple[StepStatus, ...] | None) -> tuple[StepStatus, ...] | None:
+    """The steps for the next attempt, which uses the same digests; None if no image was resolved."""
+    if not any(step.image_resolution for step in steps or ()):
+        return None
+    fields = {"name", "component", "image", "image_resolution"}
+    return tuple(StepStatus(**{name: getattr(step, name) for name in fields}) for step in steps or ())
 
 
 def observed_steps(steps: tuple[StepStatus, ...], pod: PodFacts) -> tuple[StepStatus, ...]:

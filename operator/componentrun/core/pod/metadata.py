@@ -7,6 +7,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import TypeAdapter
+
 from componentrun.api import names
 from componentrun.api.channels import ImageResolution
 from componentrun.api.common import API_VERSION, GROUP
@@ -34,6 +36,7 @@ _LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])
 _NOT_IN_A_LABEL: Final = re.compile(r"[^-A-Za-z0-9_.]+")
 _MAX_LABEL: Final = 63
 _HASH_LENGTH: Final = 8
+_STEP_RESOLUTIONS: Final = TypeAdapter(dict[str, ImageResolution])
 _SECURITY_ANNOTATIONS: Final = (
     "container.apparmor.security.beta.kubernetes.io/",
     "seccomp.security.alpha.kubernetes.io/",
@@ -89,32 +92,53 @@ def pod_annotations(effective: EffectiveRun, settings: PodSettings, template: Po
     return template_annotations | {
         names.TIMEOUT_ANNOTATION: str(effective.timeout_seconds),
         names.UPLOAD_ANNOTATION: str(settings.upload_seconds),
-        **(
-            {names.IMAGE_ANNOTATION: _resolution_text(effective.image_resolution)} if effective.image_resolution else {}
-        ),
+        **_resolutions(effective),
         # The default container of `kubectl logs`, also if it is an init container.
         "kubectl.kubernetes.io/default-container": names.COMPONENT,
     }
 
 
-def _resolution_text(resolution: ImageResolution) -> str:
-    return resolution.model_dump_json(by_alias=True, exclude_none=True)
+def _resolutions(effective: EffectiveRun) -> dict[str, str]:
+    """Annotations that say how the digests of images were found."""
+    found = {}
+    if effective.image_resolution is not None:
+        found[names.IMAGE_ANNOTATION] = effective.image_resolution.model_dump_json(by_alias=True, exclude_none=True)
+    steps = {item.container: item.image_resolution for item in effective.processors if item.image_resolution}
+    if steps:
+        found[names.STEP_IMAGES_ANNOTATION] = _STEP_RESOLUTIONS.dump_json(
+            steps, by_alias=True, exclude_none=True
+        ).decode()
+    return found
 
 
 def with_image_of(pod: dict[str, Any], effective: EffectiveRun) -> EffectiveRun:
-    """The run with the image of its existing pod: the tag may have moved since an earlier operator created the pod.
+    """The run with the images of its existing pod: tags may have moved since an earlier operator created the pod.
 
-    Unchanged if its Component has no channels.
+    Images of Components without channels are unchanged.
     """
-    if effective.image_resolution is None:
-        return effective
-    image = next(str(item["image"]) for item in pod["spec"]["containers"] if item["name"] == names.COMPONENT)
-    text = (pod["metadata"].get("annotations") or {}).get(names.IMAGE_ANNOTATION, "")
+    spec, annotations = pod["spec"], pod["metadata"].get("annotations") or {}
+    images = {str(item["name"]): str(item["image"]) for item in (*spec.get("initContainers", ()), *spec["containers"])}
     try:
-        resolution = ImageResolution.model_validate_json(text)
+        steps = _STEP_RESOLUTIONS.validate_json(annotations.get(names.STEP_IMAGES_ANNOTATION, "{}"))
     except ValueError:  # somebody has edited it
+        steps = {}
+    processors = tuple(
+        replace(
+            item,
+            image=images[item.container],
+            image_resolution=steps.get(item.container, item.image_resolution),
+        )
+        if item.image_resolution is not None
+        else item
+        for item in effective.processors
+    )
+    if effective.image_resolution is None:
+        return replace(effective, processors=processors)
+    try:
+        resolution = ImageResolution.model_validate_json(annotations.get(names.IMAGE_ANNOTATION, ""))
+    except ValueError:  # likewise
         resolution = effective.image_resolution
-    return replace(effective, image=image, image_resolution=resolution)
+    return replace(effective, image=images[names.COMPONENT], image_resolution=resolution, processors=processors)
 
 
 def _foreign(values: dict[str, str]) -> dict[str, str]:

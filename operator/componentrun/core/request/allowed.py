@@ -88,7 +88,7 @@ def check_timeout(seconds: int, subject: str, component: Component) -> None:
 
 
 def check_tag(tag: str | None, component: Component, path: str) -> None:
-    """Refuse a tag that the Component does not allow. Its own tag is always allowed.
+    """Refuse a tag that the Component does not allow. Its own tag, or those of its channels, are always allowed.
 
     Args:
         tag: the tag that is asked for; None: the Component's own.
@@ -99,10 +99,14 @@ def check_tag(tag: str | None, component: Component, path: str) -> None:
         UserError: (InvalidSpec) the message names the tags that it allows.
     """
     tags = component.spec.allowed.tags if component.spec.allowed else None
-    own = split_tag(component_image(component, None, path).partition("@")[0])[1]
-    if tag is None or tags is None or tag in {own, *tags}:
+    if tag is None or tags is None:
         return
-    known = ", ".join(f"`{name}`" for name in dict.fromkeys((own, *tags)) if name)
+    own = [channel.tag for channel in component.spec.channels]
+    if not component.spec.channels:
+        own = [split_tag(component_image(component, None, path).partition("@")[0])[1]]
+    if tag in {*own, *tags}:
+        return
+    known = ", ".join(f"`{name}`" for name in dict.fromkeys((*own, *tags)) if name) or "no tag"
     raise UserError(
         f"{path}: found `{tag}`, which Component `{component.metadata.name}` does not allow; expected one of {known}",
         Reason.INVALID_SPEC,

@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from componentrun.errors import Reason, UserError
 
 if TYPE_CHECKING:
+    from componentrun.api.channels import ImageResolution
     from componentrun.api.component import Component
     from componentrun.api.componentrun import ComponentRunSpec
 
-__all__ = ["component_id", "component_image", "image_reference", "pull_policy", "split_tag"]
+__all__ = [
+    "ResolvedImage",
+    "check_no_channel",
+    "component_id",
+    "component_image",
+    "image_reference",
+    "pull_policy",
+    "split_tag",
+]
 
 _NOT_IN_AN_ID: Final = re.compile(r"[^A-Za-z0-9_.-]+")
 _DEFAULT_TAG: Final = "latest"
 """Default tag of an image, as in every registry."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedImage:
+    """The image of a run, or of a processor, whose Component has channels."""
+
+    reference: str
+    """Full name with the digest."""
+    resolution: ImageResolution
+    warnings: tuple[str, ...] = ()
 
 
 def split_tag(image: str) -> tuple[str, str | None]:
@@ -37,13 +57,7 @@ def image_reference(spec: ComponentRunSpec, component: Component | None) -> str:
         UserError: (InvalidSpec) the run gives a tag, but its own image already has one, or the image has a digest; or
             it names a channel.
     """
-    if spec.channel is not None:
-        owner = f"Component `{component.metadata.name}`" if component else "spec.image"
-        raise UserError(
-            f"spec.channel: `{spec.channel}` was given, but {owner} has no channels",
-            Reason.INVALID_SPEC,
-            advice="Remove it, or have channels added to the Component.",
-        )
+    check_no_channel(spec.channel, component, "spec")
     if component is None:
         image, tag = spec.image or "", spec.tag
         if tag and split_tag(image)[1] is not None:
@@ -54,6 +68,27 @@ def image_reference(spec: ComponentRunSpec, component: Component | None) -> str:
             )
         return _with_tag(image, tag, spec.tag, "spec.tag", "spec.image")
     return component_image(component, spec.tag, "spec.tag")
+
+
+def check_no_channel(channel: str | None, component: Component | None, path: str) -> None:
+    """Refuse a channel of a Component that has none.
+
+    Args:
+        channel: what is asked for; None: nothing.
+        component: the Component; None: the run has an image of its own.
+        path: path of the object that has `channel`.
+
+    Raises:
+        UserError: (InvalidSpec) a channel is asked for.
+    """
+    if channel is None:
+        return
+    owner = f"Component `{component.metadata.name}`" if component else "spec.image"
+    raise UserError(
+        f"{path}.channel: `{channel}` was given, but {owner} has no channels",
+        Reason.INVALID_SPEC,
+        advice="Remove it, or have channels added to the Component.",
+    )
 
 
 def component_image(component: Component, tag: str | None, field: str) -> str:

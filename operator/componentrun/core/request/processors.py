@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 from componentrun import contract
 from componentrun.api import names
 from componentrun.api.common import duration_text
+from componentrun.api.componentrun import ComponentRunSpec
 from componentrun.api.processors import MOST_PROCESSORS, Processors
+from componentrun.core.images.channels import choose_image
 from componentrun.core.request.allowed import check_tag
 from componentrun.core.request.config import environment
-from componentrun.core.request.image import component_image
+from componentrun.core.request.image import ResolvedImage, check_no_channel, component_image
 from componentrun.core.request.imageparameters import image_secret_refs, own_image_parameters
 from componentrun.core.request.network import check_processor
 from componentrun.core.request.parameters import check_depth
@@ -19,14 +21,24 @@ from componentrun.core.request.resources import processor_resources, timeout_sec
 from componentrun.errors import Reason, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
+    from componentrun.api.channels import ImageResolution
     from componentrun.api.common import SecretKeyRef
     from componentrun.api.component import Component, Network
     from componentrun.api.componentrun import ComponentRun
     from componentrun.api.processors import Position, ProcessorStep
 
-__all__ = ["EffectiveProcessor", "PodLimits", "effective_processors", "processor_names", "processors_of"]
+__all__ = [
+    "EffectiveProcessor",
+    "PodLimits",
+    "WantedStep",
+    "check_processor_image",
+    "effective_processors",
+    "processor_names",
+    "processors_of",
+    "wanted_steps",
+]
 
 PROCESSOR: Final = "processor"
 """Type of a Component that can be a processor."""
@@ -45,6 +57,7 @@ class EffectiveProcessor:
     component: str
     """Name of its Component."""
     image: str
+    """Image with tag or digest, as passed to the container runtime."""
     command: tuple[str, ...] | None
     args: tuple[str, ...] | None
     limits: dict[str, str]
@@ -59,6 +72,8 @@ class EffectiveProcessor:
     """Sources of secret values to insert into its `image_parameters`, by path."""
     env: dict[str, str]
     """The contract's variables, KBC_ and COMPONENTRUN_, with its own KBC_COMPONENTID."""
+    image_resolution: ImageResolution | None = None
+    """How the digest in `image` was found; None: the node resolves the tag."""
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -71,6 +86,18 @@ class EffectiveProcessor:
         """`image_parameters` in config.json."""
         found: dict[str, Any] = self.config["image_parameters"]
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class WantedStep:
+    """One processor as the run, or its Component, names it."""
+
+    position: Position
+    container: str
+    """Name of its container, such as `before-1`."""
+    path: str
+    """Path of its field, for messages."""
+    step: ProcessorStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +126,51 @@ def processor_names(run: ComponentRun, component: Component | None) -> tuple[str
     return tuple(dict.fromkeys(step.component for step in (*wanted.before, *wanted.after)))
 
 
+def wanted_steps(run: ComponentRun, component: Component | None) -> tuple[WantedStep, ...]:
+    """The processors that are to run, those before the component first."""
+    wanted = processors_of(run, component)
+    owner = _owner(run, component)
+    sides: tuple[tuple[Position, tuple[ProcessorStep, ...]], ...] = (
+        ("before", wanted.before),
+        ("after", wanted.after),
+    )
+    return tuple(
+        WantedStep(
+            position,
+            names.processor_container(position, index + 1),
+            f"{owner}spec.processors.{position}[{index}]",
+            step,
+        )
+        for position, steps in sides
+        for index, step in enumerate(steps)
+    )
+
+
+def _owner(run: ComponentRun, component: Component | None) -> str:
+    """The beginning of the path of the processors."""
+    return "" if run.spec.processors is not None or component is None else f"Component `{component.metadata.name}`: "
+
+
+def check_processor_image(step: ProcessorStep, component: Component, path: str) -> None:
+    """Refuse a tag or a channel that the Component of a processor does not have or allow.
+
+    Raises:
+        UserError: (InvalidSpec) the message names the field.
+    """
+    check_tag(step.tag, component, f"{path}.tag")
+    if component.spec.channels:
+        spec = ComponentRunSpec(component=step.component, tag=step.tag, channel=step.channel)
+        choose_image(spec, component, path=path)
+    else:
+        check_no_channel(step.channel, component, path)
+
+
 def effective_processors(
-    run: ComponentRun, component: Component | None, found: Mapping[str, Component], pod: PodLimits
+    run: ComponentRun,
+    component: Component | None,
+    found: Mapping[str, Component],
+    pod: PodLimits,
+    images: Mapping[str, ResolvedImage],
 ) -> tuple[EffectiveProcessor, ...]:
     """The processors of a run, in the order in which they run, those before the component first.
 
@@ -109,54 +179,46 @@ def effective_processors(
         component: its Component; None if it has an image of its own.
         found: the Components of the processors that exist, by name.
         pod: what the component allows.
+        images: the images of processors whose Components have channels, by container.
 
     Raises:
         UserError: (ComponentNotFound) a processor's Component does not exist; (InvalidSpec) it is not a processor, is
             not meant for this position, or needs more than the pod has; or there are too many. The message names the
             field.
     """
-    wanted = processors_of(run, component)
-    owner = "" if run.spec.processors is not None or component is None else f"Component `{component.metadata.name}`: "
-    count = len(wanted.before) + len(wanted.after)
-    if count > MOST_PROCESSORS:
+    wanted = wanted_steps(run, component)
+    if len(wanted) > MOST_PROCESSORS:
         raise UserError(
-            f"{owner}spec.processors: found {count} processors; expected at most {MOST_PROCESSORS}",
+            f"{_owner(run, component)}spec.processors: found {len(wanted)} processors; "
+            f"expected at most {MOST_PROCESSORS}",
             Reason.INVALID_SPEC,
             advice="Use fewer, or do the rest in another run.",
         )
-    steps = tuple(_effective(run, found, pod, owner, *step) for step in _steps(wanted))
+    steps = tuple(_effective(run, found, pod, step, images.get(step.container)) for step in wanted)
     _check_time(steps, pod)
     return steps
-
-
-def _steps(wanted: Processors) -> Iterator[tuple[Position, int, ProcessorStep]]:
-    for number, step in enumerate(wanted.before):
-        yield "before", number, step
-    for number, step in enumerate(wanted.after):
-        yield "after", number, step
 
 
 def _effective(
     run: ComponentRun,
     found: Mapping[str, Component],
     pod: PodLimits,
-    owner: str,
-    position: Position,
-    index: int,
-    step: ProcessorStep,
+    wanted: WantedStep,
+    image: ResolvedImage | None,
 ) -> EffectiveProcessor:
-    path = f"{owner}spec.processors.{position}[{index}]"
-    component = _processor(found, step, position, f"{path}.component")
+    path, step = wanted.path, wanted.step
+    component = _processor(found, step, wanted.position, f"{path}.component")
     check_processor(component, pod.network, f"{path}.component")
     check_depth(step.parameters, f"{path}.parameters")
-    check_tag(step.tag, component, f"{path}.tag")
+    check_processor_image(step, component, path)
     limits, requests = processor_resources(run.spec.size, component)
     return EffectiveProcessor(
-        position=position,
-        container=names.processor_container(position, index + 1),
+        position=wanted.position,
+        container=wanted.container,
         path=path,
         component=step.component,
-        image=component_image(component, step.tag, f"{path}.tag"),
+        image=image.reference if image else component_image(component, step.tag, f"{path}.tag"),
+        image_resolution=image.resolution if image else None,
         command=component.spec.command,
         args=component.spec.args,
         limits=limits,

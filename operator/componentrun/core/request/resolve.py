@@ -14,7 +14,7 @@ from componentrun.core.request.allowed import check_tag
 from componentrun.core.request.buckets import default_bucket
 from componentrun.core.request.config import check_secret_paths, config_json, environment, plain_secrets
 from componentrun.core.request.files import EffectiveFiles, input_files, output_files, system_tags
-from componentrun.core.request.image import component_id, image_reference
+from componentrun.core.request.image import ResolvedImage, component_id, image_reference
 from componentrun.core.request.imageparameters import image_parameters, image_secret_refs
 from componentrun.core.request.mapping import check_configuration, check_input, output_of, where_of_input
 from componentrun.core.request.network import effective_network
@@ -40,16 +40,6 @@ __all__ = ["EffectiveRun", "ResolvedImage", "resolve"]
 
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
 """The API's FileName, which also applies to a name taken from an object's key."""
-
-
-@dataclass(frozen=True, slots=True)
-class ResolvedImage:
-    """The image of a run whose Component has channels."""
-
-    reference: str
-    """Full name with the digest."""
-    resolution: ImageResolution
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +130,7 @@ def resolve(
     processors: Mapping[str, Component] | None = None,
     image: ResolvedImage | None = None,
     pull_secrets: tuple[str, ...] = (),
+    step_images: Mapping[str, ResolvedImage] | None = None,
 ) -> EffectiveRun:
     """Decide everything about a run that does not depend on the cluster.
 
@@ -151,6 +142,7 @@ def resolve(
         processors: the Components that `processors_of` the run names and that exist, by name.
         image: the image with its digest, if the Component has channels; None: the node resolves the tag.
         pull_secrets: names of all pull secrets, see `pull_secret_names`.
+        step_images: the same for processors whose Components have channels, by container.
 
     Raises:
         UserError: (InvalidSpec) the spec is invalid, and the message names the field; (ComponentNotFound) the Component
@@ -175,7 +167,8 @@ def resolve(
     gelf = component.spec.logging.gelf if component and component.spec.logging else None
     network = effective_network(spec, component)
     timeout = timeout_seconds(spec.timeout, component)
-    steps = effective_processors(run, component, processors or {}, PodLimits(network, timeout, type_support))
+    limits_of_pod = PodLimits(network, timeout, type_support)
+    steps = effective_processors(run, component, processors or {}, limits_of_pod, step_images or {})
     return EffectiveRun(
         namespace=run.metadata.namespace,
         name=run.metadata.name,
