@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from dev.cluster import commands, connection, layout, paths, teardown, waiting
 from dev.cluster.build import archives, builds
+from dev.cluster.errors import ClusterError
 from dev.cluster.host import address, machine, preflight
 from dev.cluster.node import dns, parts
 from dev.cluster.progress import say, step
@@ -52,12 +53,13 @@ def down() -> bool:
 def health() -> list[Health]:
     """Health of each part."""
     stores = [Health("seaweedfs", lake.problem())]
-    if store.is_known():
+    # Nothing but the tests that want MinIO starts it, so it may be missing, for example after a restart of the machine.
+    if store.is_running():
         stores.append(Health("minio", store.problem()))
     if not paths.own_kubeconfig().exists():
         return [Health("cluster", "not up"), *stores]
     parts_health = [Health(part.name, part.problem()) for part in parts.prepare(_limit()).all]
-    return [*parts_health, *stores, Health("node", _node_problem())]
+    return [*parts_health, *stores, Health("node", _reported_node_problem())]
 
 
 def plan() -> parts.Plan:
@@ -116,6 +118,14 @@ def _node_problem() -> str | None:
         return "it has not registered"
     ready = json.loads(output)
     return None if ready["status"] == "True" else f"{ready.get('reason')}: {ready.get('message')}"
+
+
+def _reported_node_problem() -> str | None:
+    """Like `_node_problem`. An API server that does not answer is a problem of the node, too."""
+    try:
+        return _node_problem()
+    except ClusterError as error:
+        return f"unknown: {error}"
 
 
 def _resolve_names(image: str) -> None:

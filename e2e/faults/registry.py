@@ -1,4 +1,4 @@
-"""A registry on this machine with faults: it requires a login, or has images for other platforms only."""
+"""A registry on this machine with faults: a login, a rate limit, or images for other platforms only."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Registry:
 
     It listens on the loopback address, so only our own cluster's node can reach it.
 
-    Repositories below `private/` require a login, repositories below `forbidden/` deny access, and every other
-    repository has one image, for an IBM mainframe.
+    Repositories below `private/` require a login, repositories below `forbidden/` deny access, those below `limited/`
+    have had too many requests, and every other repository has one image, for an IBM mainframe.
     """
 
     def __init__(self) -> None:
@@ -66,6 +66,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer(401, document, {"WWW-Authenticate": 'Basic realm="registry"'})
         elif "/forbidden/" in self.path:
             self._answer(403, {"errors": [{"code": "DENIED", "message": "requested access to the resource is denied"}]})
+        elif "/limited/" in self.path:
+            self._answer(429, {"errors": [{"code": "TOOMANYREQUESTS", "message": "too many requests"}]})
         elif "/manifests/" in self.path:
             self._answer(200, _index(), {"Content-Type": _INDEX})
         else:

@@ -57,9 +57,9 @@ def load() -> Store:
     return store
 
 
-def is_known() -> bool:
-    """Whether the store was started since the last `down`."""
-    return _known() is not None
+def is_running() -> bool:
+    """Whether the store's process is running."""
+    return _SERVER.is_running()
 
 
 def problem() -> str | None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
+from componentrun.api.channels import PullSecretRef
 from componentrun.api.common import (
     ApiModel,
     Condition,
@@ -223,6 +224,10 @@ class StorageSpec(ApiModel):
     max_running: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """Maximum number of runs of the namespace that have a pod at the same time. Defaults to the operator's limit. Only
     the value of the default Storage applies. Runs that Kueue manages are not counted."""
+    image_pull_secrets: Annotated[tuple[PullSecretRef, ...], Field(max_length=8)] = ()
+    """Secrets of the same namespace with credentials for registries of images: the namespace's default for all runs
+    that use this Storage. They are tried after those of the run and its Component. Pods of Spark have them, too.
+    Defaults to none."""
     default: bool = False
     """Whether runs that name no Storage use this one. Set it for at most one Storage of a namespace. Defaults to
     false."""

@@ -223,7 +223,7 @@ class Settings(ProcessSettings):
     def images(self) -> ImageSettings:
         """Settings for images of Components with channels."""
         architectures = frozenset(self.registry_architectures)
-        return ImageSettings(self.allowed_registries, architectures, self.agent_pull_secrets)
+        return ImageSettings(self.allowed_registries, architectures)
 
     @property
     def registries(self) -> RegistrySettings:

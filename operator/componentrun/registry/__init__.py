@@ -9,6 +9,7 @@ Modules, lowest first:
     exchange      one request with its redirects: TLS, timeouts, limits of size
     challenge     the header WWW-Authenticate
     tokens        tokens of registries that refer to a token service
+    authorized    requests with a login, by Basic or by a token
     manifest      manifests: digests, platforms, layers
     client        digests of tags, lists of tags, manifests, what refers to them, and blobs
     verification  finds the signatures of an image, and checks them

@@ -7,31 +7,26 @@ from __future__ import annotations
 
 import json
 import time
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, Self
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
-from componentrun.core.images.reference import DIGEST, DOCKER_HUB
+from componentrun.core.images.reference import DIGEST
 from componentrun.registry import errors
-from componentrun.registry.challenge import choose_challenge
-from componentrun.registry.exchange import Answer, Exchange, origin
+from componentrun.registry.authorized import AuthorizedExchange, refusal_of
 from componentrun.registry.manifest import INDEX_TYPES, MANIFEST_TYPES, Manifest, digest_of, read_manifest
-from componentrun.registry.tokens import basic, fetch_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from componentrun.core.images.pullsecrets import Login
     from componentrun.core.images.reference import Repository
+    from componentrun.registry.exchange import Answer
     from componentrun.registry.manifest import Descriptor
     from componentrun.registry.settings import RegistrySettings
 
 __all__ = ["MOST_REFERRERS", "MOST_TAGS", "RegistryClient"]
 
-_API_HOSTS: Final = {DOCKER_HUB: "registry-1.docker.io"}
 _OK: Final = 200
-_UNAUTHORIZED: Final = 401
-_FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 _DIGEST_HEADER: Final = "docker-content-digest"
 _MANIFEST_BYTES: Final = 4 * 2**20
@@ -45,9 +40,6 @@ MOST_REFERRERS: Final = 1000
 _ACCEPT: Final = {"Accept": ", ".join(MANIFEST_TYPES)}
 _ACCEPT_INDEX: Final = {"Accept": ", ".join(sorted(INDEX_TYPES))}
 _JSON: Final = {"Accept": "application/json"}
-_MOST_REMEMBERED: Final = 1024
-_SPARE_SECONDS: Final = 10.0
-"""A token is not used for the last seconds of its validity."""
 
 
 class RegistryClient:
@@ -55,10 +47,7 @@ class RegistryClient:
 
     def __init__(self, settings: RegistrySettings, ticks: Callable[[], float] = time.monotonic) -> None:
         """`ticks` returns the time in seconds, for the validity of tokens."""
-        self._exchange = Exchange(settings)
-        self._ticks = ticks
-        self._remembered: OrderedDict[tuple[Repository, Login | None], tuple[str, float]] = OrderedDict()
-        """What a registry accepted as Authorization, and until when it may be used."""
+        self._exchange = AuthorizedExchange(settings, ticks=ticks)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -242,75 +231,21 @@ class RegistryClient:
         refusal: errors.ImageError | None = None
         for login in logins or (None,):
             try:
-                answer = await self._as(login, repository, method, path, headers, what, limit)
+                # A response to an unauthorized request may have a body.
+                answer = await self._exchange.send(
+                    method, repository, login, path, headers, what=what, limit=limit or _PAGE_BYTES
+                )
             except errors.ImageError as error:
                 if error.problem not in {errors.Problem.WRONG_PASSWORD, errors.Problem.NO_PASSWORD}:
                     raise
                 refusal = error
                 continue
-            if answer.status not in {_UNAUTHORIZED, _FORBIDDEN}:
+            refusal = refusal_of(answer, repository, login, known)
+            if refusal is None:
                 return answer
-            refusal = _refusal(repository, answer, login, known)
         if refusal is None or (not logins and refusal.problem is errors.Problem.NO_PASSWORD):
             raise errors.no_password(repository.name, known)
         raise refusal
-
-    async def _as(
-        self,
-        login: Login | None,
-        repository: Repository,
-        method: str,
-        path: str,
-        headers: Mapping[str, str],
-        what: str,
-        limit: int,
-    ) -> Answer:
-        """Send a request with one login; if the registry wants another Authorization than before, once more."""
-        host = _API_HOSTS.get(repository.host, repository.host)
-        registry = f"{self._exchange.scheme(repository.host)}://{host}/"
-        url = urljoin(f"{registry}v2/{repository.path}/", path)
-        # A response to an unauthorized request may have a body.
-        limit = limit or _PAGE_BYTES
-        known = self._authorization(repository, login)
-        answer = await self._exchange.send(method, url, headers, what=what, limit=limit, authorization=known)
-        if answer.status != _UNAUTHORIZED:
-            return answer
-        if answer.origin != origin(url):
-            raise errors.redirected_to_login(host, answer.origin)
-        self._remembered.pop((repository, login), None)
-        challenge = choose_challenge(answer.challenges)
-        if challenge is None:
-            return answer
-        if challenge.scheme == "bearer":
-            value, seconds = await fetch_token(self._exchange, challenge, repository, registry, login)
-        elif login is not None and not known:
-            value, seconds = basic(login), float("inf")
-        else:
-            return answer
-        answer = await self._exchange.send(method, url, headers, what=what, limit=limit, authorization=value)
-        if answer.status not in {_UNAUTHORIZED, _FORBIDDEN}:
-            self._remember(repository, login, value, seconds)
-        return answer
-
-    def _authorization(self, repository: Repository, login: Login | None) -> str:
-        value, until = self._remembered.get((repository, login), ("", 0.0))
-        return value if self._ticks() < until else ""
-
-    def _remember(self, repository: Repository, login: Login | None, value: str, seconds: float) -> None:
-        self._remembered[repository, login] = value, self._ticks() + seconds - _SPARE_SECONDS
-        self._remembered.move_to_end((repository, login))
-        if len(self._remembered) > _MOST_REMEMBERED:
-            self._remembered.popitem(last=False)
-
-
-def _refusal(repository: Repository, answer: Answer, login: Login | None, known: str) -> errors.ImageError:
-    if login is None:
-        return errors.no_password(repository.name, known)
-    challenge = choose_challenge(answer.challenges)
-    is_login_valid = answer.status == _FORBIDDEN or (challenge is not None and challenge.scheme == "bearer")
-    secret = f"Secret `{login.secret}`"
-    refused = errors.access_denied if is_login_valid else errors.wrong_password
-    return refused(repository.name, secret)
 
 
 def _check(repository: Repository, answer: Answer) -> None:

@@ -1,14 +1,16 @@
 """What can go wrong at a registry: one sentence for each cause.
 
 Each error has a `Problem`, which is finer than the `Reason` of a run: the kubelet reports several of these causes with
-one reason, and a run should not end with another reason because the operator found the cause earlier.
+one reason, and a run should not end with another reason because the operator found the cause earlier. Sentences that
+the kubelet's messages lead to as well are in `core.images.problems`.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
 from urllib.parse import urlsplit
 
+from componentrun.core.images import problems
+from componentrun.core.images.problems import ImageProblem, Problem
 from componentrun.errors import ComponentRunError, Reason, TransientError, UserError
 
 __all__ = [
@@ -32,23 +34,6 @@ __all__ = [
     "wrong_architecture",
     "wrong_password",
 ]
-
-
-class Problem(StrEnum):
-    """Cause of an error."""
-
-    NO_PASSWORD = "NoPassword"  # noqa: S105 - a word, not a password
-    WRONG_PASSWORD = "WrongPassword"  # noqa: S105 - likewise
-    ACCESS_DENIED = "AccessDenied"
-    NO_SUCH_TAG = "NoSuchTag"
-    NO_SUCH_REPOSITORY = "NoSuchRepository"
-    NOT_A_REGISTRY = "NotARegistry"
-    WRONG_DIGEST = "WrongDigest"
-    TOO_LARGE = "TooLarge"
-    AWAY = "RegistryAway"
-    UNTRUSTED = "UntrustedCertificate"
-    RATE_LIMITED = "RateLimited"
-    WRONG_ARCHITECTURE = "WrongArchitecture"
 
 
 class RegistryError(ComponentRunError):
@@ -83,39 +68,22 @@ def no_password(repository: str, known: str) -> ImageError:
         repository: name of the repository.
         known: what is known about the pull secrets; empty if there are none.
     """
-    found = f" ({known})" if known else ""
-    return ImageError(
-        Problem.NO_PASSWORD,
-        f"the registry wants a login for `{repository}`, and no pull secret has one{found}",
-        "Name a Secret with a login for this registry in `imagePullSecrets`, and check the name of the image: many "
-        "registries answer the same for repositories that do not exist.",
-    )
+    return _image_error(problems.no_password(repository, known))
 
 
 def wrong_password(repository: str, secrets: str) -> ImageError:
     """The registry, or its token service, refuses the login."""
-    return ImageError(
-        Problem.WRONG_PASSWORD,
-        f"the registry refuses the user name or password for `{repository}` from {secrets}",
-        "Correct the login in the Secret.",
-    )
+    return _image_error(problems.wrong_password(repository, secrets))
 
 
 def access_denied(repository: str, secrets: str) -> ImageError:
     """The login is valid, and does not suffice for this repository."""
-    return ImageError(
-        Problem.ACCESS_DENIED,
-        f"the login from {secrets} may not read `{repository}`, or there is no such repository",
-        "Check the name, and have the registry allow this account to read it.",
-    )
+    return _image_error(problems.access_denied(repository, secrets))
 
 
 def no_such_tag(repository: str, tag: str) -> ImageError:
     """The repository exists, and has no such tag or digest."""
-    what = "digest" if ":" in tag else "tag"
-    return ImageError(
-        Problem.NO_SUCH_TAG, f"repository `{repository}` has no {what} `{tag}`", f"Push it, or correct the {what}."
-    )
+    return _image_error(problems.no_such_tag(repository, tag))
 
 
 def no_version(repository: str, versions: str, tags: int) -> ImageError:
@@ -129,11 +97,7 @@ def no_version(repository: str, versions: str, tags: int) -> ImageError:
 
 def no_such_repository(repository: str) -> ImageError:
     """The registry has no such repository."""
-    return ImageError(
-        Problem.NO_SUCH_REPOSITORY,
-        f"the registry has no repository `{repository}`",
-        "Push the image, or correct its name.",
-    )
+    return _image_error(problems.no_such_repository(repository))
 
 
 def redirected_to_login(host: str, target: str) -> ImageError:
@@ -143,11 +107,7 @@ def redirected_to_login(host: str, target: str) -> ImageError:
 
 def wrong_architecture(image: str, there: str, wanted: str) -> ImageError:
     """The image exists for other platforms only."""
-    return ImageError(
-        Problem.WRONG_ARCHITECTURE,
-        f"image `{image}` is there for {there}, and the run needs {wanted}",
-        "Build the image for this architecture, or choose other nodes by `podTemplate.nodeSelector`.",
-    )
+    return _image_error(problems.wrong_architecture(image, there, wanted))
 
 
 def not_a_registry(host: str, found: str) -> ImageError:
@@ -188,11 +148,7 @@ def too_many_tags(repository: str, limit: int) -> ImageError:
 
 def away(host: str, why: str) -> RegistryAwayError:
     """The registry does not respond, or reports an error of its own."""
-    return RegistryAwayError(
-        Problem.AWAY,
-        f"registry `{host}` does not respond: {why}",
-        "Check whether the operator can reach it.",
-    )
+    return _away_error(problems.away(host, why, "the operator"))
 
 
 def untrusted(host: str, why: str) -> RegistryAwayError:
@@ -206,10 +162,12 @@ def untrusted(host: str, why: str) -> RegistryAwayError:
 
 def rate_limited(host: str, retry_after: float) -> RegistryAwayError:
     """The registry counts requests, and has had enough of ours."""
-    wait = f"; it asks to wait {retry_after:.0f} s" if retry_after else ""
-    return RegistryAwayError(
-        Problem.RATE_LIMITED,
-        f"registry `{host}` refuses more requests for now (429){wait}",
-        "Log in with a pull secret, which usually raises the limit, or use a mirror.",
-        retry_after,
-    )
+    return _away_error(problems.rate_limited(host, retry_after), retry_after)
+
+
+def _image_error(found: ImageProblem) -> ImageError:
+    return ImageError(found.problem, found.summary, found.advice)
+
+
+def _away_error(found: ImageProblem, retry_after: float = 0.0) -> RegistryAwayError:
+    return RegistryAwayError(found.problem, found.summary, found.advice, retry_after)

@@ -10,23 +10,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
-from componentrun.core.images.reference import DOCKER_HUB
 from componentrun.registry import errors
-from componentrun.registry.challenge import choose_challenge
-from componentrun.registry.exchange import Answer, Exchange, origin
+from componentrun.registry.authorized import AuthorizedExchange, refusal_of
+from componentrun.registry.exchange import origin
 from componentrun.registry.manifest import digest_of
-from componentrun.registry.tokens import basic, fetch_token
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from componentrun.core.images.pullsecrets import Login
     from componentrun.core.images.reference import Repository
+    from componentrun.registry.exchange import Answer
     from componentrun.registry.settings import RegistrySettings
 
 __all__ = ["Artifact", "RegistryUploader"]
 
-_API_HOSTS: Final = {DOCKER_HUB: "registry-1.docker.io"}
 _MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
 _EMPTY: Final = b"{}"
 _EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
@@ -34,8 +32,6 @@ _EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
 _OK: Final = 200
 _CREATED: Final = 201
 _ACCEPTED: Final = 202
-_UNAUTHORIZED: Final = 401
-_FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 _ANSWER_BYTES: Final = 2**20
 _DIGEST_HEADER: Final = "docker-content-digest"
@@ -76,15 +72,22 @@ class Artifact:
 class RegistryUploader:
     """Uploads to one repository. Close it to free its connections."""
 
-    def __init__(self, settings: RegistrySettings, repository: Repository, login: Login | None) -> None:
-        """Nothing is sent yet. Without a login, the registry must accept uploads from everybody."""
-        self._exchange = Exchange(settings)
+    def __init__(
+        self, settings: RegistrySettings, repository: Repository, login: Login | None, known: str = ""
+    ) -> None:
+        """Nothing is sent yet.
+
+        Args:
+            settings: how to reach registries.
+            repository: the repository.
+            login: user name and password; None: the registry must accept uploads from everybody.
+            known: what is known about places without a login for it, for messages.
+        """
+        self._exchange = AuthorizedExchange(settings, "pull,push")
         self._repository = repository
         self._login = login
-        host = _API_HOSTS.get(repository.host, repository.host)
-        self._registry = f"{self._exchange.scheme(repository.host)}://{host}/"
-        self._base = f"{self._registry}v2/{repository.path}/"
-        self._authorization = ""
+        self._known = known
+        self._base = self._exchange.base(repository)
 
     async def __aenter__(self) -> Self:
         """Return itself."""
@@ -134,46 +137,19 @@ class RegistryUploader:
         return parts._replace(query=urlencode(query), fragment="").geturl()
 
     async def _send(self, method: str, path: str, headers: Mapping[str, str], what: str, data: bytes | None) -> Answer:
-        """Send a request; if the registry wants another Authorization than before, once more.
+        """Send a request.
 
         Raises:
             RegistryAwayError: the registry can't answer now.
             ImageError: it refuses the login, or there is none.
         """
-        url = urljoin(self._base, path)
-        limit, known = _ANSWER_BYTES, self._authorization
-        answer = await self._exchange.send(method, url, headers, what=what, limit=limit, authorization=known, data=data)
-        if answer.status == _UNAUTHORIZED:
-            if answer.origin != origin(url):
-                raise errors.redirected_to_login(self._repository.host, answer.origin)
-            self._authorization = await self._authorized(answer)
-            answer = await self._exchange.send(
-                method, url, headers, what=what, limit=limit, authorization=self._authorization, data=data
-            )
-        if answer.status in {_UNAUTHORIZED, _FORBIDDEN}:
-            raise self._refusal(answer)
-        return answer
-
-    async def _authorized(self, answer: Answer) -> str:
-        """Value of Authorization that the registry asks for."""
-        challenge = choose_challenge(answer.challenges)
-        if challenge is None or (challenge.scheme == "basic" and (self._login is None or self._authorization)):
-            raise self._refusal(answer)
-        if challenge.scheme == "basic" and self._login is not None:
-            return basic(self._login)
-        value, _ = await fetch_token(
-            self._exchange, challenge, self._repository, self._registry, self._login, "pull,push"
+        answer = await self._exchange.send(
+            method, self._repository, self._login, path, headers, what=what, limit=_ANSWER_BYTES, data=data
         )
-        return value
-
-    def _refusal(self, answer: Answer) -> errors.ImageError:
-        name = self._repository.name
-        if self._login is None:
-            return errors.no_password(name, "")
-        challenge = choose_challenge(answer.challenges)
-        is_login_valid = answer.status == _FORBIDDEN or (challenge is not None and challenge.scheme == "bearer")
-        refused = errors.access_denied if is_login_valid else errors.wrong_password
-        return refused(name, f"`{self._login.secret}`")
+        refusal = refusal_of(answer, self._repository, self._login, self._known)
+        if refusal is not None:
+            raise refusal
+        return answer
 
     def _check(self, answer: Answer, expected: int) -> None:
         if answer.status == _NOT_FOUND:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import io
 import json
 import shutil
 import socket
@@ -31,9 +32,15 @@ if TYPE_CHECKING:
 
 USER: Final = "ann"
 PASSWORD: Final = "pull-me"
-_HTPASSWD: Final = f"{USER}:$2a$04$abcdefghijklmnopqrstuu0p9SkNDkZ/KFchkzJXgN41PdOkskrQ2\n"
-"""The password with bcrypt, the only form that docker-registry accepts."""
+NEXT_PASSWORD: Final = "pull-me-again"
+"""The password after `RealRegistry.change_password`."""
+_HASHES: Final = {
+    PASSWORD: "$2a$04$abcdefghijklmnopqrstuu0p9SkNDkZ/KFchkzJXgN41PdOkskrQ2",
+    NEXT_PASSWORD: "$2a$04$abcdefghijklmnopqrstuuz9DsO97lwgvAD1qyUfsU20ekAfjXwn.",
+}
+"""With bcrypt, the only form that docker-registry accepts."""
 _IMAGE: Final = "application/vnd.oci.image.manifest.v1+json"
+_INDEX: Final = "application/vnd.oci.image.index.v1+json"
 _CONFIG: Final = "application/vnd.oci.image.config.v1+json"
 _NAME: Final = "127.0.0.1"
 
@@ -63,6 +70,24 @@ class Authority:
         return context
 
 
+@dataclass(frozen=True)
+class Image:
+    """An image for one platform."""
+
+    config: dict[str, Any]
+    layers: tuple[tuple[str, bytes], ...] = ()
+    """Media type and content of each."""
+
+    @classmethod
+    def empty(cls, text: str, architecture: str = "amd64") -> Image:
+        """An image without files, which differs from others by a text."""
+        return cls({"os": "linux", "architecture": architecture, "note": text})
+
+    def noted(self, text: str) -> Image:
+        """The same image with a label, so with another ID."""
+        return Image(self.config | {"config": self.config["config"] | {"Labels": {"note": text}}}, self.layers)
+
+
 @dataclass
 class TokenService:
     """Issues tokens that docker-registry accepts. Close it after use."""
@@ -71,6 +96,7 @@ class TokenService:
     port: int = field(default_factory=free_port)
     requests: list[str] = field(default_factory=list)
     """Query of each request."""
+    password: str = PASSWORD
     _runner: web.AppRunner | None = None
 
     @property
@@ -94,7 +120,7 @@ class TokenService:
     async def _serve(self, request: web.Request) -> web.Response:
         self.requests.append(request.query_string)
         authorization = request.headers.get("Authorization", "")
-        expected = f"Basic {base64.b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}"
+        expected = _basic(self.password)
         if authorization and authorization != expected:
             return web.Response(status=401)
         access = []
@@ -116,6 +142,10 @@ class TokenService:
         return (body + b"." + _base64url(r.to_bytes(32, "big") + s.to_bytes(32, "big"))).decode()
 
 
+def _basic(password: str) -> str:
+    return f"Basic {base64.b64encode(f'{USER}:{password}'.encode()).decode()}"
+
+
 def _base64url(content: bytes) -> bytes:
     return base64.urlsafe_b64encode(content).rstrip(b"=")
 
@@ -131,7 +161,8 @@ class RealRegistry:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._configuration = folder / "config.yml"
-        (folder / "htpasswd").write_text(_HTPASSWD)
+        self.password = PASSWORD
+        self._write_password()
         auth: dict[str, Any] = {"htpasswd": {"realm": "test", "path": str(folder / "htpasswd")}}
         if tokens is not None:
             bundle = str(authority.certificate_file)
@@ -183,6 +214,16 @@ class RealRegistry:
         except subprocess.TimeoutExpired:
             return
 
+    def change_password(self, password: str) -> None:
+        """Accept `PASSWORD` or `NEXT_PASSWORD` instead of the other one. With htpasswd, from the next start on."""
+        self.password = password
+        self._write_password()
+        if self._tokens is not None:
+            self._tokens.password = password
+
+    def _write_password(self) -> None:
+        (self._folder / "htpasswd").write_text(f"{USER}:{_HASHES[self.password]}\n")
+
     def stop(self) -> None:
         """Stop it."""
         if self._process is not None:
@@ -196,22 +237,47 @@ class RealRegistry:
         return (self._folder / "log").read_text()
 
     async def push(self, tag: str, text: str, path: str = "team/app") -> str:
-        """Push an image that differs from others by a text. Returns its digest."""
-        config = json.dumps({"os": "linux", "architecture": "amd64", "note": text}).encode()
-        descriptor = {"mediaType": _CONFIG, "digest": digest_of(config), "size": len(config)}
-        manifest = json.dumps({"schemaVersion": 2, "mediaType": _IMAGE, "config": descriptor, "layers": []}).encode()
+        """Push an image without files that differs from others by a text. Returns its digest."""
+        return await self.push_image(tag, Image.empty(text), path)
+
+    async def push_image(self, tag: str, image: Image, path: str = "team/app", *, index: bool = False) -> str:
+        """Push an image. Returns the digest that the tag points to: of its manifest, or of an index of this image."""
+        config = json.dumps(image.config).encode()
+        manifest = json.dumps(
+            {
+                "schemaVersion": 2,
+                "mediaType": _IMAGE,
+                "config": _descriptor(_CONFIG, config),
+                "layers": [_descriptor(kind, content) for kind, content in image.layers],
+            }
+        ).encode()
         context = ssl.create_default_context(cafile=str(self.authority.certificate_file))
-        base = f"https://{self.host}/v2/{path}"
-        async with aiohttp.ClientSession(headers=self._authorization(path)) as session:
-            upload = await session.post(f"{base}/blobs/uploads/", ssl=context)
-            location = upload.headers["Location"]
-            sign = "&" if "?" in location else "?"
-            stored = await session.put(f"{location}{sign}digest={digest_of(config)}", data=config, ssl=context)
-            pushed = await session.put(
-                f"{base}/manifests/{tag}", data=manifest, headers={"Content-Type": _IMAGE}, ssl=context
-            )
-            assert (upload.status, stored.status, pushed.status) == (202, 201, 201), self.log
-        return digest_of(manifest)
+        async with aiohttp.ClientSession(
+            f"https://{self.host}/v2/{path}/",
+            headers=self._authorization(path),
+            connector=aiohttp.TCPConnector(ssl=context),
+        ) as session:
+            for content in (config, *(content for _, content in image.layers)):
+                await self._push_blob(session, content)
+            digest = await self._push_manifest(session, digest_of(manifest) if index else tag, _IMAGE, manifest)
+            if index:
+                platform = {key: image.config[key] for key in ("os", "architecture")}
+                entry = _descriptor(_IMAGE, manifest) | {"platform": platform}
+                whole = json.dumps({"schemaVersion": 2, "mediaType": _INDEX, "manifests": [entry]}).encode()
+                digest = await self._push_manifest(session, tag, _INDEX, whole)
+        return digest
+
+    async def _push_blob(self, session: aiohttp.ClientSession, content: bytes) -> None:
+        upload = await session.post("blobs/uploads/")
+        location = upload.headers["Location"]
+        sign = "&" if "?" in location else "?"
+        stored = await session.put(f"{location}{sign}digest={digest_of(content)}", data=io.BytesIO(content))
+        assert (upload.status, stored.status) == (202, 201), self.log
+
+    async def _push_manifest(self, session: aiohttp.ClientSession, tag: str, kind: str, content: bytes) -> str:
+        pushed = await session.put(f"manifests/{tag}", data=content, headers={"Content-Type": kind})
+        assert pushed.status == 201, self.log
+        return digest_of(content)
 
     def writable(self, path: str = "team/app") -> WritableRepository:
         """The repository of this path, for tests that write to it."""
@@ -222,4 +288,8 @@ class RealRegistry:
         if self._tokens is not None:
             access = [{"type": "repository", "name": path, "actions": ["pull", "push"]}]
             return {"Authorization": f"Bearer {self._tokens._sign(access)}"}
-        return {"Authorization": f"Basic {base64.b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}"}
+        return {"Authorization": _basic(self.password)}
+
+
+def _descriptor(kind: str, content: bytes) -> dict[str, Any]:
+    return {"mediaType": kind, "digest": digest_of(content), "size": len(content)}

@@ -53,6 +53,14 @@ def test_a_good_component_has_no_findings() -> None:
         ([component(image=None)], "error InvalidField: `image`: missing"),
         ([component(tag=f"sha256:{'a' * 64}")], "error InvalidField: `tag`: found `sha256:"),
         (
+            [component(channels=[{"name": f"c{i}", "tag": "1"} for i in range(300)])],
+            "error InvalidField: `channels`: found a list of 300, expected at most 32 items",
+        ),
+        (
+            [component(channels=[{"name": "release", "tag": f"sha256:{'a' * 64}"}])],
+            "error InvalidField: `channels[0].tag`: found `sha256:",
+        ),
+        (
             [component(image="Acme/Weather")],
             "error InvalidImage: spec.image: `Acme/Weather` is not the name of an image: it has capital letters",
         ),

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from componentrun.api.names import CATALOGUE_LABEL
+from componentrun.cli.errors import BadRequestError
 from componentrun.process.kubernetes.resources import COMPONENTS
 from tests.fakekube import refusals
 from tests.fakekube.messages import json_response
@@ -85,6 +86,42 @@ class TestSync:
         )
         assert result.stderr.endswith("1 added, 1 changed, 1 deleted, 0 unchanged; nothing was written (`--dry-run`)\n")
         assert writes(world) == []
+
+    def test_the_difference_has_only_what_the_api_server_would_change(self, world: World, folder: Path) -> None:
+        """Fields of others stay, also those that the catalogue has never had."""
+        put(folder, component("acme.ex-a", title="Alpha", vendor="Acme"))
+        sync(world, folder)
+        theirs = {"spec": {"timeout": "5m", "tag": "9"}, "metadata": {"annotations": {"team": "x"}}}
+        world.cluster.patch(COMPONENTS, "acme.ex-a", theirs)
+        put(folder, component("acme.ex-a", title="New"))
+        for options in (("--dry-run",), ()):
+            writes(world)
+            lines = sync(world, folder, *options).stdout.splitlines()
+            assert lines == [
+                "~ Component acme.ex-a",
+                '    spec.title: "Alpha" -> "New"',
+                '    spec.vendor: "Acme" -> (none)',
+            ]
+        spec = world.cluster.objects["components"]["acme.ex-a"]["spec"]
+        assert (spec["timeout"], spec["tag"], spec["title"], "vendor" in spec) == ("5m", "9", "New", False)
+
+    def test_the_server_is_asked_only_about_what_differs(self, world: World, folder: Path) -> None:
+        sync(world, folder)
+        put(folder, component("acme.ex-a", title="New"), component("acme.ex-c"))
+        world.cluster.api.requests.clear()
+        sync(world, folder, "--dry-run")
+        asked = [(item.method, item.path.rpartition("/")[2], item.is_dry_run) for item in world.cluster.api.requests]
+        assert [item for item in asked if item[0] != "GET"] == [("PATCH", "acme.ex-a", True)]
+
+    def test_a_dry_run_says_what_the_server_would_refuse(self, world: World, folder: Path) -> None:
+        sync(world, folder)
+        put(folder, component("acme.ex-a", title="New"))
+        refusal = BadRequestError("Component `acme.ex-a` was refused: not here", "Ask somebody.")
+        world.cluster.problems["patch"] = refusal
+        result = sync(world, folder, "--dry-run")
+        assert result.exit_code == 1
+        assert "1 Component of 1 would be refused: Component `acme.ex-a` was refused: not here" in result.stderr
+        assert "~ Component acme.ex-a" in result.stdout
 
     def test_what_the_catalogue_dropped_is_deleted_after_a_question(self, world: World, folder: Path) -> None:
         world.cluster.add(COMPONENTS, "theirs", {"image": "x"})

@@ -115,6 +115,16 @@ def test_a_catalogue_with_errors_is_not_pushed(world: World, folder: Path, regis
     assert registry.log == []
 
 
+def test_credential_helpers_of_docker_are_not_used(world: World, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker/config.json").write_text('{"credsStore": "desktop", "auths": {}}')
+    with Served(FakeRegistry({"ann": "right"})) as registry:
+        refused = push(world, folder, registry)
+        assert refused.exit_code == 1
+        assert "docker/config.json` leaves its logins to programs" in refused.stderr
+        assert "Secret `" not in refused.stderr
+
+
 @pytest.mark.parametrize("by_token", [False, True])
 def test_logins_of_docker_are_used(world: World, folder: Path, tmp_path: Path, by_token: bool) -> None:
     with Served(FakeRegistry({"ann": "right"}, by_token)) as registry:

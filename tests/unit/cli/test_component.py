@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun.process.kubernetes.resources import COMPONENTS
+from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS
 
 if TYPE_CHECKING:
     from tests.unit.cli.world import World
@@ -111,6 +112,100 @@ def test_list_and_history(world: World) -> None:
     lines = world.run("component", "history", "app").stdout.splitlines()
     assert lines[1].split()[:4] == ["*", "master", "main", digest(2)]
     assert lines[2].split()[:3] == ["master", "main", digest(1)]
-    assert (
-        "no run has used channel `release`" in world.run("component", "history", "app", "--channel", "release").stderr
-    )
+    promoted = world.run("component", "history", "app", "--channel", "release").stdout
+    assert promoted.splitlines()[1].split() == ["*", "release", "spec", digest(9), "-"]
+    assert "no run has used channel `beta`" in world.run("component", "history", "app", "--channel", "beta").stderr
+
+
+def add_cluster_component(world: World, *channels: dict[str, Any], status: list[dict[str, Any]]) -> None:
+    spec = {"image": "h.io/team/app", "channels": list(channels)}
+    world.cluster.add(CLUSTER_COMPONENTS, "shared", spec, status={"channels": status})
+
+
+def cluster_channels(world: World) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = world.cluster.objects["clustercomponents"]["shared"]["spec"]["channels"]
+    return found
+
+
+def test_a_clustercomponent_is_promoted_and_rolled_back(world: World) -> None:
+    release = {"name": "release", "tag": "1.3"}
+    add_cluster_component(world, MASTER, release, status=[MASTER_STATUS, RELEASE_STATUS])
+    promote = ("component", "promote", "shared", "--from", "master", "--to", "release", "--cluster-wide")
+    done = world.run(*promote)
+    assert done.exit_code == 0, done.stderr
+    assert "channel `release` of ClusterComponent `shared` now has the digest" in done.stderr
+    assert cluster_channels(world) == [MASTER, {"name": "release", "digest": digest(2)}]
+    assert world.run("component", "rollback", "shared", "--cluster-wide").exit_code == 0
+    assert cluster_channels(world) == [MASTER, {"name": "release", "digest": digest(1)}]
+
+
+def test_components_of_the_same_name_are_not_confused(world: World) -> None:
+    add_cluster_component(world, MASTER, status=[MASTER_STATUS])
+    world.cluster.add(COMPONENTS, "shared", {"image": "h.io/team/app", "channels": [{"name": "release", "tag": "1.3"}]},
+                      status={"channels": [RELEASE_STATUS]})  # fmt: skip
+    assert world.run("component", "rollback", "shared").exit_code == 0
+    assert cluster_channels(world) == [MASTER]
+    own = world.run("component", "history", "shared", "-o", "json")
+    wide = world.run("component", "history", "shared", "--cluster-wide", "-o", "json")
+    assert {item["channel"] for item in json.loads(own.stdout)} == {"release"}
+    assert {item["channel"] for item in json.loads(wide.stdout)} == {"master"}
+
+
+@pytest.mark.parametrize(
+    ("name", "flag", "advice"),
+    [
+        ("shared", (), "There is a ClusterComponent of this name. Pass `--cluster-wide`."),
+        ("app", ("--cluster-wide",), "There is a Component of this name. Leave out `--cluster-wide`."),
+    ],
+)
+def test_a_name_of_the_other_kind_is_found(world: World, name: str, flag: tuple[str, ...], advice: str) -> None:
+    add(world, MASTER)
+    add_cluster_component(world, MASTER, status=[])
+    done = world.run("component", "history", name, *flag)
+    assert done.exit_code == 1
+    assert advice in done.stderr
+
+
+def test_a_name_of_neither_kind_has_no_such_advice(world: World) -> None:
+    done = world.run("component", "history", "gone")
+    assert done.exit_code == 1
+    assert "--cluster-wide" not in done.stderr
+
+
+def test_a_promoted_digest_is_the_current_one_before_a_run_uses_it(world: World) -> None:
+    add(world, {"name": "release", "digest": digest(9)}, status=[RELEASE_STATUS])
+    lines = [line.split() for line in world.run("component", "history", "app").stdout.splitlines()[1:]]
+    assert lines[0] == ["*", "release", "spec", digest(9), "-"]
+    assert [line[0] for line in lines[1:]] == ["release"] * 3
+
+
+def test_a_digest_of_a_range_says_which(world: World) -> None:
+    ranged = {**entry(2, "1.4.2"), "semver": "^1.4"}
+    status = {"name": "stable", "digest": digest(2), "tag": "1.4.2", "history": [ranged]}
+    add(world, {"name": "stable", "semver": "^1.4"}, status=[status])
+    assert "1.4.2 (^1.4)" in world.run("component", "history", "app").stdout
+    (item,) = json.loads(world.run("component", "history", "app", "--output", "json").stdout)
+    assert item == {
+        "channel": "stable",
+        "digest": digest(2),
+        "current": True,
+        "image": "h.io/team/app",
+        "tag": "1.4.2",
+        "semver": "^1.4",
+        "time": "2026-12-01T12:00:00Z",
+    }
+
+
+def test_list_has_clustercomponents_and_formats(world: World) -> None:
+    add(world, MASTER, status=[MASTER_STATUS])
+    add_cluster_component(world, MASTER, status=[])
+    wide = [line.split() for line in world.run("component", "list", "-o", "wide").stdout.splitlines()[1:]]
+    assert [(line[0], line[4], line[5]) for line in wide] == [
+        ("app", "Component", "h.io/team/app"),
+        ("shared", "ClusterComponent", "h.io/team/app"),
+    ]
+    assert world.run("component", "list", "-o", "name").stdout.split() == ["app", "shared"]
+    documents = json.loads(world.run("component", "list", "-o", "json").stdout)
+    assert [item["kind"] for item in documents] == ["Component", "ClusterComponent"]
+    assert documents[0]["status"]["channels"][0]["digest"] == digest(2)
+    assert not [item for item in documents if "managedFields" in item["metadata"]]

@@ -203,6 +203,7 @@ class World:
         self.catalogs = catalogs_of(cast("LoaderClient", self.loader))
         self.registry = RegistryClient(RegistrySettings())
         self.images = ImageSettings()
+        self.pod_settings = PodSettings()
         self.checker = cast("SchemaChecker", InProcessChecker())
         self.scope = Scope(ScopeMethod.FORM, "tried", versioned=True)
         """What the store would be found to do; it has no HTTP to try it with."""
@@ -333,7 +334,7 @@ class FakeOperator:
             status = status_of(opens.opened.storage, world.scope, world.now)
             opens.opened = replace(opens.opened, storage=opens.opened.storage.model_copy(update={"status": status}))
         stores = cast("Stores", opens)
-        settings = StartSettings("agent:1", PodSettings(), world.limits)
+        settings = StartSettings("agent:1", world.pod_settings, world.limits)
         writer = StatusWriter(kube, self.caches, self.metrics, "test")
         policies, references = Policies(kube, Resolver()), References(kube, self.caches)
         self.gate = StoreGate(self.queue, self.caches, references, self.metrics, self._clock)

@@ -12,10 +12,11 @@ import pytest
 from aiohttp import web
 
 from componentrun.controller.images.resolving import ImageSettings
+from componentrun.core.pod.settings import PodSettings
 from componentrun.registry.client import RegistryClient
 from tests.unit.controller.fakekube import NAMESPACE, Crash
 from tests.unit.controller.fakes import FakeOperator, World
-from tests.unit.registry.fakeregistry import INDEX, FakeRegistry, image_manifest, index_manifest
+from tests.unit.registry.fakeregistry import IMAGE, INDEX, FakeRegistry, image_manifest, index_manifest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -271,9 +272,12 @@ async def test_a_registry_that_does_not_respond_is_not_asked_for_each_run(world:
         ({"own": "wrong"}, "refuses the user name or password"),
         ({"own": "right"}, None),
         ({"own": "wrong", "shared": "right"}, None),
+        ({"shared": "wrong", "default": "right"}, None),
+        ({"default": "wrong"}, "from Secret `default`"),
+        ({"agents": "right"}, None),
     ],
 )
-async def test_the_pull_secrets_of_component_and_run_are_merged(
+async def test_the_pull_secrets_of_run_component_and_storage_are_merged(
     world: World, registry: FakeRegistry, secrets: dict[str, str], expected: str | None
 ) -> None:
     registry.users = {"ann": "right"}
@@ -281,16 +285,77 @@ async def test_the_pull_secrets_of_component_and_run_are_merged(
     for name, password in secrets.items():
         add_secret(world, registry, name, "ann", password)
     add_component(world, registry, RELEASE, imagePullSecrets=[{"name": "shared"}])
+    world.storage = {"imagePullSecrets": [{"name": "default"}, {"name": "own"}]}
+    world.pod_settings = PodSettings(agent_pull_secrets=("agents", "shared"))
     add_run(world, podTemplate={"imagePullSecrets": [{"name": "own"}]})
     await FakeOperator(world).live(0)
     if expected is None:
         pod = world.kube.objects["pods", NAMESPACE, "load-1"]
-        assert pod["spec"]["imagePullSecrets"] == [{"name": "own"}, {"name": "shared"}]
+        names = [ref["name"] for ref in pod["spec"]["imagePullSecrets"]]
+        assert names == ["own", "shared", "default", "agents"]
         return
     status = world.run()["status"]
     assert (world.phase(), status["reason"]) == ("Failed", "ImagePullFailed")
     assert expected in status["message"]
     assert "wrong" not in status["message"].replace("wrong password", "")
+    assert world.kube.of("pods") == []
+
+
+async def _too_many(_: Request) -> StreamResponse:
+    return web.json_response({}, status=429, headers={"Retry-After": "30"})
+
+
+CAUSES: dict[str, tuple[dict[str, Any], str, str]] = {
+    "no password": (
+        {"password": None},
+        "ImagePullFailed",
+        "wants a login for `{repository}`, and no pull secret has one",
+    ),
+    "wrong password": (
+        {"password": "guess"},
+        "ImagePullFailed",
+        "refuses the user name or password for `{repository}` from Secret `shared`",
+    ),
+    "no such tag": ({"tag": "2.0"}, "ImagePullFailed", "repository `{repository}` has no tag `2.0`"),
+    "no such repository": ({"path": "team/none"}, "ImagePullFailed", "the registry has no repository `{repository}`"),
+    "rate limit": (
+        {"answer": _too_many},
+        "RegistryUnavailable",
+        "registry `{host}` refuses more requests for now (429); it asks to wait 30 s",
+    ),
+    "away": ({"host": "127.0.0.1:1"}, "RegistryUnavailable", "registry `{host}` does not respond: "),
+    "wrong architecture": (
+        {"content": index_manifest("linux/s390x")},
+        "ImagePullFailed",
+        "is there for linux/s390x, and the run needs amd64",
+    ),
+}
+
+
+@pytest.mark.parametrize("by_token", [False, True], ids=["basic", "tokens"])
+@pytest.mark.parametrize("name", CAUSES)
+async def test_each_cause_is_found_before_a_pod_exists(
+    world: World, registry: FakeRegistry, name: str, *, by_token: bool
+) -> None:
+    given, reason, expected = CAUSES[name]
+    registry.users, registry.by_token = {"ann": "right"}, by_token
+    content = given.get("content", image_manifest("one"))
+    registry.push("1.0", content, media_type=INDEX if "content" in given else IMAGE)
+    registry.answer = given.get("answer")
+    host, password = given.get("host", registry.host), given.get("password", "right")
+    repository = f"{host}/{given.get('path', 'team/app')}"
+    if password is not None:
+        add_secret(world, registry, "shared", "ann", password)
+    world.images = ImageSettings(architectures=frozenset({"amd64"}))
+    channel = {"name": "release", "tag": given.get("tag", "1.0")}
+    add_component(world, registry, channel, image=repository, imagePullSecrets=[{"name": "shared"}])
+    add_run(world)
+    await FakeOperator(world).live(200)
+    status = world.run()["status"]
+    assert (world.phase(), status["reason"]) == ("Failed", reason)
+    assert expected.format(host=host, repository=repository) in status["message"]
+    assert "right" not in status["message"].replace("the right", "")
+    assert "guess" not in status["message"]
     assert world.kube.of("pods") == []
 
 

@@ -176,10 +176,8 @@ async def test_a_tag_that_is_gone_keeps_what_was_known(world: Checked, registry:
     assert await world.check() == before
 
 
-@pytest.mark.parametrize("plural", ["components", "clustercomponents"])
-async def test_the_pull_secrets_of_a_component_are_used_but_those_of_no_namespace(
-    world: Checked, registry: FakeRegistry, plural: str
-) -> None:
+def add_login(world: Checked, registry: FakeRegistry) -> None:
+    """Have the registry want a login, and put it into the Secret `pull`."""
     text = json.dumps({"auths": {registry.host: {"username": "ann", "password": "right"}}})
     secret = {
         "metadata": {"name": "pull"},
@@ -188,6 +186,13 @@ async def test_the_pull_secrets_of_a_component_are_used_but_those_of_no_namespac
     }
     world.kube.put("secrets", secret)
     registry.users = {"ann": "right"}
+
+
+@pytest.mark.parametrize("plural", ["components", "clustercomponents"])
+async def test_the_pull_secrets_of_a_component_are_used_but_those_of_no_namespace(
+    world: Checked, registry: FakeRegistry, plural: str
+) -> None:
+    add_login(world, registry)
     first = registry.push("1.0", image_manifest("one"))
     registry.push("1.0", image_manifest("two"))
     world.put(first, plural, imagePullSecrets=[{"name": "pull"}])
@@ -196,6 +201,25 @@ async def test_the_pull_secrets_of_a_component_are_used_but_those_of_no_namespac
         return
     with pytest.raises(ImageError, match="wants a login"):
         await world.check(Key("", "app"))
+
+
+@pytest.mark.parametrize("is_default", [True, False])
+async def test_the_pull_secrets_of_the_default_storage_are_used(
+    world: Checked, registry: FakeRegistry, *, is_default: bool
+) -> None:
+    add_login(world, registry)
+    first = registry.push("1.0", image_manifest("one"))
+    registry.push("1.0", image_manifest("two"))
+    spec = {"bucket": "bucket", "default": is_default, "imagePullSecrets": [{"name": "pull"}]}
+    other = {"bucket": "bucket", "default": False}
+    for name, content in (("lake", spec), ("other", other)):
+        world.kube.put("storages", {"metadata": {"name": name}, "spec": content})
+    world.put(first)
+    if is_default:
+        assert await world.check() is not None
+        return
+    with pytest.raises(ImageError, match="wants a login"):
+        await world.check()
 
 
 async def test_a_registry_that_is_not_allowed_is_not_asked(world: Checked, registry: FakeRegistry) -> None:

@@ -132,6 +132,10 @@ class TestDeprecated:
             {"imageParameterSecrets": {"key": {"name": "a", "key": "b"}}},
             "spec.imageParameterSecrets: found the path `key`",
         ),
+        (
+            {"image": "r.io/Team/App", "channels": [{"name": "release", "tag": "1"}]},
+            "spec.image: `r.io/Team/App` is not the name of an image: it has capital letters. Use lower case",
+        ),
     ],
 )
 def test_what_refuses_each_run_is_told_at_once(spec: dict[str, Any], message: str) -> None:

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from componentrun.core.images.pullsecretnames import pull_secret_names
 from componentrun.core.images.pullsecrets import Login, logins_for, read_pull_secret
 from componentrun.core.images.reference import Repository, parse_repository
 from componentrun.errors import Reason, UserError
+from tests.unit.core.make import make_component, make_run, make_storage
 
 
 @pytest.mark.parametrize(
@@ -129,6 +131,25 @@ def test_a_secret_that_can_not_be_used_says_why(secret: dict[str, Any] | None) -
     assert "`pull`" in found.problem
 
 
+@pytest.mark.parametrize(
+    ("content", "fields", "users"),
+    [
+        ({"credsStore": "desktop"}, "(`credsStore`)", []),
+        ({"credsStore": "desktop", "auths": {"h.io": {}}}, "(`credsStore`)", []),
+        ({"credHelpers": {"gcr.io": "gcloud"}, "credsStore": "ecr-login"}, "(`credsStore` and `credHelpers`)", []),
+        ({"credHelpers": {"gcr.io": "gcloud"}, "auths": {"h.io": entry("ann")}}, "(`credHelpers`)", ["ann"]),
+    ],
+)
+def test_credential_helpers_can_not_be_used(content: dict[str, Any], fields: str, users: list[str]) -> None:
+    data = {".dockerconfigjson": base64.b64encode(json.dumps(content).encode()).decode()}
+    found = read_pull_secret("pull", {"type": "kubernetes.io/dockerconfigjson", "data": data})
+    assert found.problem.startswith(
+        "Secret `pull` leaves its logins to programs of the machine that wrote it " + fields
+    )
+    assert "`kubectl create secret docker-registry`" in found.problem
+    assert [login.username for login in found.logins.values()] == users
+
+
 def test_a_password_is_in_no_text() -> None:
     assert "p4ss" not in repr(Login("ann", "p4ss", "pull"))
 
@@ -136,3 +157,34 @@ def test_a_password_is_in_no_text() -> None:
 def test_the_same_login_of_two_secrets_is_tried_once() -> None:
     secrets = [read_pull_secret(name, config({"h.io": entry("ann")})) for name in ("one", "two")]
     assert logins_for(Repository("h.io", "app"), secrets) == (Login("ann", "p", "one"),)
+
+
+def refs(*names: str) -> list[dict[str, str]]:
+    return [{"name": name} for name in names]
+
+
+@pytest.mark.parametrize(
+    ("run", "components", "storage", "agents", "expected"),
+    [
+        ((), [], (), (), ()),
+        (("own",), [("shared",)], ("default",), ("agents",), ("own", "shared", "default", "agents")),
+        (("b", "a"), [("a", "c")], ("c", "b", "d"), ("d", "e"), ("b", "a", "c", "d", "e")),
+        ((), [("shared",), ("of-a-processor",)], (), (), ("shared", "of-a-processor")),
+        ((), [None], ("default",), (), ("default",)),
+        (None, [], (), ("agents",), ("agents",)),
+    ],
+)
+def test_pull_secrets_are_merged_with_those_closest_to_the_run_first(
+    run: tuple[str, ...] | None,
+    components: list[tuple[str, ...] | None],
+    storage: tuple[str, ...],
+    agents: tuple[str, ...],
+    expected: tuple[str, ...],
+) -> None:
+    found = pull_secret_names(
+        make_run(podTemplate={"imagePullSecrets": refs(*run)}) if run is not None else make_run(),
+        [make_component(imagePullSecrets=refs(*names)) if names else make_component() for names in components],
+        make_storage(imagePullSecrets=refs(*storage)),
+        agents,
+    )
+    assert found == expected

@@ -318,6 +318,34 @@ class TestProblemsBeforeTheStart:
         assert advice in (status.message or "")
 
     @pytest.mark.parametrize(
+        ("image", "message", "expected"),
+        [
+            (
+                "host/app:1",
+                "failed to resolve image: host/app:1: not found",
+                (
+                    "The image of the component can't be pulled (ErrImagePull): repository `host/app` has no tag `1`, "
+                    "or there is no such repository. The node reports: failed to resolve image: host/app:1: not found. "
+                    "Push the image, or correct its name or tag."
+                ),
+            ),
+            (
+                "host/app:1",
+                "429 Too Many Requests",
+                (
+                    "The registry does not give the image of the component (ErrImagePull): registry `host` refuses "
+                    "more requests for now (429). The node reports: 429 Too Many Requests. Log in with a pull secret, "
+                    "which usually raises the limit, or use a mirror."
+                ),
+            ),
+        ],
+    )
+    def test_say_what_the_cause_is(self, image: str, message: str, expected: str) -> None:
+        run, pod = make_run(status=started_status(), retry={"limit": 0}), pulling("ErrImagePull", message)
+        pod["status"]["containerStatuses"][0]["image"] = image
+        assert written(plan(observe(run, pod, seconds=100))).message == expected
+
+    @pytest.mark.parametrize(
         ("reason", "message", "said"),
         [
             ("ContainerCreating", "", "The input is in; the component waits"),

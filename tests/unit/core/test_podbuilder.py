@@ -78,8 +78,9 @@ def everything() -> tuple[ComponentRun, dict[str, Any]]:
         readOnlyRootFilesystem=True,
         dataSize="50Gi",
     )
-    settings = PodSettings(agent_pull_secrets=("agents-login",), stack_id="eu-1")
-    return run, build_pod(resolve(run, component, "lake"), run, 2, AGENT_IMAGE, settings)
+    pulls = ("registry-login", "agents-login")
+    effective = resolve(run, component, "lake", pull_secrets=pulls)
+    return run, build_pod(effective, run, 2, AGENT_IMAGE, PodSettings(stack_id="eu-1"))
 
 
 def root() -> tuple[ComponentRun, dict[str, Any]]:

@@ -45,6 +45,16 @@ def test_two_operators_make_one_job_for_a_table() -> None:
     assert len({*others, job_name(storage(), TABLE)}) == 4
 
 
+def test_pull_secrets_of_the_storage_are_used_in_addition() -> None:
+    def pulls(storage: Storage, *names: str) -> object:
+        job = build_job(storage, StorageSpark(), task(), "registry/spark:1", names)
+        return job["spec"]["template"]["spec"].get("imagePullSecrets")
+
+    own = {"imagePullSecrets": [{"name": "default"}, {"name": "both"}]}
+    assert pulls(storage(**own), "both", "chart") == [{"name": "default"}, {"name": "both"}, {"name": "chart"}]
+    assert pulls(storage()) is None
+
+
 def test_it_ends_and_goes() -> None:
     spec = job(timeout="2h")["spec"]
     said = ("backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished", "parallelism")

@@ -49,4 +49,5 @@ class PodTemplate(ApiModel):
     runtime_class_name: LocalName | None = None
     """RuntimeClass of the pod, e.g. for a sandboxed runtime."""
     image_pull_secrets: Annotated[tuple[LocalObjectReference, ...], Field(max_length=8)] | None = None
-    """Secrets with credentials for the registry of the component's image."""
+    """Secrets with credentials for registries of images. They are tried first; those of the Component, of the Storage
+    and of the agents' image are used in addition."""

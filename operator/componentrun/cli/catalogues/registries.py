@@ -77,7 +77,7 @@ def pull_bundle(reference: str, options: RegistryOptions) -> tuple[bytes, str]:
     """
     parsed = _parse(reference)
     key = _signing_key(options.verify_key) if options.verify_key is not None else None
-    return _carried_out(_pull(parsed, _settings(parsed, options), _logins(parsed.repository), key))
+    return _carried_out(_pull(parsed, _settings(parsed, options), *_logins(parsed.repository), key))
 
 
 def push_bundle(catalogue: Catalogue, reference: str, options: RegistryOptions) -> str:
@@ -95,17 +95,18 @@ def push_bundle(catalogue: Catalogue, reference: str, options: RegistryOptions) 
         raise BadRequestError(f"`{reference}` names a digest; expected a tag", f"For example: `{SCHEME}HOST/PATH:1.0`.")
     annotations = {_TITLE: catalogue.name} if catalogue.name else {}
     artifact = Artifact(ARTIFACT_TYPE, build_bundle(catalogue), LAYER_TYPE, annotations)
-    login = next(iter(_logins(parsed.repository)), None)
+    logins, known = _logins(parsed.repository)
+    login = next(iter(logins), None)
 
     async def upload() -> str:
-        async with RegistryUploader(_settings(parsed, options), parsed.repository, login) as uploader:
+        async with RegistryUploader(_settings(parsed, options), parsed.repository, login, known) as uploader:
             return await uploader.upload(artifact, parsed.version)
 
     return _carried_out(upload())
 
 
 async def _pull(
-    reference: _Reference, settings: RegistrySettings, logins: tuple[Login, ...], key: SigningKey | None
+    reference: _Reference, settings: RegistrySettings, logins: tuple[Login, ...], known: str, key: SigningKey | None
 ) -> tuple[bytes, str]:
     from componentrun.catalogue.bundle import LAYER_TYPE  # noqa: PLC0415 - loads the models
     from componentrun.catalogue.limits import MAX_BUNDLE_BYTES, MAX_FRAME_BYTES  # noqa: PLC0415 - likewise
@@ -114,9 +115,9 @@ async def _pull(
 
     name = reference.repository.name
     async with RegistryClient(settings) as client:
-        manifest = await client.manifest(reference.repository, reference.version, logins)
+        manifest = await client.manifest(reference.repository, reference.version, logins, known)
         if key is not None:
-            await verify_image(client, reference.repository, manifest.digest, key, logins)
+            await verify_image(client, reference.repository, manifest.digest, key, logins, known)
         layers = manifest.children
         if manifest.is_index or len(layers) != 1 or layers[0].media_type != LAYER_TYPE:
             raise BadRequestError(
@@ -188,12 +189,13 @@ def _settings(reference: _Reference, options: RegistryOptions) -> RegistrySettin
     return RegistrySettings(plain_http=hosts, request_seconds=_SECONDS)
 
 
-def _logins(repository: Repository) -> tuple[Login, ...]:
-    """Logins of the user for a repository, the best match first."""
+def _logins(repository: Repository) -> tuple[tuple[Login, ...], str]:
+    """Logins of the user for a repository, the best match first, and why files have none that can be used."""
     from componentrun.core.images.pullsecrets import logins_for  # noqa: PLC0415 - few commands need it
 
     files = [found for path in _login_files() if (found := _login_file(path)) is not None]
-    return next((logins for file in files if (logins := logins_for(repository, [file]))), ())
+    logins = next((usable for file in files if (usable := logins_for(repository, [file]))), ())
+    return logins, "; ".join(file.problem.removeprefix("Secret ") for file in files if file.problem)
 
 
 def _login_files() -> list[Path]:

@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from componentrun.cli import options
-from componentrun.cli.catalogues.cluster import as_cluster_components, components_of, execute
+from componentrun.cli.catalogues.cluster import (
+    as_cluster_components,
+    components_of,
+    execute,
+    previewed,
+    raise_refused,
+)
 from componentrun.cli.catalogues.printing import checked, print_changes, print_findings
 from componentrun.cli.catalogues.sources import read_source
 from componentrun.cli.commands.catalogue import ImagePrefix, PlainHttp, Source, VerifyKey
@@ -17,6 +23,7 @@ from componentrun.cli.terminal.words import count
 if TYPE_CHECKING:
     from componentrun.catalogue.entry import Catalogue
     from componentrun.catalogue.sync import SyncPlan
+    from componentrun.errors import ComponentRunError
 
 __all__ = ["register"]
 
@@ -60,7 +67,7 @@ def sync(
     if cluster_wide:
         catalogue = as_cluster_components(catalogue)
     owner = _name(catalogue, name)
-    plan = _plan(session, catalogue, owner, adopt=adopt, prune=not no_prune)
+    plan, refused = _plan(session, catalogue, owner, adopt=adopt, prune=not no_prune)
     _show(session, plan)
     summary = (
         f"{sum(write.action == 'added' for write in plan.writes)} added, "
@@ -69,6 +76,7 @@ def sync(
     )
     if dry_run:
         session.output.note(f"catalogue `{owner}`: {summary}; nothing was written (`--dry-run`)")
+        raise_refused(refused, len(plan.writes), "would be refused")
         return
     if plan.prunes:
         ask(f"{count(len(plan.prunes), 'Component')} of catalogue `{owner}` will be deleted", yes=yes)
@@ -92,8 +100,10 @@ def _name(catalogue: "Catalogue", name: str | None) -> str:
     return found
 
 
-def _plan(session: Session, catalogue: "Catalogue", owner: str, *, adopt: bool, prune: bool) -> "SyncPlan":
-    """The plan.
+def _plan(
+    session: Session, catalogue: "Catalogue", owner: str, *, adopt: bool, prune: bool
+) -> "tuple[SyncPlan, list[ComponentRunError]]":
+    """The plan, and what the API server would refuse of it.
 
     Raises:
         BadRequestError: the catalogue does not own an object that it has.
@@ -109,7 +119,7 @@ def _plan(session: Session, catalogue: "Catalogue", owner: str, *, adopt: bool, 
             f"catalogue `{owner}` does not own {count(len(plan.conflicts), 'object')} that it has; nothing was written",
             "Each line above says what to do.",
         )
-    return plan
+    return previewed(session, plan, existing)
 
 
 def _show(session: Session, plan: "SyncPlan") -> None:

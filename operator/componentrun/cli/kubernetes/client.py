@@ -91,10 +91,10 @@ class KubeCluster:
         with self._explained("patch", resource, name):
             return self._kube.patch(resource, self.namespace, name, patch)
 
-    def apply(self, resource: Resource, manifest: JsonObject, manager: str) -> JsonObject:
+    def apply(self, resource: Resource, manifest: JsonObject, manager: str, *, dry_run: bool = False) -> JsonObject:
         """Apply an object on the server; unknown fields are refused, not dropped."""
         with self._explained("patch", resource, str(manifest["metadata"]["name"])):
-            return self._kube.apply(resource, self.namespace, manifest, manager)
+            return self._kube.apply(resource, self.namespace, manifest, manager, dry_run=dry_run)
 
     def delete(self, resource: Resource, name: str, *, uid: str = "") -> None:
         """Delete an object; what belongs to it goes with it."""

@@ -62,8 +62,11 @@ class Cluster(Protocol):
     def patch(self, resource: Resource, name: str, patch: JsonObject) -> JsonObject:
         """Merge `patch` into an object."""
 
-    def apply(self, resource: Resource, manifest: JsonObject, manager: str) -> JsonObject:
-        """Create an object, or make its fields those of the manifest. `manager` owns these fields from then on."""
+    def apply(self, resource: Resource, manifest: JsonObject, manager: str, *, dry_run: bool = False) -> JsonObject:
+        """Create an object, or make its fields those of the manifest. `manager` owns these fields from then on.
+
+        With `dry_run` nothing is written, and the answer is what the object would be.
+        """
 
     def delete(self, resource: Resource, name: str, *, uid: str = "") -> None:
         """Delete an object; with a uid only the one that has it."""

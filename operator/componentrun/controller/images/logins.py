@@ -10,12 +10,10 @@ from componentrun.core.images.pullsecrets import Login, logins_for, read_pull_se
 from componentrun.process.kubernetes.storages import find_secret
 
 if TYPE_CHECKING:
-    from componentrun.api.component import Component
-    from componentrun.api.componentrun import ComponentRun
     from componentrun.core.images.reference import Repository
     from componentrun.process.kubernetes.client import Kube
 
-__all__ = ["Logins", "pull_secret_names", "read_logins"]
+__all__ = ["Logins", "read_logins"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +23,6 @@ class Logins:
     usable: tuple[Login, ...]
     known: str
     """What is known about the pull secrets, for the message if the registry wants a login; no value of a Secret."""
-
-
-def pull_secret_names(run: ComponentRun, component: Component, agents: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of the Secrets that the pod of a run will name.
-
-    Args:
-        run: the run.
-        component: its Component.
-        agents: pull secrets of the agents' image: the kubelet tries them for all images of a pod.
-    """
-    template = run.spec.pod_template
-    own = (template.image_pull_secrets if template else None) or ()
-    shared = component.spec.image_pull_secrets or ()
-    return tuple(dict.fromkeys([*(ref.name for ref in own), *(ref.name for ref in shared), *agents]))
 
 
 async def read_logins(kube: Kube, namespace: str, names: tuple[str, ...], repository: Repository) -> Logins:

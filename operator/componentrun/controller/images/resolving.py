@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun.controller.images.asking import ask_registry
 from componentrun.controller.images.channels import ChannelWriter
-from componentrun.controller.images.logins import pull_secret_names, read_logins
+from componentrun.controller.images.logins import read_logins
 from componentrun.controller.images.verifying import verify_digest
 from componentrun.controller.storages.sharedreads import SharedReads
 from componentrun.core.images.allowed import check_allowed
@@ -35,8 +35,8 @@ from componentrun.core.images.channels import (
     unverified_digest,
     with_resolved,
 )
-from componentrun.core.images.reference import parse_repository
-from componentrun.core.request.image import image_reference, split_tag
+from componentrun.core.images.reference import parse_reference
+from componentrun.core.request.image import image_reference
 from componentrun.core.request.resolve import ResolvedImage
 from componentrun.errors import Reason, TransientError, UserError
 from componentrun.registry.errors import RegistryAwayError
@@ -73,7 +73,6 @@ class ImageSettings:
     """Allowed registries, in the form of `normal_prefix`; empty: all."""
     architectures: frozenset[str] = frozenset()
     """Architectures of the cluster's nodes; empty: unknown."""
-    agent_pull_secrets: tuple[str, ...] = ()
 
 
 class Images:
@@ -97,8 +96,13 @@ class Images:
         self._away: OrderedDict[str, tuple[datetime, RegistryAwayError]] = OrderedDict()
         """Until when a registry is not asked, and why, by host."""
 
-    async def of(self, run: ComponentRun, component: Component | None) -> ResolvedImage | None:
+    async def of(self, run: ComponentRun, component: Component | None, names: tuple[str, ...]) -> ResolvedImage | None:
         """The image of a run with its digest; None if the node resolves the tag.
+
+        Args:
+            run: the run.
+            component: its Component; None if it names none, or if it does not exist.
+            names: its pull secrets, see `pull_secret_names`.
 
         Raises:
             UserError: the run or the Component asks for something impossible, or there is no such image.
@@ -111,12 +115,12 @@ class Images:
             self._check_other(run, component)
             return None
         if run.status.image_resolution is not None and run.status.image is not None:
+            self._check_allowed(run.status.image, "status.image")
             return ResolvedImage(run.status.image, run.status.image_resolution)
         choice = choose_image(run.spec, component)
         check_allowed(choice.repository, self._settings.allowed)
         resolved = self._kept(choice, component)
         if resolved is None:
-            names = pull_secret_names(run, component, self._settings.agent_pull_secrets)
             architectures = self._architectures(run)
             namespace = run.metadata.namespace
             resolve = partial(self._resolve, choice, component, namespace, names, architectures)
@@ -141,17 +145,19 @@ class Images:
                     Reason.INVALID_SPEC,
                     advice="Name a Component that has `tag`, or a digest in `image`, instead of channels.",
                 )
-            image = split_tag(processor.spec.image.partition("@")[0])[0]
-            if self._settings.allowed:
-                check_allowed(parse_repository(image, f"Component `{name}`: spec.image"), self._settings.allowed)
+            self._check_allowed(processor.spec.image, f"Component `{name}`: spec.image")
 
     def _check_other(self, run: ComponentRun, component: Component | None) -> None:
         """Refuse an image that the node resolves, if it comes from a registry that is not allowed."""
         if not self._settings.allowed or bool(run.spec.component) != (component is not None):
             return
-        reference = image_reference(run.spec, component).partition("@")[0]
         owner = "spec.image" if component is None else f"Component `{component.metadata.name}`: spec.image"
-        check_allowed(parse_repository(split_tag(reference)[0], owner), self._settings.allowed)
+        self._check_allowed(image_reference(run.spec, component), owner)
+
+    def _check_allowed(self, image: str, owner: str) -> None:
+        """Refuse an image that is not allowed. Without a list, everything is, even what no runtime understands."""
+        if self._settings.allowed:
+            check_allowed(parse_reference(image, owner), self._settings.allowed)
 
     def _kept(self, choice: ImageChoice, component: Component) -> Resolved | None:
         """A digest that needs neither a request nor a write."""

@@ -15,7 +15,8 @@ from componentrun.controller.images.channels import ChannelWriter
 from componentrun.controller.images.logins import read_logins
 from componentrun.core.images.allowed import check_allowed
 from componentrun.core.images.moved import PinnedTag, pinned_tags, with_tag_digests
-from componentrun.errors import ComponentRunError, UnsupportedError
+from componentrun.core.images.pullsecretnames import pull_secret_names
+from componentrun.errors import ComponentRunError, UnsupportedError, UserError
 from componentrun.registry.errors import RegistryAwayError
 
 if TYPE_CHECKING:
@@ -130,11 +131,24 @@ class TagChecks:
         """The present digest of each tag. All are in the same repository."""
         repository = pinned[0].repository
         check_allowed(repository, self._settings.allowed)
-        # A ClusterComponent is of no namespace, so there are no Secrets to read for it.
-        own = (ref.name for ref in component.spec.image_pull_secrets or ()) if component.metadata.namespace else ()
-        logins = await read_logins(self._kube, component.metadata.namespace, tuple(own), repository)
+        names = await self._pull_secret_names(component)
+        logins = await read_logins(self._kube, component.metadata.namespace, names, repository)
         tags = dict.fromkeys(item.tag for item in pinned)
         return {tag: await self._client.digest(repository, tag, logins.usable, logins.known) for tag in tags}
+
+    async def _pull_secret_names(self, component: Component) -> tuple[str, ...]:
+        """Those of the Component and of the default Storage beside it.
+
+        A ClusterComponent is of no namespace, so there are no Secrets to read for it.
+        """
+        namespace = component.metadata.namespace
+        if not namespace:
+            return ()
+        try:
+            storage = await self._references.storage(namespace, None)
+        except (UserError, UnsupportedError):
+            storage = None  # its runs can't start either, but its tags can be looked up
+        return pull_secret_names(None, (component,), storage)
 
     async def _write(self, key: Key, component: Component, digests: dict[str, str]) -> None:
         for _ in range(_MOST_WRITES):

@@ -31,6 +31,7 @@ from componentrun.controller.attempts.secretvalues import SecretValues, forwarde
 from componentrun.controller.schemacheck.parameters import check_parameters
 from componentrun.controller.storages.references import new_enough_for
 from componentrun.core.components.deprecation import check_deprecation, replacement_of
+from componentrun.core.images.pullsecretnames import pull_secret_names
 from componentrun.core.lifecycle import status as core_status
 from componentrun.core.pod.build import build_secret
 from componentrun.core.pod.metadata import with_image_of
@@ -154,13 +155,15 @@ class Starter:
         opened = replace(opened, by_session=scope.means is ScopeMethod.SESSION)
         component = await self._references.component(run.metadata.namespace, run.spec.component, anew=True, as_of=as_of)
         deprecation = await self._check_deprecation(run, component, "spec.component")
-        image = await self._images.of(run, component)
-        referenced = await referenced_parameters(self._kube, run)
         processors = await self._processors(run, component, as_of)
+        components = [item for item in (component, *processors.values()) if item is not None]
+        pulls = pull_secret_names(run, components, opened.storage, self._settings.pod.agent_pull_secrets)
+        image = await self._images.of(run, component, pulls)
+        referenced = await referenced_parameters(self._kube, run)
         for processor in processors.values():
             deprecation += await self._check_deprecation(run, processor, "spec.processors")
         self._images.check_processors(processors)
-        effective = resolve(run, component, opened.storage.metadata.name, referenced, processors, image)
+        effective = resolve(run, component, opened.storage.metadata.name, referenced, processors, image, pulls)
         buckets = writable_buckets(run.spec.output, component, run.spec.configuration.id).patterns
         if buckets or any(item.table is not None for item in effective.inputs):
             await self._catalogs.need_fit(opened)

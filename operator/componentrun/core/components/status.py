@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from componentrun.api.componentrun import ComponentRun
 from componentrun.core.components.deprecation import deprecation_message, is_withdrawn
-from componentrun.core.images.channels import required_key
+from componentrun.core.images.channels import choose_image, required_key
 from componentrun.core.images.moved import moved_message
 from componentrun.core.lifecycle.conditions import with_condition
 from componentrun.core.request.resolve import resolve
@@ -124,6 +124,8 @@ def _problem(component: Component) -> str | None:
     run = ComponentRun.model_validate({"metadata": metadata, "spec": {"component": component.metadata.name}})
     try:
         required_key(component)
+        if component.spec.channels:
+            choose_image(run.spec, component)
         resolve(run, component, "")
     except UserError as error:
         return error.message if error.reason is Reason.INVALID_SPEC else None

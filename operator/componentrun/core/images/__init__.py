@@ -2,10 +2,12 @@
 
 Modules, lowest first:
 
+    problems     what can be wrong with an image: one sentence for each cause
     reference    the name of a repository, normalised as container runtimes do
     semver       ranges of versions
     allowed      registries that images may come from
     pullsecrets  credentials of pull secrets, matched to repositories as the kubelet does
+    pullsecretnames  the pull secrets of a run: of itself, its Components, its Storage and the agents
     signingkey   public keys of signatures: which are accepted, their fingerprints
     signatures   whether a signature of cosign is valid for an image and a key
     channels     which channel a run uses, and what a Component's status keeps of it

@@ -41,7 +41,7 @@ def present_digest(component: Component, name: str) -> str:
     )
     if status.digest is None or not is_of_this_spec:
         raise UserError(
-            f"channel `{name}` of Component `{component.metadata.name}` points to no digest yet",
+            f"channel `{name}` of {component.KIND} `{component.metadata.name}` points to no digest yet",
             Reason.INVALID_SPEC,
             advice="Start a run with this channel: the operator resolves the digest then.",
         )
@@ -60,7 +60,7 @@ def older_digest(component: Component, name: str, wanted: str | None = None) -> 
         UserError: (InvalidSpec) there is no such channel or digest, or several digests begin like that.
     """
     history = [entry.digest for entry in _history(component, name)]
-    title = f"channel `{name}` of Component `{component.metadata.name}`"
+    title = f"channel `{name}` of {component.KIND} `{component.metadata.name}`"
     if wanted is not None:
         prefix = wanted if wanted.startswith("sha256:") else f"sha256:{wanted}"
         found = sorted({digest for digest in history if digest.startswith(prefix)})
@@ -117,5 +117,5 @@ def _history(component: Component, name: str) -> tuple[ChannelDigest, ...]:
 def _no_channel(component: Component, name: str) -> UserError:
     there = ", ".join(f"`{channel.name}`" for channel in component.spec.channels) or "none"
     return UserError(
-        f"Component `{component.metadata.name}` has no channel `{name}`; it has {there}", Reason.INVALID_SPEC
+        f"{component.KIND} `{component.metadata.name}` has no channel `{name}`; it has {there}", Reason.INVALID_SPEC
     )

@@ -30,6 +30,8 @@ _TYPES: Final = {
     "kubernetes.io/dockercfg": ".dockercfg",
 }
 """Key of each type of Secret."""
+_HELPERS: Final = ("credsStore", "credHelpers")
+"""Fields of a docker configuration that name programs which know the logins, instead of the logins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +70,24 @@ def read_pull_secret(name: str, secret: Mapping[str, Any] | None) -> PullSecret:
         return PullSecret(name, {}, f"Secret `{name}` has type `{kind}`; expected `kubernetes.io/dockerconfigjson`")
     try:
         content = json.loads(base64.b64decode((secret.get("data") or {})[key], validate=True))
+        helpers = [f"`{field}`" for field in _HELPERS if key == ".dockerconfigjson" and content.get(field)]
+        if helpers and content.get("auths") is None:
+            return PullSecret(name, {}, _refers_to_helpers(name, helpers))
         entries = content["auths"] if key == ".dockerconfigjson" else content
         logins = {_normal_key(str(url)): _login(name, entry) for url, entry in entries.items()}
     except (KeyError, ValueError, AttributeError, TypeError):  # binascii.Error and JSONDecodeError are ValueErrors
         return PullSecret(name, {}, f"key `{key}` of Secret `{name}` is not a docker configuration")
     usable = {url: login for url, login in logins.items() if login is not None}
     problem = "" if len(usable) == len(logins) else f"Secret `{name}` has entries without a user name and password"
-    return PullSecret(name, usable, problem)
+    return PullSecret(name, usable, _refers_to_helpers(name, helpers) if helpers else problem)
+
+
+def _refers_to_helpers(name: str, fields: list[str]) -> str:
+    return (
+        f"Secret `{name}` leaves its logins to programs of the machine that wrote it ({' and '.join(fields)}), which "
+        "can't be used: expected user name and password in `auths`, as `kubectl create secret docker-registry` and "
+        "`podman login` write them"
+    )
 
 
 def _login(secret: str, entry: Mapping[str, Any]) -> Login | None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from componentrun.errors import Reason, UserError
 
-__all__ = ["DIGEST", "DOCKER_HUB", "Repository", "parse_repository"]
+__all__ = ["DIGEST", "DOCKER_HUB", "Repository", "parse_reference", "parse_repository"]
 
 DOCKER_HUB: Final = "docker.io"
 """Registry of names without one."""
@@ -24,6 +24,10 @@ _HOST: Final = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:]+\])(?::[0-9]
 _PATH_PART: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH: Final = re.compile(rf"{_PATH_PART}(?:/{_PATH_PART})*")
 _MOST_CHARACTERS: Final = 255
+_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_IMAGE_ID: Final = re.compile(r"(?:sha(?:256|384|512):)?[0-9a-f]{64,128}")
+"""Container runtimes take these for the id of an image that lies on the node, whatever registry it came from."""
+_ANY_DIGEST: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[+._-][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,9 @@ def parse_repository(image: str, owner: str) -> Repository:
     """
     first, slash, rest = image.partition("/")
     has_host = slash and (any(mark in first for mark in ".:[") or first == "localhost" or first != first.lower())
+    if not image.isascii():
+        # In lower case, some other characters are ASCII letters, such as the sign for kelvin.
+        raise _invalid(image, owner, "it has characters that are not ASCII", "Remove them.")
     host, path = (first.lower(), rest) if has_host else (DOCKER_HUB, image)
     if host in _DOCKER_HUB_NAMES:
         host = DOCKER_HUB
@@ -75,6 +82,28 @@ def parse_repository(image: str, owner: str) -> Repository:
             "Correct the name.",
         )
     return Repository(host, path)
+
+
+def parse_reference(image: str, owner: str) -> Repository:
+    """The repository of an image that may have a tag, a digest or both.
+
+    Args:
+        image: the reference, such as `registry.example.com:5000/team/app:1.2`.
+        owner: what contains the reference, for messages, such as `spec.image`.
+
+    Raises:
+        UserError: (InvalidSpec) it is no reference of an image.
+    """
+    name, at, digest = image.partition("@")
+    if _IMAGE_ID.fullmatch(name):
+        raise _invalid(image, owner, "it is the id of an image on a node", "Write it as `registry.example.com/app`.")
+    if at and not _ANY_DIGEST.fullmatch(digest):
+        raise _invalid(image, owner, f"`{digest}` is no digest", "Write it as `sha256:` and 64 hexadecimal digits.")
+    parents, slash, last = name.rpartition("/")
+    app, colon, tag = last.partition(":")
+    if colon and not _TAG.fullmatch(tag):
+        raise _invalid(image, owner, f"`{tag}` is no tag", "Write it as `registry.example.com/team/app:1.2`.")
+    return parse_repository(f"{parents}{slash}{app}", owner)
 
 
 def _invalid(image: str, owner: str, why: str, advice: str) -> UserError:

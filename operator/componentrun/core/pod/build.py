@@ -70,7 +70,7 @@ def _spec(
         ],
         "containers": [last],
         "volumes": volumes.volumes(effective, secret=name),
-        **podmeta.scheduling(effective, run, settings),
+        **podmeta.scheduling(effective, run),
     }
 
 

@@ -141,10 +141,9 @@ def owner(run: ComponentRun) -> dict[str, Any]:
     }
 
 
-def scheduling(effective: EffectiveRun, run: ComponentRun, settings: PodSettings) -> dict[str, Any]:
+def scheduling(effective: EffectiveRun, run: ComponentRun) -> dict[str, Any]:
     """Scheduling and registry credentials, from the pod template, the run and its Component."""
     template = run.spec.pod_template
-    pulls = [*effective.pull_secrets, *settings.agent_pull_secrets]
     result: dict[str, Any] = {}
     if run.spec.priority_class_name:
         result["priorityClassName"] = run.spec.priority_class_name
@@ -152,7 +151,6 @@ def scheduling(effective: EffectiveRun, run: ComponentRun, settings: PodSettings
         fields = template.to_dict()
         keys = ("nodeSelector", "tolerations", "affinity", "runtimeClassName")
         result |= {key: fields[key] for key in keys if fields.get(key)}
-        pulls = [reference.name for reference in template.image_pull_secrets or ()] + pulls
-    if pulls:
-        result["imagePullSecrets"] = [{"name": name} for name in dict.fromkeys(pulls)]
+    if effective.pull_secrets:
+        result["imagePullSecrets"] = [{"name": name} for name in effective.pull_secrets]
     return result

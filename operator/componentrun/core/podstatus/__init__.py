@@ -9,6 +9,7 @@ Modules, lowest first:
     reading         raw pod JSON to a view
     facts           what follows for the attempt: how far the pod came, how it ended, what is overdue
     startfailures   why a container could not be started
+    pullfailures    why an image could not be pulled
     verdict         what a diagnosis consists of
     agentfailures   failures of ComponentRun's own containers
     diagnosis       one reason and one sentence for the end of a pod

@@ -198,7 +198,7 @@ def _container(item: dict[str, Any]) -> ContainerView:
         )
     if "running" in state:
         return replace(view, state="running", started_at=_time(running.get("startedAt")))
-    return replace(view, reason=_text(waiting, "reason"), message=_text(waiting, "message"))
+    return replace(view, reason=_text(waiting, "reason"), message=_text(waiting, "message"), image=_text(item, "image"))
 
 
 def _steps(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun.api import names
 from componentrun.core.podstatus.diagnosis import start_failure
+from componentrun.core.podstatus.pullfailures import OTHER_MACHINES, is_outage, is_refusal, outage, refusal
 from componentrun.core.podstatus.results import capitalized, excerpt
 from componentrun.core.podstatus.verdict import Diagnosis, verdict
 from componentrun.errors import Reason
@@ -15,6 +16,7 @@ from componentrun.errors import Reason
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from componentrun.core.images.problems import ImageProblem
     from componentrun.core.podstatus.facts import PodFacts
     from componentrun.core.podstatus.view import ContainerView
 
@@ -32,30 +34,13 @@ _HOOKS: Final = frozenset({"PreCreateHookError", "PreStartHookError"})
 _START: Final = _HOOKS | {
     "CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff",
 }  # fmt: skip
-_OTHER_MACHINES: Final = re.compile(
-    r"no match for platform|no matching manifest|no image found in [a-z ]+ for architecture", re.IGNORECASE
-)
-"""Errors about an image that exists for other architectures only: from containerd, Docker and CRI-O."""
-_WILL_NOT_CHANGE: Final = re.compile(
-    r"not found|denied|unauthori[sz]ed|authentication required|authorization failed|insufficient_scope|forbidden"
-    rf"|manifest unknown|name unknown|does not exist|{_OTHER_MACHINES.pattern}",
-    re.IGNORECASE,
-)
-"""Answers of a registry that a retry does not change."""
-_AWAY: Final = re.compile(
-    r"i/o timeout|timed? ?out|deadline exceeded|connection (refused|reset)|no such host|unreachable|no route to host"
-    r"|server misbehaving|\bEOF\b|too ?many ?requests|\b(408|429|50[0234]|52[0-4])\b|Service Unavailable|Bad Gateway"
-    r"|RegistryUnavailable|TLS handshake timeout|context canceled|code = Unavailable|QPS exceeded",
-    re.IGNORECASE,
-)
-"""Messages about a registry that does not respond, and about a node that sends too many requests."""
 _DENIED: Final = re.compile(
     r"denied|unauthori[sz]ed|authentication required|authorization failed|insufficient_scope|forbidden|no basic auth",
     re.IGNORECASE,
 )
 """Answers of a registry that requires a login; many also give them for images that do not exist."""
 _IMAGE_ADVICE: Final = {
-    _OTHER_MACHINES: "The image does not exist for the node's architecture: build it, or choose other nodes by "
+    OTHER_MACHINES: "The image does not exist for the node's architecture: build it, or choose other nodes by "
     "`podTemplate.nodeSelector`.",
     _DENIED: "Check the name, and whether the registry wants a login: name a Secret that holds one in "
     "`podTemplate.imagePullSecrets`.",
@@ -125,7 +110,7 @@ def _patience_ends(container: ContainerView, pod: PodFacts) -> datetime:
     """
     ended = [step.finished_at for step in (pod.stage_in, *pod.view.steps) if step.finished_at is not None]
     asked = max(pod.placed_at, *ended) if ended else max(pod.placed_at, pod.view.created)
-    if container.reason not in _IMAGE or not _WILL_NOT_CHANGE.search(container.message):
+    if container.reason not in _IMAGE or not is_refusal(container.message):
         return asked + timedelta(seconds=pod.limits.image_pull)
     second_look = _SECOND_LOOK_SECONDS if container.reason == _IMAGE_FIRST_LOOK else 0
     return asked + timedelta(seconds=min(second_look, pod.limits.image_pull))
@@ -139,25 +124,35 @@ def _image_problem(container: ContainerView, pod: PodFacts) -> Diagnosis | None:
         return None
     words = excerpt(container.message) or "no reason given"
     whose = container.title if container.is_program else f"{container.title} (the platform's own)"
-    is_refused = _WILL_NOT_CHANGE.search(container.message) or container.reason in _IMAGE_AT_ONCE
-    if not is_refused and _AWAY.search(f"{container.reason} {container.message}"):
+    is_refused = is_refusal(container.message) or container.reason in _IMAGE_AT_ONCE
+    if not is_refused and is_outage(f"{container.reason} {container.message}"):
+        found = outage(container.image, container.message)
         return verdict(
             Reason.REGISTRY_UNAVAILABLE,
-            f"The registry does not give the image of {whose} ({container.reason}): {words}.",
+            f"The registry does not give the image of {whose} ({container.reason}): {_sentence(found, words)}.",
             container.name,
+            advice=found.advice if found is not None else None,
         )
+    found = refusal(container.image, container.message)
     return verdict(
         Reason.IMAGE_PULL_FAILED,
-        f"The image of {whose} can't be pulled ({container.reason}): {words}.",
+        f"The image of {whose} can't be pulled ({container.reason}): {_sentence(found, words)}.",
         container.name,
-        advice=_image_advice(container),
+        advice=_image_advice(container, found),
     )
 
 
-def _image_advice(container: ContainerView) -> str | None:
+def _sentence(found: ImageProblem | None, words: str) -> str:
+    """The cause, if it is known, and the node's own words."""
+    return words if found is None else f"{found.summary}. The node reports: {words}"
+
+
+def _image_advice(container: ContainerView, found: ImageProblem | None) -> str | None:
     """What to do about an image that can't be pulled; None for the usual."""
     if not container.is_program:
         return "This is up to the platform team: check the chart's `image` and `imagePullSecrets`."
+    if found is not None:
+        return found.advice
     words = f"{container.reason} {container.message}"
     return next((advice for pattern, advice in _IMAGE_ADVICE.items() if pattern.search(words)), None)
 

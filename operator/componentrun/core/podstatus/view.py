@@ -50,6 +50,8 @@ class ContainerView:
     """Whether it has a last state: a kubelet that lost sight of a container that ran reports `waiting` (seen)."""
     processor: str = ""
     """Name of its Component, if it is a processor."""
+    image: str = ""
+    """The image to pull, while it waits; empty: unknown."""
     is_cut: bool = False
     """Whether the end of its message may be missing: a kubelet keeps an equal share of 12 KiB for each container."""
 

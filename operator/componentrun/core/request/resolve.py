@@ -110,7 +110,7 @@ class EffectiveRun:
     image_resolution: ImageResolution | None = None
     """How the digest in `image` was found; None: the node resolves the tag."""
     pull_secrets: tuple[str, ...] = ()
-    """Names of the Component's pull secrets. Those of the run's pod template are used in addition."""
+    """Names of all pull secrets of the pod."""
     plain_secrets: tuple[str, ...] = field(default=(), repr=False)
     """Values of `#` keys that the author wrote in plain text. They are redacted like those from Secrets."""
     processors: tuple[EffectiveProcessor, ...] = ()
@@ -139,6 +139,7 @@ def resolve(
     referenced: str | None = None,
     processors: Mapping[str, Component] | None = None,
     image: ResolvedImage | None = None,
+    pull_secrets: tuple[str, ...] = (),
 ) -> EffectiveRun:
     """Decide everything about a run that does not depend on the cluster.
 
@@ -149,6 +150,7 @@ def resolve(
         referenced: the text that `configuration.parametersFrom` refers to; None if it is not set.
         processors: the Components that `processors_of` the run names and that exist, by name.
         image: the image with its digest, if the Component has channels; None: the node resolves the tag.
+        pull_secrets: names of all pull secrets, see `pull_secret_names`.
 
     Raises:
         UserError: (InvalidSpec) the spec is invalid, and the message names the field; (ComponentNotFound) the Component
@@ -212,7 +214,7 @@ def resolve(
         retry=spec.retry or (component.spec.retry if component else None),
         concurrency_group=effective_group(run, component),
         queue_labels=_queue_labels(run),
-        pull_secrets=tuple(ref.name for ref in component.spec.image_pull_secrets or ()) if component else (),
+        pull_secrets=pull_secrets,
         plain_secrets=plain_secrets(
             parameters, for_image, [values for step in steps for values in (step.parameters, step.image_parameters)]
         ),

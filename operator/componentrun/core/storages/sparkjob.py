@@ -56,13 +56,14 @@ def build_job(
         spark: `spec.maintenance.spark` of the Storage.
         task: the task.
         image: image of the pod.
-        pull_secrets: image pull secrets in the Storage's namespace.
+        pull_secrets: image pull secrets in the Storage's namespace, in addition to those of the Storage.
     """
     label = spark_label(storage)
     labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY, names.SPARK_LABEL: label}
     pod = _pod(storage, spark, task, image)
-    if pull_secrets:
-        pod["imagePullSecrets"] = [{"name": name} for name in pull_secrets]
+    pulls = dict.fromkeys([*(ref.name for ref in storage.spec.image_pull_secrets), *pull_secrets])
+    if pulls:
+        pod["imagePullSecrets"] = [{"name": name} for name in pulls]
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
