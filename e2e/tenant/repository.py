@@ -12,10 +12,13 @@ from componentrun.registry.manifest import MANIFEST_TYPES, digest_of
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["Repository"]
 
+_OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
+_OCI_CONFIG: Final = "application/vnd.oci.image.config.v1+json"
+_OCI_LAYER: Final = "application/vnd.oci.image.layer.v1.tar"
 _BINARY: Final = {"Content-Type": "application/octet-stream"}
 
 
@@ -60,6 +63,28 @@ class Repository:
         self.upload(content)
         manifest["config"] |= {"digest": digest_of(content), "size": len(content)}
         return self.put_manifest(tag, json.dumps(manifest).encode(), media_type)
+
+    def with_layer(self, source: str, tag: str, layer: bytes) -> str:
+        """Point a tag to the image of another tag with one more layer, a tar archive. Returns the digest."""
+        manifest, _ = self.manifest(source)
+        config = json.loads(self.blob(manifest["config"]["digest"]))
+        return self.put(tag, config, layer, manifest["layers"])
+
+    def put(self, tag: str, config: dict[str, Any], layer: bytes, layers: Sequence[Mapping[str, Any]] = ()) -> str:
+        """Upload an image: its configuration without the last layer, and this layer. Returns the digest."""
+        digest = digest_of(layer)
+        self._upload(layer)
+        config["rootfs"] = {"type": "layers", "diff_ids": [*config.get("rootfs", {}).get("diff_ids", ()), digest]}
+        config["history"] = [*config.get("history", ()), {"created_by": "a test"}]
+        content = json.dumps(config).encode()
+        self._upload(content)
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": _OCI_MANIFEST,
+            "config": {"mediaType": _OCI_CONFIG, "digest": digest_of(content), "size": len(content)},
+            "layers": [*layers, {"mediaType": _OCI_LAYER, "digest": digest, "size": len(layer)}],
+        }
+        return self._put_manifest(tag, json.dumps(manifest).encode(), _OCI_MANIFEST)
 
     def copy(self, source: Repository, tag: str, as_tag: str) -> str:
         """Copy an image from another repository, under a tag of its own. Returns its digest."""

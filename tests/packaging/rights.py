@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["LEASE", "SPARK", "USED"]
+__all__ = ["LEASE", "PRE_PULL", "SPARK", "USED"]
 
 Rights = dict[tuple[str, str], tuple[str, str]]
 
@@ -100,3 +100,11 @@ LEASE: Final[Rights] = {
     ("pods", "get"): ("controller/leaseholders.py", "self._kube.get(PODS, "),
 }
 """Of an operator that is one of several, in its own namespace."""
+PRE_PULL: Final[Rights] = {
+    ("daemonsets", "list"): _LIST_AND_WATCH,
+    ("daemonsets", "watch"): _WATCH,
+    ("daemonsets", "create"): ("controller/prepull/objects.py", "self._kube.apply(DAEMON_SETS, "),
+    ("daemonsets", "patch"): ("controller/prepull/objects.py", "self._kube.apply(DAEMON_SETS, "),
+    ("daemonsets", "delete"): ("controller/prepull/objects.py", "self._kube.delete(DAEMON_SETS, "),
+}
+"""Further ones of an operator that brings images to nodes. A server-side apply needs the right to create as well."""

@@ -24,7 +24,7 @@ from componentrun.wire import logserver
 from dev.install import chart
 from tests.environment import settings_from
 from tests.packaging.charts import IMAGE, Chart, containers, environment, handshake, of_kind, rights
-from tests.packaging.rights import LEASE, SPARK, USED
+from tests.packaging.rights import LEASE, PRE_PULL, SPARK, USED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -447,9 +447,17 @@ class TestRights:
         told = settings_from(maintenance_settings.Settings, {item["name"]: item["value"] for item in container["env"]})
         assert told.maintenance_spark_image == f"{IMAGE.partition('=')[2]}-spark:0.1.0"
 
-    @pytest.mark.parametrize("part", [*USED, "lease", "spark"])
+    def test_the_operator_creates_daemon_sets_only_where_images_are_brought_to_nodes(self, rendered: Chart) -> None:
+        documents = rendered.render("operator.prePull.enabled=true")
+        roles = [item for item in of_kind(documents, "ClusterRole") if item["metadata"]["name"].endswith("operator")]
+        assert rights(roles[0]["rules"]) == {*USED["operator"], *PRE_PULL}
+        settings = settings_from(operator_settings.Settings, environment(documents, "operator"))
+        assert settings.pre_pulls.is_enabled
+        assert settings.pre_pulls.namespace == "somewhere"
+
+    @pytest.mark.parametrize("part", [*USED, "lease", "spark", "pre-pull"])
     def test_what_a_right_is_for_stands_where_it_is_said_to(self, part: str) -> None:
-        for right, (file, code) in (USED | {"lease": LEASE, "spark": SPARK})[part].items():
+        for right, (file, code) in (USED | {"lease": LEASE, "spark": SPARK, "pre-pull": PRE_PULL})[part].items():
             assert code in (chart.ROOT / "operator" / "componentrun" / file).read_text(), (right, file)
 
     def test_nothing_may_do_everything(self, rules: dict[str, list[dict[str, Any]]]) -> None:

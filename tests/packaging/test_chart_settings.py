@@ -29,8 +29,9 @@ PROCESSES: dict[str, type[ProcessSettings]] = {
     "node-logs": nodelogs_settings.Settings,
     "operator": operator_settings.Settings,
 }
-SEVERAL = {"COMPONENTRUN_LEASE", "COMPONENTRUN_OPERATOR_SHARD"}
-"""Variables that no single value sets: replicas and shards of the operator, and the number of each Deployment."""
+SEVERAL = {"COMPONENTRUN_LEASE", "COMPONENTRUN_OPERATOR_SHARD", "COMPONENTRUN_PRE_PULL_NAMESPACE"}
+"""Variables that no single value sets: replicas and shards of the operator, the number of each Deployment, and its
+namespace."""
 SECTIONS = {"image"}
 """Sections of the values that a helper makes into one variable."""
 OTHERS = {
@@ -39,6 +40,7 @@ OTHERS = {
     "namespaces": ["one"],
     "operator.allowedRegistries": ["registry.example.com/team"],
     "operator.dnsCidrs": ["10.0.0.1/32"],
+    "operator.prePull.enabled": True,
     "operator.registries.architectures": ["amd64"],
     "operator.registries.plainHttp": ["registry.example.com:5000"],
     "operatorName": "canary",

@@ -7,12 +7,14 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from componentrun.api.common import ApiModel, Duration, LocalName, StatusModel
+from componentrun.api.common import ApiModel, Duration, Labels, LocalName, StatusModel
+from componentrun.api.run.podtemplate import Toleration
 
 __all__ = [
     "DEFAULT_FOLLOW",
     "MOST_CHANNELS",
     "MOST_KEPT",
+    "MOST_NODES",
     "Channel",
     "ChannelDigest",
     "ChannelName",
@@ -20,6 +22,9 @@ __all__ = [
     "Follow",
     "ImageResolution",
     "ImageTag",
+    "PrePullNode",
+    "PrePullNodes",
+    "PrePullStatus",
     "PullSecretRef",
     "Verify",
 ]
@@ -27,6 +32,8 @@ __all__ = [
 MOST_CHANNELS: Final = 32
 MOST_KEPT: Final = 10
 """Number of digests of a channel that the status keeps."""
+MOST_NODES: Final = 10
+"""Number of nodes without a pre-pulled image that the status names."""
 
 Follow = Literal["Pinned", "EachRun", "Interval"]
 DEFAULT_FOLLOW: Final[dict[str, Follow]] = {"release": "Pinned", "master": "EachRun"}
@@ -34,6 +41,15 @@ DEFAULT_FOLLOW: Final[dict[str, Follow]] = {"release": "Pinned", "master": "Each
 
 ChannelName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 ImageTag = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+
+
+class PrePullNodes(ApiModel):
+    """Nodes that an image is brought to. Use what the `podTemplate` of the runs has."""
+
+    node_selector: Labels | None = None
+    """Labels that the nodes must have. Defaults to all nodes."""
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] | None = None
+    """Taints that the nodes may have. Defaults to none."""
 
 
 class Channel(ApiModel):
@@ -57,6 +73,11 @@ class Channel(ApiModel):
     on_failure: Literal["Fail", "UseLast"] = "Fail"
     """What to do if the registry does not respond. `Fail`: retry, and fail the run if that lasts too long. `UseLast`:
     use the last digest, with a warning. Defaults to `Fail`."""
+    pre_pull: bool = False
+    """Whether the channel's image is brought to nodes before a run needs it, and kept there. Requires
+    `operator.prePull.enabled` of the chart. Defaults to false."""
+    pre_pull_nodes: PrePullNodes | None = None
+    """Nodes that it is brought to. Defaults to all nodes without taints."""
 
 
 class PullSecretRef(ApiModel):
@@ -91,6 +112,28 @@ class ChannelDigest(StatusModel):
     """Fingerprint of the key that verified its signature. Not set if none was required."""
 
 
+class PrePullNode(StatusModel):
+    """A node that does not have the image yet."""
+
+    name: str
+    """Name of the node."""
+    message: str
+    """Why it does not have the image."""
+
+
+class PrePullStatus(StatusModel):
+    """The nodes that an image is brought to."""
+
+    digest: str
+    """Digest of the image."""
+    desired: int
+    """Number of nodes that should have the image."""
+    ready: int
+    """Number of nodes that have the image, and keep it."""
+    not_ready: Annotated[tuple[PrePullNode, ...], Field(max_length=MOST_NODES)] = ()
+    """Nodes that do not have the image yet, at most 10; those with an error come first."""
+
+
 class ChannelStatus(StatusModel):
     """What a channel points to."""
 
@@ -109,6 +152,8 @@ class ChannelStatus(StatusModel):
     keep."""
     history: tuple[ChannelDigest, ...] = ()
     """The last 10 digests, newest first."""
+    pre_pull: PrePullStatus | None = None
+    """The nodes that the image is brought to. Only with `prePull`."""
 
 
 class ImageResolution(StatusModel):

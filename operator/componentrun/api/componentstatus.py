@@ -20,6 +20,7 @@ class ComponentStatus(StatusModel):
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
     """`Ready`: runs can use the component. `ConfigurationValid`: `spec.configuration` has usable schemas, and a default
     that matches them; only if `spec.configuration` is set. `Deprecated`: only if it is. `TagMoved`: only if the
-    tag of a pinned channel points to another digest now."""
+    tag of a pinned channel points to another digest now. `PrePulled`: all nodes that `prePull` of the channels names
+    have the images; only if a channel sets it."""
     channels: Annotated[tuple[ChannelStatus, ...], Field(max_length=2 * MOST_CHANNELS)] = ()
     """Digests of `spec.channels`, by name of the channel."""

@@ -222,6 +222,10 @@ _OF_CHANNELS: Final[tuple[Rule, ...]] = (
         "rule": "!has(self.interval) || duration(self.interval) >= duration('1s')",
         "message": "spec.channels: interval must be at least 1s",
     },
+    {
+        "rule": "!has(self.prePullNodes) || (has(self.prePull) && self.prePull)",
+        "message": "spec.channels: prePullNodes goes with prePull: true",
+    },
 )
 
 _OF_COMPONENTS: Final[ByPath] = {

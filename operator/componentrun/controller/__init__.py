@@ -15,6 +15,7 @@ Packages and modules, lowest first:
     watching        caches, watches of pods, full resync
     work            work queue: which run is reconciled next
     images          images of Components with channels
+    prepull         brings images of channels to nodes
     attempts        what the start of an attempt reads and creates in the API server
     reconcile       reconciles one run
     schemacheck     checks parameters in processes that can be stopped

@@ -25,6 +25,7 @@ from componentrun.controller.images.tagchecks import TagChecks
 from componentrun.controller.kopfrunner import STOP_SECONDS, KopfRunner
 from componentrun.controller.lease import Lease
 from componentrun.controller.metrics import Metrics
+from componentrun.controller.prepull.prepulls import PrePulls
 from componentrun.controller.reconcile.policies import Policies, Resolver
 from componentrun.controller.reconcile.publish import Publisher
 from componentrun.controller.reconcile.queues import Queues
@@ -102,6 +103,7 @@ class Operator:
         self._gate = gate = StoreGate(self._queue, caches, references, metrics, kube.clock.now, slots=slots)
         catalogs = CatalogTables(loader, CatalogGate(self._queue, kube.clock.now))
         self._checker = SchemaChecker()
+        images = Images(kube, caches, registry, settings.images, kube.clock.now)
         self._reconciler = _reconciler(
             settings,
             kube,
@@ -115,12 +117,15 @@ class Operator:
             gate,
             self._unread,
             catalogs,
-            Images(kube, caches, registry, settings.images, kube.clock.now),
+            images,
             self._checker,
         )
         self._component_checks = ComponentChecks(kube, caches, references, self._checker, kube.clock.now)
         look = self._component_checks.look
         self._tag_checks = TagChecks(kube, caches, references, registry, settings.images, look)
+        self._pre_pulls = PrePulls(
+            kube, caches, references, images, settings.pre_pulls, metrics, kube.clock.now, namespaces
+        )
         self._checks = StorageChecks(kube, caches.storages, stores, scopes, kube.clock.now, gate, catalogs)
         context = Context(kube, caches, self._queue, metrics, self._checks, self._relists)
         self._kopf = KopfRunner(context, namespaces, self._stopping)
@@ -173,6 +178,7 @@ class Operator:
             group.create_task(self._workers.watch(), name="watch the workers")
             group.create_task(self._component_checks.run(), name="checks of Components")
             group.create_task(self._tag_checks.run(self._settings.registry_tag_check_seconds), name="checks of tags")
+            group.create_task(self._pre_pulls.run(), name="images on nodes")
             if self._lease is not None:
                 self._leading = group.create_task(self._lead(self._lease), name="lease")
             group.create_task(self._resync_regularly(), name="resync")
@@ -210,6 +216,7 @@ class Operator:
         self._checks.activate(active)
         self._component_checks.activate(active)
         self._tag_checks.activate(active)
+        self._pre_pulls.activate(active)
         self._metrics.leads(active)
 
     async def _wait_for_api(self) -> None:

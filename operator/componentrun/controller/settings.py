@@ -12,6 +12,7 @@ from componentrun.controller.images.resolving import ImageSettings
 from componentrun.controller.lease import DEFAULT_SECONDS, LeaseSettings
 from componentrun.controller.reconcile.unreadpods import DEFAULT_MOST
 from componentrun.core.images.allowed import normal_prefix
+from componentrun.core.images.prepull import PrePullSettings
 from componentrun.core.lease.holder import HolderPod
 from componentrun.core.lease.shard import Shard
 from componentrun.core.limits import Limits
@@ -179,6 +180,11 @@ class Settings(ProcessSettings):
     ] = 3600
     """How often each tag of a pinned channel is looked up, to report if it has moved; 0: never."""
 
+    pre_pull: Annotated[bool, Chart("operator.prePull.enabled")] = False
+    """Whether images of channels with `prePull` are brought to nodes, by DaemonSets."""
+    pre_pull_namespace: DnsLabel | None = None
+    """Namespace for the DaemonSets of ClusterComponents."""
+
     # See `Limits` for the meaning of each: <field>_seconds.
     pending_seconds: Annotated[_Limit, Chart("operator.limits.pending")] = _LIMITS.pending
     image_pull_seconds: Annotated[_Limit, Chart("operator.limits.imagePull")] = _LIMITS.image_pull
@@ -224,6 +230,11 @@ class Settings(ProcessSettings):
         """Settings for images of Components with channels."""
         architectures = frozenset(self.registry_architectures)
         return ImageSettings(self.allowed_registries, architectures)
+
+    @property
+    def pre_pulls(self) -> PrePullSettings:
+        """How images are brought to nodes."""
+        return PrePullSettings(self.pre_pull, self.pre_pull_namespace, self.agent_image, self.agent_pull_secrets)
 
     @property
     def registries(self) -> RegistrySettings:

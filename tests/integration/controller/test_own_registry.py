@@ -74,6 +74,7 @@ def place(
         "COMPONENTRUN_NAMESPACES": tenant.namespace,
         "COMPONENTRUN_REGISTRY_CA_BUNDLE": registry.authority.certificate_file.read_text(),
         "COMPONENTRUN_START_RETRY_SECONDS": "3",
+        "COMPONENTRUN_PRE_PULL": "true",
         "COMPONENTRUN_REGISTRY_TAG_CHECK_SECONDS": "0",  # a test counts requests
     }
     operator = OperatorProcess(environment, tmp_path_factory.mktemp("operator") / "operator.log")
@@ -302,3 +303,15 @@ class Creator(threading.Thread):
     def run(self) -> None:
         for _ in range(5):
             self.names.append(start(self._place, self._component))
+
+
+def test_a_private_image_is_brought_to_nodes_with_the_components_pull_secret(
+    place: Place, repository: Repository
+) -> None:
+    tag = new_tag()
+    digest = repository.move("source", tag, "private")
+    app = add_component(place, repository, {"name": "release", "tag": tag, "prePull": True})
+    place.tenant.kubectl("wait", "--for=condition=PrePulled", f"component/{app}", "--timeout=120s")
+    (brought,) = (channel["prePull"] for channel in status_of(place, app)["channels"])
+    assert brought["digest"] == digest
+    assert brought["ready"] == brought["desired"] > 0

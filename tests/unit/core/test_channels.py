@@ -16,6 +16,7 @@ from componentrun.api.componentrun import ComponentRunSpec
 from componentrun.core.images.channels import (
     ImageChoice,
     Resolved,
+    channel_digest,
     choose_image,
     kept_digest,
     last_digest,
@@ -275,3 +276,20 @@ def test_what_a_channel_points_to_is_always_in_its_history(steps: list[tuple[str
 
 def test_an_unknown_channel_has_an_empty_status() -> None:
     assert status_of_channel((), "release") == ChannelStatus(name="release")
+
+
+def test_what_a_channel_points_to_is_known_however_old_it_is() -> None:
+    master = choice({"channel": "master"}, MASTER)
+    assert channel_digest(master, ()) is None
+    statuses = with_resolved((), master, resolved(1, "main"), NOW)
+    assert channel_digest(master, statuses) == digest(1)
+    assert channel_digest(choice({"channel": "master"}, MASTER | {"tag": "next"}), statuses) is None
+    assert channel_digest(choice({"channel": "master"}, MASTER, image="h.io/other/app"), statuses) is None
+    assert channel_digest(replace(master, verified_by="key"), statuses) is None
+
+
+def test_a_digest_of_the_history_is_not_what_the_channel_points_to() -> None:
+    old, new = choice({}, RELEASE), choice({}, RELEASE | {"tag": "1.5.0"})
+    statuses = with_resolved(with_resolved((), old, resolved(1), NOW), new, resolved(2, "1.5.0"), NOW)
+    assert channel_digest(new, statuses) == digest(2)
+    assert channel_digest(old, statuses) is None

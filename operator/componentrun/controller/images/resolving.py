@@ -19,6 +19,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from componentrun.api.componentrun import ComponentRunSpec
 from componentrun.controller.images.asking import ask_registry
 from componentrun.controller.images.channels import ChannelWriter
 from componentrun.controller.images.logins import read_logins
@@ -28,6 +29,7 @@ from componentrun.core.images.allowed import check_allowed
 from componentrun.core.images.channels import (
     ImageChoice,
     Resolved,
+    channel_digest,
     choose_image,
     kept_digest,
     last_digest,
@@ -129,6 +131,30 @@ class Images:
             resolved = await self._shared.read(key, resolve, self._clock() - _SHARED)
         warnings = (resolved.warning,) if resolved.warning else ()
         return ResolvedImage(choice.repository.at(resolved.digest), resolved.resolution(choice), warnings)
+
+    async def of_channel(self, component: Component, channel: str, namespace: str, names: tuple[str, ...]) -> str:
+        """The image that a channel points to now, with its digest. The registry is asked only if that is not known.
+
+        Args:
+            component: has this channel.
+            channel: its name.
+            namespace: of the pull secrets.
+            names: of the pull secrets.
+
+        Raises:
+            UserError, TransientError, PlatformError: as of `of`.
+        """
+        _check_verify(component)
+        spec = ComponentRunSpec(component=component.metadata.name, channel=channel)
+        choice = choose_image(spec, component)
+        check_allowed(choice.repository, self._settings.allowed)
+        digest = channel_digest(choice, component.status.channels)
+        if digest is None:
+            architectures = self._settings.architectures
+            resolve = partial(self._resolve, choice, component, namespace, names, architectures)
+            key = (component.metadata.uid, component.metadata.generation, choice, namespace, names, architectures)
+            digest = (await self._shared.read(key, resolve, self._clock() - _SHARED)).digest
+        return choice.repository.at(digest)
 
     def check_processors(self, processors: Mapping[str, Component]) -> None:
         """Refuse processors whose images would escape the rules for images.

@@ -13,4 +13,6 @@ Modules, lowest first:
     channels     which channel a run uses, and what a Component's status keeps of it
     moved        tags of pinned channels that point to another digest now
     promotion    which digest promote and rollback write
+    prepull      the DaemonSet that brings the image of a channel to nodes
+    prepullstatus  what the status of a Component says about it
 """

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ImageChoice",
     "Resolved",
+    "channel_digest",
     "choose_image",
     "kept_digest",
     "last_digest",
@@ -257,6 +258,15 @@ def last_digest(choice: ImageChoice, statuses: Sequence[ChannelStatus], why: str
         return None
     warning = f"channel `{choice.channel}`: the last digest is used, resolved at {entry.time:%Y-%m-%dT%H:%M:%SZ}: {why}"
     return Resolved(entry.digest, entry.tag, "Last", entry.time, warning)
+
+
+def channel_digest(choice: ImageChoice, statuses: Sequence[ChannelStatus]) -> str | None:
+    """The digest that the channel points to, however old; None if it was not resolved for what its spec says now."""
+    status = status_of_channel(statuses, choice.channel)
+    entry = _entry(choice, status)
+    is_present = entry is not None and entry.digest == status.digest
+    is_usable = entry is not None and (choice.verified_by is None or entry.verified_by == choice.verified_by)
+    return status.digest if is_present and is_usable else None
 
 
 def _entry(choice: ImageChoice, status: ChannelStatus) -> ChannelDigest | None:

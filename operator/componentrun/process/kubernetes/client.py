@@ -28,12 +28,14 @@ from componentrun.process.kubernetes.clock import ApiClock
 from componentrun.process.kubernetes.connections import Answer, lively_socket
 from componentrun.process.kubernetes.errors import ConflictError, KubeError, UnavailableError, error_for
 from componentrun.process.kubernetes.exchange import (
+    APPLY_PATCH,
     FIRST_ERROR,
     JSON,
     LENIENT,
     MERGE_PATCH,
     STRICT,
     Retries,
+    applying,
     backoff,
     checked_event,
     deletion,
@@ -208,6 +210,19 @@ class Kube:
         """Merge into an object. With metadata.resourceVersion in the body, ConflictError if it has changed since."""
         path = resource.path(namespace, name, subresource)
         return await self.request("PATCH", path, query=LENIENT, body=body, kind=MERGE_PATCH)
+
+    async def apply(self, resource: Resource, namespace: str, body: Mapping[str, Any], manager: str) -> dict[str, Any]:
+        """Create an object, or change the fields that the body has (server-side apply). Unknown fields are refused.
+
+        Args:
+            resource: the kind.
+            namespace: of the object.
+            body: its name, and the fields that `manager` wants to own; their texts are ASCII, since the server reads
+                the body as YAML.
+            manager: owner of the fields.
+        """
+        path = resource.path(namespace, body["metadata"]["name"])
+        return await self.request("PATCH", path, query=applying(manager), body=body, kind=APPLY_PATCH)
 
     async def delete(
         self,
