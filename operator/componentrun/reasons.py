@@ -203,7 +203,8 @@ GUIDANCE: Final[dict[Reason, Guidance]] = {
         "Use an image from an allowed registry, or have the chart's `operator.allowedRegistries` extended.",
     ),
     Reason.IMAGE_UNVERIFIED: Guidance(
-        _DEVELOPER, "Sign the image with the key of the Component's `spec.verify`, or correct that key."
+        _DEVELOPER,
+        "Sign the digest that the message names with the key of the Component's `spec.verify`, or correct that key.",
     ),
     Reason.REGISTRY_UNAVAILABLE: Guidance(_PLATFORM, "Check whether the nodes can reach the registry."),
     Reason.START_FAILED: Guidance(

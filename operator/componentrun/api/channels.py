@@ -88,10 +88,11 @@ class PullSecretRef(ApiModel):
 
 
 class Verify(ApiModel):
-    """Signature that images must have. It is checked when a digest is used for the first time."""
+    """Signature that images must have."""
 
     key: Annotated[str, Field(min_length=64, max_length=4096)]
-    """Public key in PEM form, as `cosign generate-key-pair` writes it to `cosign.pub`."""
+    """Public key in PEM form, as `cosign generate-key-pair` writes it to `cosign.pub`: ECDSA (P-256 or P-384), RSA
+    (2048 to 8192 bits) or Ed25519."""
 
 
 class ChannelDigest(StatusModel):

@@ -267,7 +267,9 @@ class ComponentSpec(ApiModel):
     """Secrets with credentials for the image's registry, in the namespace of the run, also those of a ClusterComponent.
     Those of the run's `podTemplate.imagePullSecrets` are tried before them, and those of its Storage after them."""
     verify: Verify | None = None
-    """Signature that the image must have. Requires channels. Defaults to none."""
+    """Signature that the image must have, made by cosign 2 or 3 with a key. Requires channels. The operator verifies
+    each digest once, before a run uses it for the first time, and again if the key changes. Runs of other images end as
+    `ImageUnverified`. Transparency logs and certificates are not checked. Defaults to none: signatures are ignored."""
     processor: ProcessorSettings | None = None
     """Settings of a Component of type `processor`."""
     processors: Processors | None = None

@@ -19,6 +19,7 @@ from componentrun.catalogue.schemas import schema_findings
 from componentrun.contract import SECRET_KEY_PREFIX
 from componentrun.core.images.channelcheck import channel_problems
 from componentrun.core.images.reference import DIGEST, parse_repository
+from componentrun.core.images.signingkey import parse_signing_key
 from componentrun.core.schema.check import check
 from componentrun.errors import UserError
 
@@ -152,6 +153,22 @@ def _channels(catalogue: Catalogue) -> Iterator[Finding]:
             yield Finding("error", "InvalidChannel", entry.title, f"{problem}. Correct the channel")
 
 
+def _signing_keys(catalogue: Catalogue) -> Iterator[Finding]:
+    """Keys that no signature can be verified with, and keys that no image is verified with."""
+    for entry in catalogue.entries:
+        verify = entry.spec.get("verify")
+        key = verify.get("key") if isinstance(verify, dict) else None
+        if not isinstance(key, str):
+            continue
+        try:
+            parse_signing_key(key, "spec.verify.key")
+        except UserError as error:
+            yield Finding("error", "InvalidKey", entry.title, f"{error.summary}. {error.advice.removesuffix('.')}")
+        if not entry.spec.get("channels"):
+            message = "`spec.verify` needs `spec.channels`. Add channels, or remove `spec.verify`"
+            yield Finding("error", "InvalidKey", entry.title, message)
+
+
 def _plain_secrets(catalogue: Catalogue) -> Iterator[Finding]:
     for entry in catalogue.entries:
         configuration = entry.spec.get("configuration")
@@ -194,6 +211,7 @@ _RULES: Final[tuple[Callable[[Catalogue], Iterator[Finding]], ...]] = (
     _fields,
     _images,
     _channels,
+    _signing_keys,
     _plain_secrets,
     replacement_findings,
     processor_findings,

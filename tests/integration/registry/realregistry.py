@@ -122,12 +122,16 @@ class TokenService:
         authorization = request.headers.get("Authorization", "")
         expected = _basic(self.password)
         if authorization and authorization != expected:
-            return web.Response(status=401)
+            refused = web.Response(status=401)
+            refused.force_close()
+            return refused
         access = []
         if authorization and "scope" in request.query:
             kind, name, actions = request.query["scope"].split(":")
             access = [{"type": kind, "name": name, "actions": actions.split(",")}]
-        return web.json_response({"token": self._sign(access), "expires_in": 120})
+        response = web.json_response({"token": self._sign(access), "expires_in": 120})
+        response.force_close()  # no connection is left open when the service stops
+        return response
 
     def _sign(self, access: list[dict[str, Any]]) -> str:
         chain = [base64.b64encode(self.authority.certificate.public_bytes(serialization.Encoding.DER)).decode()]

@@ -9,8 +9,10 @@ import pytest
 
 from componentrun.catalogue.entry import Catalogue, Finding
 from componentrun.catalogue.lint import errors_in, lint
+from tests.signing import Signer
 from tests.unit.catalogue.make import catalogue, component
 
+RELEASE = {"name": "release", "tag": "1.0"}
 PORT = {"type": "object", "required": ["port", "#key"], "properties": {"port": {"type": "integer"}}}
 
 
@@ -30,6 +32,8 @@ def test_a_good_component_has_no_findings() -> None:
         imageParameterSecrets={"#key": {"name": "s", "key": "k"}},
         configuration={"schema": '{"type": "object"}', "default": {"#password": "", "a": [{"b": 1}]}},
         deprecated={"replacedBy": "acme.ex-weather-v2", "endOfLife": "2030-01-01"},
+        channels=[RELEASE],
+        verify={"key": Signer().public},
     )
     channels = [{"name": "release", "tag": "1"}, {"name": "stable", "semver": "^1.2 || 3.x"}]
     assert found(full, component("acme.ex-weather-v2", channels=channels, defaultChannel="stable")) == []
@@ -61,6 +65,11 @@ def test_a_good_component_has_no_findings() -> None:
             [component(image="Acme/Weather")],
             "error InvalidImage: spec.image: `Acme/Weather` is not the name of an image: it has capital letters",
         ),
+        (
+            [component(channels=[RELEASE], verify={"key": "A" * 64})],
+            "error InvalidKey: spec.verify.key: found no PEM block; expected one PEM block `PUBLIC KEY`",
+        ),
+        ([component(verify={"key": Signer().public})], "error InvalidKey: `spec.verify` needs `spec.channels`"),
         ([component(image="acme/weather:1.2")], "error InvalidImage: image `acme/weather:1.2` names a tag"),
         (
             [component(image="acme/we ather")],

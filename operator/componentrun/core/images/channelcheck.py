@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from componentrun.api.componentrun import ComponentRunSpec
-from componentrun.core.images.channels import choose_image
+from componentrun.core.images.channels import choose_image, required_key
 from componentrun.core.images.reference import parse_repository
 from componentrun.errors import UserError
 
@@ -19,13 +19,14 @@ __all__ = ["channel_problems"]
 def channel_problems(component: Component) -> tuple[str, ...]:
     """Why runs of some channels, or of the default one, would be refused. Each a sentence without its full stop.
 
-    Empty if the image's name is invalid: its channels are not to blame.
+    Empty if the image's name or `verify` is invalid: the channels are not to blame.
     """
     channels, name = component.spec.channels, component.metadata.name
     if not channels:
         return ()
     try:
         parse_repository(component.spec.image, "spec.image")
+        required_key(component)
     except UserError:
         return ()
     count = Counter(channel.name for channel in channels)
