@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 import subprocess
 import sys
 import threading
@@ -15,30 +15,62 @@ import pytest
 from componentrun.loader.maintenance.choosing import RewriteLimits
 from componentrun.loader.maintenance.round import LargeTable, Round, RoundDone, RoundLimits
 from componentrun.loader.reading.versions import versions_of
-from componentrun.wire.spark import TASK_VARIABLE, SparkTask, to_text
-from dev.cluster.build import spark
+from componentrun.wire.spark import SparkTask, to_text
 from tests.integration.loader.maintained import A, Place
 from tests.integration.loader.stagedin import planned, staged_in
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dev.cluster.build.spark import Spark
     from tests.integration.lake_space import LakeSpace
 
 pytestmark = [pytest.mark.store, pytest.mark.long]
 
-PROGRAM = """
-import logging, os, sys, time, types
-from componentrun.spark import program
-from componentrun.spark.program import maintain, read_task, settings_for
-program.time = types.SimpleNamespace(time=lambda: time.time() + 86400 * float(sys.argv[3]))
-logging.basicConfig(level=logging.INFO)
-task = read_task(os.environ)
-maintain(task, settings_for(task, sys.argv[1] + "/store", sys.argv[1] + "/catalog"), sys.argv[2])
-"""
-"""The program `python -m componentrun.spark`, with the test's own folders, some days later."""
+
+class SparkRounds:
+    """A process that runs the program in one JVM, with the test's own folders, some days later. Starts when asked."""
+
+    def __init__(self, found: Spark, log: Path) -> None:
+        self._found = found
+        self._log = log
+        self._process: subprocess.Popen[str] | None = None
+
+    def run(self, task: SparkTask, secrets: Path, days: float) -> str:
+        """Run one round and return everything that it printed."""
+        process = self._process = self._process or self._start()
+        start = self._log.stat().st_size
+        asked = {"task": to_text(task), "secrets": str(secrets), "days": days, "jars": str(self._found.jars[0].parent)}
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(asked) + "\n")
+        process.stdin.flush()
+        code = process.stdout.readline().strip()
+        printed = self._log.read_bytes()[start:].decode()
+        assert code == "0", printed[-5000:]
+        return printed
+
+    def end(self) -> None:
+        if self._process is not None:
+            self._process.communicate(timeout=60)
+
+    def _start(self) -> subprocess.Popen[str]:
+        path = f"{Path(__file__).parents[3] / 'operator'}:{self._found.packages}"
+        with self._log.open("a") as log:
+            return subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("spark_rounds.py"))],
+                env=self._found.environment() | {"PYTHONPATH": path},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
 
 
 class SparkPlace(Place):
     """A Storage whose large tables Spark maintains."""
+
+    rounds: SparkRounds
 
     def task(self, **more: Any) -> SparkTask:
         catalog, store = self.settings.catalog, self.settings
@@ -62,7 +94,7 @@ class SparkPlace(Place):
 
     def maintain(self, days: float = 0, **more: Any) -> str:
         """Run the program as if some days had passed, and return its log."""
-        found, folder = spark.up(), self.scratch / f"secrets-{time.monotonic_ns()}"
+        folder = self.scratch / f"secrets-{time.monotonic_ns()}"
         values = {
             "store/accessKeyId": self.settings.access_key,
             "store/secretAccessKey": self.settings.secret_key,
@@ -73,29 +105,27 @@ class SparkPlace(Place):
             file = folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(value or "")
-        path = f"{Path(__file__).parents[3] / 'operator'}:{found.packages}"
-        environment = found.environment() | {"PYTHONPATH": path, TASK_VARIABLE: to_text(self.task(**more))}
-        done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, str(folder), str(found.jars[0].parent), str(days)],
-            env=os.environ | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=500,
-        )
-        assert done.returncode == 0, done.stderr[-5000:]
-        assert (self.settings.secret_key or "") not in done.stderr + done.stdout
-        return done.stderr
+        printed = self.rounds.run(self.task(**more), folder, days)
+        assert (self.settings.secret_key or "") not in printed
+        return printed
 
     def keyed(self, key: str, value: str) -> None:
         run = self.new_run()
         self.load(run, self.table(run, A, ["id", "v"], [[key, value]], key=["id"], incremental=True))
 
 
+@pytest.fixture(scope="session")
+def spark_rounds(spark_files: Spark, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkRounds]:
+    rounds = SparkRounds(spark_files, tmp_path_factory.mktemp("spark") / "log")
+    yield rounds
+    rounds.end()
+
+
 @pytest.fixture
-def place(lake_space: LakeSpace, tmp_path: Path, spark_files: spark.Spark) -> SparkPlace:
-    assert spark_files.jars
-    return SparkPlace(lake_space, tmp_path)
+def place(lake_space: LakeSpace, tmp_path: Path, spark_rounds: SparkRounds) -> SparkPlace:
+    made = SparkPlace(lake_space, tmp_path)
+    made.rounds = spark_rounds
+    return made
 
 
 def test_small_files_become_one_and_history_shows_no_change(place: SparkPlace, tmp_path: Path) -> None:
