@@ -245,3 +245,30 @@ async def test_a_signature_without_channels_lets_nothing_run(world: World, regis
     assert (status["phase"], status["reason"]) == ("Failed", "InvalidSpec")
     assert "found spec.verify without spec.channels; expected channels" in status["message"]
     assert not has_pod(world, "a")
+
+
+@pytest.mark.parametrize("signers", [(), (MINE,)], ids=["unsigned", "signed"])
+async def test_a_processor_that_requires_a_signature_is_verified(
+    world: World, registry: FakeRegistry, signers: tuple[Signer, ...]
+) -> None:
+    digest = push(registry, "1.0", *signers)
+    add_component(world, registry, RELEASE, type="processor")
+    world.add_run(processors={"after": [{"component": "app"}]})
+    await FakeOperator(world).live(0)
+    if not signers:
+        assert world.run()["status"]["reason"] == "ImageUnverified"
+        assert digest in world.run()["status"]["message"]
+        assert world.kube.of("pods") == []
+        return
+    assert {step["name"]: step.get("image") for step in world.run()["status"]["steps"]}["after-1"].endswith(digest)
+    assert verified_by(world) == [fingerprint(MINE)]
+
+
+async def test_a_processor_that_requires_a_signature_without_channels_does_not_run(
+    world: World, registry: FakeRegistry
+) -> None:
+    add_component(world, registry, type="processor", tag="1.0")
+    world.add_run(processors={"before": [{"component": "app"}]})
+    await FakeOperator(world).live(0)
+    assert (world.phase(), world.run()["status"]["reason"]) == ("Failed", "InvalidSpec")
+    assert "found spec.verify without spec.channels" in world.run()["status"]["message"]

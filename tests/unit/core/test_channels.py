@@ -287,6 +287,7 @@ def test_what_a_channel_points_to_is_known_however_old_it_is() -> None:
     assert channel_digest(choice({"channel": "master"}, MASTER, image="h.io/other/app"), statuses) is None
     signed = choice({"channel": "master"}, MASTER, verify={"key": Signer().public})
     assert channel_digest(signed, statuses) is None
+    assert channel_digest(signed, with_resolved((), signed, resolved(1, "main"), NOW)) == digest(1)
 
 
 def test_a_digest_of_the_history_is_not_what_the_channel_points_to() -> None:
