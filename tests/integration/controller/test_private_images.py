@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun.api.common import API_VERSION, GROUP, VERSION
+from componentrun.api.common import GROUP, VERSION
 from e2e import tenant as tenants
 from e2e.faults import Registry
 from e2e.tenant.tenant import SMALL
@@ -66,8 +66,10 @@ def places(
     images: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Place, Place]]:
-    """Two tenants with the same operator, which serves all namespaces, because only then it uses ClusterComponents."""
+    """Two tenants with the same operator."""
+    made = [tenants.create(connection, "private") for _ in range(2)]
     environment = settings | {
+        "COMPONENTRUN_NAMESPACES": ",".join(tenant.namespace for tenant in made),
         "COMPONENTRUN_REGISTRY_CA_BUNDLE": registry.authority.certificate_file.read_text(),
         "COMPONENTRUN_REGISTRY_PLAIN_HTTP": limited.address,
         "COMPONENTRUN_REGISTRY_ARCHITECTURES": runnable.config["architecture"],
@@ -75,7 +77,6 @@ def places(
         "COMPONENTRUN_START_RETRY_SECONDS": "5",
     }
     operator = OperatorProcess(environment, tmp_path_factory.mktemp("operator") / "operator.log")
-    made = [tenants.create(connection, "private") for _ in range(2)]
     operator.start()
     operator.wait_ready()
     first, second = (Place(tenant, operator, images["test-components"]) for tenant in made)
@@ -116,7 +117,11 @@ def succeeded(place: Place, name: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Shared:
-    """A ClusterComponent with a private image, which the first tenant has run."""
+    """A Component of both tenants with a private image, which the first one has run.
+
+    The second one's has the status of the first one's. So has a ClusterComponent for all tenants, which an operator for
+    two namespaces does not use.
+    """
 
     name: str
     repository: str
@@ -124,8 +129,8 @@ class Shared:
 
 
 @pytest.fixture(scope="module")
-def shared(registry: RealRegistry, places: tuple[Place, Place], runnable: Image) -> Iterator[Shared]:
-    first, _ = places
+def shared(registry: RealRegistry, places: tuple[Place, Place], runnable: Image) -> Shared:
+    first, second = places
     name = f"acme.{first.tenant.namespace}"
     repository = f"{registry.host}/{name}"
     digest = push(registry, runnable.noted(name), path=name)
@@ -136,24 +141,28 @@ def shared(registry: RealRegistry, places: tuple[Place, Place], runnable: Image)
         "imagePullSecrets": [{"name": LOGIN}],
         "resources": SMALL,
     }
-    body = {"apiVersion": API_VERSION, "kind": "ClusterComponent", "metadata": {"name": name}, "spec": spec}
-    custom = first.tenant.custom
-    custom.create_cluster_custom_object(GROUP, VERSION, "clustercomponents", body, field_validation="Strict")
+    for place in places:
+        place.tenant.apply("Component", name, spec)
     add_login(first, registry, LOGIN, PASSWORD)
     status = succeeded(first, start(first, image=None, component=name, resources=None))
     assert status["imageResolution"]["source"] == "Registry"
-    yield Shared(name, repository, digest)
-    custom.delete_cluster_custom_object(GROUP, VERSION, "clustercomponents", name)
+    channels = first.tenant.custom.get_namespaced_custom_object(
+        GROUP, VERSION, first.tenant.namespace, "components", name
+    )["status"]["channels"]
+    second.tenant.custom.patch_namespaced_custom_object_status(
+        GROUP, VERSION, second.tenant.namespace, "components", name, {"status": {"channels": channels}}
+    )
+    return Shared(name, repository, digest)
 
 
 def use(place: Place, shared: Shared, secret: str | None = None) -> str:
-    """Start a run of the ClusterComponent."""
+    """Start a run of the Component."""
     return start(place, secret, image=None, component=shared.name, resources=None)
 
 
 @pytest.fixture
 def second(places: tuple[Place, Place], registry: RealRegistry, shared: Shared) -> Place:
-    """The second tenant, with a right and a wrong login, and without the Secret that the ClusterComponent names."""
+    """The second tenant, with a right and a wrong login, and without the Secret that the Component names."""
     assert shared.digest
     _, place = places
     add_login(place, registry, "right", PASSWORD)
@@ -162,7 +171,7 @@ def second(places: tuple[Place, Place], registry: RealRegistry, shared: Shared) 
 
 
 def test_a_digest_that_another_tenant_resolved_opens_no_image(second: Place, shared: Shared) -> None:
-    """The digest is in the status of the ClusterComponent, and the image on the node; the kubelet asks the registry."""
+    """The digest is in the status of the Component, and the image on the node; the kubelet asks the registry."""
     without = "no pull secret has one", "the pull secrets have no login that may read"
     names = {
         use(second, shared): without,
