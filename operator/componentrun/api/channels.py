@@ -13,6 +13,7 @@ from componentrun.api.run.podtemplate import Toleration
 __all__ = [
     "DEFAULT_FOLLOW",
     "MOST_CHANNELS",
+    "MOST_CHOSEN_TAGS",
     "MOST_KEPT",
     "MOST_NODES",
     "Channel",
@@ -32,6 +33,8 @@ __all__ = [
 MOST_CHANNELS: Final = 32
 MOST_KEPT: Final = 10
 """Number of digests of a channel that the status keeps."""
+MOST_CHOSEN_TAGS: Final = 100
+"""Number of tags of a channel's range that runs may choose."""
 MOST_NODES: Final = 10
 """Number of nodes without a pre-pulled image that the status names."""
 
@@ -96,7 +99,7 @@ class Verify(ApiModel):
 
 
 class ChannelDigest(StatusModel):
-    """One digest that a channel had."""
+    """One digest that a channel had, or that a run chose among its versions."""
 
     digest: str
     """Digest of the image."""
@@ -151,7 +154,10 @@ class ChannelStatus(StatusModel):
     """Digest that the tag of a pinned channel points to now. Set only if it is another one than `digest`, which runs
     keep."""
     history: tuple[ChannelDigest, ...] = ()
-    """The last 10 digests, newest first."""
+    """The last 10 digests of the channel itself, newest first."""
+    tags: Annotated[tuple[ChannelDigest, ...], Field(max_length=MOST_CHOSEN_TAGS)] = ()
+    """Digests of the versions of its range that runs have chosen with `tag`, by their first use, newest first. Those of
+    a pinned channel are never forgotten, so a run that would need more than 100 is refused."""
     pre_pull: PrePullStatus | None = None
     """The nodes that the image is brought to. Only with `prePull`."""
 

@@ -33,7 +33,9 @@ _READS: Final = frozenset({"GET", "HEAD"})
 _MOST_REDIRECTS: Final = 5
 _TOO_MANY_REQUESTS: Final = 429
 _LONGEST_RETRY_AFTER: Final = 3600.0
-_CONNECTIONS: Final = 32
+_CONNECTIONS: Final = 256
+_CONNECTIONS_PER_HOST: Final = 8
+"""A host that does not respond must not take the connections of others."""
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -68,7 +70,7 @@ class Exchange:
     def __init__(self, settings: RegistrySettings) -> None:
         """Open no connection yet, and load no certificates: most operators never ask a registry."""
         self._settings = settings
-        self._timeout = aiohttp.ClientTimeout(total=settings.request_seconds, connect=settings.connect_seconds)
+        self._timeout = aiohttp.ClientTimeout(total=settings.request_seconds, sock_connect=settings.connect_seconds)
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -165,7 +167,9 @@ class Exchange:
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=_tls(self._settings.ca_bundle))
+            connector = aiohttp.TCPConnector(
+                limit=_CONNECTIONS, limit_per_host=_CONNECTIONS_PER_HOST, ssl=_tls(self._settings.ca_bundle)
+            )
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 timeout=self._timeout,

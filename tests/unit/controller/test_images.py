@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import itertools
 import json
 from contextlib import suppress
 from datetime import timedelta
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
+from componentrun.controller.images import resolving
 from componentrun.controller.images.resolving import ImageSettings
 from componentrun.core.pod.settings import PodSettings
 from componentrun.registry.client import RegistryClient
@@ -250,6 +253,27 @@ async def test_the_last_digest_is_used_with_a_warning(world: World) -> None:
     status = world.run("b")["status"]
     assert status["imageResolution"]["source"] == "Last"
     assert any("the last digest is used" in warning for warning in status["warnings"])
+
+
+async def test_a_registry_that_answers_page_by_page_does_not_hold_a_run(
+    world: World, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request ends in time, and there is always one more."""
+    monkeypatch.setattr(resolving, "_LONGEST_LOOKUP", 0.2)
+    count = itertools.count()
+
+    async def answer(request: Request) -> StreamResponse:
+        await asyncio.sleep(0.01)
+        following = f"<{request.path}?last={next(count)}>; rel=next"
+        return web.json_response({"name": "team/app", "tags": [f"0.{next(count)}.0"]}, headers={"Link": following})
+
+    registry.answer = answer
+    add_component(world, registry, {"name": "release", "semver": "^1"})
+    add_run(world)
+    await FakeOperator(world).live(0)
+    status = world.run()["status"]
+    assert (status["phase"], status["reason"]) == ("Queued", "RegistryUnavailable")
+    assert "the image was not found within" in status["message"]
 
 
 async def test_a_registry_that_does_not_respond_is_not_asked_for_each_run(world: World, registry: FakeRegistry) -> None:

@@ -170,10 +170,26 @@ async def test_a_tag_that_is_gone_keeps_what_was_known(world: Checked, registry:
     registry.push("1.0", image_manifest("two"))
     before = await world.check()
     del registry.manifests["team/app"]["1.0"]
-    with pytest.raises(ImageError):
-        await world.check()
+    assert await world.check() == before
     registry.push("1.0", image_manifest("two"))
     assert await world.check() == before
+
+
+async def test_a_tag_that_is_gone_does_not_hide_another_one_that_moved(world: Checked, registry: FakeRegistry) -> None:
+    gone, first = registry.push("0.9", image_manifest("zero")), registry.push("1.0", image_manifest("one"))
+    world.put(first)
+    channels = [{"name": "old", "tag": "0.9"}, {"name": "release", "tag": "1.0"}]
+    for raw in (world.kube.objects["components", NAMESPACE, "app"],):
+        raw["spec"]["channels"] = channels
+        entry = raw["status"]["channels"][0]["history"][0]
+        old = entry | {"digest": gone, "tag": "0.9"}
+        raw["status"]["channels"].append({"name": "old", "digest": gone, "tag": "0.9", "history": [old]})
+        world.kube.put("components", raw)
+    del registry.manifests["team/app"]["0.9"]
+    second = registry.push("1.0", image_manifest("two"))
+    condition = await world.check()
+    assert condition is not None
+    assert second in condition["message"]
 
 
 def add_login(world: Checked, registry: FakeRegistry) -> None:

@@ -272,3 +272,25 @@ async def test_a_processor_that_requires_a_signature_without_channels_does_not_r
     await FakeOperator(world).live(0)
     assert (world.phase(), world.run()["status"]["reason"]) == ("Failed", "InvalidSpec")
     assert "found spec.verify without spec.channels" in world.run()["status"]["message"]
+
+
+@pytest.mark.parametrize("is_signed", [True, False])
+async def test_another_attempt_is_verified_with_the_key_that_the_component_has_now(
+    world: World, registry: FakeRegistry, *, is_signed: bool
+) -> None:
+    """Replacing the key is what an administrator does when images must not run any more."""
+    digest = push(registry, "1.0", MINE)
+    add_component(world, registry, RELEASE)
+    world.failing_inputs = 1
+    operator = FakeOperator(world)
+    await ran(world, operator, "first")
+    if is_signed:
+        sign(registry, digest, OTHER)
+    add_component(world, registry, RELEASE, verify={"key": OTHER.public})
+    for _ in range(30):
+        world.now += timedelta(seconds=5)
+        await world.kubelet()
+        await operator.work()
+    status = world.run("first")["status"]
+    assert status["reason"] == ("Succeeded" if is_signed else "ImageUnverified")
+    assert len([attempt for attempt in status["attempts"] if attempt.get("podUID")]) == (2 if is_signed else 1)

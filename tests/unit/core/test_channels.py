@@ -196,8 +196,26 @@ def test_the_present_digest_of_the_spec_is_never_dropped() -> None:
     for number in range(2, 2 * MOST_KEPT):
         chosen = ImageChoice(APP, "release", "Pinned", tag=f"1.4.{number}", is_own=False)
         statuses = with_resolved(statuses, chosen, resolved(number, chosen.tag), NOW)
-    assert len(statuses[0].history) == MOST_KEPT
-    assert statuses[0].history[-1].digest == statuses[0].digest == digest(1)
+    assert [entry.digest for entry in statuses[0].history] == [statuses[0].digest] == [digest(1)]
+
+
+def test_tags_that_runs_chose_are_pinned_and_push_nothing_out() -> None:
+    own = choice({}, RANGE)
+    statuses = with_resolved(with_resolved((), own, resolved(1, "1.4.0"), NOW), own, resolved(2, "1.9.0"), NOW)
+    chosen = [ImageChoice(APP, own.channel, "Pinned", tag=f"1.5.{number}", is_own=False) for number in range(101)]
+    for number, item in enumerate(chosen[:100]):
+        statuses = with_resolved(statuses, item, resolved(100 + number, item.tag), NOW)
+    assert [entry.digest for entry in statuses[0].history] == [digest(2), digest(1)]
+    for number, item in enumerate(chosen[:100]):
+        kept = kept_digest(item, statuses, NOW + timedelta(days=900))
+        assert kept is not None
+        assert kept.digest == digest(100 + number)
+        assert with_resolved(statuses, item, kept, NOW + timedelta(days=900)) == statuses
+    with pytest.raises(UserError, match=r"tag `1\.5\.100`: runs have chosen 100 other tags of channel"):
+        with_resolved(statuses, chosen[100], resolved(900, "1.5.100"), NOW)
+    for_each_run = replace(chosen[100], follow="EachRun")
+    newer = with_resolved(statuses, for_each_run, resolved(900, "1.5.100"), NOW)
+    assert (len(newer[0].tags), newer[0].tags[0].digest) == (100, digest(900))
 
 
 def test_a_tag_that_a_run_chose_does_not_become_the_channels() -> None:
@@ -237,10 +255,12 @@ def test_a_signature_is_needed_for_each_key() -> None:
         assert kept_digest(signed, statuses, NOW) is not None
         assert len(statuses[0].history) == 1
         assert kept_digest(other, statuses, NOW) is None
-        assert (verified_digests(signed, statuses), verified_digests(other, statuses)) == ({plain.digest}, frozenset())
-        assert verified_digests(unsigned, with_resolved((), unsigned, plain, NOW)) == frozenset()
-        elsewhere = replace(signed, repository=Repository("h.io", "team/other"))
-        assert verified_digests(elsewhere, statuses) == frozenset()
+        assert signed.key is not None
+        assert other.key is not None
+        assert verified_digests(APP, signed.key, statuses) == {plain.digest}
+        assert verified_digests(APP, other.key, statuses) == frozenset()
+        assert verified_digests(APP, signed.key, with_resolved((), unsigned, plain, NOW)) == frozenset()
+        assert verified_digests(Repository("h.io", "team/other"), signed.key, statuses) == frozenset()
 
 
 def test_a_pinned_digest_stays_when_the_key_changes() -> None:

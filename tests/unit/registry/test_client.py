@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -176,6 +177,28 @@ async def test_a_registry_that_does_not_listen_is_away() -> None:
         pass
     async with RegistryClient(fake.settings) as client:
         assert await problem_of(client, fake) is Problem.AWAY
+
+
+async def test_a_registry_that_hangs_takes_no_connections_of_others(registry: FakeRegistry) -> None:
+    released = asyncio.Event()
+
+    async def answer(_: Request) -> StreamResponse:
+        await released.wait()
+        return web.Response()
+
+    async with FakeRegistry(answer=answer) as hung, asyncio.TaskGroup() as group:
+        settings = replace(
+            hung.settings, plain_http=hung.settings.plain_http | registry.settings.plain_http, connect_seconds=0.5
+        )
+        registry.push("1.0", image_manifest("one"))
+        async with RegistryClient(settings) as client:
+            asked = [group.create_task(problem_of(client, hung, tag=str(number))) for number in range(100)]
+            await asyncio.sleep(0)
+            assert await client.digest(registry.repository(), "1.0", ())
+            assert not any(task.done() for task in asked)
+            released.set()
+            for task in asked:
+                task.cancel()
 
 
 async def test_a_registry_that_does_not_answer_in_time_is_away(registry: FakeRegistry) -> None:

@@ -13,7 +13,9 @@ while they wait for it.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -32,25 +34,29 @@ from componentrun.core.images.channels import (
     channel_digest,
     choose_image,
     kept_digest,
+    known_digests,
     last_digest,
     required_key,
     unverified_digest,
+    verified_digests,
     with_resolved,
 )
 from componentrun.core.images.reference import parse_reference
 from componentrun.core.request.image import image_reference
 from componentrun.core.request.resolve import ResolvedImage
 from componentrun.errors import Reason, TransientError
+from componentrun.registry import errors
 from componentrun.registry.errors import RegistryAwayError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from datetime import datetime
 
     from componentrun.api.channels import ChannelStatus
     from componentrun.api.component import Component
     from componentrun.api.componentrun import ComponentRun
     from componentrun.controller.watching.caches import Caches
+    from componentrun.core.images.signingkey import SigningKey
     from componentrun.process.kubernetes.client import Kube
     from componentrun.registry.client import RegistryClient
 
@@ -63,6 +69,8 @@ _LONGEST_AWAY: Final = timedelta(minutes=1)
 """Even if it asks for more with Retry-After."""
 _MOST_AWAY: Final = 256
 _MOST_WRITES: Final = 5
+_LONGEST_LOOKUP: Final = 30.0
+"""Seconds for all requests of one look-up."""
 _ARCHITECTURE: Final = "kubernetes.io/arch"
 """Label of nodes."""
 
@@ -111,14 +119,16 @@ class Images:
             TransientError: the registry or the API server does not respond.
             PlatformError: the API server refused.
         """
-        if component is None or not component.spec.channels:
-            if component is not None:
-                required_key(component)  # an image that nothing verifies must not run
-            self._check_other(run, component)
-            return None
+        # An image that nothing verifies must not run.
+        signing_key = required_key(component) if component is not None else None
         if run.status.image_resolution is not None and run.status.image is not None:
             self._check_allowed(run.status.image, "status.image")
+            if component is not None and signing_key is not None:
+                await self._verify_kept(run, component, signing_key, names)
             return ResolvedImage(run.status.image, run.status.image_resolution)
+        if component is None or not component.spec.channels:
+            self._check_other(run, component)
+            return None
         choice = choose_image(run.spec, component)
         check_allowed(choice.repository, self._settings.allowed)
         resolved = self._kept(choice, component)
@@ -131,6 +141,23 @@ class Images:
             resolved = await self._shared.read(key, resolve, self._clock() - _SHARED)
         warnings = (resolved.warning,) if resolved.warning else ()
         return ResolvedImage(choice.repository.at(resolved.digest), resolved.resolution(choice), warnings)
+
+    async def _verify_kept(
+        self, run: ComponentRun, component: Component, key: SigningKey, names: tuple[str, ...]
+    ) -> None:
+        """Verify the digest of an earlier attempt again if the Component's key has changed since."""
+        image, statuses = run.status.image or "", component.status.channels
+        repository, digest = parse_reference(image, "status.image"), image.partition("@")[2]
+        if digest in verified_digests(repository, key, statuses):
+            return
+        try:
+            self._check_away(repository.host)
+            async with _within_limit(repository.host):
+                logins = await read_logins(self._kube, run.metadata.namespace, names, repository)
+                await verify_digest(self._client, repository, digest, key, statuses, logins)
+        except RegistryAwayError as error:
+            self._note_away(repository.host, error)
+            raise
 
     async def of_channel(self, component: Component, channel: str, namespace: str, names: tuple[str, ...]) -> str:
         """The image that a channel points to now, with its digest. The registry is asked only if that is not known.
@@ -209,17 +236,17 @@ class Images:
         names: tuple[str, ...],
         architectures: frozenset[str],
     ) -> Resolved:
-        statuses = component.status.channels
-        known = frozenset(
-            entry.digest for status in statuses for entry in status.history if entry.image == choice.repository.name
-        )
+        statuses, repository = component.status.channels, choice.repository
+        known = known_digests(repository, statuses)
         try:
-            self._check_away(choice.repository.host)
-            logins = await read_logins(self._kube, namespace, names, choice.repository)
-            resolved = unverified_digest(choice, statuses, self._clock())
-            if resolved is None:
-                resolved = await ask_registry(self._client, choice, logins, known, architectures, self._clock())
-            await verify_digest(self._client, choice, resolved.digest, statuses, logins)
+            self._check_away(repository.host)
+            async with _within_limit(repository.host):
+                logins = await read_logins(self._kube, namespace, names, repository)
+                resolved = unverified_digest(choice, statuses, self._clock())
+                if resolved is None:
+                    resolved = await ask_registry(self._client, choice, logins, known, architectures, self._clock())
+                if choice.key is not None:
+                    await verify_digest(self._client, repository, resolved.digest, choice.key, statuses, logins)
         except RegistryAwayError as error:
             self._note_away(choice.repository.host, error)
             last = last_digest(choice, statuses, error.summary)
@@ -250,6 +277,20 @@ class Images:
         return frozenset({chosen}) if chosen else self._settings.architectures
 
 
+@asynccontextmanager
+async def _within_limit(host: str) -> AsyncIterator[None]:
+    """Limit everything that is asked for one image: a registry that answers slowly, page by page, must not hold a run.
+
+    Raises:
+        RegistryAwayError: the limit has passed.
+    """
+    try:
+        async with asyncio.timeout(_LONGEST_LOOKUP):
+            yield
+    except TimeoutError as error:
+        raise errors.away(host, f"the image was not found within {_LONGEST_LOOKUP:.0f} s") from error
+
+
 def _next_channels(
     component: Component, choice: ImageChoice, resolved: Resolved, now: datetime
 ) -> tuple[ChannelStatus, ...]:
@@ -262,5 +303,5 @@ def _next_channels(
 
 def _too_busy(component: Component) -> TransientError:
     return TransientError(
-        f"the status of Component `{component.metadata.name}` is changed by others all the time", Reason.QUEUED
+        f"the status of {component.KIND} `{component.metadata.name}` is changed by others all the time", Reason.QUEUED
     )

@@ -17,7 +17,8 @@ from componentrun.core.images.allowed import check_allowed
 from componentrun.core.images.moved import PinnedTag, pinned_tags, with_tag_digests
 from componentrun.core.images.pullsecretnames import pull_secret_names
 from componentrun.errors import ComponentRunError, UnsupportedError, UserError
-from componentrun.registry.errors import RegistryAwayError
+from componentrun.registry import errors
+from componentrun.registry.errors import ImageError, Problem, RegistryAwayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +37,8 @@ _log = logging.getLogger(__name__)
 _LEAST_PAUSE: Final = 0.05
 _IDLE_SECONDS: Final = 60.0
 """How often to look for Components with pinned tags if there are none."""
+_LONGEST_CHECK: Final = 60.0
+"""Seconds for all tags of a Component, so that one slow registry does not delay the others."""
 _MOST_WRITES: Final = 3
 _HAS_CHANNELS: Final = b'"channels":[{'
 """Part of the document of each Component that has any."""
@@ -121,20 +124,32 @@ class TagChecks:
         if component is None or not pinned or pinned[0].repository.host in away:
             return
         try:
-            digests = await self._ask(component, pinned)
-        except RegistryAwayError:
-            away.add(pinned[0].repository.host)
+            async with asyncio.timeout(_LONGEST_CHECK):
+                digests = await self._ask(component, pinned)
+        except (RegistryAwayError, TimeoutError) as error:
+            host = pinned[0].repository.host
+            away.add(host)
+            if isinstance(error, TimeoutError):
+                raise errors.away(host, f"its tags were not found within {_LONGEST_CHECK:.0f} s") from error
             raise
         await self._write(key, component, digests)
 
     async def _ask(self, component: Component, pinned: tuple[PinnedTag, ...]) -> dict[str, str]:
-        """The present digest of each tag. All are in the same repository."""
+        """The present digest of each tag that can be looked up. All are in the same repository."""
         repository = pinned[0].repository
         check_allowed(repository, self._settings.allowed)
         names = await self._pull_secret_names(component)
         logins = await read_logins(self._kube, component.metadata.namespace, names, repository)
-        tags = dict.fromkeys(item.tag for item in pinned)
-        return {tag: await self._client.digest(repository, tag, logins.usable, logins.known) for tag in tags}
+        digests = {}
+        for tag in dict.fromkeys(item.tag for item in pinned):
+            try:
+                digests[tag] = await self._client.digest(repository, tag, logins.usable, logins.known)
+            except ImageError as error:
+                if error.problem is not Problem.NO_SUCH_TAG:
+                    raise
+                # It was deleted, and the others can be looked up.
+                _log.info("%s %s: tag %s: %s", component.KIND, component.metadata.name, tag, error.message)
+        return digests
 
     async def _pull_secret_names(self, component: Component) -> tuple[str, ...]:
         """Those of the Component and of the default Storage beside it.

@@ -12,21 +12,28 @@ if TYPE_CHECKING:
 
     from componentrun.api.channels import ChannelStatus
     from componentrun.controller.images.logins import Logins
-    from componentrun.core.images.channels import ImageChoice
+    from componentrun.core.images.reference import Repository
+    from componentrun.core.images.signingkey import SigningKey
     from componentrun.registry.client import RegistryClient
 
 __all__ = ["verify_digest"]
 
 
 async def verify_digest(
-    client: RegistryClient, choice: ImageChoice, digest: str, statuses: Sequence[ChannelStatus], logins: Logins
+    client: RegistryClient,
+    repository: Repository,
+    digest: str,
+    key: SigningKey,
+    statuses: Sequence[ChannelStatus],
+    logins: Logins,
 ) -> None:
-    """Verify the signature of a digest, if the choice requires one.
+    """Verify the signature of a digest.
 
     Args:
         client: the registry.
-        choice: what the run uses, with the key.
-        digest: the digest that it was resolved to.
+        repository: repository of the image.
+        digest: digest of the image.
+        key: key with which it must be signed.
         statuses: channels in the Component's status; a digest that they call verified with this key is not checked.
         logins: credentials to try.
 
@@ -35,6 +42,5 @@ async def verify_digest(
         RegistryAwayError: the registry can't answer now.
         ImageError: the signatures may not be read.
     """
-    if choice.key is None or digest in verified_digests(choice, statuses):
-        return
-    await verify_image(client, choice.repository, digest, choice.key, logins.usable, logins.known)
+    if digest not in verified_digests(repository, key, statuses):
+        await verify_image(client, repository, digest, key, logins.usable, logins.known)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from componentrun.api.channels import (
     DEFAULT_FOLLOW,
+    MOST_CHOSEN_TAGS,
     MOST_KEPT,
     Channel,
     ChannelDigest,
@@ -34,6 +35,7 @@ __all__ = [
     "channel_digest",
     "choose_image",
     "kept_digest",
+    "known_digests",
     "last_digest",
     "required_key",
     "status_of_channel",
@@ -235,14 +237,18 @@ def unverified_digest(choice: ImageChoice, statuses: Sequence[ChannelStatus], no
     return kept_digest(replace(choice, key=None), statuses, now)
 
 
-def verified_digests(choice: ImageChoice, statuses: Sequence[ChannelStatus]) -> frozenset[str]:
-    """Digests of the repository whose signatures were verified with the key of the choice, for any channel."""
-    return frozenset(
-        entry.digest
-        for status in statuses
-        for entry in status.history
-        if entry.image == choice.repository.name and entry.verified_by == choice.verified_by is not None
-    )
+def known_digests(repository: Repository, statuses: Sequence[ChannelStatus]) -> frozenset[str]:
+    """Digests of the repository that any channel has used."""
+    return frozenset(entry.digest for entry in _entries(repository, statuses))
+
+
+def verified_digests(repository: Repository, key: SigningKey, statuses: Sequence[ChannelStatus]) -> frozenset[str]:
+    """Digests of the repository whose signatures were verified with this key, for any channel."""
+    return frozenset(entry.digest for entry in _entries(repository, statuses) if entry.verified_by == key.fingerprint)
+
+
+def _entries(repository: Repository, statuses: Sequence[ChannelStatus]) -> list[ChannelDigest]:
+    return [entry for status in statuses for entry in (*status.history, *status.tags) if entry.image == repository.name]
 
 
 def last_digest(choice: ImageChoice, statuses: Sequence[ChannelStatus], why: str) -> Resolved | None:
@@ -274,7 +280,7 @@ def _entry(choice: ImageChoice, status: ChannelStatus) -> ChannelDigest | None:
     """The digest that the status keeps for the choice: the present one of the channel, or else the newest."""
     found = [
         entry
-        for entry in status.history
+        for entry in (status.history if choice.is_own else status.tags)
         if entry.image == choice.repository.name
         and (
             entry.digest == choice.digest
@@ -297,8 +303,18 @@ def with_resolved(
 
     A digest that the history has keeps its place: the history tells in which order digests were first used. A digest
     in the spec keeps the tag that it was resolved from before. The present digest is never dropped.
+
+    Raises:
+        UserError: (InvalidSpec) the run chooses one more tag of a pinned channel than the status can keep.
     """
     status = status_of_channel(statuses, choice.channel)
+    others = [item for item in statuses if item.name != choice.channel]
+    update = _with_own(status, choice, resolved, now) if choice.is_own else _with_chosen(status, choice, resolved, now)
+    return tuple(sorted((*others, update), key=lambda item: item.name))
+
+
+def _with_own(status: ChannelStatus, choice: ImageChoice, resolved: Resolved, now: datetime) -> ChannelStatus:
+    """The status of a channel after what it points to was resolved."""
     known = _known(status.history, choice, resolved)
     entry = ChannelDigest(
         digest=resolved.digest,
@@ -309,22 +325,42 @@ def with_resolved(
         verified_by=choice.verified_by,
     )
     history = tuple(entry if item is known else item for item in status.history)
-    update = status.model_copy(update={"history": history if known else (entry, *history)})
-    if choice.is_own:
-        is_new = status.digest != resolved.digest or status.tag != resolved.tag
-        asked = resolved.source == "Registry" and (is_new or choice.follow == "Interval")
-        update = update.model_copy(
-            update={
-                "digest": resolved.digest,
-                "tag": resolved.tag,
-                "since": now if is_new else status.since,
-                "checked": now if asked else status.checked,
-                "moved_to": None if is_new or resolved.source == "Registry" else status.moved_to,
-            }
+    is_new = status.digest != resolved.digest or status.tag != resolved.tag
+    asked = resolved.source == "Registry" and (is_new or choice.follow == "Interval")
+    update = status.model_copy(
+        update={
+            "digest": resolved.digest,
+            "tag": resolved.tag,
+            "since": now if is_new else status.since,
+            "checked": now if asked else status.checked,
+            "moved_to": None if is_new or resolved.source == "Registry" else status.moved_to,
+            "history": history if known else (entry, *history),
+        }
+    )
+    return update.model_copy(update={"history": _trimmed(update)})
+
+
+def _with_chosen(status: ChannelStatus, choice: ImageChoice, resolved: Resolved, now: datetime) -> ChannelStatus:
+    """The status of a channel after a run's own tag was resolved. It must not push out what the channel itself had."""
+    present = [entry for entry in status.tags if entry.image == choice.repository.name]
+    known = next((entry for entry in present if entry.tag == choice.tag), None)
+    entry = ChannelDigest(
+        digest=resolved.digest,
+        image=choice.repository.name,
+        tag=choice.tag,
+        time=known.time if known and known.digest == resolved.digest else now,
+        verified_by=choice.verified_by,
+    )
+    if known is not None:
+        return status.model_copy(update={"tags": tuple(entry if item is known else item for item in present)})
+    if len(present) >= MOST_CHOSEN_TAGS and choice.follow == "Pinned":
+        raise UserError(
+            f"tag `{choice.tag}`: runs have chosen {len(present)} other tags of channel `{choice.channel}`; expected "
+            f"at most {MOST_CHOSEN_TAGS}, because their digests must be kept",
+            Reason.INVALID_SPEC,
+            advice="Choose the channel itself or one of these tags, or have a channel for this tag added.",
         )
-    update = update.model_copy(update={"history": _trimmed(update)})
-    others = [item for item in statuses if item.name != choice.channel]
-    return tuple(sorted((*others, update), key=lambda item: item.name))
+    return status.model_copy(update={"tags": (entry, *present[: MOST_CHOSEN_TAGS - 1])})
 
 
 def _known(history: Sequence[ChannelDigest], choice: ImageChoice, resolved: Resolved) -> ChannelDigest | None:

@@ -55,14 +55,17 @@ def with_tag_digests(component: Component, digests: Mapping[str, str]) -> tuple[
 
     Args:
         component: the Component.
-        digests: the present digest of each pinned tag.
+        digests: the present digest of each pinned tag that could be looked up.
     """
     pinned = {item.channel: item for item in pinned_tags(component)}
     result = []
     for status in component.status.channels:
         item = pinned.get(status.name)
-        present = digests.get(item.tag) if item is not None else None
-        moved_to = present if item is None or present != item.digest else None
+        moved_to = None
+        if item is not None:
+            # A tag that could not be looked up stays as it was.
+            present = digests.get(item.tag, status.moved_to)
+            moved_to = present if present != item.digest else None
         result.append(status.model_copy(update={"moved_to": moved_to}))
     return tuple(result)
 
