@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.store, pytest.mark.long]
 
 
+LONGEST = 500
+"""Seconds until a round counts as hanging."""
+
+
 class SparkRounds:
     """A process that runs the program in one JVM, with the test's own folders, some days later. Starts when asked."""
 
@@ -45,7 +49,13 @@ class SparkRounds:
         assert process.stdout is not None
         process.stdin.write(json.dumps(asked) + "\n")
         process.stdin.flush()
-        code = process.stdout.readline().strip()
+        # If a round hangs, the process is killed, and the empty answer fails the test.
+        limit = threading.Timer(LONGEST, process.kill)
+        limit.start()
+        try:
+            code = process.stdout.readline().strip()
+        finally:
+            limit.cancel()
         printed = self._log.read_bytes()[start:].decode()
         assert code == "0", printed[-5000:]
         return printed
