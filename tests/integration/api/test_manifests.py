@@ -128,7 +128,7 @@ def with_input(**more: Any) -> dict[str, Any]:
         (with_changes(concurrency={"policy": "Wait"}), 'spec.concurrency.policy: Unsupported value: "Wait"'),
         (with_changes(concurrency={"group": "a b"}), "spec.concurrency.group"),
         (with_changes(command=["sh"]), "spec.command and spec.args go with spec.image"),
-        (with_changes(component=None, image="a:b", tag="c"), "spec.tag belongs to spec.component"),
+        (with_changes(component=None, image="a:b", tag="c"), "spec.tag and spec.channel belong to spec.component"),
         (with_changes(input={"tables": [{"source": "flights"}]}), "spec.input.tables[0].source"),
         (with_changes(input={"tables": [{}]}), "spec.input.tables: give each either source"),
         (with_changes(input={"tables": [{"object": "x.csv", "changedSince": "1h"}]}), "changedSince belongs to source"),
