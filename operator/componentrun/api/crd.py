@@ -57,8 +57,10 @@ _OF_COMPONENTS: Final = (
     _column("Image", ".spec.image", wide=True),
     _column("Tag", ".spec.tag"),
     _column("Network", ".spec.network.mode", wide=True),
-    _column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
+    _column("Channel", ".status.channels[0].name"),
+    _column("Resolved", ".status.channels[0].tag"),
     _column("Digest", ".status.channels[0].digest", wide=True),
+    _column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
     _AGE,
 )
 

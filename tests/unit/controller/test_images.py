@@ -467,7 +467,7 @@ async def test_a_channel_that_was_removed_leaves_the_status(world: World, regist
     add_run(world, "a")
     add_run(world, "b", channel="master")
     await operator.live(0)
-    assert [item["name"] for item in component(world)["status"]["channels"]] == ["master", "release"]
+    assert [item["name"] for item in component(world)["status"]["channels"]] == ["release", "master"]
     world.kube.change("components", "app", {"spec": {"channels": [RELEASE]}})
     add_run(world, "c")
     world.now += timedelta(seconds=5)
@@ -512,3 +512,16 @@ async def test_processors_do_not_escape_the_rules_for_images(world: World, regis
         "channelled": "ImageNotAllowed", "foreign": "ImageNotAllowed", "signed": "InvalidSpec", "good": "Pending",
     }  # fmt: skip
     assert registry.log == []
+
+
+async def test_the_default_channel_comes_first_in_the_status(world: World, registry: FakeRegistry) -> None:
+    """The columns of `kubectl get components` show the first one."""
+    registry.push("main", image_manifest("one"))
+    registry.push("1.0", image_manifest("two"))
+    add_component(world, registry, {"name": "beta", "tag": "main"}, RELEASE, MASTER)
+    operator = FakeOperator(world)
+    for name, channel in (("a", "master"), ("b", "beta"), ("c", "release")):
+        add_run(world, name, channel=channel)
+        await operator.live(0)
+    channels = world.kube.objects["components", NAMESPACE, "app"]["status"]["channels"]
+    assert [channel["name"] for channel in channels] == ["release", "beta", "master"]

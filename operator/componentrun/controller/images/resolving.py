@@ -29,6 +29,7 @@ from componentrun.controller.images.verifying import verify_digest
 from componentrun.controller.storages.sharedreads import SharedReads
 from componentrun.core.images.allowed import check_allowed
 from componentrun.core.images.channels import (
+    DEFAULT_CHANNEL,
     ImageChoice,
     Resolved,
     channel_digest,
@@ -294,11 +295,12 @@ async def _within_limit(host: str) -> AsyncIterator[None]:
 def _next_channels(
     component: Component, choice: ImageChoice, resolved: Resolved, now: datetime
 ) -> tuple[ChannelStatus, ...]:
-    """The channels to have in the status: without those that the spec does not have any more."""
-    present = {channel.name for channel in component.spec.channels}
-    return tuple(
-        status for status in with_resolved(component.status.channels, choice, resolved, now) if status.name in present
-    )
+    """The channels to have in the status: those of the spec, the default channel first, which `kubectl get` shows."""
+    spec = component.spec
+    default = spec.default_channel or DEFAULT_CHANNEL
+    order = sorted((channel.name for channel in spec.channels), key=lambda name: name != default)
+    statuses = {status.name: status for status in with_resolved(component.status.channels, choice, resolved, now)}
+    return tuple(statuses[name] for name in order if name in statuses)
 
 
 def _too_busy(component: Component) -> TransientError:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from componentrun.api.componentrun import ComponentRunSpec
 
 __all__ = [
+    "DEFAULT_CHANNEL",
     "ImageChoice",
     "Resolved",
     "channel_digest",
@@ -44,7 +45,8 @@ __all__ = [
     "with_resolved",
 ]
 
-_DEFAULT_CHANNEL: Final = "release"
+DEFAULT_CHANNEL: Final = "release"
+"""The channel of runs that name none, if the Component names no default; without such a channel, the first one."""
 _DEFAULT_INTERVAL: Final = timedelta(hours=1)
 
 
@@ -149,7 +151,7 @@ def _by_name(name: str | None, component: Component, path: str) -> Channel:
     channels = component.spec.channels
     wanted = name or component.spec.default_channel
     if wanted is None:
-        return next((item for item in channels if item.name == _DEFAULT_CHANNEL), channels[0])
+        return next((item for item in channels if item.name == DEFAULT_CHANNEL), channels[0])
     found = next((item for item in channels if item.name == wanted), None)
     if found is not None:
         return found
