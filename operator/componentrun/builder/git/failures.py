@@ -78,6 +78,8 @@ def git_errors(url: GitUrl) -> Iterator[None]:
 def _hung_up(url: GitUrl, error: HangupException) -> BuildError | GitAwayError:
     lines = [line.decode(errors="replace").strip() for line in error.stderr_lines or ()]
     text = " ".join(lines).lower()
+    if any(words in text for words in _UNKNOWN_COMMIT):
+        return no_such_commit(url, "")
     for words, problem in _SSH_CAUSES:
         if words in text:
             return _ssh_error(url, problem)

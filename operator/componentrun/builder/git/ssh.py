@@ -19,14 +19,21 @@ if TYPE_CHECKING:
 __all__ = ["StrictSsh"]
 
 _NEWEST_VERSION: Final = 2
+_MOST_WORDS: Final = 4096
+_PATIENCE_SECONDS: Final = 5.0
+"""Time for ssh to print what the server's program has said at its end."""
 
 
 class _Ended(SubprocessWrapper):
-    """Ends its process when it is closed, instead of waiting for the server to end."""
+    """Ends its process when it is closed, even if the server does not end."""
 
     def close(self, timeout: int | None = 60) -> None:
         """Close the pipes, and end the process."""
-        if self.proc.poll() is None:
+        if self.proc.stdin is not None:
+            self.proc.stdin.close()
+        try:
+            self.proc.wait(_PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
             self.proc.terminate()
         super().close(timeout)
 
@@ -37,6 +44,8 @@ class StrictSsh(SSHVendor):
 
     key_file: Path
     known_hosts_file: Path
+    errors_file: Path
+    """What ssh, and the server's program, print. A pipe that nobody reads would make them wait when it is full."""
     settings: GitSettings
     budget: Budget
 
@@ -47,7 +56,13 @@ class StrictSsh(SSHVendor):
         for path, text in ((key, login.private_key), (hosts, login.known_hosts)):
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 file.write(text)
-        return cls(key, hosts, settings, budget)
+        return cls(key, hosts, folder / "errors", settings, budget)
+
+    def last_words(self) -> list[bytes]:
+        """The last lines that the last process has printed."""
+        with self.errors_file.open("rb") as errors:
+            errors.seek(-min(_MOST_WORDS, self.errors_file.stat().st_size), os.SEEK_END)
+            return errors.read().splitlines()
 
     def run_command(
         self,
@@ -81,13 +96,14 @@ class StrictSsh(SSHVendor):
         arguments = ["ssh", "-F", "none", "-T", "-x", "-p", str(port or 22), "-l", str(username)]
         for name, value in options.items():
             arguments += ["-o", f"{name}={value}"]
-        process = subprocess.Popen(
-            [*arguments, "--", host.strip("[]"), command.decode()],
-            bufsize=0,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        with self.errors_file.open("wb") as errors:
+            process = subprocess.Popen(
+                [*arguments, "--", host.strip("[]"), command.decode()],
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
         wrapper = _Ended(process)
         wrapper.read = self.budget.reading(wrapper.read)  # type: ignore[assignment]  # dulwich always names a size
         return wrapper

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import urllib3
 from dulwich.client import SSHGitClient, Urllib3HttpGitClient
-from dulwich.errors import GitProtocolError
+from dulwich.errors import GitProtocolError, HangupException
 
 from componentrun.builder.git.budget import Budget
 from componentrun.builder.git.ssh import StrictSsh
@@ -23,7 +23,7 @@ from componentrun.storage.store.clientvalues import plain_pem
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from dulwich.client import GitClient
+    from dulwich.client import FetchPackResult, GitClient, LsRemoteResult
     from dulwich.protocol import Protocol
 
     from componentrun.builder.git.settings import GitSettings
@@ -73,8 +73,9 @@ def _basic(login: HttpsLogin) -> str:
 class _SshClient(SSHGitClient):
     """Ends its processes. dulwich leaves them behind when the server refuses."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(self, url: GitUrl, vendor: StrictSsh) -> None:
+        super().__init__(url.host, url.port, url.user, vendor=vendor)
+        self._vendor = vendor
         self._opened: list[Protocol] = []
 
     def _connect(
@@ -83,6 +84,25 @@ class _SshClient(SSHGitClient):
         protocol, can_read, stderr = super()._connect(cmd, path, protocol_version)
         self._opened.append(protocol)
         return protocol, can_read, stderr
+
+    def get_refs(self, *arguments: Any, **options: Any) -> LsRemoteResult:
+        """The refs of the server."""
+        with self._explained():
+            return super().get_refs(*arguments, **options)
+
+    def fetch_pack(self, *arguments: Any, **options: Any) -> FetchPackResult:
+        """Download."""
+        with self._explained():
+            return super().fetch_pack(*arguments, **options)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Add what ssh has printed to the error for a connection that was closed."""
+        try:
+            yield
+        except HangupException as error:
+            self.close()  # so that everything is printed
+            raise HangupException(self._vendor.last_words()) from error
 
     def close(self) -> None:
         """Close all connections."""
@@ -128,7 +148,7 @@ def open_client(
     if isinstance(login, SshLogin):
         with tempfile.TemporaryDirectory(prefix="git-login-") as folder:
             vendor = StrictSsh.create(Path(folder), login, settings, budget)
-            ssh_client = _SshClient(url.host, url.port, url.user, vendor=vendor)
+            ssh_client = _SshClient(url, vendor)
             try:
                 yield ssh_client, url.path.encode()
             finally:
