@@ -11,5 +11,5 @@ Modules, lowest first:
     tokens     tokens of registries that refer to a token service
     manifest   manifests: digests, platforms, layers
     client     digests of tags, lists of tags, manifests and blobs
-    upload     uploads of artifacts, for the command line
+    upload     uploads of artifacts and of parts of images
 """

@@ -5,10 +5,11 @@ https://github.com/opencontainers/distribution-spec
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final, Self
+from typing import IO, TYPE_CHECKING, Final, Self
 from urllib.parse import urljoin, urlsplit
 
 from componentrun.core.images.reference import DIGEST, DOCKER_HUB
@@ -44,6 +45,24 @@ _JSON: Final = {"Accept": "application/json"}
 _MOST_REMEMBERED: Final = 1024
 _SPARE_SECONDS: Final = 10.0
 """A token is not used for the last seconds of its validity."""
+
+
+class _Hashed:
+    """Writes to another file, and hashes what is written."""
+
+    def __init__(self, sink: IO[bytes]) -> None:
+        self._sink = sink
+        self._hash = hashlib.sha256()
+
+    def write(self, content: bytes) -> int:
+        """Write a part."""
+        self._hash.update(content)
+        return self._sink.write(content)
+
+    @property
+    def digest(self) -> str:
+        """Digest of everything so far."""
+        return f"sha256:{self._hash.hexdigest()}"
 
 
 class RegistryClient:
@@ -146,6 +165,31 @@ class RegistryClient:
             raise errors.dishonest(repository.at(digest), digest, found)
         return answer.body
 
+    async def download(
+        self,
+        repository: Repository,
+        digest: str,
+        logins: Sequence[Login],
+        sink: IO[bytes],
+        *,
+        limit: int,
+        known: str = "",
+    ) -> None:
+        """Write a blob of at most `limit` bytes to a file. After an error, the file may have a part of it.
+
+        Raises:
+            RegistryAwayError: the registry can't answer now.
+            ImageError: there is no such blob, it may not be read, is too large, or has another digest.
+        """
+        hashed = _Hashed(sink)
+        what = f"a part of `{repository.name}`"
+        answer = await self._get(repository, "GET", f"blobs/{digest}", {}, logins, known, what, limit, hashed)  # type: ignore[arg-type]
+        if answer.status == _NOT_FOUND:
+            raise errors.no_such_tag(repository.name, digest)
+        _check(repository, answer)
+        if hashed.digest != digest:
+            raise errors.dishonest(repository.at(digest), digest, hashed.digest)
+
     async def tags(self, repository: Repository, logins: Sequence[Login], known: str = "") -> tuple[str, ...]:
         """All tags of a repository, at most `MOST_TAGS`.
 
@@ -197,6 +241,7 @@ class RegistryClient:
         known: str,
         what: str,
         limit: int,
+        sink: IO[bytes] | None = None,
     ) -> Answer:
         """Send a request with each login until one is accepted; without any if there are none.
 
@@ -207,7 +252,7 @@ class RegistryClient:
         refusal: errors.ImageError | None = None
         for login in logins or (None,):
             try:
-                answer = await self._as(login, repository, method, path, headers, what, limit)
+                answer = await self._as(login, repository, method, path, headers, what, limit, sink)
             except errors.ImageError as error:
                 if error.problem not in {errors.Problem.WRONG_PASSWORD, errors.Problem.NO_PASSWORD}:
                     raise
@@ -229,6 +274,7 @@ class RegistryClient:
         headers: Mapping[str, str],
         what: str,
         limit: int,
+        sink: IO[bytes] | None = None,
     ) -> Answer:
         """Send a request with one login; if the registry wants another Authorization than before, once more."""
         host = _API_HOSTS.get(repository.host, repository.host)
@@ -237,7 +283,7 @@ class RegistryClient:
         # A response to an unauthorized request may have a body.
         limit = limit or _PAGE_BYTES
         known = self._authorization(repository, login)
-        answer = await self._exchange.send(method, url, headers, what=what, limit=limit, authorization=known)
+        answer = await self._exchange.send(method, url, headers, what=what, limit=limit, authorization=known, sink=sink)
         if answer.status != _UNAUTHORIZED:
             return answer
         if answer.origin != origin(url):
@@ -252,7 +298,7 @@ class RegistryClient:
             value, seconds = basic(login), float("inf")
         else:
             return answer
-        answer = await self._exchange.send(method, url, headers, what=what, limit=limit, authorization=value)
+        answer = await self._exchange.send(method, url, headers, what=what, limit=limit, authorization=value, sink=sink)
         if answer.status not in {_UNAUTHORIZED, _FORBIDDEN}:
             self._remember(repository, login, value, seconds)
         return answer

@@ -24,6 +24,7 @@ __all__ = [
     "no_such_tag",
     "no_version",
     "not_a_registry",
+    "push_denied",
     "rate_limited",
     "redirected_to_login",
     "too_large",
@@ -107,6 +108,15 @@ def access_denied(repository: str, secrets: str) -> ImageError:
         Problem.ACCESS_DENIED,
         f"the login from {secrets} may not read `{repository}`, or there is no such repository",
         "Check the name, and have the registry allow this account to read it.",
+    )
+
+
+def push_denied(repository: str, secrets: str) -> ImageError:
+    """The login is valid, and may not upload to this repository."""
+    return ImageError(
+        Problem.ACCESS_DENIED,
+        f"the login from {secrets} may not push to `{repository}`",
+        "Check the name, and have the registry allow this account to push.",
     )
 
 

@@ -98,8 +98,8 @@ class TokenService:
             return web.Response(status=401)
         access = []
         if authorization and "scope" in request.query:
-            kind, name, actions = request.query["scope"].split(":")
-            access = [{"type": kind, "name": name, "actions": actions.split(",")}]
+            scopes = [scope.split(":") for scope in request.query.getall("scope")]
+            access = [{"type": kind, "name": name, "actions": actions.split(",")} for kind, name, actions in scopes]
         return web.json_response({"token": self._sign(access), "expires_in": 120})
 
     def _sign(self, access: list[dict[str, Any]]) -> str:

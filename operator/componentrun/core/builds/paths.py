@@ -10,7 +10,7 @@ from typing import Final
 
 from componentrun.core.builds.errors import BuildError, BuildProblem
 
-__all__ = ["WHITEOUT", "check_link", "check_name", "git_folder", "special_file"]
+__all__ = ["WHITEOUT", "check_link", "check_name", "git_folder", "link_target", "special_file"]
 
 WHITEOUT: Final = ".wh."
 """Prefix that layers use to delete files of the layers below (OCI image specification)."""
@@ -65,10 +65,7 @@ def check_link(path: str, target: bytes) -> str:
         BuildError: it leads out of the root, or is not UTF-8.
     """
     folder = path.rpartition("/")[0]
-    try:
-        text = target.decode()
-    except UnicodeDecodeError:
-        raise _unusable(repr(target)[1:], f"that link `{path}` leads to", "it is not UTF-8") from None
+    text = link_target(path, target)
     place = normpath(f"{folder}/{text}" if folder else text)
     if not text or "\0" in text or text.startswith("/") or place == ".." or place.startswith("../"):
         raise BuildError(
@@ -77,6 +74,18 @@ def check_link(path: str, target: bytes) -> str:
             "Replace it by the file, or by a link within the folder.",
         )
     return text
+
+
+def link_target(path: str, target: bytes) -> str:
+    """The target of a symbolic link as text, wherever it leads to.
+
+    Raises:
+        BuildError: it is not UTF-8.
+    """
+    try:
+        return target.decode()
+    except UnicodeDecodeError:
+        raise _unusable(repr(target)[1:], f"that link `{path}` leads to", "it is not UTF-8") from None
 
 
 def special_file(path: str, kind: str) -> BuildError:
