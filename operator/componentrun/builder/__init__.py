@@ -9,4 +9,5 @@ Packages and modules, lowest first:
     folder    the content of a folder as entries of a layer
     retrying  repeats requests to a registry that is away
     pushing   pushes an image: what the registry has is not sent
+    steps     the steps before and after the commands
 """

@@ -7,8 +7,9 @@ because a virtual environment needs a package that Debian's Python does not have
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from componentrun.core.builds.errors import BuildError, BuildProblem
@@ -16,7 +17,7 @@ from componentrun.core.builds.errors import BuildError, BuildProblem
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["Dependencies", "Recipe", "choose_recipe", "has_local_sources"]
+__all__ = ["Dependencies", "Recipe", "choose_recipe", "dump_recipe", "has_local_sources", "parse_recipe"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,20 @@ class Recipe:
     environment: tuple[tuple[str, str], ...]
     """Variables of the image, sorted by name."""
     entrypoint: tuple[str, ...]
+
+
+def dump_recipe(recipe: Recipe) -> bytes:
+    """The recipe as JSON, for the step that pushes."""
+    return json.dumps(asdict(recipe), sort_keys=True).encode()
+
+
+def parse_recipe(content: bytes) -> Recipe:
+    """The recipe that `dump_recipe` wrote."""
+    found = json.loads(content)
+    there = found["dependencies"]
+    dependencies = there and Dependencies(there["folder"], tuple(there["files"]), tuple(there["commands"]))
+    environment = tuple((name, value) for name, value in found["environment"])
+    return Recipe(found["language"], dependencies, tuple(found["commands"]), environment, tuple(found["entrypoint"]))
 
 
 @dataclass(frozen=True, slots=True)

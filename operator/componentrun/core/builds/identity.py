@@ -61,6 +61,25 @@ class BuildInputs:
             }
         )
 
+    @classmethod
+    def parse(cls, canonical: bytes) -> BuildInputs:
+        """The inputs with this canonical form.
+
+        Raises:
+            ValueError: it is not one, or has another format.
+        """
+        try:
+            content = json.loads(canonical)
+            if content.pop("format") != FORMAT:
+                raise ValueError("the inputs of a build have another format")
+            for name in ("arguments", "tools"):
+                content[name] = tuple(sorted(content[name].items()))
+            for name in ("commands", "entrypoint"):
+                content[name] = tuple(content[name])
+            return cls(**content)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError("not the inputs of a build") from error
+
     @property
     def digest(self) -> str:
         """SHA-256 of the canonical form, in hexadecimal."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.core.builds.conventions import Recipe, choose_recipe, has_local_sources
+from componentrun.core.builds.conventions import Recipe, choose_recipe, dump_recipe, has_local_sources, parse_recipe
 from componentrun.core.builds.errors import BuildError, BuildProblem
 from componentrun.core.builds.script import COMMAND_NOT_FOUND, Step, build_script, steps_of
 
@@ -156,3 +156,9 @@ def test_python_code_is_compiled_without_time_stamps_and_files_for_other_version
 )
 def test_dependencies_on_other_files_of_the_repository_are_noticed(file: str, text: str, is_local: bool) -> None:
     assert has_local_sources(file, text) == is_local
+
+
+@pytest.mark.parametrize("files", [{"requirements.txt", "main.py"}, {"main.R"}])
+def test_a_recipe_can_be_read_again(files: set[str]) -> None:
+    recipe = choose_recipe(files, "/code")
+    assert parse_recipe(dump_recipe(recipe)) == recipe

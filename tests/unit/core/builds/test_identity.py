@@ -79,3 +79,13 @@ def test_the_canonical_form_is_sorted_json_that_names_its_format() -> None:
     content = json.loads(text)
     assert content["format"] == 1
     assert text == json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def test_the_inputs_can_be_read_from_their_canonical_form() -> None:
+    assert BuildInputs.parse(INPUTS.canonical()) == INPUTS
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"3", INPUTS.canonical().replace(b'"format":1', b'"format":2')])
+def test_something_else_is_not_read_as_inputs(content: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - also of the JSON parser
+        BuildInputs.parse(content)
