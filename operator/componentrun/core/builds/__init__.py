@@ -5,7 +5,6 @@ Modules, lowest first:
     errors       what can go wrong: one sentence for each cause
     source       URLs of repositories, and which commit a branch or tag means
     login        logins of git hosts, as Secrets have them
-    login        logins of git hosts, as Secrets have them
     paths        names, links and special files that no image gets
     conventions  commands for the languages that are recognised by their files
     identity     everything that goes into a build, and its hash
