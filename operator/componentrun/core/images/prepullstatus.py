@@ -205,7 +205,7 @@ def status_with(component: Component, states: Sequence[ChannelState], now: datet
         for channel in component.status.channels
     )
     new = tuple(ChannelStatus(name=name, pre_pull=status) for name, status in statuses.items() if status is not None)
-    channels = tuple(sorted((*known, *new), key=lambda channel: channel.name))
+    channels = (*known, *new)  # in the order of whoever resolves channels, or both would write again and again
     if not states:
         conditions = tuple(item for item in component.status.conditions if item.type != PRE_PULLED)
         return component.status.model_copy(update={"channels": channels, "conditions": conditions})
