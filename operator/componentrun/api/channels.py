@@ -64,23 +64,25 @@ class Channel(ApiModel):
     """Tag of the image."""
     semver: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     """Range of versions, e.g. `^1.4` or `>=1.4 <2`. The highest version among the repository's tags is used; tags may
-    begin with `v`. Versions such as `2.0.0-rc.1` are used only if the range names one of the same version."""
+    begin with `v`. A pre-release such as `2.0.0-rc.1` is used only if the range names a pre-release of the same
+    version."""
     digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
     """Digest of the image. Written by `componentrun component promote` and `rollback`."""
     follow: Follow | None = None
     """When the registry is asked for the digest. `Pinned`: once for each tag or range. `EachRun`: for each run.
-    `Interval`: for the first run after each `interval`. Defaults to `EachRun` for the channel `master`, and to `Pinned`
-    for all others."""
+    `Interval`: for the first run after each `interval`. A channel with `digest` can only be `Pinned`. Defaults to
+    `EachRun` for the channel `master`, and to `Pinned` for all others."""
     interval: Duration | None = None
-    """Interval of `follow: Interval`. Defaults to `1h`."""
+    """Interval of `follow: Interval`. Defaults to `1h`; minimum `1s`."""
     on_failure: Literal["Fail", "UseLast"] = "Fail"
-    """What to do if the registry does not respond. `Fail`: retry, and fail the run if that lasts too long. `UseLast`:
-    use the last digest, with a warning. Defaults to `Fail`."""
+    """What to do if the registry does not respond. `Fail`: retry the run, and fail it if the registry does not respond
+    for too long. `UseLast`: use the channel's last digest, and add a warning to the run. Defaults to `Fail`."""
     pre_pull: bool = False
-    """Whether the channel's image is brought to nodes before a run needs it, and kept there. Requires
-    `operator.prePull.enabled` of the chart. Defaults to false."""
+    """Whether the channel's image is brought to nodes before a run needs it, and kept there. Requires the chart value
+    `operator.prePull.enabled`. Defaults to false."""
     pre_pull_nodes: PrePullNodes | None = None
-    """Nodes that it is brought to. Defaults to all nodes without taints."""
+    """Nodes that the image is brought to. Use the `nodeSelector` and `tolerations` of the runs' `podTemplate`. Defaults
+    to all nodes without taints."""
 
 
 class PullSecretRef(ApiModel):
@@ -106,13 +108,13 @@ class ChannelDigest(StatusModel):
     image: str
     """Repository of the image."""
     tag: str | None = None
-    """Tag that pointed to it. Not set if the digest was in the spec."""
+    """Tag or version that pointed to it. Not set if the digest is known only from the spec."""
     semver: str | None = None
     """Range of versions for which the tag was chosen."""
     time: datetime
     """When it was used for the first time."""
     verified_by: str | None = None
-    """Fingerprint of the key that verified its signature. Not set if none was required."""
+    """Fingerprint of the key with which its signature was verified. Not set if no signature was required."""
 
 
 class PrePullNode(StatusModel):
@@ -147,17 +149,17 @@ class ChannelStatus(StatusModel):
     tag: str | None = None
     """Tag or version that it was resolved from. Not set if the digest is in the spec."""
     since: datetime | None = None
-    """When the channel was first seen to point to this digest."""
+    """When the channel began to point to this digest."""
     checked: datetime | None = None
-    """When the registry was last asked. Updated only for `follow: Interval`, and when the digest changes."""
+    """When the registry was last asked. Updated only with `follow: Interval`, or when the digest or the tag changes."""
     moved_to: str | None = None
-    """Digest that the tag of a pinned channel points to now. Set only if it is another one than `digest`, which runs
-    keep."""
+    """Digest that the tag of a pinned channel points to now. Set only if it differs from `digest`, which runs keep
+    using."""
     history: tuple[ChannelDigest, ...] = ()
-    """The last 10 digests of the channel itself, newest first."""
+    """The last 10 digests of the channel itself, in the order of their first use, newest first."""
     tags: Annotated[tuple[ChannelDigest, ...], Field(max_length=MOST_CHOSEN_TAGS)] = ()
-    """Digests of the versions of its range that runs have chosen with `tag`, by their first use, newest first. Those of
-    a pinned channel are never forgotten, so a run that would need more than 100 is refused."""
+    """Digests of the versions that runs have chosen from its range with `tag`, in the order of their first use, newest
+    first. At most 100. Those of a pinned channel are kept, so a run that chooses one more version is refused."""
     pre_pull: PrePullStatus | None = None
     """The nodes that the image is brought to. Only with `prePull`."""
 

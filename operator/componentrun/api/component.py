@@ -264,8 +264,9 @@ class ComponentSpec(ApiModel):
     default_channel: ChannelName | None = None
     """Channel of runs that name neither a channel nor a tag. Defaults to `release`, or else to the first channel."""
     image_pull_secrets: Annotated[tuple[PullSecretRef, ...], Field(max_length=8)] | None = None
-    """Secrets with credentials for the image's registry, in the namespace of the run, also those of a ClusterComponent.
-    Those of the run's `podTemplate.imagePullSecrets` are tried before them, and those of its Storage after them."""
+    """Secrets with credentials for the image's registry. They are read from the namespace of the run, also for a
+    ClusterComponent. Only `prePull` of a ClusterComponent uses Secrets in the operator's own namespace.
+    `podTemplate.imagePullSecrets` of the run are tried before them, and those of its Storage after them."""
     verify: Verify | None = None
     """Signature that the image must have, made by cosign 2 or 3 with a key. Requires channels. The operator verifies
     each digest once, before a run uses it for the first time, and again if the key changes. Runs of other images end as

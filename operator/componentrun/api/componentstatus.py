@@ -19,8 +19,8 @@ class ComponentStatus(StatusModel):
     """The `metadata.generation` that this status describes."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
     """`Ready`: runs can use the component. `ConfigurationValid`: `spec.configuration` has usable schemas, and a default
-    that matches them; only if `spec.configuration` is set. `Deprecated`: only if it is. `TagMoved`: only if the
-    tag of a pinned channel points to another digest now. `PrePulled`: all nodes that `prePull` of the channels names
-    have the images; only if a channel sets it."""
+    that matches them; only if `spec.configuration` is set. `Deprecated`: only if it is. `TagMoved`: only if the tag of
+    a pinned channel points to another digest now. `PrePulled`: all selected nodes have the images of the channels with
+    `prePull`; only if a channel sets it."""
     channels: Annotated[tuple[ChannelStatus, ...], Field(max_length=2 * MOST_CHANNELS)] = ()
-    """Digests of `spec.channels`, by name of the channel."""
+    """Digests of `spec.channels`, with one item for each channel that was resolved or is brought to nodes."""

@@ -226,7 +226,7 @@ class StorageSpec(ApiModel):
     the value of the default Storage applies. Runs that Kueue manages are not counted."""
     image_pull_secrets: Annotated[tuple[PullSecretRef, ...], Field(max_length=8)] = ()
     """Secrets of the same namespace with credentials for registries of images: the namespace's default for all runs
-    that use this Storage. They are tried after those of the run and its Component. Pods of Spark have them, too.
+    that use this Storage. They are tried after those of the run and its Component. Pods of Spark use them as well.
     Defaults to none."""
     default: bool = False
     """Whether runs that name no Storage use this one. Set it for at most one Storage of a namespace. Defaults to

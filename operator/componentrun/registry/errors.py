@@ -90,7 +90,7 @@ def no_version(repository: str, versions: str, tags: int) -> ImageError:
     """No tag of the repository is a version of the range."""
     return ImageError(
         Problem.NO_SUCH_TAG,
-        f"none of the {tags} tags of repository `{repository}` is a version of `{versions}`",
+        f"none of the {tags} tags of repository `{repository}` is a version in the range `{versions}`",
         "Push a version, or correct `semver` of the channel.",
     )
 
@@ -124,7 +124,7 @@ def dishonest(image: str, expected: str, found: str) -> ImageError:
     return ImageError(
         Problem.WRONG_DIGEST,
         f"the registry delivered other content than announced for `{image}`: expected {expected}, found {found}",
-        "This is up to the people who run the registry: its storage or a cache in front of it is damaged.",
+        "Ask the people who run the registry to check its storage, and any cache in front of it.",
     )
 
 
@@ -133,7 +133,7 @@ def too_large(host: str, what: str, limit: int) -> ImageError:
     return ImageError(
         Problem.TOO_LARGE,
         f"`{host}` sent more than {limit} bytes as {what}",
-        "Check whether the name leads to an image.",
+        "Check whether the name is that of an image.",
     )
 
 
@@ -161,7 +161,7 @@ def untrusted(host: str, why: str) -> RegistryAwayError:
 
 
 def rate_limited(host: str, retry_after: float) -> RegistryAwayError:
-    """The registry counts requests, and has had enough of ours."""
+    """The registry refuses requests because there were too many."""
     return _away_error(problems.rate_limited(host, retry_after), retry_after)
 
 

@@ -274,7 +274,7 @@ CAUSES = {
     ),
     "rate limit": Cause("RegistryUnavailable", *["refuses more requests for now (429)"] * 2, host="limited"),
     "wrong architecture": Cause(
-        "ImagePullFailed", "does not exist for the node's architecture", "is there for linux/s390x, and the run needs ",
+        "ImagePullFailed", "does not exist for the node's architecture", "exists for linux/s390x, and the run needs ",
         tag="mainframe",
     ),
 }  # fmt: skip
@@ -325,5 +325,5 @@ def test_a_single_image_for_another_architecture_is_found_before_a_pod_exists(
     channel = {"name": "release", "tag": "single"}
     place.tenant.apply("Component", "single", {"image": f"{registry.host}/team/single", "channels": [channel]})
     name = start(place, "right", image=None, component="single", resources=None)
-    place.failed(name, "ImagePullFailed", "is there for linux/s390x, and the run needs ")
+    place.failed(name, "ImagePullFailed", "exists for linux/s390x, and the run needs ")
     assert not place.tenant.pods(name)

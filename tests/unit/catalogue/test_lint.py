@@ -89,7 +89,7 @@ def test_a_good_component_has_no_findings() -> None:
         ),
         (
             [component(channels=[{"name": "a", "tag": "1"}], defaultChannel="b")],
-            "error InvalidChannel: Component `acme.ex-weather`: spec.defaultChannel: `b` is no channel",
+            "error InvalidChannel: Component `acme.ex-weather`: spec.defaultChannel: `b` is not a channel",
         ),
         (
             [component(channels=[{"name": "a", "tag": "1"}, {"name": "a", "tag": "2"}])],

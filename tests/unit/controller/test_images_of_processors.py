@@ -132,7 +132,11 @@ async def test_a_tag_that_moves_while_no_operator_works_leaves_pod_and_status_in
 @pytest.mark.parametrize(
     ("step", "channels", "words"),
     [
-        ({"channel": "beta"}, [RELEASE], "spec.processors.after[0].channel: `beta` is no channel of Component `zip`"),
+        (
+            {"channel": "beta"},
+            [RELEASE],
+            "spec.processors.after[0].channel: `beta` is not a channel of Component `zip`",
+        ),
         ({"tag": "9"}, [RELEASE], "spec.processors.after[0].tag: `9` is not allowed by Component `zip`"),
         ({"tag": "1.0", "channel": "release"}, [RELEASE], "and spec.processors.after[0].channel `release` as well"),
         (

@@ -76,13 +76,13 @@ def test_the_default_channel_is_the_components() -> None:
 @pytest.mark.parametrize(
     ("spec", "component_fields", "why"),
     [
-        ({"channel": "beta"}, {}, "`beta` is no channel .* expected one of `release`, `stable`"),
+        ({"channel": "beta"}, {}, "`beta` is not a channel .* expected one of `release`, `stable`"),
         ({"channel": "release", "tag": "1.4.0"}, {}, "as well"),
         ({"tag": "2.0.0"}, {}, "`2.0.0` is not allowed .* expected `1.4.0`, `\\^1.4`"),
         ({"tag": "latest"}, {}, "`latest` is not allowed"),
         ({}, {"image": "h.io/Team/App"}, "capital letters"),
         ({}, {"image": "h.io/team/app:1"}, "tag or a digest"),
-        ({}, {"defaultChannel": "beta"}, "spec.defaultChannel: `beta` is no channel"),
+        ({}, {"defaultChannel": "beta"}, "spec.defaultChannel: `beta` is not a channel"),
     ],
 )
 def test_what_a_run_can_not_have_is_refused(spec: dict[str, Any], component_fields: dict[str, Any], why: str) -> None:

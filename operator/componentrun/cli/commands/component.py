@@ -105,7 +105,7 @@ def rollback(
 ) -> None:
     """Give a channel the digest that it had before. Defaults to the next older one.
 
-    Runs that start later use it. Runs in progress go on with theirs.
+    Runs that start later use it. Runs in progress keep theirs.
     """
     from componentrun.core.images.promotion import older_digest  # noqa: PLC0415 - the models take a while to load
 

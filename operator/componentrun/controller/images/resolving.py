@@ -289,7 +289,7 @@ async def _within_limit(host: str) -> AsyncIterator[None]:
         async with asyncio.timeout(_LONGEST_LOOKUP):
             yield
     except TimeoutError as error:
-        raise errors.away(host, f"the image was not found within {_LONGEST_LOOKUP:.0f} s") from error
+        raise errors.away(host, f"looking up the image took longer than {_LONGEST_LOOKUP:.0f} s") from error
 
 
 def _next_channels(
@@ -305,5 +305,5 @@ def _next_channels(
 
 def _too_busy(component: Component) -> TransientError:
     return TransientError(
-        f"the status of {component.KIND} `{component.metadata.name}` is changed by others all the time", Reason.QUEUED
+        f"the status of {component.KIND} `{component.metadata.name}` keeps changing while it is written", Reason.QUEUED
     )

@@ -130,7 +130,7 @@ class TagChecks:
             host = pinned[0].repository.host
             away.add(host)
             if isinstance(error, TimeoutError):
-                raise errors.away(host, f"its tags were not found within {_LONGEST_CHECK:.0f} s") from error
+                raise errors.away(host, f"looking up its tags took longer than {_LONGEST_CHECK:.0f} s") from error
             raise
         await self._write(key, component, digests)
 

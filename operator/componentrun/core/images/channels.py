@@ -158,7 +158,7 @@ def _by_name(name: str | None, component: Component, path: str) -> Channel:
     field = f"{path}.channel" if name else f"Component `{component.metadata.name}`: spec.defaultChannel"
     there = ", ".join(f"`{item.name}`" for item in channels)
     raise UserError(
-        f"{field}: `{wanted}` is no channel of Component `{component.metadata.name}`: expected one of {there}",
+        f"{field}: `{wanted}` is not a channel of Component `{component.metadata.name}`: expected one of {there}",
         Reason.INVALID_SPEC,
         advice="Name one of them.",
     )

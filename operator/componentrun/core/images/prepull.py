@@ -79,7 +79,7 @@ def namespace_of(component: Component, settings: PrePullSettings) -> str:
     namespace = component.metadata.namespace or settings.namespace
     if not namespace:
         raise UserError(
-            "the operator does not know its own namespace, to which the DaemonSets of ClusterComponents belong",
+            "the operator does not know its own namespace, in which it creates the DaemonSets of ClusterComponents",
             Reason.INVALID_SPEC,
             advice="Set COMPONENTRUN_PRE_PULL_NAMESPACE, as the chart does.",
         )

@@ -178,7 +178,7 @@ def _by_node(daemon_set: Mapping[str, Any], pods: Iterable[NodePod]) -> dict[str
 
 def _message(pod: NodePod, image: str) -> str:
     if pod.image != image:
-        return "it has the former image, which is replaced at a part of the nodes at a time"
+        return "it still has the former image, which is replaced on some nodes at a time"
     return pod.problem or "the image is being pulled"
 
 
@@ -226,7 +226,7 @@ def disabled_status(component: Component, now: datetime) -> ComponentStatus:
     if there is not None and there.observed_generation == component.metadata.generation:
         return component.status
     message = (
-        "Images are not brought to nodes, because that is not enabled. Set `operator.prePull.enabled` of the chart, or "
+        "Images are not brought to nodes, because the chart value `operator.prePull.enabled` is not set. Set it, or "
         "remove `prePull` from the channels. Runs are not affected."
     )
     return _with_finding(component, "False", _DISABLED, message, now)

@@ -133,7 +133,7 @@ def away(host: str, why: str, who: str) -> ImageProblem:
 
 
 def rate_limited(host: str, retry_after: float = 0.0) -> ImageProblem:
-    """The registry counts requests, and has had enough of ours. `retry_after`: seconds that it asks to wait."""
+    """The registry refuses requests because there were too many. `retry_after`: seconds that it asks to wait."""
     wait = f"; it asks to wait {retry_after:.0f} s" if retry_after else ""
     return ImageProblem(
         Problem.RATE_LIMITED,
@@ -145,7 +145,7 @@ def rate_limited(host: str, retry_after: float = 0.0) -> ImageProblem:
 def wrong_architecture(image: str, there: str, wanted: str) -> ImageProblem:
     """The image exists for other platforms only."""
     return ImageProblem(
-        Problem.WRONG_ARCHITECTURE, f"image `{image}` is there for {there}, and the run needs {wanted}", _BUILD
+        Problem.WRONG_ARCHITECTURE, f"image `{image}` exists for {there}, and the run needs {wanted}", _BUILD
     )
 
 

@@ -43,7 +43,7 @@ def present_digest(component: Component, name: str) -> str:
         raise UserError(
             f"channel `{name}` of {component.KIND} `{component.metadata.name}` points to no digest yet",
             Reason.INVALID_SPEC,
-            advice="Start a run with this channel: the operator resolves the digest then.",
+            advice="Start a run with this channel, so that the operator resolves its digest.",
         )
     return status.digest
 

@@ -89,7 +89,7 @@ def parse_range(text: str, owner: str) -> Range:
         owner: the field, for messages.
 
     Raises:
-        UserError: (InvalidSpec) it is no range.
+        UserError: (InvalidSpec) it is not a range.
     """
     alternatives = tuple(_comparators(part, text, owner) for part in text.split("||"))
     return Range(text, alternatives)
@@ -100,7 +100,7 @@ def _comparators(part: str, text: str, owner: str) -> tuple[_Comparator, ...]:
     matches = [_COMPARATOR.fullmatch(word) for word in words]
     if not words or len(words) > _MOST_COMPARATORS or None in matches:
         raise UserError(
-            f"{owner}: `{text}` is no range of versions",
+            f"{owner}: `{text}` is not a range of versions",
             Reason.INVALID_SPEC,
             advice="Write it like `^1.4`, `~1.4.2`, `1.x` or `>=1.4 <2`.",
         )

@@ -147,7 +147,7 @@ def _document(content: bytes, what: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         _reject(f"{what} is not valid JSON", error)
     if not isinstance(document, dict):
-        _reject(f"{what} is no JSON object")
+        _reject(f"{what} is not a JSON object")
     return document
 
 
@@ -169,7 +169,7 @@ def _decoded(text: object, what: str) -> bytes:
 def _shown(value: object) -> str:
     """A value of a stranger for a message: short, and without control characters."""
     if not isinstance(value, str):
-        return "that is missing" if value is None else "that is no text"
+        return "(missing)" if value is None else "(not a text)"
     text = "".join(character if character.isprintable() else "?" for character in value[:_SHOWN])
     return f"`{text}{'…' if len(value) > _SHOWN else ''}`"
 
