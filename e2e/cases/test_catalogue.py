@@ -120,6 +120,24 @@ def test_a_field_that_the_catalogue_dropped_is_removed(tenant: Tenant, tmp_path:
     assert "timeout" not in in_cluster(tenant)["acme.ex-a"]["spec"]
 
 
+def test_a_promoted_channel_gets_back_what_the_catalogue_says(tenant: Tenant, tmp_path: Path) -> None:
+    """A channel is applied as a whole: with a tag and a digest, the API server would refuse it."""
+    released = {"name": "release", "tag": "1.0"}
+    put(tmp_path, component("acme.ex-a", channels=[released, {"name": "master", "tag": "main"}]))
+    assert sync(tenant, tmp_path).returncode == 0
+    promoted = {"name": "release", "digest": f"sha256:{'1' * 64}"}
+    for channels in ([promoted, {"name": "master", "tag": "main"}], [promoted]):
+        patch = json.dumps({"spec": {"channels": channels}})
+        tenant.kubectl("patch", "component", "acme.ex-a", "--type=merge", "-p", patch)
+        assert "sha256:1111" in sync(tenant, tmp_path, "--dry-run").stdout
+        done = sync(tenant, tmp_path)
+        assert done.returncode == 0, done.stderr
+        found = in_cluster(tenant)["acme.ex-a"]["spec"]["channels"]
+        assert {channel["name"]: channel.get("digest", channel.get("tag")) for channel in found} == {
+            "release": "1.0", "master": "main",
+        }  # fmt: skip
+
+
 @pytest.mark.parametrize("owner", ["hr", ""])
 def test_what_belongs_to_others_is_not_changed(tenant: Tenant, tmp_path: Path, owner: str) -> None:
     put(tmp_path, component("acme.ex-a", title="Ours"))

@@ -196,7 +196,9 @@ GUIDANCE: Final[dict[Reason, Guidance]] = {
     Reason.NODE_LOST: Guidance(f"{_AUTHOR}; {_PLATFORM} looks at the node", "Run it again."),
     Reason.POD_DELETED: Guidance(_AUTHOR, "Run it again. To stop a run, set `spec.cancel`."),
     Reason.IMAGE_PULL_FAILED: Guidance(
-        _AUTHOR, "Check the name, the tag and the right to pull it (`podTemplate.imagePullSecrets`)."
+        _AUTHOR,
+        "Check the name, the tag and the right to pull it (`imagePullSecrets` of the run's `podTemplate`, of its "
+        "Component or of its Storage).",
     ),
     Reason.IMAGE_NOT_ALLOWED: Guidance(
         f"{_AUTHOR}, or {_PLATFORM}",

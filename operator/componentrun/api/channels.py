@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from componentrun.api.common import ApiModel, Duration, Labels, LocalName, StatusModel
 from componentrun.api.run.podtemplate import Toleration
@@ -57,6 +57,9 @@ class PrePullNodes(ApiModel):
 
 class Channel(ApiModel):
     """One way to get the component's image. Exactly one of `tag`, `semver` and `digest` must be set."""
+
+    # Applied as a whole: an apply that sets `tag` must replace the `digest` that somebody else has promoted.
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
 
     name: ChannelName
     """Name of the channel, e.g. `release`."""

@@ -216,7 +216,7 @@ class ComponentSpec(ApiModel):
     """Image without a tag, e.g. `registry.example.com/team/cleaner`. A reference with a digest is used unchanged."""
     tag: Tag = "latest"
     """Tag that runs use unless they set their own. `latest` is looked up for every run; any other tag is pulled once by
-    each node. Defaults to `latest`."""
+    each node. Ignored if there are `channels`. Defaults to `latest`."""
     command: Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=64)] | None = None
     """Entrypoint of the container. Defaults to the image's own."""
     args: Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=64)] | None = None

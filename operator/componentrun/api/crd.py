@@ -28,7 +28,7 @@ __all__ = ["CRD_FILES", "crd", "render", "spec_schema", "write"]
 _KEPT: Final = (
     "type", "description", "pattern", "enum", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems",
     "maxProperties", "default", "format", "x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields",
-    "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
+    "x-kubernetes-list-type", "x-kubernetes-list-map-keys", "x-kubernetes-map-type",
 )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ from dev.images import ensure
 from e2e import tenant as tenants
 from e2e.faults.wire import Wire
 from e2e.tenant.failure_report import add_runs
+from e2e.tenant.repository import Repository
 from e2e.tenant.tenant import SMALL
 from tests.integration import forks
 from tests.integration.forks import Child
@@ -309,3 +310,35 @@ def submit(tenant: Tenant, operator: OperatorProcess, images: dict[str, str]) ->
         return name
 
     return create
+
+
+@dataclass(frozen=True)
+class Tags:
+    """Tags of the tests' components in the cluster's registry, which can be moved."""
+
+    repository: Repository
+    source: str
+
+    @property
+    def name(self) -> str:
+        """Name of the image."""
+        return self.repository.name
+
+    def move(self, tag: str, note: str) -> str:
+        """Point a tag to the tests' components with this note. Returns the digest."""
+        return self.repository.move(self.source, tag, note)
+
+
+@pytest.fixture
+def tags(connection: Connection, images: dict[str, str]) -> Tags:
+    if connection.registry is None:
+        pytest.skip("the cluster has no registry that this machine can push to")
+    return Tags(*Repository.of(images["test-components"]))
+
+
+@pytest.fixture
+def registry_place(tenant: Tenant, operator: OperatorProcess, images: dict[str, str], tags: Tags) -> Place:
+    """A tenant whose operator reaches the cluster's registry."""
+    operator.start(COMPONENTRUN_REGISTRY_PLAIN_HTTP=tags.repository.host)
+    operator.wait_ready()
+    return Place(tenant, operator, images["test-components"])

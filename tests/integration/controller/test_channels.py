@@ -4,51 +4,16 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from componentrun.api.common import GROUP, VERSION
-from e2e.tenant.repository import Repository
 from e2e.tenant.tenant import SMALL
-from tests.integration.controller.conftest import Place
 
 if TYPE_CHECKING:
-    from dev.cluster.connection import Connection
     from e2e.tenant import Tenant
-    from tests.integration.controller.conftest import OperatorProcess
-
-
-@dataclass(frozen=True)
-class Tags:
-    """Tags of the tests' components, which can be moved."""
-
-    repository: Repository
-    source: str
-
-    @property
-    def name(self) -> str:
-        """Name of the image."""
-        return self.repository.name
-
-    def move(self, tag: str, note: str) -> str:
-        """Point a tag to the tests' components with this note. Returns the digest."""
-        return self.repository.move(self.source, tag, note)
-
-
-@pytest.fixture
-def tags(connection: Connection, images: dict[str, str]) -> Tags:
-    if connection.registry is None:
-        pytest.skip("the cluster has no registry that this machine can push to")
-    return Tags(*Repository.of(images["test-components"]))
-
-
-@pytest.fixture
-def place(tenant: Tenant, operator: OperatorProcess, images: dict[str, str], tags: Tags) -> Place:
-    operator.start(COMPONENTRUN_REGISTRY_PLAIN_HTTP=tags.repository.host)
-    operator.wait_ready()
-    return Place(tenant, operator, images["test-components"])
+    from tests.integration.controller.conftest import Place, Tags
 
 
 def component(tenant: Tenant) -> dict[str, Any]:
@@ -68,35 +33,37 @@ def ran(place: Place, **spec: Any) -> dict[str, Any]:
     return status
 
 
-def test_a_tag_moves_under_a_running_system(place: Place, tags: Tags) -> None:
+def test_a_tag_moves_under_a_running_system(registry_place: Place, tags: Tags) -> None:
     """`release` stays, `master` follows, a promotion and a rollback change what later runs get."""
     tag = f"t-{uuid.uuid4().hex[:8]}"
     first = tags.move(tag, "first")
-    add_component(place, tags, {"name": "release", "tag": tag}, {"name": "master", "tag": tag})
-    assert ran(place)["imageID"].endswith(first)
+    add_component(registry_place, tags, {"name": "release", "tag": tag}, {"name": "master", "tag": tag})
+    assert ran(registry_place)["imageID"].endswith(first)
     second = tags.move(tag, "second")
     assert first != second
-    assert ran(place)["imageID"].endswith(first)
-    status = ran(place, channel="master")
+    assert ran(registry_place)["imageID"].endswith(first)
+    status = ran(registry_place, channel="master")
     assert status["imageID"].endswith(second)
     assert status["image"] == f"{tags.name}@{second}"
     assert (status["imageResolution"]["source"], status["imageResolution"]["tag"]) == ("Registry", tag)
-    assert place.tenant.cli("component", "promote", "app", "--from", "master", "--to", "release").returncode == 0
-    assert ran(place)["imageID"].endswith(second)
-    assert place.tenant.cli("component", "rollback", "app").returncode == 0
-    status = ran(place)
+    assert (
+        registry_place.tenant.cli("component", "promote", "app", "--from", "master", "--to", "release").returncode == 0
+    )
+    assert ran(registry_place)["imageID"].endswith(second)
+    assert registry_place.tenant.cli("component", "rollback", "app").returncode == 0
+    status = ran(registry_place)
     assert status["imageID"].endswith(first)
     assert status["imageResolution"]["source"] == "Spec"
-    history = {item["name"]: item["history"] for item in component(place.tenant)["status"]["channels"]}
+    history = {item["name"]: item["history"] for item in component(registry_place.tenant)["status"]["channels"]}
     assert {entry["digest"] for entry in history["release"]} == {first, second}
 
 
-def test_a_missing_tag_is_found_before_a_pod_exists(place: Place, tags: Tags) -> None:
-    add_component(place, tags, {"name": "release", "tag": "no-such-tag"})
-    name = place.run(image=None, component="app", resources=None)
-    status = place.failed(name, "ImagePullFailed", "has no tag `no-such-tag`")
+def test_a_missing_tag_is_found_before_a_pod_exists(registry_place: Place, tags: Tags) -> None:
+    add_component(registry_place, tags, {"name": "release", "tag": "no-such-tag"})
+    name = registry_place.run(image=None, component="app", resources=None)
+    status = registry_place.failed(name, "ImagePullFailed", "has no tag `no-such-tag`")
     assert not status.get("attempts")
-    assert not place.tenant.pods(name)
+    assert not registry_place.tenant.pods(name)
 
 
 @pytest.mark.parametrize(

@@ -4,54 +4,22 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import pytest
 
 from componentrun.api.common import GROUP, VERSION
 from componentrun.core.images.signingkey import parse_signing_key
-from e2e.tenant.repository import Repository
 from e2e.tenant.tenant import SMALL
-from tests.integration.controller.conftest import Place
 from tests.integration.registry.signed import attach_bundles, attach_simple
 from tests.signing import Signer
 
 if TYPE_CHECKING:
-    from dev.cluster.connection import Connection
     from e2e.tenant import Tenant
-    from tests.integration.controller.conftest import OperatorProcess
+    from tests.integration.controller.conftest import Place, Tags
 
 
-@dataclass(frozen=True)
-class Images:
-    """Images that differ only in a label, in the cluster's registry."""
-
-    repository: Repository
-    source: str
-
-    def push(self, tag: str) -> str:
-        """Push one. Returns its digest."""
-        return self.repository.move(self.source, tag, uuid.uuid4().hex)
-
-
-@pytest.fixture
-def made(connection: Connection, images: dict[str, str]) -> Images:
-    if connection.registry is None:
-        pytest.skip("the cluster has no registry that this machine can push to")
-    return Images(*Repository.of(images["test-components"]))
-
-
-@pytest.fixture
-def place(tenant: Tenant, operator: OperatorProcess, images: dict[str, str], made: Images) -> Place:
-    operator.start(COMPONENTRUN_REGISTRY_PLAIN_HTTP=made.repository.host)
-    operator.wait_ready()
-    return Place(tenant, operator, images["test-components"])
-
-
-def add_component(place: Place, made: Images, signer: Signer, **channel: Any) -> None:
+def add_component(place: Place, tags: Tags, signer: Signer, **channel: Any) -> None:
     spec = {
-        "image": made.repository.name,
+        "image": tags.name,
         "args": ["true"],
         "channels": [{"name": "release", **channel}],
         "verify": {"key": signer.public},
@@ -90,46 +58,46 @@ def refused(place: Place, *words: str) -> None:
     assert not place.tenant.pods(name)
 
 
-def test_only_signed_images_run_and_a_new_key_asks_anew(place: Place, made: Images) -> None:
+def test_only_signed_images_run_and_a_new_key_asks_anew(registry_place: Place, tags: Tags) -> None:
     tag, first, second = f"s-{uuid.uuid4().hex[:8]}", Signer(), Signer()
     fingerprints = [parse_signing_key(signer.public, "key").fingerprint for signer in (first, second)]
-    digest = made.push(tag)
-    add_component(place, made, first, tag=tag)
-    how = f"cosign sign --key cosign.key {made.repository.name}@{digest}"
-    refused(place, f"expected a signature with the key {fingerprints[0]}; found none", how)
+    digest = tags.move(tag, uuid.uuid4().hex)
+    add_component(registry_place, tags, first, tag=tag)
+    how = f"cosign sign --key cosign.key {tags.name}@{digest}"
+    refused(registry_place, f"expected a signature with the key {fingerprints[0]}; found none", how)
 
-    attach_bundles(made.repository, digest, second.bundle(digest))
-    refused(place, "it was made with another key", how)
+    attach_bundles(tags.repository, digest, second.bundle(digest))
+    refused(registry_place, "it was made with another key", how)
 
-    attach_bundles(made.repository, digest, second.bundle(digest), first.bundle(digest))
-    ran(place, digest)
-    assert verified_by(place.tenant) == [fingerprints[0]]
+    attach_bundles(tags.repository, digest, second.bundle(digest), first.bundle(digest))
+    ran(registry_place, digest)
+    assert verified_by(registry_place.tenant) == [fingerprints[0]]
 
     # The signatures are gone, and nobody asks: the digest is verified.
-    attach_bundles(made.repository, digest)
-    ran(place, digest)
+    attach_bundles(tags.repository, digest)
+    ran(registry_place, digest)
 
     # The tag moves. The pinned digest stays and must be signed with the new key.
-    moved = made.push(tag)
-    attach_bundles(made.repository, moved, second.bundle(moved))
-    change_key(place, second)
-    refused(place, f"expected a signature with the key {fingerprints[1]}", digest)
-    attach_bundles(made.repository, digest, second.bundle(digest))
-    ran(place, digest)
-    assert verified_by(place.tenant) == [fingerprints[1]]
+    moved = tags.move(tag, uuid.uuid4().hex)
+    attach_bundles(tags.repository, moved, second.bundle(moved))
+    change_key(registry_place, second)
+    refused(registry_place, f"expected a signature with the key {fingerprints[1]}", digest)
+    attach_bundles(tags.repository, digest, second.bundle(digest))
+    ran(registry_place, digest)
+    assert verified_by(registry_place.tenant) == [fingerprints[1]]
 
 
-def test_a_digest_in_the_spec_must_be_signed(place: Place, made: Images) -> None:
-    digest, signer = made.push(f"s-{uuid.uuid4().hex[:8]}"), Signer()
-    add_component(place, made, signer, digest=digest)
-    refused(place, "found none")
-    attach_simple(made.repository, digest, signer.payload(digest))
-    ran(place, digest)
+def test_a_digest_in_the_spec_must_be_signed(registry_place: Place, tags: Tags) -> None:
+    digest, signer = tags.move(f"s-{uuid.uuid4().hex[:8]}", uuid.uuid4().hex), Signer()
+    add_component(registry_place, tags, signer, digest=digest)
+    refused(registry_place, "found none")
+    attach_simple(tags.repository, digest, signer.payload(digest))
+    ran(registry_place, digest)
 
 
-def test_a_signature_of_another_image_does_not_count(place: Place, made: Images) -> None:
+def test_a_signature_of_another_image_does_not_count(registry_place: Place, tags: Tags) -> None:
     tag, signer = f"s-{uuid.uuid4().hex[:8]}", Signer()
-    signed, digest = made.push(f"{tag}-other"), made.push(tag)
-    add_component(place, made, signer, tag=tag)
-    attach_bundles(made.repository, digest, signer.bundle(signed))
-    refused(place, f"it is a signature of `{signed}`; expected `{digest}`")
+    signed, digest = tags.move(f"{tag}-other", uuid.uuid4().hex), tags.move(tag, uuid.uuid4().hex)
+    add_component(registry_place, tags, signer, tag=tag)
+    attach_bundles(tags.repository, digest, signer.bundle(signed))
+    refused(registry_place, f"it is a signature of `{signed}`; expected `{digest}`")

@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
+from componentrun.api.component import Component
 from componentrun.controller.images import resolving
 from componentrun.controller.images.resolving import ImageSettings
+from componentrun.controller.watching.caches import Caches
 from componentrun.core.pod.settings import PodSettings
+from componentrun.errors import TransientError
 from componentrun.registry.client import RegistryClient
+from componentrun.registry.errors import RegistryAwayError
 from tests.unit.controller.fakekube import NAMESPACE, Crash
 from tests.unit.controller.fakes import FakeOperator, World
 from tests.unit.registry.fakeregistry import IMAGE, INDEX, FakeRegistry, image_manifest, index_manifest
@@ -253,6 +257,38 @@ async def test_the_last_digest_is_used_with_a_warning(world: World) -> None:
     status = world.run("b")["status"]
     assert status["imageResolution"]["source"] == "Last"
     assert any("the last digest is used" in warning for warning in status["warnings"])
+
+
+async def test_a_limit_that_one_tenant_has_used_up_is_not_that_of_another(world: World, registry: FakeRegistry) -> None:
+    """A registry counts requests by login."""
+
+    async def answer(_: Request) -> StreamResponse:
+        return web.json_response({}, status=429, headers={"Retry-After": "30"})
+
+    registry.push("1.0", image_manifest("one"))
+    registry.answer = answer
+    async with RegistryClient(registry.settings) as client:
+        images = resolving.Images(world.kube, Caches(), client, ImageSettings(), lambda: world.now)
+        here, there = (given_component(registry, namespace) for namespace in ("here", "there"))
+        with pytest.raises(RegistryAwayError):
+            await images.of_channel(here, "release", "here", ())
+        registry.answer = None
+        requests = len(registry.log)
+        with pytest.raises(RegistryAwayError):
+            await images.of_channel(here, "release", "here", ())
+        assert len(registry.log) == requests
+        with pytest.raises(TransientError, match="deleted just now"):  # it is resolved, and no object to write it to
+            await images.of_channel(there, "release", "there", ())
+        assert len(registry.log) > requests
+
+
+def given_component(registry: FakeRegistry, namespace: str) -> Component:
+    return Component.model_validate(
+        {
+            "metadata": {"name": "app", "namespace": namespace, "uid": namespace},
+            "spec": {"image": f"{registry.host}/team/app", "channels": [RELEASE]},
+        }
+    )
 
 
 async def test_a_registry_that_answers_page_by_page_does_not_hold_a_run(

@@ -82,7 +82,7 @@ class Checked:
             },
         )
 
-    async def check(self, key: Key = APP, away: set[str] | None = None) -> dict[str, Any] | None:
+    async def check(self, key: Key = APP, away: set[tuple[str, str]] | None = None) -> dict[str, Any] | None:
         """Check tags and then Components. Returns the condition TagMoved."""
         await self.tags.check(key, set() if away is None else away)
         for looked in self.looked:
@@ -155,10 +155,10 @@ async def test_a_registry_that_refuses_more_requests_is_left_alone_for_the_round
 
     world.put(registry.push("1.0", image_manifest("one")))
     registry.answer = answer
-    away = set[str]()
+    away = set[tuple[str, str]]()
     with pytest.raises(RegistryAwayError):
         await world.check(away=away)
-    assert away == {registry.host}
+    assert away == {(NAMESPACE, registry.host)}
     requests = len(registry.log)
     assert await world.check(away=away) is None
     assert len(registry.log) == requests

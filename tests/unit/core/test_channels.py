@@ -97,7 +97,7 @@ def test_what_a_run_can_not_have_is_refused(spec: dict[str, Any], component_fiel
     [
         ({"name": "a"}, "found none of them"),
         ({"name": "a", "tag": "1", "semver": "^1"}, "found tag and semver"),
-        ({"name": "a", "semver": "newest"}, "no range of versions"),
+        ({"name": "a", "semver": "newest"}, "is not a range of versions"),
     ],
 )
 def test_a_channel_that_the_api_server_would_refuse_is_refused(channel: dict[str, Any], why: str) -> None:

@@ -180,9 +180,10 @@ async def test_a_registry_that_does_not_listen_is_away() -> None:
 
 
 async def test_a_registry_that_hangs_takes_no_connections_of_others(registry: FakeRegistry) -> None:
-    released = asyncio.Event()
+    arrived, released = asyncio.Event(), asyncio.Event()
 
     async def answer(_: Request) -> StreamResponse:
+        arrived.set()
         await released.wait()
         return web.Response()
 
@@ -190,7 +191,7 @@ async def test_a_registry_that_hangs_takes_no_connections_of_others(registry: Fa
         hosts = hung.settings.plain_http | registry.settings.plain_http
         async with RegistryClient(replace(hung.settings, plain_http=hosts, request_seconds=5.0)) as client:
             asked = [asyncio.ensure_future(client.digest(hung.repository(), str(tag), ())) for tag in range(100)]
-            await asyncio.sleep(0)
+            await arrived.wait()
             try:
                 assert await client.digest(registry.repository(), "1.0", ())
                 assert not any(task.done() for task in asked)

@@ -56,7 +56,11 @@ def history(
     output: options.Output = None,
 ) -> None:
     """Show the last digests of each channel, newest first. `*` marks the one that runs use now."""
+    from componentrun.core.images.promotion import check_channel  # noqa: PLC0415 - the models take a while to load
+
     parsed = _parsed(_read(session, component, cluster_wide=cluster_wide))
+    if channel is not None:
+        check_channel(parsed, channel)
     items = [item for item in _history(parsed) if channel in {None, item["channel"]}]
     if output is not None:
         session.output.raw(document(items, output))

@@ -6,19 +6,19 @@ deprecated, because its last day may be over. Nothing is written if nothing is n
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from typing import TYPE_CHECKING, Final
 
-from componentrun.controller.work.queue import Backoff, ShutDownError, WorkQueue
+from componentrun.controller.work.queue import Backoff, WorkQueue
+from componentrun.controller.work.tasks import handle_keys
 from componentrun.core.components.deprecation import replacement_of
 from componentrun.core.components.status import TAG_MOVED, check_request, default_request, status_of
 from componentrun.core.schema.documents import CheckResult
-from componentrun.errors import ComponentRunError, UnsupportedError
+from componentrun.errors import UnsupportedError
 from componentrun.process.fairqueue import Flow
-from componentrun.process.kubernetes.errors import ConflictError, NotFoundError
-from componentrun.process.kubernetes.resources import component_resource
+from componentrun.process.kubernetes.components import patch_status
+from componentrun.process.kubernetes.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,37 +75,11 @@ class ComponentChecks:
 
     async def run(self) -> None:
         """Check Components until cancelled."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                for number in range(_WORKERS):
-                    group.create_task(self._work(), name=f"check of Components {number}")
-        finally:
-            self._queue.shut_down()
+        await handle_keys(self._queue, self._check, tasks=_WORKERS, what="component check")
 
-    async def _work(self) -> None:
-        while True:
-            try:
-                key = await self._queue.get()
-            except ShutDownError:
-                return
-            try:
-                await self._try(key)
-            finally:
-                self._queue.done(key)
-
-    async def _try(self, key: Key) -> None:
-        try:
-            await self.check(key)
-        except ConflictError:
-            self._queue.retry(key)  # the event with the change may be under way
-        except ComponentRunError as error:
-            seconds = self._queue.retry(key)
-            _log.warning("component %s: its status was not written, again in %.0f s: %s", key, seconds, error.message)
-        except Exception:  # noqa: BLE001 - a defect that shows in one Component must not stop the checks of the others
-            seconds = self._queue.retry(key)
-            _log.exception("component %s could not be checked, again in %.0f s", key, seconds)
-        else:
-            self._queue.forget(key)
+    async def _check(self, key: Key) -> bool:
+        await self.check(key)
+        return True
 
     async def check(self, key: Key) -> None:
         """Check a Component, and write its status if that has changed.
@@ -150,18 +124,13 @@ class ComponentChecks:
         return CheckResult() if request is None else await self._checker.check(key.namespace, request)
 
     async def _write(self, component: Component, status: ComponentStatus) -> None:
-        metadata, resource = component.metadata, component_resource(component.KIND)
         document = status.to_dict()
-        body = {
-            # The result is for the version that was checked.
-            "metadata": {"resourceVersion": metadata.resource_version},
-            "status": {name: document[name] for name in ("observedGeneration", "conditions")},
-        }
+        fields = {name: document[name] for name in ("observedGeneration", "conditions")}
         try:
-            answer = await self._kube.patch(resource, metadata.namespace, metadata.name, body, "status")
+            answer = await patch_status(self._kube, component, fields)
         except NotFoundError:
             return  # it was deleted, or its CRD is older than this operator
-        self._caches.components_of(metadata.namespace).seen(answer)
+        self._caches.components_of(component.metadata.namespace).seen(answer)
 
     def _changed(self, key: Key) -> None:
         is_gone = self._caches.components_of(key.namespace).document(key) is None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from componentrun.errors import Reason, TransientError
+from componentrun.process.kubernetes.components import patch_status
 from componentrun.process.kubernetes.errors import ConflictError, NotFoundError
 from componentrun.process.kubernetes.resources import component_resource
 
@@ -43,19 +44,15 @@ class ChannelWriter:
             TransientError: the Component was deleted, or the API server does not respond.
             KubeError: the API server refused.
         """
-        metadata, resource = component.metadata, component_resource(component.KIND)
-        body = {
-            "metadata": {"resourceVersion": metadata.resource_version},
-            "status": {"channels": [channel.to_dict() for channel in channels]},
-        }
+        fields = {"channels": [channel.to_dict() for channel in channels]}
         try:
-            answer = await self._kube.patch(resource, metadata.namespace, metadata.name, body, "status")
+            answer = await patch_status(self._kube, component, fields)
         except ConflictError:
             return await self._read(component)
         except NotFoundError as error:
             raise TransientError(
-                f"the status of {component.KIND} `{metadata.name}` can't be written: it was deleted just now, or its "
-                "CustomResourceDefinition has no status",
+                f"the status of {component.KIND} `{component.metadata.name}` can't be written: it was deleted just "
+                "now, or its CustomResourceDefinition has no status",
                 Reason.COMPONENT_NOT_FOUND,
                 advice="If it exists, install the CustomResourceDefinitions of this release.",
             ) from error

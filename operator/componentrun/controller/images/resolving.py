@@ -68,7 +68,7 @@ _AWAY: Final = timedelta(seconds=5)
 """How long a registry that did not respond is not asked again."""
 _LONGEST_AWAY: Final = timedelta(minutes=1)
 """Even if it asks for more with Retry-After."""
-_MOST_AWAY: Final = 256
+_MOST_AWAY: Final = 1024
 _MOST_WRITES: Final = 5
 _LONGEST_LOOKUP: Final = 30.0
 """Seconds for all requests of one look-up."""
@@ -104,8 +104,8 @@ class Images:
         self._clock = clock
         self._writer = ChannelWriter(kube, caches)
         self._shared: SharedReads[Resolved] = SharedReads(clock)
-        self._away: OrderedDict[str, tuple[datetime, RegistryAwayError]] = OrderedDict()
-        """Until when a registry is not asked, and why, by host."""
+        self._away: OrderedDict[tuple[str, str], tuple[datetime, RegistryAwayError]] = OrderedDict()
+        """Until when a registry is not asked, and why, by namespace and host."""
 
     async def of(self, run: ComponentRun, component: Component | None, names: tuple[str, ...]) -> ResolvedImage | None:
         """The image of a run with its digest; None if the node resolves the tag.
@@ -134,12 +134,9 @@ class Images:
         check_allowed(choice.repository, self._settings.allowed)
         resolved = self._kept(choice, component)
         if resolved is None:
-            architectures = self._architectures(run)
-            namespace = run.metadata.namespace
-            resolve = partial(self._resolve, choice, component, namespace, names, architectures)
-            # Runs of a ClusterComponent in different namespaces have different pull secrets.
-            key = (component.metadata.uid, component.metadata.generation, choice, namespace, names, architectures)
-            resolved = await self._shared.read(key, resolve, self._clock() - _SHARED)
+            resolved = await self._shared_resolve(
+                choice, component, run.metadata.namespace, names, self._architectures(run)
+            )
         warnings = (resolved.warning,) if resolved.warning else ()
         return ResolvedImage(choice.repository.at(resolved.digest), resolved.resolution(choice), warnings)
 
@@ -151,14 +148,10 @@ class Images:
         repository, digest = parse_reference(image, "status.image"), image.partition("@")[2]
         if digest in verified_digests(repository, key, statuses):
             return
-        try:
-            self._check_away(repository.host)
-            async with _within_limit(repository.host):
-                logins = await read_logins(self._kube, run.metadata.namespace, names, repository)
-                await verify_digest(self._client, repository, digest, key, statuses, logins)
-        except RegistryAwayError as error:
-            self._note_away(repository.host, error)
-            raise
+        namespace = run.metadata.namespace
+        async with self._asking(namespace, repository.host):
+            logins = await read_logins(self._kube, namespace, names, repository)
+            await verify_digest(self._client, repository, digest, key, statuses, logins)
 
     async def of_channel(self, component: Component, channel: str, namespace: str, names: tuple[str, ...]) -> str:
         """The image that a channel points to now, with its digest. The registry is asked only if that is not known.
@@ -178,9 +171,7 @@ class Images:
         digest = channel_digest(choice, component.status.channels)
         if digest is None:
             architectures = self._settings.architectures
-            resolve = partial(self._resolve, choice, component, namespace, names, architectures)
-            key = (component.metadata.uid, component.metadata.generation, choice, namespace, names, architectures)
-            digest = (await self._shared.read(key, resolve, self._clock() - _SHARED)).digest
+            digest = (await self._shared_resolve(choice, component, namespace, names, architectures)).digest
         return choice.repository.at(digest)
 
     def _check_other(self, run: ComponentRun, component: Component | None) -> None:
@@ -202,6 +193,20 @@ class Images:
         if kept is None or _next_channels(component, choice, kept, now) != statuses:
             return None
         return kept
+
+    async def _shared_resolve(
+        self,
+        choice: ImageChoice,
+        component: Component,
+        namespace: str,
+        names: tuple[str, ...],
+        architectures: frozenset[str],
+    ) -> Resolved:
+        """Like `_resolve`, once for all that ask within a second."""
+        resolve = partial(self._resolve, choice, component, namespace, names, architectures)
+        # Runs of a ClusterComponent in different namespaces have different pull secrets.
+        key = (component.metadata.uid, component.metadata.generation, choice, namespace, names, architectures)
+        return await self._shared.read(key, resolve, self._clock() - _SHARED)
 
     async def _resolve(
         self,
@@ -240,8 +245,7 @@ class Images:
         statuses, repository = component.status.channels, choice.repository
         known = known_digests(repository, statuses)
         try:
-            self._check_away(repository.host)
-            async with _within_limit(repository.host):
+            async with self._asking(namespace, repository.host):
                 logins = await read_logins(self._kube, namespace, names, repository)
                 resolved = unverified_digest(choice, statuses, self._clock())
                 if resolved is None:
@@ -249,26 +253,41 @@ class Images:
                 if choice.key is not None:
                     await verify_digest(self._client, repository, resolved.digest, choice.key, statuses, logins)
         except RegistryAwayError as error:
-            self._note_away(choice.repository.host, error)
             last = last_digest(choice, statuses, error.summary)
             if last is None:
                 raise
             return last
         return resolved
 
-    def _check_away(self, host: str) -> None:
-        """Refuse to ask a registry that did not respond a moment ago."""
-        until, error = self._away.get(host, (None, None))
-        if until is not None and error is not None and timedelta() < until - self._clock() <= _LONGEST_AWAY:
-            raise RegistryAwayError(error.problem, error.summary, error.advice)
+    @asynccontextmanager
+    async def _asking(self, namespace: str, host: str) -> AsyncIterator[None]:
+        """Limit everything that is asked for one image, and remember a registry that did not respond.
 
-    def _note_away(self, host: str, error: RegistryAwayError) -> None:
-        now = self._clock()
-        if (known := self._away.get(host)) is not None and timedelta() < known[0] - now <= _LONGEST_AWAY:
-            return
+        A registry that answers slowly, page by page, must not hold a run. Namespaces do not share what is remembered:
+        one may have used up a limit that another one has not.
+
+        Raises:
+            RegistryAwayError: the limit has passed, or the registry did not respond a moment ago.
+        """
+        registry = namespace, host
+        until, problem = self._away.get(registry, (None, None))
+        if until is not None and problem is not None and timedelta() < until - self._clock() <= _LONGEST_AWAY:
+            raise RegistryAwayError(problem.problem, problem.summary, problem.advice)
+        try:
+            async with asyncio.timeout(_LONGEST_LOOKUP):
+                yield
+        except TimeoutError as error:
+            away = errors.away(host, f"looking up the image took longer than {_LONGEST_LOOKUP:.0f} s")
+            self._note_away(registry, away)
+            raise away from error
+        except RegistryAwayError as error:
+            self._note_away(registry, error)
+            raise
+
+    def _note_away(self, registry: tuple[str, str], error: RegistryAwayError) -> None:
         wait = min(max(timedelta(seconds=error.retry_after), _AWAY), _LONGEST_AWAY)
-        self._away[host] = now + wait, error
-        self._away.move_to_end(host)
+        self._away[registry] = self._clock() + wait, error
+        self._away.move_to_end(registry)
         if len(self._away) > _MOST_AWAY:
             self._away.popitem(last=False)
 
@@ -276,20 +295,6 @@ class Images:
         template = run.spec.pod_template
         chosen = ((template.node_selector if template else None) or {}).get(_ARCHITECTURE)
         return frozenset({chosen}) if chosen else self._settings.architectures
-
-
-@asynccontextmanager
-async def _within_limit(host: str) -> AsyncIterator[None]:
-    """Limit everything that is asked for one image: a registry that answers slowly, page by page, must not hold a run.
-
-    Raises:
-        RegistryAwayError: the limit has passed.
-    """
-    try:
-        async with asyncio.timeout(_LONGEST_LOOKUP):
-            yield
-    except TimeoutError as error:
-        raise errors.away(host, f"looking up the image took longer than {_LONGEST_LOOKUP:.0f} s") from error
 
 
 def _next_channels(

@@ -12,11 +12,10 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from componentrun.controller.images.channels import ChannelWriter
-from componentrun.controller.images.logins import read_logins
+from componentrun.controller.images.logins import read_logins, secrets_without_run
 from componentrun.core.images.allowed import check_allowed
 from componentrun.core.images.moved import PinnedTag, pinned_tags, with_tag_digests
-from componentrun.core.images.pullsecretnames import pull_secret_names
-from componentrun.errors import ComponentRunError, UnsupportedError, UserError
+from componentrun.errors import ComponentRunError, UnsupportedError
 from componentrun.registry import errors
 from componentrun.registry.errors import ImageError, Problem, RegistryAwayError
 
@@ -42,6 +41,10 @@ _LONGEST_CHECK: Final = 60.0
 _MOST_WRITES: Final = 3
 _HAS_CHANNELS: Final = b'"channels":[{'
 """Part of the document of each Component that has any."""
+
+
+Away = tuple[str, str]
+"""Namespace and host of a registry that did not respond."""
 
 
 class TagChecks:
@@ -74,7 +77,7 @@ class TagChecks:
     async def run(self, interval: float) -> None:
         """Check each Component about once per interval, in seconds, until cancelled. 0: check nothing."""
         while interval:
-            keys, away = self._keys(), set[str]()
+            keys, away = self._keys(), set[Away]()
             if not keys:
                 await self._pause(min(interval, _IDLE_SECONDS))
             for key in keys:
@@ -101,7 +104,7 @@ class TagChecks:
         except UnsupportedError:
             return None  # the check of Components reports it
 
-    async def _try(self, key: Key, away: set[str]) -> None:
+    async def _try(self, key: Key, away: set[Away]) -> None:
         try:
             await self.check(key, away)
         except ComponentRunError as error:
@@ -109,26 +112,30 @@ class TagChecks:
         except Exception:  # noqa: BLE001 - a defect that shows in one Component must not stop the checks of the others
             _log.exception("component %s: its tags could not be checked", key)
 
-    async def check(self, key: Key, away: set[str]) -> None:
+    async def check(self, key: Key, away: set[Away]) -> None:
         """Look up the pinned tags of a Component, if it has any, and write its status if one has moved or is back.
 
         Args:
             key: namespace, empty for a ClusterComponent, and name.
-            away: hosts of registries not to ask; a registry that does not respond is added.
+            away: registries not to ask; one that does not respond is added.
 
         Raises:
             ComponentRunError: the registry or the API server refused or did not respond; nothing was written.
         """
         component = self._component(key) if self._is_active else None
         pinned = pinned_tags(component) if component is not None else ()
-        if component is None or not pinned or pinned[0].repository.host in away:
+        if component is None or not pinned:
+            return
+        host = pinned[0].repository.host
+        # Another tenant may have other credentials, and a limit of its own.
+        registry = (key.namespace, host)
+        if registry in away:
             return
         try:
             async with asyncio.timeout(_LONGEST_CHECK):
                 digests = await self._ask(component, pinned)
         except (RegistryAwayError, TimeoutError) as error:
-            host = pinned[0].repository.host
-            away.add(host)
+            away.add(registry)
             if isinstance(error, TimeoutError):
                 raise errors.away(host, f"looking up its tags took longer than {_LONGEST_CHECK:.0f} s") from error
             raise
@@ -138,8 +145,10 @@ class TagChecks:
         """The present digest of each tag that can be looked up. All are in the same repository."""
         repository = pinned[0].repository
         check_allowed(repository, self._settings.allowed)
-        names = await self._pull_secret_names(component)
-        logins = await read_logins(self._kube, component.metadata.namespace, names, repository)
+        namespace = component.metadata.namespace
+        # A ClusterComponent is of no namespace, so there are no Secrets to read for it.
+        names = await secrets_without_run(self._references, component) if namespace else ()
+        logins = await read_logins(self._kube, namespace, names, repository)
         digests = {}
         for tag in dict.fromkeys(item.tag for item in pinned):
             try:
@@ -150,20 +159,6 @@ class TagChecks:
                 # It was deleted, and the others can be looked up.
                 _log.info("%s %s: tag %s: %s", component.KIND, component.metadata.name, tag, error.message)
         return digests
-
-    async def _pull_secret_names(self, component: Component) -> tuple[str, ...]:
-        """Those of the Component and of the default Storage beside it.
-
-        A ClusterComponent is of no namespace, so there are no Secrets to read for it.
-        """
-        namespace = component.metadata.namespace
-        if not namespace:
-            return ()
-        try:
-            storage = await self._references.storage(namespace, None)
-        except (UserError, UnsupportedError):
-            storage = None  # its runs can't start either, but its tags can be looked up
-        return pull_secret_names(None, (component,), storage)
 
     async def _write(self, key: Key, component: Component, digests: dict[str, str]) -> None:
         for _ in range(_MOST_WRITES):

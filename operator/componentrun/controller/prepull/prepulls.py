@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from componentrun.controller.images.logins import secrets_without_run
 from componentrun.controller.prepull.objects import REFUSALS, PrePullObjects, refusal
 from componentrun.controller.prepull.seen import PrePullsSeen, make_pre_pull_watches
 from componentrun.controller.watching.cachekeys import Key
-from componentrun.controller.work.queue import Backoff, ShutDownError, WorkQueue
+from componentrun.controller.work.queue import Backoff, WorkQueue
+from componentrun.controller.work.tasks import handle_keys
 from componentrun.core.images.prepull import (
     build_daemon_set,
     daemon_set_name,
@@ -30,10 +31,10 @@ from componentrun.core.images.prepullstatus import (
     state_of,
     status_with,
 )
-from componentrun.core.images.pullsecretnames import pull_secret_names
-from componentrun.errors import ComponentRunError, UnsupportedError, UserError
+from componentrun.errors import UnsupportedError, UserError
 from componentrun.process.fairqueue import Flow
-from componentrun.process.kubernetes.errors import ConflictError, NotFoundError
+from componentrun.process.kubernetes.components import patch_status
+from componentrun.process.kubernetes.errors import NotFoundError
 from componentrun.process.kubernetes.resources import component_resource
 from componentrun.registry.errors import RegistryAwayError
 
@@ -55,7 +56,8 @@ __all__ = ["PrePulls"]
 
 _log = logging.getLogger(__name__)
 
-_WORKERS: Final = 2
+_WORKERS: Final = 8
+"""They mostly wait for registries, and a slow one must not hold up the images of other tenants."""
 _TOGETHER_SECONDS: Final = 1.0
 """Changes of pods and DaemonSets within this time are written to the status together."""
 _PATIENCE: Final = timedelta(seconds=3)
@@ -112,42 +114,10 @@ class PrePulls:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                for watch in self._watches:
-                    group.create_task(watch.run(), name=f"watch of {watch.resource.plural} that keep images")
-                for number in range(_WORKERS):
-                    group.create_task(self._work(), name=f"images on nodes {number}")
-        finally:
-            self._queue.shut_down()
-
-    async def _work(self) -> None:
-        while True:
-            try:
-                key = await self._queue.get()
-            except ShutDownError:
-                return
-            try:
-                await self._try(key)
-            finally:
-                self._queue.done(key)
-
-    async def _try(self, key: Key) -> None:
-        try:
-            is_settled = await self.reconcile(key)
-        except ConflictError:
-            self._queue.retry(key)  # the event with the change may be under way
-        except ComponentRunError as error:
-            seconds = self._queue.retry(key)
-            _log.warning("component %s: prePull, again in %.0f s: %s", key, seconds, error.message)
-        except Exception:  # noqa: BLE001 - a defect that shows in one Component must not stop the others
-            seconds = self._queue.retry(key)
-            _log.exception("component %s: prePull failed, again in %.0f s", key, seconds)
-        else:
-            if is_settled:
-                self._queue.forget(key)
-            else:
-                self._queue.retry(key)
+        async with asyncio.TaskGroup() as group:
+            for watch in self._watches:
+                group.create_task(watch.run(), name=f"watch of {watch.resource.plural} that keep images")
+            await handle_keys(self._queue, self.reconcile, tasks=_WORKERS, what="prePull")
 
     async def reconcile(self, key: Key) -> bool:
         """Bring the images of a Component to nodes, and write its status if that has changed.
@@ -197,7 +167,8 @@ class PrePulls:
         """Create the DaemonSet of a channel, or bring it up to date. Returns why that is impossible."""
         try:
             namespace = namespace_of(component, self._settings)
-            secrets = await self._pull_secrets(component)
+            # A ClusterComponent has no Storage: its pods are in the operator's namespace.
+            secrets = await secrets_without_run(self._references, component, self._settings.pull_secrets)
             image = await self._images.of_channel(component, channel.name, namespace, secrets)
         except (UserError, RegistryAwayError) as error:
             return PrePullProblem("NotResolved", error.message)
@@ -209,17 +180,6 @@ class PrePulls:
         if again is not None:
             self._queue.add_after(key, again.total_seconds())
         return None
-
-    async def _pull_secrets(self, component: Component) -> tuple[str, ...]:
-        """Those of the Component, of the default Storage beside it, and of the agents' image.
-
-        A ClusterComponent has no Storage: its pods are in the operator's namespace.
-        """
-        namespace, storage = component.metadata.namespace, None
-        if namespace:
-            with suppress(UserError, UnsupportedError):  # runs can't start without one, but this can
-                storage = await self._references.storage(namespace, None)
-        return pull_secret_names(None, (component,), storage, self._settings.pull_secrets)
 
     async def _remove_others(self, key: Key, component: Component, channels: Sequence[Channel]) -> bool:
         """Delete the DaemonSets of a Component that no channel wants.
@@ -279,20 +239,15 @@ class PrePulls:
         """Write the status if it is new."""
         if status == component.status:
             return
-        metadata, document = component.metadata, status.to_dict()
-        body = {
-            # The channels and conditions are those of this version, with changes.
-            "metadata": {"resourceVersion": metadata.resource_version},
-            "status": {name: document.get(name, []) for name in ("channels", "conditions")},
-        }
-        resource = component_resource(component.KIND)
+        document = status.to_dict()
+        fields = {name: document.get(name, []) for name in ("channels", "conditions")}
         try:
-            answer = await self._kube.patch(resource, metadata.namespace, metadata.name, body, "status")
+            answer = await patch_status(self._kube, component, fields)
         except NotFoundError:
             return  # it was deleted
         self._being_written = Key.of(answer)
         try:
-            self._caches.components_of(metadata.namespace).seen(answer)
+            self._caches.components_of(component.metadata.namespace).seen(answer)
         finally:
             self._being_written = None
 

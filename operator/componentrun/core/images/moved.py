@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from componentrun.api.componentrun import ComponentRunSpec
-from componentrun.core.images.channels import ImageChoice, choose_image, kept_digest, status_of_channel
+from componentrun.core.images.channels import ImageChoice, choose_image, status_of_channel, unverified_digest
 from componentrun.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ def pinned_tags(component: Component) -> tuple[PinnedTag, ...]:
         choice = _choice(component, channel.name)
         if choice is None or choice.tag is None or choice.follow != "Pinned":
             continue
-        kept = kept_digest(choice, component.status.channels, _ANY_TIME)
+        # Also if the key has changed since: the tag has still moved.
+        kept = unverified_digest(choice, component.status.channels, _ANY_TIME)
         status = status_of_channel(component.status.channels, channel.name)
         if kept is not None and (kept.digest, kept.tag) == (status.digest, status.tag):
             found.append(PinnedTag(channel.name, choice.repository, choice.tag, kept.digest))

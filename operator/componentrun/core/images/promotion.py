@@ -14,13 +14,31 @@ from componentrun.errors import Reason, UserError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from componentrun.api.channels import ChannelDigest
+    from componentrun.api.channels import Channel, ChannelDigest
     from componentrun.api.component import Component
 
-__all__ = ["older_digest", "present_digest", "with_digest"]
+__all__ = ["check_channel", "older_digest", "present_digest", "with_digest"]
 
 _REPLACED: Final = frozenset({"tag", "semver", "digest", "follow", "interval"})
 """Fields of a channel that a digest replaces."""
+
+
+def check_channel(component: Component, name: str) -> Channel:
+    """The channel of this name.
+
+    Raises:
+        UserError: (InvalidSpec) there is none.
+    """
+    found = next((channel for channel in component.spec.channels if channel.name == name), None)
+    if found is None:
+        there = ", ".join(f"`{channel.name}`" for channel in component.spec.channels)
+        raise UserError(
+            f"{component.KIND} `{component.metadata.name}` has no channel `{name}`; expected "
+            f"{f'one of {there}' if there else 'none, because it has no channels'}",
+            Reason.INVALID_SPEC,
+            advice="Name one of them." if there else "Add channels to it.",
+        )
+    return found
 
 
 def present_digest(component: Component, name: str) -> str:
@@ -29,9 +47,7 @@ def present_digest(component: Component, name: str) -> str:
     Raises:
         UserError: (InvalidSpec) there is no such channel, or no run has resolved what its spec says now.
     """
-    channel = next((item for item in component.spec.channels if item.name == name), None)
-    if channel is None:
-        raise _no_channel(component, name)
+    channel = check_channel(component, name)
     if channel.digest is not None:
         return channel.digest
     status = status_of_channel(component.status.channels, name)
@@ -107,15 +123,7 @@ def _new(name: str, digest: str) -> dict[str, Any]:
 
 def _history(component: Component, name: str) -> tuple[ChannelDigest, ...]:
     """Digests of the present repository, newest first: those of a former one do not exist in this one."""
-    if not any(channel.name == name for channel in component.spec.channels):
-        raise _no_channel(component, name)
+    check_channel(component, name)
     repository = parse_repository(component.spec.image, f"Component `{component.metadata.name}`: spec.image")
     status = status_of_channel(component.status.channels, name)
     return tuple(entry for entry in status.history if entry.image == repository.name)
-
-
-def _no_channel(component: Component, name: str) -> UserError:
-    there = ", ".join(f"`{channel.name}`" for channel in component.spec.channels) or "none"
-    return UserError(
-        f"{component.KIND} `{component.metadata.name}` has no channel `{name}`; it has {there}", Reason.INVALID_SPEC
-    )

@@ -32,7 +32,7 @@ def check_size(size: Size | None, component: Component) -> None:
         return
     name, known = component.metadata.name, ", ".join(f"`{item}`" for item in sizes)
     raise UserError(
-        f"spec.size: found `{size}`, which Component `{name}` does not allow; expected one of {known}",
+        f"spec.size: found `{size}`, which Component `{name}` does not allow; expected {known}",
         Reason.INVALID_SPEC,
         advice=_ASK_FOR_LESS,
     )
@@ -106,7 +106,8 @@ def check_tag(tag: str | None, component: Component, path: str) -> None:
         own = [split_tag(component_image(component, None, path).partition("@")[0])[1]]
     if tag in {*own, *tags}:
         return
-    known = ", ".join(f"`{name}`" for name in dict.fromkeys((*own, *tags)) if name) or "no tag"
+    names = ", ".join(f"`{name}`" for name in dict.fromkeys((*own, *tags)) if name)
+    known = f"one of {names}" if names else "none"
     raise UserError(
         f"{path}: found `{tag}`, which Component `{component.metadata.name}` does not allow; expected one of {known}",
         Reason.INVALID_SPEC,

@@ -15,4 +15,5 @@ Modules, lowest first:
     clock           the API servers' time
     eventerrors     errors of single objects in a watch
     storages        reads a Storage's Secrets
+    components      writes the status of Components
 """
