@@ -7,6 +7,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urljoin
 
+from componentrun.core.images import problems
 from componentrun.core.images.reference import DOCKER_HUB
 from componentrun.registry import errors
 from componentrun.registry.challenge import choose_challenge
@@ -150,7 +151,7 @@ def refusal_of(
     if answer.status not in {_UNAUTHORIZED, _FORBIDDEN}:
         return None
     if login is None:
-        return errors.no_password(repository.name, known)
+        return errors.image_error(problems.no_password(repository.name, known))
     challenge = choose_challenge(answer.challenges)
     is_login_valid = answer.status == _FORBIDDEN or (challenge is not None and challenge.scheme == "bearer")
     refused = errors.access_denied if is_login_valid else errors.wrong_password

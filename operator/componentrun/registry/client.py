@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
 
+from componentrun.core.images import problems
 from componentrun.core.images.reference import DIGEST
 from componentrun.registry import errors
 from componentrun.registry.authorized import AuthorizedExchange, refusal_of
@@ -132,7 +133,7 @@ class RegistryClient:
         what = f"a part of `{repository.name}`"
         answer = await self._get(repository, "GET", f"blobs/{digest}", {}, logins, known, what, limit)
         if answer.status == _NOT_FOUND:
-            raise errors.no_such_tag(repository.name, digest)
+            raise errors.image_error(problems.no_such_tag(repository.name, digest))
         _check(repository, answer)
         found = digest_of(answer.body)
         if found != digest:
@@ -200,16 +201,18 @@ class RegistryClient:
                 repository, "GET", "tags/list?n=1", _JSON, logins, known, "a list of tags", _PAGE_BYTES
             )
         except errors.ImageError:
-            return errors.no_such_tag(repository.name, reference)  # the registry does not list tags
+            return errors.image_error(
+                problems.no_such_tag(repository.name, reference)
+            )  # the registry does not list tags
         if answer.status == _NOT_FOUND:
             return self._missing_repository(repository, answer)
-        return errors.no_such_tag(repository.name, reference)
+        return errors.image_error(problems.no_such_tag(repository.name, reference))
 
     @staticmethod
     def _missing_repository(repository: Repository, answer: Answer) -> errors.ImageError:
         if answer.media_type == "text/html":
             return errors.not_a_registry(repository.host, "it answered 404 with an HTML page")
-        return errors.no_such_repository(repository.name)
+        return errors.image_error(problems.no_such_repository(repository.name))
 
     async def _get(
         self,
@@ -244,7 +247,7 @@ class RegistryClient:
             if refusal is None:
                 return answer
         if refusal is None or (not logins and refusal.problem is errors.Problem.NO_PASSWORD):
-            raise errors.no_password(repository.name, known)
+            raise errors.image_error(problems.no_password(repository.name, known))
         raise refusal
 
 

@@ -18,12 +18,9 @@ __all__ = [
     "Problem",
     "RegistryAwayError",
     "RegistryError",
-    "access_denied",
     "away",
     "dishonest",
-    "no_password",
-    "no_such_repository",
-    "no_such_tag",
+    "image_error",
     "no_version",
     "not_a_registry",
     "rate_limited",
@@ -31,8 +28,6 @@ __all__ = [
     "too_large",
     "too_many_tags",
     "untrusted",
-    "wrong_architecture",
-    "wrong_password",
 ]
 
 
@@ -61,31 +56,6 @@ class RegistryAwayError(RegistryError, TransientError):
         self.retry_after = retry_after
 
 
-def no_password(repository: str, known: str) -> ImageError:
-    """The registry wants a login, and no pull secret has one for it.
-
-    Args:
-        repository: name of the repository.
-        known: what is known about the pull secrets; empty if there are none.
-    """
-    return _image_error(problems.no_password(repository, known))
-
-
-def wrong_password(repository: str, secrets: str) -> ImageError:
-    """The registry, or its token service, refuses the login."""
-    return _image_error(problems.wrong_password(repository, secrets))
-
-
-def access_denied(repository: str, secrets: str) -> ImageError:
-    """The login is valid, and does not suffice for this repository."""
-    return _image_error(problems.access_denied(repository, secrets))
-
-
-def no_such_tag(repository: str, tag: str) -> ImageError:
-    """The repository exists, and has no such tag or digest."""
-    return _image_error(problems.no_such_tag(repository, tag))
-
-
 def no_version(repository: str, versions: str, tags: int) -> ImageError:
     """No tag of the repository is a version of the range."""
     return ImageError(
@@ -95,19 +65,9 @@ def no_version(repository: str, versions: str, tags: int) -> ImageError:
     )
 
 
-def no_such_repository(repository: str) -> ImageError:
-    """The registry has no such repository."""
-    return _image_error(problems.no_such_repository(repository))
-
-
 def redirected_to_login(host: str, target: str) -> ImageError:
     """The registry redirects to another origin, which wants a login. It does not get the one for the registry."""
     return not_a_registry(host, f"it redirects to `{urlsplit(target).netloc}`, which wants a login of its own")
-
-
-def wrong_architecture(image: str, there: str, wanted: str) -> ImageError:
-    """The image exists for other platforms only."""
-    return _image_error(problems.wrong_architecture(image, there, wanted))
 
 
 def not_a_registry(host: str, found: str) -> ImageError:
@@ -165,7 +125,8 @@ def rate_limited(host: str, retry_after: float) -> RegistryAwayError:
     return _away_error(problems.rate_limited(host, retry_after), retry_after)
 
 
-def _image_error(found: ImageProblem) -> ImageError:
+def image_error(found: ImageProblem) -> ImageError:
+    """The error of a cause that a kubelet may find as well."""
     return ImageError(found.problem, found.summary, found.advice)
 
 

@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode, urlsplit
 
+from componentrun.core.images import problems
 from componentrun.registry import errors
 from componentrun.registry.exchange import origin
 
@@ -82,8 +83,8 @@ async def fetch_token(
         raise errors.not_a_registry(parts.netloc, "the token service redirects to another host")
     if answer.status in _REFUSED:
         if login is None:
-            raise errors.no_password(repository.name, "")
-        raise errors.wrong_password(repository.name, f"Secret `{login.secret}`")
+            raise errors.image_error(problems.no_password(repository.name, ""))
+        raise errors.image_error(problems.wrong_password(repository.name, f"Secret `{login.secret}`"))
     return _token(answer.status, answer.body, parts.netloc)
 
 

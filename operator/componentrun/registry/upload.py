@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
+from componentrun.core.images import problems
 from componentrun.registry import errors
 from componentrun.registry.authorized import AuthorizedExchange, refusal_of
 from componentrun.registry.exchange import origin
@@ -153,7 +154,7 @@ class RegistryUploader:
 
     def _check(self, answer: Answer, expected: int) -> None:
         if answer.status == _NOT_FOUND:
-            raise errors.no_such_repository(self._repository.name)
+            raise errors.image_error(problems.no_such_repository(self._repository.name))
         if answer.status != expected:
             host = self._repository.host
             raise errors.not_a_registry(host, f"it answered {answer.status} to an upload; expected {expected}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from componentrun.core.images.problems import Problem
+from componentrun.core.images import problems
+from componentrun.core.images.problems import ImageProblem, Problem
 from componentrun.core.podstatus.pullfailures import is_outage, is_refusal, outage, refusal
-from componentrun.registry import errors
 
 IMAGE = "127.0.0.1:5000/team/app:1.0"
 DIGEST = f"sha256:{'a' * 64}"
@@ -119,15 +119,14 @@ def test_an_outage_has_the_sentence_of_its_cause(name: str) -> None:
 @pytest.mark.parametrize(
     ("message", "expected"),
     [
-        (f"{HEAD}401 Unauthorized", errors.wrong_password(REPOSITORY, "the pull secrets")),
-        (f"{DENIED}authorization failed: no basic auth credentials", errors.no_password(REPOSITORY, "")),
-        ("name unknown", errors.no_such_repository(REPOSITORY)),
+        (f"{HEAD}401 Unauthorized", problems.wrong_password(REPOSITORY, "the pull secrets")),
+        (f"{DENIED}authorization failed: no basic auth credentials", problems.no_password(REPOSITORY, "")),
+        ("name unknown", problems.no_such_repository(REPOSITORY)),
     ],
 )
-def test_operator_and_kubelet_lead_to_the_same_sentence(message: str, expected: errors.ImageError) -> None:
+def test_operator_and_kubelet_lead_to_the_same_sentence(message: str, expected: ImageProblem) -> None:
     found = refusal(IMAGE, message)
-    assert found is not None
-    assert (found.problem, found.summary, found.advice) == (expected.problem, expected.summary, expected.advice)
+    assert found == expected
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from componentrun.core.images import problems
 from componentrun.core.images.channels import ImageChoice, Resolved
 from componentrun.core.images.semver import parse_range
 from componentrun.registry import errors
@@ -80,8 +81,10 @@ async def _check_architecture(
         there = set()
     there = {platform for platform in there if _UNKNOWN not in platform}
     if there and not there & {f"linux/{architecture}" for architecture in architectures}:
-        raise errors.wrong_architecture(
-            choice.repository.at(manifest.digest), ", ".join(sorted(there)), " or ".join(sorted(architectures))
+        raise errors.image_error(
+            problems.wrong_architecture(
+                choice.repository.at(manifest.digest), ", ".join(sorted(there)), " or ".join(sorted(architectures))
+            )
         )
 
 
