@@ -154,8 +154,8 @@ def refusal_of(
         return errors.image_error(problems.no_password(repository.name, known))
     challenge = choose_challenge(answer.challenges)
     is_login_valid = answer.status == _FORBIDDEN or (challenge is not None and challenge.scheme == "bearer")
-    refused = errors.access_denied if is_login_valid else errors.wrong_password
-    return refused(repository.name, f"Secret `{login.secret}`")
+    refused = problems.access_denied if is_login_valid else problems.wrong_password
+    return errors.image_error(refused(repository.name, f"Secret `{login.secret}`"))
 
 
 def _host(repository: Repository) -> str:

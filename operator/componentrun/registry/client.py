@@ -201,9 +201,8 @@ class RegistryClient:
                 repository, "GET", "tags/list?n=1", _JSON, logins, known, "a list of tags", _PAGE_BYTES
             )
         except errors.ImageError:
-            return errors.image_error(
-                problems.no_such_tag(repository.name, reference)
-            )  # the registry does not list tags
+            # The registry does not list tags.
+            return errors.image_error(problems.no_such_tag(repository.name, reference))
         if answer.status == _NOT_FOUND:
             return self._missing_repository(repository, answer)
         return errors.image_error(problems.no_such_tag(repository.name, reference))
