@@ -21,7 +21,7 @@ _WATCH: Final = (
     "process/kubernetes/watch.py",
     "self._kube.watch(self.resource, self.namespace, self._version, self._labels)",
 )
-_COMPONENT_STATUS: Final = ("controller/components/checks.py", "self._kube.patch(resource, metadata.namespace")
+_COMPONENT_STATUS: Final = ("process/kubernetes/components.py", "kube.patch(component_resource(component.KIND)")
 _STORAGE_KEYS: Final = ("process/kubernetes/storages.py", "kube.get(SECRETS, namespace, name)")
 
 USED: Final[dict[str, Rights]] = {
