@@ -307,7 +307,7 @@ class TestProblemsBeforeTheStart:
             ("ImageInspectError", "Failed to inspect image", "component", "and at its container runtime"),
             ("SignatureValidationFailed", "no policy", "component", "have it signed"),
             ("ErrImagePull", "no matching manifest for linux/arm64", "component", "the node's architecture"),
-            ("ErrImagePull", "something else", "component", "`podTemplate.imagePullSecrets`"),
+            ("ErrImagePull", "something else", "component", "`imagePullSecrets`"),
             ("ErrImagePull", "not found", "stage-out", "the chart's `image` and `imagePullSecrets`"),
         ],
     )

@@ -117,7 +117,8 @@ class PrePulls:
         async with asyncio.TaskGroup() as group:
             for watch in self._watches:
                 group.create_task(watch.run(), name=f"watch of {watch.resource.plural} that keep images")
-            await handle_keys(self._queue, self.reconcile, tasks=_WORKERS, what="prePull")
+            handling = handle_keys(self._queue, self.reconcile, tasks=_WORKERS, what="prePull")
+            group.create_task(handling, name="images on nodes")
 
     async def reconcile(self, key: Key) -> bool:
         """Bring the images of a Component to nodes, and write its status if that has changed.

@@ -32,7 +32,7 @@ def check_size(size: Size | None, component: Component) -> None:
         return
     name, known = component.metadata.name, ", ".join(f"`{item}`" for item in sizes)
     raise UserError(
-        f"spec.size: found `{size}`, which Component `{name}` does not allow; expected {known}",
+        f"spec.size: found `{size}`, which Component `{name}` does not allow; expected one of {known}",
         Reason.INVALID_SPEC,
         advice=_ASK_FOR_LESS,
     )
@@ -109,7 +109,7 @@ def check_tag(tag: str | None, component: Component, path: str) -> None:
     names = ", ".join(f"`{name}`" for name in dict.fromkeys((*own, *tags)) if name)
     known = f"one of {names}" if names else "none"
     raise UserError(
-        f"{path}: found `{tag}`, which Component `{component.metadata.name}` does not allow; expected one of {known}",
+        f"{path}: found `{tag}`, which Component `{component.metadata.name}` does not allow; expected {known}",
         Reason.INVALID_SPEC,
         advice="Use one of them, or have the Component changed.",
     )
