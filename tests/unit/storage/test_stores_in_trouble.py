@@ -13,6 +13,7 @@ import pytest
 
 from componentrun.errors import PlatformError, Reason, TransientError
 from componentrun.storage.access.grants import Signer
+from componentrun.storage.access.probing import send
 from componentrun.storage.access.scope import find_scope
 from componentrun.storage.store.connection import Store, open_store
 from componentrun.storage.store.errors import NoAnswerError
@@ -190,3 +191,11 @@ async def test_keys_that_can_not_be_fetched_for_a_look_at_versions_are_trouble_w
     monkeypatch.setattr(versions._client, "get_bucket_versioning", away)
     with pytest.raises(TransientError, match=r"can't ask whether versions are kept in .*: no answer \(ValueError\)"):
         await versions.kept()
+
+
+async def test_a_signed_request_without_an_answer_names_the_store() -> None:
+    async with answering(None) as server:
+        store = reach(server, response=0.2)
+        expected = rf"a PUT to the store at {server.url}/\S+ got no answer \(ReadTimeoutError\)"
+        with pytest.raises(NoAnswerError, match=expected):
+            await send(store, "PUT", f"{server.url}/bkt/key", body=b"1")

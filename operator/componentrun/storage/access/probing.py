@@ -163,16 +163,16 @@ def fetch(store: Store, url: str, headers: dict[str, str]) -> tuple[int, bytes]:
 
 
 def _ask(store: Store, method: str, url: str, **request: Any) -> tuple[int, bytes]:
-    host = store.settings.bucket_url
+    what = f"a {method} to the store at {store.settings.bucket_url}"
     try:
         with _pool(store) as pool:
             response = pool.request(method, url, retries=False, **request)
             status, content = int(response.status), response.data
     except urllib3.exceptions.HTTPError as error:
         kind = type(error).__name__
-        raise NoAnswerError(f"a {method} to {host} got no answer ({kind})", kind) from None
+        raise NoAnswerError(f"{what} got no answer ({kind})", kind) from None
     if status in AWAY_STATUSES:
-        raise TransientError(f"a {method} to {host} was answered with HTTP {status}", Reason.STORAGE_UNAVAILABLE)
+        raise TransientError(f"{what} was answered with HTTP {status}", Reason.STORAGE_UNAVAILABLE)
     return status, content
 
 
