@@ -15,6 +15,8 @@ settings.register_profile("search", deadline=None, print_blob=True)
 settings.load_profile("repeatable")
 LARGE = 6
 """Number of tests from which a group is large."""
+LONGEST_ID = 100
+"""Length up to which a text is part of the name of a test. The name of its parameter stands for a longer one."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -29,6 +31,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(str(item.path)))
     sizes = Counter(item.path for item in grouped)
     items.sort(key=lambda item: (item.get_closest_marker("long") is None, sizes[item.path] < LARGE))
+
+
+@pytest.hookimpl
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name long values by their parameter, with a number that pytest appends.
+
+    Some contain a new key or a time, and processes that collect different names refuse to share the tests.
+    """
+    return argname if isinstance(val, str | bytes) and len(val) > LONGEST_ID else None
 
 
 def shares_a_fixture_of_its_module(item: pytest.Item) -> bool:
