@@ -1,4 +1,4 @@
-"""How property tests choose their examples, and in which order tests start, everywhere in `tests` and `e2e`."""
+"""How property tests choose their examples, how tests are named, and in which order they start."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ settings.load_profile("repeatable")
 LARGE = 6
 """Number of tests from which a group is large."""
 LONGEST_ID = 100
-"""Length up to which a text is part of the name of a test. The name of its parameter stands for a longer one."""
+"""Maximum length of a text in the name of a test. The name of its parameter stands for a longer one."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -33,11 +33,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (item.get_closest_marker("long") is None, sizes[item.path] < LARGE))
 
 
-@pytest.hookimpl
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Name long values by their parameter, with a number that pytest appends.
+    """Replace a long text in the name of a test by the name of its parameter. pytest numbers names that are equal.
 
-    Some contain a new key or a time, and processes that collect different names refuse to share the tests.
+    Some long texts contain a generated key or a time. Processes share tests only if all collect the same names.
     """
     return argname if isinstance(val, str | bytes) and len(val) > LONGEST_ID else None
 

@@ -215,7 +215,8 @@ def test_a_changed_password_needs_the_registry_once_if_its_secret_is_new(
         registry.start()
         succeeded(second, use(second, shared, "next"))
         registry.stop()
-        # A kubelet may know `right` only by its password, which the first tenant's Secret has until the next step.
+        # Before the first tenant's Secret changes: if the kubelet has never used `right`, it recognises it by the
+        # password that both Secrets have.
         for name in [use(second, shared, "next"), use(second, shared, "right")]:
             succeeded(second, name)
         add_login(first, registry, LOGIN, "changed, and never used")

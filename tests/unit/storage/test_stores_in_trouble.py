@@ -193,9 +193,16 @@ async def test_keys_that_can_not_be_fetched_for_a_look_at_versions_are_trouble_w
         await versions.kept()
 
 
-async def test_a_signed_request_without_an_answer_names_the_store() -> None:
-    async with answering(None) as server:
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [(None, r"did not answer \(ReadTimeoutError\)"), (reply("503 Slow Down"), "answered with HTTP 503")],
+)
+async def test_an_error_of_a_signed_request_names_the_store_and_the_storage(answer: bytes | None, words: str) -> None:
+    async with answering(answer) as server:
         store = reach(server, response=0.2)
-        expected = rf"a PUT to the store at {server.url}/\S+ got no answer \(ReadTimeoutError\)"
-        with pytest.raises(NoAnswerError, match=expected):
+        with pytest.raises(
+            TransientError, match=f"can't send a PUT to .* at {server.url}: the store {words}"
+        ) as caught:
             await send(store, "PUT", f"{server.url}/bkt/key", body=b"1")
+    assert store.settings.title in caught.value.advice
+    assert isinstance(caught.value, NoAnswerError) == (answer is None)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import urllib3
 
-from componentrun.errors import AWAY_STATUSES, PlatformError, Reason, TransientError
-from componentrun.storage.store.errors import NoAnswerError
+from componentrun.errors import AWAY_STATUSES, PlatformError
+from componentrun.storage.store.errors import unavailable
 from componentrun.wire.signatures import put_headers, put_url
 
 if TYPE_CHECKING:
@@ -163,16 +163,15 @@ def fetch(store: Store, url: str, headers: dict[str, str]) -> tuple[int, bytes]:
 
 
 def _ask(store: Store, method: str, url: str, **request: Any) -> tuple[int, bytes]:
-    what = f"a {method} to the store at {store.settings.bucket_url}"
+    failure = f"can't send a {method} to {store.settings.where()}"
     try:
         with _pool(store) as pool:
             response = pool.request(method, url, retries=False, **request)
             status, content = int(response.status), response.data
     except urllib3.exceptions.HTTPError as error:
-        kind = type(error).__name__
-        raise NoAnswerError(f"{what} got no answer ({kind})", kind) from None
+        raise unavailable(failure, store.settings, None, type(error).__name__) from None
     if status in AWAY_STATUSES:
-        raise TransientError(f"{what} was answered with HTTP {status}", Reason.STORAGE_UNAVAILABLE)
+        raise unavailable(failure, store.settings, status, "")
     return status, content
 
 

@@ -27,7 +27,16 @@ from componentrun.errors import ComponentRunError, PlatformError, Reason, Transi
 if TYPE_CHECKING:
     from componentrun.storage.store.settings import StoreSettings
 
-__all__ = ["LOOK", "STORE_EXCEPTIONS", "ExistsError", "MissingError", "NoAnswerError", "StaleError", "translate"]
+__all__ = [
+    "LOOK",
+    "STORE_EXCEPTIONS",
+    "ExistsError",
+    "MissingError",
+    "NoAnswerError",
+    "StaleError",
+    "translate",
+    "unavailable",
+]
 
 
 class MissingError(PlatformError):
@@ -110,7 +119,7 @@ def translate(error: Exception, settings: StoreSettings, operation: str, key: st
             return error_type(f"{failure}: {sentence}", Reason.PUBLISH_FAILED)
     if status is not None or code or isinstance(error, store_errors.GenericError | ConnectionError | TimeoutError):
         detail = code or _word(_DETAIL.search(text)) or _tail(text)
-        return _unavailable(failure, settings, status, detail, coded=bool(code))
+        return unavailable(failure, settings, status, detail, coded=bool(code))
     return PlatformError(f"{failure}: {type(error).__name__}: {_first_line(text)}", Reason.INTERNAL)
 
 
@@ -141,9 +150,21 @@ def _denied(failure: str, settings: StoreSettings, code: str) -> PlatformError:
     )
 
 
-def _unavailable(
-    failure: str, settings: StoreSettings, status: int | None, detail: str, *, coded: bool
+def unavailable(
+    failure: str, settings: StoreSettings, status: int | None, detail: str, *, coded: bool = False
 ) -> PlatformError:
+    """The store did not respond, or not with a result.
+
+    Args:
+        failure: what could not be done, and where.
+        settings: the Storage.
+        status: HTTP status; None: there was no response, or it is not known.
+        detail: the cause in a few words that name no object; may be empty.
+        coded: whether the store responded with an error code of its own.
+
+    Returns:
+        A NoAnswerError if there was no response, another TransientError if a later request may succeed.
+    """
     if status is not None and (status in _NOT_DONE or (status in _CLIENT_ERRORS and status not in _LATER)):
         return PlatformError(
             f"{failure}: the store refused with HTTP {status}{f' ({detail})' if detail else ''}",

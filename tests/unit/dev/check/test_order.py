@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from dev.check.steps import IN_PROCESSES
+from tests import conftest
 from tests.conftest import LARGE, pytest_collection_modifyitems
+
+MODULE = """
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="module", params=["first", "second"])
+def shared(request):
+    with Path(__file__).with_suffix(".log").open("a") as log:
+        log.write(f"{request.param} {os.getpid()}\\n")
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_uses_it(shared, number):
+    pass
+"""
 
 
 @dataclass
@@ -53,3 +75,18 @@ def test_only_tests_that_share_a_fixture_of_their_module_are_a_group() -> None:
     alone, shared = Item("alone", "a.py", ("function", "session")), Item("shared", "b.py", ("module",))
     ordered(alone, shared)
     assert (alone.group, shared.group) == ("", "b.py")
+
+
+def test_each_fixture_of_a_module_is_set_up_once(tmp_path: Path) -> None:
+    """With real processes, because pytest-xdist recognises groups by private parts of pytest."""
+    modules = [tmp_path / f"test_{name}.py" for name in "abc"]
+    for module in modules:
+        module.write_text(MODULE)
+    arguments = ["-n", "2", *IN_PROCESSES, "-p", conftest.__name__, "-p", "no:cacheprovider", f"--rootdir={tmp_path}"]
+    command = [sys.executable, "-m", "pytest", "-q", *arguments, str(tmp_path)]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stdout
+    for module in modules:
+        set_up = [line.split() for line in module.with_suffix(".log").read_text().splitlines()]
+        assert [parameter for parameter, _ in set_up] == ["first", "second"]
+        assert len({process for _, process in set_up}) == 1
