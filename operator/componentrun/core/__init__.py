@@ -7,6 +7,7 @@ Packages and modules, lowest first:
     schema      checks parameters against the JSON Schemas of a Component
     images      names of images, and credentials of pull secrets
     request     what a run asks for, checked and resolved against its Component
+    builds      images that are built from git repositories: what goes into a build, and what comes out of it
     pod         the pod of an attempt, its Secret and its network policy, as plain JSON
     podstatus   what a pod's status says
     queue       which queued runs may start

@@ -13,5 +13,5 @@ Modules, lowest first:
     manifest      manifests: digests, platforms, layers
     client        digests of tags, lists of tags, manifests, what refers to them, and blobs
     verification  finds the signatures of an image, and checks them
-    upload        uploads of artifacts, for the command line
+    upload        uploads of artifacts and of parts of images
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final, Self
+from typing import IO, TYPE_CHECKING, Final, Self
 from urllib.parse import urljoin
 
 from componentrun.core.images import problems
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from componentrun.core.images.pullsecrets import Login
     from componentrun.core.images.reference import Repository
+    from componentrun.registry.exchange import Content
     from componentrun.registry.settings import RegistrySettings
 
 __all__ = ["AuthorizedExchange", "refusal_of"]
@@ -39,9 +40,21 @@ class AuthorizedExchange:
     """
 
     def __init__(
-        self, settings: RegistrySettings, actions: str = "pull", ticks: Callable[[], float] = time.monotonic
+        self,
+        settings: RegistrySettings,
+        actions: str = "pull",
+        ticks: Callable[[], float] = time.monotonic,
+        mounted: Repository | None = None,
     ) -> None:
-        """`actions` is what tokens are for, `pull` or `pull,push`; `ticks` returns the time in seconds."""
+        """Nothing is sent yet.
+
+        Args:
+            settings: how to reach registries.
+            actions: what tokens are for, `pull` or `pull,push`.
+            ticks: returns the time in seconds.
+            mounted: another repository of the same registry, which tokens may read as well.
+        """
+        self._mounted = mounted
         self._exchange = Exchange(settings)
         self._actions = actions
         self._ticks = ticks
@@ -74,7 +87,8 @@ class AuthorizedExchange:
         *,
         what: str,
         limit: int,
-        data: bytes | None = None,
+        data: Content | None = None,
+        sink: IO[bytes] | None = None,
     ) -> Answer:
         """Send a request; if the registry wants another Authorization than before, once more.
 
@@ -87,6 +101,7 @@ class AuthorizedExchange:
             what: see `Exchange.send`.
             limit: see `Exchange.send`.
             data: see `Exchange.send`.
+            sink: see `Exchange.send`.
 
         Returns:
             The response. Its status may be 401 or 403, if the login is refused; see `refusal_of`.
@@ -97,7 +112,9 @@ class AuthorizedExchange:
         """
         url = urljoin(self.base(repository), path)
         known = self._authorization(repository, login)
-        answer = await self._exchange.send(method, url, headers, what=what, limit=limit, authorization=known, data=data)
+        answer = await self._exchange.send(
+            method, url, headers, what=what, limit=limit, authorization=known, data=data, sink=sink
+        )
         if answer.status != _UNAUTHORIZED:
             return answer
         if answer.origin != origin(url):
@@ -106,7 +123,9 @@ class AuthorizedExchange:
         value, seconds = await self._log_in(repository, login, answer, is_known=bool(known))
         if not value:
             return answer
-        answer = await self._exchange.send(method, url, headers, what=what, limit=limit, authorization=value, data=data)
+        answer = await self._exchange.send(
+            method, url, headers, what=what, limit=limit, authorization=value, data=data, sink=sink
+        )
         if answer.status not in {_UNAUTHORIZED, _FORBIDDEN}:
             self._remember(repository, login, value, seconds)
         return answer
@@ -118,7 +137,9 @@ class AuthorizedExchange:
         challenge = choose_challenge(answer.challenges)
         if challenge is not None and challenge.scheme == "bearer":
             registry = self._registry(repository)
-            return await fetch_token(self._exchange, challenge, repository, registry, login, self._actions)
+            return await fetch_token(
+                self._exchange, challenge, repository, registry, login, self._actions, self._mounted
+            )
         if challenge is not None and login is not None and not is_known:
             return basic(login), float("inf")
         return "", 0.0
@@ -138,7 +159,7 @@ class AuthorizedExchange:
 
 
 def refusal_of(
-    answer: Answer, repository: Repository, login: Login | None, known: str = ""
+    answer: Answer, repository: Repository, login: Login | None, known: str = "", *, is_push: bool = False
 ) -> errors.ImageError | None:
     """Why a request was refused; None if it was not.
 
@@ -147,6 +168,7 @@ def refusal_of(
         repository: the repository.
         login: what was tried; None: nothing.
         known: what is known about pull secrets without a login for it.
+        is_push: the request was part of an upload.
     """
     if answer.status not in {_UNAUTHORIZED, _FORBIDDEN}:
         return None
@@ -154,7 +176,8 @@ def refusal_of(
         return errors.image_error(problems.no_password(repository.name, known))
     challenge = choose_challenge(answer.challenges)
     is_login_valid = answer.status == _FORBIDDEN or (challenge is not None and challenge.scheme == "bearer")
-    refused = problems.access_denied if is_login_valid else problems.wrong_password
+    denied = problems.push_denied if is_push else problems.access_denied
+    refused = denied if is_login_valid else problems.wrong_password
     return errors.image_error(refused(repository.name, f"Secret `{login.secret}`"))
 
 

@@ -5,9 +5,10 @@ https://github.com/opencontainers/distribution-spec
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
-from typing import TYPE_CHECKING, Final, Self
+from typing import IO, TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
 
 from componentrun.core.images import problems
@@ -41,6 +42,24 @@ MOST_REFERRERS: Final = 1000
 _ACCEPT: Final = {"Accept": ", ".join(MANIFEST_TYPES)}
 _ACCEPT_INDEX: Final = {"Accept": ", ".join(sorted(INDEX_TYPES))}
 _JSON: Final = {"Accept": "application/json"}
+
+
+class _Hashed:
+    """Writes to another file, and hashes what is written."""
+
+    def __init__(self, sink: IO[bytes]) -> None:
+        self._sink = sink
+        self._hash = hashlib.sha256()
+
+    def write(self, content: bytes) -> int:
+        """Write a part."""
+        self._hash.update(content)
+        return self._sink.write(content)
+
+    @property
+    def digest(self) -> str:
+        """Digest of everything so far."""
+        return f"sha256:{self._hash.hexdigest()}"
 
 
 class RegistryClient:
@@ -140,6 +159,31 @@ class RegistryClient:
             raise errors.dishonest(repository.at(digest), digest, found)
         return answer.body
 
+    async def download(
+        self,
+        repository: Repository,
+        digest: str,
+        logins: Sequence[Login],
+        sink: IO[bytes],
+        *,
+        limit: int,
+        known: str = "",
+    ) -> None:
+        """Write a blob of at most `limit` bytes to a file. After an error, the file may have a part of it.
+
+        Raises:
+            RegistryAwayError: the registry can't answer now.
+            ImageError: there is no such blob, it may not be read, is too large, or has another digest.
+        """
+        hashed = _Hashed(sink)
+        what = f"a part of `{repository.name}`"
+        answer = await self._get(repository, "GET", f"blobs/{digest}", {}, logins, known, what, limit, hashed)  # type: ignore[arg-type]
+        if answer.status == _NOT_FOUND:
+            raise errors.image_error(problems.no_such_tag(repository.name, digest))
+        _check(repository, answer)
+        if hashed.digest != digest:
+            raise errors.dishonest(repository.at(digest), digest, hashed.digest)
+
     async def tags(self, repository: Repository, logins: Sequence[Login], known: str = "") -> tuple[str, ...]:
         """All tags of a repository, at most `MOST_TAGS`.
 
@@ -223,6 +267,7 @@ class RegistryClient:
         known: str,
         what: str,
         limit: int,
+        sink: IO[bytes] | None = None,
     ) -> Answer:
         """Send a request with each login until one is accepted; without any if there are none.
 
@@ -235,7 +280,7 @@ class RegistryClient:
             try:
                 # A response to an unauthorized request may have a body.
                 answer = await self._exchange.send(
-                    method, repository, login, path, headers, what=what, limit=limit or _PAGE_BYTES
+                    method, repository, login, path, headers, what=what, limit=limit or _PAGE_BYTES, sink=sink
                 )
             except errors.ImageError as error:
                 if error.problem not in {errors.Problem.WRONG_PASSWORD, errors.Problem.NO_PASSWORD}:

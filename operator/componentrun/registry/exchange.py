@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import io
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Final, Self
+from typing import IO, TYPE_CHECKING, Final, Self
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import aiohttp
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 
     from componentrun.registry.settings import RegistrySettings
 
-__all__ = ["Answer", "Exchange", "origin"]
+__all__ = ["Answer", "Content", "Exchange", "origin"]
 
+Content = bytes | Callable[[], IO[bytes]]
+"""The body of a request: bytes, or what opens it, which is called for each attempt."""
+_OK: Final = 200
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _READS: Final = frozenset({"GET", "HEAD"})
 _MOST_REDIRECTS: Final = 5
@@ -100,7 +104,8 @@ class Exchange:
         what: str,
         limit: int,
         authorization: str = "",
-        data: bytes | None = None,
+        data: Content | None = None,
+        sink: IO[bytes] | None = None,
     ) -> Answer:
         """Send a request, and follow redirects.
 
@@ -112,6 +117,7 @@ class Exchange:
             limit: maximum size of the body in bytes.
             authorization: value of Authorization; sent only to the origin of `url`. Empty: none.
             data: body of the request.
+            sink: where the body of a successful response is written to, instead of being held in memory.
 
         Raises:
             RegistryAwayError: no usable response: connection, TLS, timeout, 429, 5xx.
@@ -122,7 +128,7 @@ class Exchange:
         for _ in range(_MOST_REDIRECTS + 1):
             is_first_origin = origin(current) == first
             sent = {**headers, "Authorization": authorization} if authorization and is_first_origin else headers
-            answer = await self._once(method, current, sent, what, limit, data)
+            answer = await self._once(method, current, sent, what, limit, data, sink)
             if answer.status not in _REDIRECTS:
                 return _served(answer, urlsplit(current).netloc)
             if method not in _READS:
@@ -131,7 +137,14 @@ class Exchange:
         raise errors.not_a_registry(urlsplit(url).netloc, f"more than {_MOST_REDIRECTS} redirects")
 
     async def _once(
-        self, method: str, url: str, headers: Mapping[str, str], what: str, limit: int, data: bytes | None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        what: str,
+        limit: int,
+        data: Content | None,
+        sink: IO[bytes] | None,
     ) -> Answer:
         host = urlsplit(url).netloc
         proxy, proxy_headers = _proxy(origin(url))
@@ -141,12 +154,12 @@ class Exchange:
                 url,
                 headers=headers,
                 # A stream, because aiohttp warns of bytes above 1 MiB, which it writes at once.
-                data=None if data is None else io.BytesIO(data),
+                data=io.BytesIO(data) if isinstance(data, bytes) else data and data(),
                 allow_redirects=False,
                 proxy=proxy,
                 proxy_headers=proxy_headers,
             ) as response:
-                body = await _read(response, host, what, limit)
+                body = await _read(response, host, what, limit, sink if response.status == _OK else None)
                 return Answer(
                     response.status,
                     {name.lower(): value for name, value in response.headers.items()},
@@ -214,13 +227,16 @@ def _tls(ca_bundle: str | None) -> ssl.SSLContext:
     return context
 
 
-async def _read(response: aiohttp.ClientResponse, host: str, what: str, limit: int) -> bytes:
+async def _read(response: aiohttp.ClientResponse, host: str, what: str, limit: int, sink: IO[bytes] | None) -> bytes:
     chunks, size = [], 0
     async for chunk in response.content.iter_any():
         size += len(chunk)
         if size > limit:
             raise errors.too_large(host, what, limit)
-        chunks.append(chunk)
+        if sink is None:
+            chunks.append(chunk)
+        else:
+            sink.write(chunk)
     return b"".join(chunks)
 
 

@@ -58,6 +58,8 @@ class Manifest:
     """Manifests of an index, or layers of an image."""
     config: Descriptor | None
     """Configuration of an image; None for an index."""
+    content: bytes = field(default=b"", repr=False)
+    """The manifest as the registry has it."""
 
 
 def read_manifest(body: bytes, digest: str, media_type: str, image: str) -> Manifest:
@@ -81,7 +83,7 @@ def read_manifest(body: bytes, digest: str, media_type: str, image: str) -> Mani
         config = None if is_index else _descriptor(content["config"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise errors.not_a_registry(host, f"the manifest of `{image}` is not valid") from error
-    return Manifest(digest, kind, is_index, children, config)
+    return Manifest(digest, kind, is_index, children, config, body)
 
 
 def _descriptor(item: Mapping[str, Any]) -> Descriptor:

@@ -43,6 +43,7 @@ async def fetch_token(
     registry: str,
     login: Login | None,
     actions: str = "pull",
+    mounted: Repository | None = None,
 ) -> tuple[str, float]:
     """Request a token for a repository.
 
@@ -56,6 +57,7 @@ async def fetch_token(
         registry: URL of the registry.
         login: user name and password; None: an anonymous token.
         actions: what the token is for: `pull`, or `pull,push`.
+        mounted: another repository of the registry that the token is to read.
 
     Returns:
         The value of Authorization, and for how many seconds it is valid.
@@ -74,6 +76,8 @@ async def fetch_token(
     query = [(name, challenge.parameters[name]) for name in ("service",) if name in challenge.parameters]
     # The registry's own scope would let it ask for more than these actions on this repository.
     query.append(("scope", f"repository:{repository.path}:{actions}"))
+    if mounted is not None:
+        query.append(("scope", f"repository:{mounted.path}:pull"))
     url = parts._replace(query="&".join(filter(None, [parts.query, urlencode(query)])), fragment="").geturl()
     answer = await exchange.send(
         "GET", url, {"Accept": "application/json"}, what="a token", limit=_LIMIT,

@@ -1,6 +1,6 @@
-"""Uploads of artifacts: a manifest with one layer. Only the command line uploads.
+"""Uploads of artifacts, which are a manifest with one layer, and of the parts of images.
 
-https://github.com/opencontainers/distribution-spec (end-2, end-4, end-6, end-7)
+https://github.com/opencontainers/distribution-spec (end-2, end-3, end-4, end-6, end-7, end-11)
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from componentrun.core.images import problems
 from componentrun.registry import errors
 from componentrun.registry.authorized import AuthorizedExchange, refusal_of
 from componentrun.registry.exchange import origin
-from componentrun.registry.manifest import digest_of
+from componentrun.registry.manifest import MANIFEST_TYPES, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from componentrun.core.images.pullsecrets import Login
     from componentrun.core.images.reference import Repository
-    from componentrun.registry.exchange import Answer
+    from componentrun.registry.exchange import Answer, Content
     from componentrun.registry.settings import RegistrySettings
 
 __all__ = ["Artifact", "RegistryUploader"]
@@ -36,6 +36,7 @@ _ACCEPTED: Final = 202
 _NOT_FOUND: Final = 404
 _ANSWER_BYTES: Final = 2**20
 _DIGEST_HEADER: Final = "docker-content-digest"
+_ACCEPT: Final = {"Accept": ", ".join(MANIFEST_TYPES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,12 @@ class RegistryUploader:
     """Uploads to one repository. Close it to free its connections."""
 
     def __init__(
-        self, settings: RegistrySettings, repository: Repository, login: Login | None, known: str = ""
+        self,
+        settings: RegistrySettings,
+        repository: Repository,
+        login: Login | None,
+        known: str = "",
+        mounted: Repository | None = None,
     ) -> None:
         """Nothing is sent yet.
 
@@ -83,8 +89,10 @@ class RegistryUploader:
             repository: the repository.
             login: user name and password; None: the registry must accept uploads from everybody.
             known: what is known about places without a login for it, for messages.
+            mounted: another repository of the same registry, whose blobs are to be mounted.
         """
-        self._exchange = AuthorizedExchange(settings, "pull,push")
+        self._mounted = mounted
+        self._exchange = AuthorizedExchange(settings, "pull,push", mounted=mounted)
         self._repository = repository
         self._login = login
         self._known = known
@@ -107,25 +115,77 @@ class RegistryUploader:
         """
         for content in (_EMPTY, artifact.layer):
             await self._upload_blob(content)
-        manifest, digest = artifact.manifest(), artifact.digest
-        headers = {"Content-Type": _MANIFEST_TYPE}
-        answer = await self._send("PUT", f"manifests/{tag}", headers, "the upload of a manifest", manifest)
+        return await self.put_manifest(tag, artifact.manifest(), _MANIFEST_TYPE)
+
+    async def put_manifest(self, reference: str, content: bytes, media_type: str) -> str:
+        """Store a manifest whose blobs are there, and point a tag to it. Returns its digest.
+
+        Raises:
+            RegistryAwayError: the registry can't answer now.
+            ImageError: it refuses the upload.
+        """
+        digest = digest_of(content)
+        headers = {"Content-Type": media_type}
+        answer = await self._send("PUT", f"manifests/{reference}", headers, "the upload of a manifest", content)
         self._check(answer, _CREATED)
         stored = answer.headers.get(_DIGEST_HEADER, digest)
         if stored != digest:
-            raise errors.dishonest(f"{self._repository.name}:{tag}", digest, stored)
+            raise errors.dishonest(f"{self._repository.name}:{reference}", digest, stored)
         return digest
 
-    async def _upload_blob(self, content: bytes) -> None:
-        digest = digest_of(content)
-        found = await self._send("HEAD", f"blobs/{digest}", {}, "a blob", None)
-        if found.status == _OK:
-            return
+    async def tagged(self, tag: str) -> str | None:
+        """The digest that a tag points to now; None if there is no such tag, or the registry names no digest.
+
+        Raises:
+            RegistryAwayError: the registry can't answer now.
+            ImageError: it refuses the request.
+        """
+        answer = await self._send("HEAD", f"manifests/{tag}", _ACCEPT, "a manifest", None)
+        return answer.headers.get(_DIGEST_HEADER) if answer.status == _OK else None
+
+    async def has_blob(self, digest: str) -> bool:
+        """Whether the repository has a blob.
+
+        Raises:
+            RegistryAwayError: the registry can't answer now.
+            ImageError: it refuses the request.
+        """
+        return (await self._send("HEAD", f"blobs/{digest}", {}, "a blob", None)).status == _OK
+
+    async def mount_blob(self, digest: str) -> bool:
+        """Have the registry take a blob from the repository that is mounted, without a transfer.
+
+        Returns:
+            False if the registry does not do that, or the login may not read that repository. The registry may then
+            have begun an upload, which it forgets.
+
+        Raises:
+            RegistryAwayError: the registry can't answer now.
+            ImageError: it refuses the upload.
+        """
+        if self._mounted is None:
+            return False
+        query = urlencode({"mount": digest, "from": self._mounted.path})
+        answer = await self._send("POST", f"blobs/uploads/?{query}", {"Content-Length": "0"}, "a mount", None)
+        return answer.status == _CREATED
+
+    async def upload_blob(self, digest: str, content: Content) -> None:
+        """Upload a blob that the repository does not have.
+
+        Raises:
+            RegistryAwayError: the registry can't answer now.
+            ImageError: it refuses the upload.
+        """
         started = await self._send("POST", "blobs/uploads/", {"Content-Length": "0"}, "an upload", None)
         self._check(started, _ACCEPTED)
         url = self._location(started.headers.get("location", ""), digest)
         headers = {"Content-Type": "application/octet-stream"}
         self._check(await self._send("PUT", url, headers, "the upload of a blob", content), _CREATED)
+
+    async def _upload_blob(self, content: bytes) -> None:
+        digest = digest_of(content)
+        if not await self.has_blob(digest):
+            await self.upload_blob(digest, content)
 
     def _location(self, location: str, digest: str) -> str:
         """URL to which a blob is sent. The login goes to the registry alone."""
@@ -137,7 +197,9 @@ class RegistryUploader:
         query = [*parse_qsl(parts.query, keep_blank_values=True), ("digest", digest)]
         return parts._replace(query=urlencode(query), fragment="").geturl()
 
-    async def _send(self, method: str, path: str, headers: Mapping[str, str], what: str, data: bytes | None) -> Answer:
+    async def _send(
+        self, method: str, path: str, headers: Mapping[str, str], what: str, data: Content | None
+    ) -> Answer:
         """Send a request.
 
         Raises:
@@ -147,7 +209,7 @@ class RegistryUploader:
         answer = await self._exchange.send(
             method, self._repository, self._login, path, headers, what=what, limit=_ANSWER_BYTES, data=data
         )
-        refusal = refusal_of(answer, self._repository, self._login, self._known)
+        refusal = refusal_of(answer, self._repository, self._login, self._known, is_push=True)
         if refusal is not None:
             raise refusal
         return answer

@@ -127,8 +127,8 @@ class TokenService:
             return refused
         access = []
         if authorization and "scope" in request.query:
-            kind, name, actions = request.query["scope"].split(":")
-            access = [{"type": kind, "name": name, "actions": actions.split(",")}]
+            scopes = [scope.split(":") for scope in request.query.getall("scope")]
+            access = [{"type": kind, "name": name, "actions": actions.split(",")} for kind, name, actions in scopes]
         response = web.json_response({"token": self._sign(access), "expires_in": 120})
         response.force_close()  # no connection is left open when the service stops
         return response

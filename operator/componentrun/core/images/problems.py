@@ -19,6 +19,7 @@ __all__ = [
     "no_such_repository",
     "no_such_tag",
     "no_such_tag_or_repository",
+    "push_denied",
     "rate_limited",
     "wrong_architecture",
     "wrong_node",
@@ -76,6 +77,15 @@ def wrong_password(repository: str, secrets: str) -> ImageProblem:
         Problem.WRONG_PASSWORD,
         f"the registry refuses the user name or password for `{repository}` from {secrets}",
         "Correct the login in the Secret.",
+    )
+
+
+def push_denied(repository: str, secrets: str) -> ImageProblem:
+    """The login of these secrets is valid, and may not upload to this repository."""
+    return ImageProblem(
+        Problem.ACCESS_DENIED,
+        f"the login from {secrets} may not push to `{repository}`",
+        "Check the name, and have the registry allow this account to push.",
     )
 
 

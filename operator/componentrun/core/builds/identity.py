@@ -1,0 +1,126 @@
+"""Everything that goes into a build, and its hash, which is the build's name.
+
+The same input has the same name, so the API server itself makes runs that ask at once share one build, and an image
+that is there is found by its tag. Credentials are not part of it: they decide whether a build can read and push, not
+what it makes. The URL is part of it, although the commit determines the content: otherwise, whoever knows a commit
+of a repository that they can't read would get the image that others built from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
+
+__all__ = ["FORMAT", "BuildInputs", "DependencyInputs", "Variables"]
+
+FORMAT: Final = 1
+"""To be increased if the same input is to give another image, for example other modes of files in layers."""
+_NAME_PREFIX: Final = "build-"
+_NAME_CHARACTERS: Final = 40
+"""160 bits of the hash: two builds with one name are out of reach, and names fit into labels (63 characters)."""
+
+Variables = tuple[tuple[str, str], ...]
+"""Names and values. Their order has no meaning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildInputs:
+    """Everything that decides what a build makes and where its image is."""
+
+    engine: Literal["layer"] = "layer"
+    url: str
+    """Normal form of the repository's address."""
+    commit: str
+    context_dir: str = ""
+    parent: str
+    """The parent image by its digest."""
+    platform: str
+    """`os/architecture`."""
+    folder: str
+    """Absolute path of the code in the image."""
+    commands: tuple[str, ...] = ()
+    """Lines for the shell; empty: those of a convention."""
+    arguments: Variables = ()
+    """Environment of the commands. They are not in the image, and are no place for secrets."""
+    entrypoint: tuple[str, ...] = ()
+    """Empty: that of a convention."""
+    tools: Variables = ()
+    """Versions of what makes the image, such as the builder."""
+    target: str
+    """Repository that the image is pushed to."""
+
+    def canonical(self) -> bytes:
+        """The text that is hashed: the same for the same input."""
+        return _canonical(
+            {
+                **asdict(self),
+                "arguments": dict(self.arguments),
+                "tools": dict(self.tools),
+            }
+        )
+
+    @classmethod
+    def parse(cls, canonical: bytes) -> BuildInputs:
+        """The inputs with this canonical form.
+
+        Raises:
+            ValueError: it is not one, or has another format.
+        """
+        try:
+            content = json.loads(canonical)
+            if content.pop("format") != FORMAT:
+                raise ValueError("the inputs of a build have another format")
+            for name in ("arguments", "tools"):
+                content[name] = tuple(sorted(content[name].items()))
+            for name in ("commands", "entrypoint"):
+                content[name] = tuple(content[name])
+            return cls(**content)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError("not the inputs of a build") from error
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical form, in hexadecimal."""
+        return hashlib.sha256(self.canonical()).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """Name of the build, and tag of its image."""
+        return _NAME_PREFIX + self.digest[:_NAME_CHARACTERS]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DependencyInputs:
+    """Everything that decides what a layer of dependencies contains."""
+
+    parent: str
+    platform: str
+    folder: str
+    files: Variables
+    """Paths and SHA-256 of the files that name the dependencies."""
+    commands: tuple[str, ...]
+    arguments: Variables = ()
+    tools: Variables = ()
+
+    def canonical(self) -> bytes:
+        """The text that is hashed: the same for the same input."""
+        return _canonical(
+            {
+                **asdict(self),
+                "files": dict(self.files),
+                "arguments": dict(self.arguments),
+                "tools": dict(self.tools),
+            }
+        )
+
+    @property
+    def tag(self) -> str:
+        """Tag under which the layer is found again."""
+        return "dependencies-" + hashlib.sha256(self.canonical()).hexdigest()[:_NAME_CHARACTERS]
+
+
+def _canonical(content: dict[str, Any]) -> bytes:
+    text = json.dumps({"format": FORMAT, **content}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode()

@@ -1,0 +1,157 @@
+"""Git servers: dulwich's own over https with a password, and git itself over ssh with a key."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import threading
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import asyncssh
+from dulwich.server import DictBackend
+from dulwich.web import make_wsgi_chain
+
+from componentrun.builder.git.settings import GitSettings
+from componentrun.core.builds.login import HttpsLogin, SshLogin
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from dulwich.repo import Repo
+
+    from tests.integration.registry.realregistry import Authority
+
+USER: Final = "ann"
+PASSWORD: Final = "p:ä&%-secret"
+LOGIN: Final = HttpsLogin(USER, PASSWORD)
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+
+@dataclass
+class HttpsServer:
+    """A server with one repository at `/team/app.git`."""
+
+    authority: Authority
+    repository: Repo
+    password: str = PASSWORD
+    """Empty: everybody may read."""
+    answer: Callable[[str], tuple[str, list[tuple[str, str]], bytes] | None] = lambda _path: None
+    """Called with the path of each request; an answer replaces the usual one."""
+    seen: list[tuple[str, str]] = field(default_factory=list)
+    """Path and Authorization of each request."""
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        """URL of the repository."""
+        return f"https://127.0.0.1:{self.port}/team/app.git"
+
+    @property
+    def settings(self) -> GitSettings:
+        """Settings that trust its certificate."""
+        return GitSettings(ca_bundle=self.authority.certificate_file.read_text(), connect_seconds=5, read_seconds=10)
+
+    @contextmanager
+    def running(self) -> Iterator[HttpsServer]:
+        """Listen on a free port."""
+        chain = make_wsgi_chain(DictBackend({"/team/app.git": self.repository}))
+
+        def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+            path, authorization = environ["PATH_INFO"], environ.get("HTTP_AUTHORIZATION", "")
+            self.seen.append((path, authorization))
+            expected = "Basic " + base64.b64encode(f"{USER}:{self.password}".encode()).decode()
+            special = self.answer(path)
+            if special is None and self.password and authorization != expected:
+                special = "401 Unauthorized", [("WWW-Authenticate", 'Basic realm="git"')], b""
+            if special is not None:
+                start_response(special[0], special[1])
+                return [special[2]]
+            return chain(environ, start_response)  # type: ignore[arg-type, return-value]
+
+        with make_server("127.0.0.1", 0, application, handler_class=_Quiet) as server:
+            server.socket = self.authority.server_context().wrap_socket(server.socket, server_side=True)
+            self.port = server.server_port
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+            thread.start()
+            try:
+                yield self
+            finally:
+                server.shutdown()
+                thread.join()
+
+
+@dataclass
+class SshServer:
+    """A server that gives all repositories of its machine to whoever has the key."""
+
+    port: int
+    login: SshLogin
+    other_host: SshLogin
+    """The right key, with a key of another server in `known_hosts`."""
+    other_key: SshLogin
+    """A key that the server does not accept."""
+
+    def url(self, folder: Path) -> str:
+        """URL of a repository."""
+        return f"ssh://git@127.0.0.1:{self.port}{folder}"
+
+
+class _KeyOnly(asyncssh.SSHServer):
+    def password_auth_supported(self) -> bool:
+        return False
+
+
+async def _serve(process: asyncssh.SSHServerProcess[bytes]) -> None:
+    path = (process.command or "").removeprefix("git-upload-pack ").strip("'")
+    child = await asyncio.create_subprocess_exec(
+        "git", "upload-pack", path, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE, env=os.environ | {"GIT_PROTOCOL": process.env.get("GIT_PROTOCOL", "")},
+    )  # fmt: skip
+    assert child.stdin is not None
+    assert child.stdout is not None
+    assert child.stderr is not None
+    asking = asyncio.create_task(_pump(process.stdin, child.stdin))
+    await asyncio.gather(_pump(child.stdout, process.stdout), _pump(child.stderr, process.stderr))
+    asking.cancel()
+    await asyncio.wait([asking])
+    process.exit(await child.wait())
+
+
+async def _pump(source: Any, target: Any) -> None:
+    while content := await source.read(65_536):
+        target.write(content)
+        await target.drain()
+    if isinstance(target, asyncio.StreamWriter):
+        target.close()
+
+
+@asynccontextmanager
+async def ssh_server() -> AsyncIterator[SshServer]:
+    """Listen on a free port."""
+    host_key, key, stranger = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(3))
+    listener = await asyncssh.listen(
+        "127.0.0.1", 0, server_factory=_KeyOnly, server_host_keys=[host_key], process_factory=_serve, encoding=None,
+        authorized_client_keys=asyncssh.import_authorized_keys(key.export_public_key().decode()),
+    )  # fmt: skip
+    async with listener:
+        port = listener.get_port()
+        private = key.export_private_key().decode()
+
+        def hosts(server_key: asyncssh.SSHKey) -> str:
+            return f"[127.0.0.1]:{port} {server_key.export_public_key().decode()}"
+
+        yield SshServer(
+            port,
+            SshLogin(private, hosts(host_key)),
+            SshLogin(private, hosts(stranger)),
+            SshLogin(stranger.export_private_key().decode(), hosts(host_key)),
+        )

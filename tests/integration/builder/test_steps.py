@@ -1,0 +1,228 @@
+"""A whole build: a repository over https, its commands in a shell, an image in a registry.
+
+The commands run on this machine instead of in the parent image.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import subprocess
+import tarfile
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from componentrun.builder.steps import SCRIPT_FILE, prepare, publish
+from componentrun.core.builds.errors import BuildError, BuildProblem
+from componentrun.core.builds.identity import BuildInputs
+from componentrun.core.images.pullsecrets import Login, PullSecret
+from componentrun.registry.client import RegistryClient
+from tests.integration.builder.gitservers import LOGIN, PASSWORD, HttpsServer
+from tests.integration.builder.repositories import Item, commit, new_repository
+from tests.integration.registry.realregistry import PASSWORD as PUSH_PASSWORD
+from tests.integration.registry.realregistry import USER, Authority, RealRegistry
+from tests.unit.builder.images import push_parent
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+
+    from componentrun.builder.pushing import Pushed
+
+ANN = Login(USER, PUSH_PASSWORD, "push")
+TARGET = "builds/tenant/app"
+
+
+def wheel(name: str, text: str) -> bytes:
+    """A wheel of one module, because tests have no package index."""
+    info = f"{name}-1.0.dist-info"
+    files = {
+        f"{name}.py": text,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = ""
+    for path, content in files.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content.encode()).digest()).rstrip(b"=").decode()
+        record += f"{path},sha256={digest},{len(content)}\n"
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for path, content in {**files, f"{info}/RECORD": f"{record}{info}/RECORD,,\n"}.items():
+            archive.writestr(zipfile.ZipInfo(path), content)
+    return out.getvalue()
+
+
+FILES: Mapping[bytes, Item | bytes] = {
+    b"main.py": b"import greeting\nprint(greeting.TEXT)\n",
+    b"requirements.txt": b"--no-index\n--find-links wheels\ngreeting==1.0\n",
+    b"wheels/greeting-1.0-py3-none-any.whl": wheel("greeting", "TEXT = 'hello'\n"),
+}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[HttpsServer]:
+    with HttpsServer(Authority.create(tmp_path), new_repository(tmp_path / "srv" / "app.git")).running() as running:
+        yield running
+
+
+@pytest.fixture
+async def registry(tmp_path: Path, server: HttpsServer) -> AsyncIterator[RealRegistry]:
+    running = RealRegistry(tmp_path, server.authority)
+    running.start()
+    yield running
+    running.stop()
+
+
+class Build:
+    """One build in folders of its own."""
+
+    def __init__(self, server: HttpsServer, registry: RealRegistry, inputs: BuildInputs, folder: Path) -> None:
+        self.server, self.registry, self.inputs, self.folder = server, registry, inputs, folder
+        self.code = Path(inputs.folder)
+        for path in (self.code, folder / "control", folder / "home"):
+            path.mkdir(parents=True)
+
+    def fetch(self) -> None:
+        """The first step."""
+        control, home = self.folder / "control", str(self.folder / "home")
+        prepare(self.inputs, LOGIN, self.code, control, home, self.server.settings)
+
+    def run(self) -> subprocess.CompletedProcess[str]:
+        """The commands, with nothing in their environment but a path."""
+        script = str(self.folder / "control" / SCRIPT_FILE)
+        path = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+        return subprocess.run(["/bin/sh", script], capture_output=True, text=True, check=False, env=path)
+
+    async def push(self) -> Pushed:
+        """The last step."""
+        secrets = [PullSecret("push", {self.registry.host: ANN})]
+        return await publish(self.inputs, secrets, self.code, self.folder / "control", self.registry.settings)
+
+    async def whole(self) -> Pushed:
+        """All steps."""
+        self.fetch()
+        done = self.run()
+        assert done.returncode == 0, done.stdout + done.stderr
+        return await self.push()
+
+
+async def inputs_for(server: HttpsServer, registry: RealRegistry, revision: str, folder: Path) -> BuildInputs:
+    source = registry.repository("library/python")
+    parent = await push_parent(registry.settings, source, ANN)
+    return BuildInputs(
+        url=server.url, commit=revision, parent=source.at(parent), platform="linux/amd64", folder=str(folder / "code"),
+        target=registry.repository(TARGET).name,
+    )  # fmt: skip
+
+
+def started(entrypoint: list[str], variables: Mapping[str, str]) -> str:
+    """What a program prints."""
+    return subprocess.run(entrypoint, capture_output=True, text=True, check=True, env=variables).stdout
+
+
+async def image(registry: RealRegistry, digest: str, target: str = TARGET) -> tuple[dict[str, object], list[bytes]]:
+    repository = registry.repository(target)
+    async with RegistryClient(registry.settings) as client:
+        manifest = await client.manifest(repository, digest, (ANN,))
+        assert manifest.config is not None
+        config = json.loads(await client.blob(repository, manifest.config.digest, (ANN,), limit=2**20))
+        layers = [await client.blob(repository, item.digest, (ANN,), limit=2**20) for item in manifest.children]
+    return config, layers
+
+
+async def test_a_python_repository_becomes_an_image_that_runs(
+    server: HttpsServer, registry: RealRegistry, tmp_path: Path
+) -> None:
+    revision = commit(server.repository, FILES)
+    inputs = await inputs_for(server, registry, revision, tmp_path / "build")
+    done = await Build(server, registry, inputs, tmp_path / "build").whole()
+    config, (_, dependencies, code) = await image(registry, done.digest)
+    settings = config["config"]
+    assert isinstance(settings, dict)
+    assert settings["Labels"]["org.opencontainers.image.revision"] == revision
+    root = tmp_path / "root"
+    for layer in (dependencies, code):
+        with tarfile.open(fileobj=io.BytesIO(layer), mode="r:gz") as archive:
+            archive.extractall(root, filter="tar")
+    folder = root / inputs.folder.strip("/")
+    entrypoint = [part.replace(inputs.folder, str(folder)) for part in settings["Entrypoint"]]
+    variables = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(folder / ".packages")}
+    assert f"PYTHONPATH={inputs.folder}/.packages" in settings["Env"]
+    assert started(entrypoint, variables) == "hello\n"
+
+
+async def test_the_same_input_gives_the_same_image_whoever_builds_it(
+    server: HttpsServer, registry: RealRegistry, tmp_path: Path
+) -> None:
+    inputs = await inputs_for(server, registry, commit(server.repository, FILES), tmp_path / "build")
+    first = await Build(server, registry, inputs, tmp_path / "build").whole()
+    (tmp_path / "build").rename(tmp_path / "first")
+    elsewhere = replace(inputs, target=registry.repository("builds/other/app").name)
+    second = await Build(server, registry, elsewhere, tmp_path / "build").whole()
+    assert (second.digest, second.was_there) == (first.digest, False)
+
+
+async def test_only_the_layer_of_the_code_is_sent_for_a_changed_line(
+    server: HttpsServer, registry: RealRegistry, tmp_path: Path
+) -> None:
+    inputs = await inputs_for(server, registry, commit(server.repository, FILES), tmp_path / "build")
+    first = await Build(server, registry, inputs, tmp_path / "build").whole()
+    (tmp_path / "build").rename(tmp_path / "first")
+    changed = commit(server.repository, {**FILES, b"main.py": b"print('changed')\n"})
+    second = await Build(server, registry, replace(inputs, commit=changed), tmp_path / "build").whole()
+    assert second.digest != first.digest
+    assert second.known == 2, "the parent's layer and the dependencies"
+
+
+async def test_no_login_is_in_the_image_or_in_what_the_commands_see(
+    server: HttpsServer, registry: RealRegistry, tmp_path: Path
+) -> None:
+    revision = commit(server.repository, {b"main.py": b""})
+    inputs = await inputs_for(server, registry, revision, tmp_path / "build")
+    inputs = replace(inputs, commands=("env > seen.txt; ls -a > files.txt",))
+    build = Build(server, registry, inputs, tmp_path / "build")
+    done = await build.whole()
+    secrets = [text.encode() for text in (PASSWORD, PUSH_PASSWORD)]
+    encoded = [base64.b64encode(f"{USER}:{text}".encode()) for text in (PASSWORD, PUSH_PASSWORD)]
+    config, layers = await image(registry, done.digest)
+    contents = [json.dumps(config).encode(), *(tar_content(layer) for layer in layers[1:])]
+    contents += [path.read_bytes() for path in (tmp_path / "build").rglob("*") if path.is_file()]
+    assert b"SOURCE_DATE_EPOCH" in contents[1]
+    for content in contents:
+        assert not any(secret in content for secret in [*secrets, *encoded])
+    assert (build.code / "files.txt").read_text().split() == [".", "..", "files.txt", "main.py", "seen.txt"]
+
+
+def tar_content(layer: bytes) -> bytes:
+    with tarfile.open(fileobj=io.BytesIO(layer), mode="r:gz") as archive:
+        streams = [archive.extractfile(member) for member in archive.getmembers() if member.isfile()]
+        return b"".join(stream.read() for stream in streams if stream is not None)
+
+
+async def test_a_package_that_does_not_exist_fails_the_commands_with_its_name(
+    server: HttpsServer, registry: RealRegistry, tmp_path: Path
+) -> None:
+    files = {**FILES, b"requirements.txt": b"--no-index\n--find-links wheels\nno-such-package==1\n"}
+    inputs = await inputs_for(server, registry, commit(server.repository, files), tmp_path / "build")
+    build = Build(server, registry, inputs, tmp_path / "build")
+    build.fetch()
+    done = build.run()
+    assert done.returncode == 1
+    assert "no-such-package" in done.stderr
+    assert done.stdout.splitlines()[-1].startswith("componentrun: step 1 of 3: ")
+
+
+async def test_a_parent_for_another_machine_is_named(
+    server: HttpsServer, registry: RealRegistry, tmp_path: Path
+) -> None:
+    inputs = await inputs_for(server, registry, commit(server.repository, FILES), tmp_path / "build")
+    build = Build(server, registry, replace(inputs, platform="linux/arm64"), tmp_path / "build")
+    build.fetch()
+    with pytest.raises(BuildError, match="is there for linux/amd64, and the build needs linux/arm64") as caught:
+        await build.push()
+    assert caught.value.problem is BuildProblem.UNUSABLE_PARENT
