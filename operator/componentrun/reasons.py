@@ -22,6 +22,8 @@ class Reason(StrEnum):
     # On the way
     QUEUED = "Queued"
     """The run was accepted and nothing was created for it yet."""
+    BUILDING = "Building"
+    """The image of the run is being built from a git repository."""
     SUSPENDED = "Suspended"
     """`spec.suspend` holds the run back before its start."""
     RETRYING = "Retrying"
@@ -75,6 +77,24 @@ class Reason(StrEnum):
     """The component's image has no signature that matches `spec.verify` of its Component."""
     REGISTRY_UNAVAILABLE = "RegistryUnavailable"
     """The registry of an image did not answer, or answered with errors for too long."""
+    SOURCE_UNAVAILABLE = "SourceUnavailable"
+    """The git repository of the component can't be read: no such branch or folder, a refused login, a host that does not
+    respond or has an unknown key."""
+    PARENT_UNAVAILABLE = "ParentUnavailable"
+    """The parent image of a build can't be read, or can't be a parent."""
+    BUILD_FAILED = "BuildFailed"
+    """The component's image can't be built from this commit: a command failed, or the repository has something that can't
+    be in an image."""
+    BUILD_TIMEOUT = "BuildTimeout"
+    """The build of the component's image took longer than its timeout."""
+    BUILD_OUT_OF_MEMORY = "BuildOutOfMemory"
+    """The build of the component's image used more memory than its limit."""
+    BUILD_DISK_FULL = "BuildDiskFull"
+    """The build of the component's image wrote more than its limit."""
+    BUILD_CANCELLED = "BuildCancelled"
+    """The build of the component's image was cancelled."""
+    PUSH_REFUSED = "PushRefused"
+    """The registry refused the image that was built."""
     START_FAILED = "StartFailed"
     """The container could not be started: no such entrypoint, a program for another kind of processor, a root user
     where none is allowed, a broken mount."""
@@ -161,6 +181,7 @@ _PLATFORM: Final = "the platform team"
 
 GUIDANCE: Final[dict[Reason, Guidance]] = {
     Reason.QUEUED: Guidance(_NOBODY),
+    Reason.BUILDING: Guidance(_NOBODY),
     Reason.SUSPENDED: Guidance(_AUTHOR, "Set `spec.suspend` to `false` when the run may start."),
     Reason.RETRYING: Guidance(_NOBODY),
     Reason.PENDING: Guidance(_NOBODY),
@@ -209,6 +230,24 @@ GUIDANCE: Final[dict[Reason, Guidance]] = {
         "Sign the digest that the message names with the key of the Component's `spec.verify`, or correct that key.",
     ),
     Reason.REGISTRY_UNAVAILABLE: Guidance(_PLATFORM, "Check whether the nodes can reach the registry."),
+    Reason.SOURCE_UNAVAILABLE: Guidance(
+        _DEVELOPER, "Correct `build.source.git` of the channel, or what the message names in the repository."
+    ),
+    Reason.PARENT_UNAVAILABLE: Guidance(_DEVELOPER, "Correct `image` and `tag` of the Component."),
+    Reason.BUILD_FAILED: Guidance(
+        _DEVELOPER, "Correct what the message names in the repository, or the channel's `build`."
+    ),
+    Reason.BUILD_TIMEOUT: Guidance(_DEVELOPER, "Raise `build.timeout` of the channel, or have its commands do less."),
+    Reason.BUILD_OUT_OF_MEMORY: Guidance(
+        f"{_DEVELOPER}; {_PLATFORM} for a larger limit",
+        "Have the commands use less memory, or have the chart's `builds.resources` raised.",
+    ),
+    Reason.BUILD_DISK_FULL: Guidance(
+        f"{_DEVELOPER}; {_PLATFORM} for a larger limit",
+        "Have the commands write less, or have the chart's `builds.resources` raised.",
+    ),
+    Reason.BUILD_CANCELLED: Guidance(_AUTHOR, "Create the run again: this starts another build."),
+    Reason.PUSH_REFUSED: Guidance(_PLATFORM, "Check the chart's `builds.repository` and `builds.pushSecret`."),
     Reason.START_FAILED: Guidance(
         f"{_DEVELOPER}; {_PLATFORM} for broken mounts",
         "Check the command, the image's entrypoint and the user it needs.",

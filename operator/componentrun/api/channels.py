@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field
 
+from componentrun.api.build.source import Build
 from componentrun.api.common import ApiModel, Duration, Labels, LocalName, StatusModel
 from componentrun.api.run.podtemplate import Toleration
 
@@ -56,7 +57,7 @@ class PrePullNodes(ApiModel):
 
 
 class Channel(ApiModel):
-    """One way to get the component's image. Exactly one of `tag`, `semver` and `digest` must be set."""
+    """One way to get the component's image. Exactly one of `tag`, `semver`, `digest` and `build` must be set."""
 
     # Applied as a whole: an apply that sets `tag` must replace the `digest` that somebody else has promoted.
     model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
@@ -71,8 +72,11 @@ class Channel(ApiModel):
     version."""
     digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
     """Digest of the image. Written by `componentrun component promote` and `rollback`."""
+    build: Build | None = None
+    """How the image is built from a git repository. Requires `builds.enabled` in the chart. Not possible in a
+    ClusterComponent."""
     follow: Follow | None = None
-    """When the registry is asked for the digest. `Pinned`: once for each tag or range. `EachRun`: for each run.
+    """When the registry, or the git host, is asked. `Pinned`: once for each tag, range or `build`. `EachRun`: for each run.
     `Interval`: for the first run after each `interval`. A channel with `digest` can only be `Pinned`. Defaults to
     `EachRun` for the channel `master`, and to `Pinned` for all others."""
     interval: Duration | None = None

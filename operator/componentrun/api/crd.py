@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from componentrun.api.build.componentbuild import ComponentBuild
 from componentrun.api.common import GROUP, VERSION
 from componentrun.api.component import ClusterComponent, Component
 from componentrun.api.componentrun import ComponentRun
@@ -99,6 +100,20 @@ KINDS: Final = (
             _AGE,
         ),
         has_status=True,
+    ),
+    Kind(
+        ComponentBuild, "componentbuild", "componentbuilds", ("cbuild",),
+        (
+            _column("Component", ".spec.component"),
+            _column("Phase", ".status.phase"),
+            _column("Reason", ".status.reason"),
+            _column("Ref", ".spec.git.ref", wide=True),
+            _column("Commit", ".spec.git.commit", wide=True),
+            _column("Digest", ".status.digest", wide=True),
+            _AGE,
+        ),
+        has_status=True,
+        selectable=(".spec.component",),
     ),
 )  # fmt: skip
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
+from componentrun.api.build.componentbuild import ComponentBuild, ComponentBuildSpec
 from componentrun.api.component import ClusterComponent, Component
 from componentrun.api.componentrun import ComponentRun, ComponentRunSpec
 from componentrun.api.processors import MOST_PROCESSORS
@@ -56,7 +57,7 @@ def with_rules(node: dict[str, Any], rules: Mapping[tuple[str, ...], Iterable[Ru
     return changed
 
 
-def _fixed_rule(fields: list[str]) -> Rule:
+def _fixed_rule(fields: list[str], owner: str = "run") -> Rule:
     """Fields that stay as they are.
 
     One rule and not one for each: mostly nothing has changed, which is one comparison. The first field that has is
@@ -66,7 +67,7 @@ def _fixed_rule(fields: list[str]) -> Rule:
     named = " ".join(f"!{same.format(name)} ? 'spec.{name}' :" for name in fields)
     return {
         "rule": f"self == oldSelf || ({' && '.join(same.format(name) for name in fields)})",
-        "messageExpression": f"({named} 'spec') + ' can\\'t be changed once the run is created; create a new run'",
+        "messageExpression": f"({named} 'spec') + ' can\\'t be changed once the {owner} is created; create a new {owner}'",
     }
 
 
@@ -207,8 +208,11 @@ _OF_RUNS: Final[ByPath] = {
 
 _OF_CHANNELS: Final[tuple[Rule, ...]] = (
     {
-        "rule": "(has(self.tag) ? 1 : 0) + (has(self.semver) ? 1 : 0) + (has(self.digest) ? 1 : 0) == 1",
-        "message": "spec.channels: give each exactly one of tag, semver and digest",
+        "rule": (
+            "(has(self.tag) ? 1 : 0) + (has(self.semver) ? 1 : 0) + (has(self.digest) ? 1 : 0)"
+            " + (has(self.build) ? 1 : 0) == 1"
+        ),
+        "message": "spec.channels: give each exactly one of tag, semver, digest and build",
     },
     {
         "rule": "!has(self.digest) || !has(self.follow) || self.follow == 'Pinned'",
@@ -228,10 +232,21 @@ _OF_CHANNELS: Final[tuple[Rule, ...]] = (
     },
 )
 
+_NO_BUILDS: Final[Rule] = {
+    "rule": "!has(self.build)",
+    "message": "spec.channels: build is for Components only, because each namespace has images of its own",
+    "fieldPath": ".build",
+}
+_BUILD_TIMEOUT: Final[Rule] = {
+    "rule": "duration(self) >= duration('1s') && duration(self) <= duration('1h')",
+    "message": "spec.channels: build.timeout must be at least 1s and at most 1h",
+}
+
 _OF_COMPONENTS: Final[ByPath] = {
     ("spec", "retry", "backoff"): (_BACKOFF,),
     ("spec", "processors"): (_MOST_PROCESSORS,),
     ("spec", "channels", _ITEMS): _OF_CHANNELS,
+    ("spec", "channels", _ITEMS, "build", "timeout"): (_BUILD_TIMEOUT,),
     ("spec",): (
         {
             "rule": (
@@ -252,7 +267,15 @@ _OF_COMPONENTS: Final[ByPath] = {
 RULES: Final[Mapping[type[ApiModel], ByPath]] = {
     ComponentRun: _OF_RUNS,
     Component: _OF_COMPONENTS,
-    ClusterComponent: _OF_COMPONENTS,
+    ClusterComponent: {**_OF_COMPONENTS, ("spec", "channels", _ITEMS): (*_OF_CHANNELS, _NO_BUILDS)},
+    ComponentBuild: {
+        ("spec",): (
+            _fixed_rule(
+                [field.alias or name for name, field in ComponentBuildSpec.model_fields.items() if name != "cancel"],
+                "build",
+            ),
+        ),
+    },
     Storage: {
         ("spec",): (
             {

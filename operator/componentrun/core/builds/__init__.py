@@ -2,6 +2,7 @@
 
 Modules, lowest first:
 
+    settings     settings of the chart
     errors       what can go wrong: one sentence for each cause
     source       URLs of repositories, and which commit a branch or tag means
     login        logins of git hosts, as Secrets have them

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from componentrun.api.names import GROUP, VERSION
 
 __all__ = [
+    "BUILDS",
     "CLUSTER_COMPONENTS",
     "COMPONENTS",
     "CONFIG_MAPS",
@@ -67,6 +68,7 @@ RUNS: Final = Resource(GROUP, VERSION, "componentruns", "ComponentRun")
 COMPONENTS: Final = Resource(GROUP, VERSION, "components", "Component")
 CLUSTER_COMPONENTS: Final = Resource(GROUP, VERSION, "clustercomponents", "ClusterComponent", False)
 STORAGES: Final = Resource(GROUP, VERSION, "storages", "Storage")
+BUILDS: Final = Resource(GROUP, VERSION, "componentbuilds", "ComponentBuild")
 PODS: Final = Resource("", "v1", "pods", "Pod")
 CONFIG_MAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")
 SECRETS: Final = Resource("", "v1", "secrets", "Secret")

@@ -1,0 +1,154 @@
+"""`ComponentBuild`: one build of an image. The operator creates it when a run needs an image that is not there."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from componentrun.api.build.source import BuildArguments, BuildCommand
+from componentrun.api.common import ApiModel, Condition, LocalName, ObjectMeta, StatusModel
+from componentrun.api.run.podtemplate import LocalObjectReference
+
+__all__ = [
+    "BuildPhase",
+    "BuildPod",
+    "BuildStep",
+    "ComponentBuild",
+    "ComponentBuildSpec",
+    "ComponentBuildStatus",
+    "GitCommit",
+    "PushedLayers",
+]
+
+BuildPhase = Literal["Pending", "Fetching", "Building", "Pushing", "Succeeded", "Failed", "Cancelled"]
+BuildStepName = Literal["fetch", "commands", "push"]
+
+
+class GitCommit(ApiModel):
+    """A commit of a git repository."""
+
+    url: Annotated[str, Field(min_length=1, max_length=1024)]
+    """URL of the repository."""
+    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
+    """Hash of the commit."""
+    ref: Annotated[str, Field(max_length=1024)] | None = None
+    """Branch or tag that pointed to the commit, for people."""
+    secret_ref: LocalObjectReference | None = None
+    """Secret with the login."""
+    context_dir: Annotated[str, Field(max_length=512)] | None = None
+    """Folder of the repository that is built."""
+
+
+class ComponentBuildSpec(ApiModel):
+    """Everything that goes into the build. It can't be changed, except `cancel`."""
+
+    component: LocalName
+    """Name of the Component."""
+    engine: Literal["layer"] = "layer"
+    """`layer`: commands run in the parent image, and the folder of the code becomes layers on top of it."""
+    git: GitCommit
+    """The commit that is built."""
+    parent: Annotated[str, Field(min_length=1, max_length=1024)]
+    """Parent image with its digest."""
+    platform: Annotated[str, Field(pattern=r"^[a-z0-9]+/[a-z0-9]+$", max_length=64)]
+    """Platform of the image, e.g. `linux/amd64`."""
+    folder: Annotated[str, Field(pattern=r"^/[^\s]*$", max_length=512)]
+    """Absolute path of the code in the image."""
+    commands: Annotated[tuple[BuildCommand, ...], Field(max_length=64)] = ()
+    """Lines for the shell. Empty: those for the language of the repository."""
+    arguments: BuildArguments | None = None
+    """Environment variables of the commands."""
+    entrypoint: Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=64)] = ()
+    """Entrypoint of the image. Empty: that of the language of the repository."""
+    tools: Annotated[dict[str, Annotated[str, Field(max_length=253)]], Field(max_length=16)] | None = None
+    """Versions of the programs that make the image."""
+    target: Annotated[str, Field(min_length=1, max_length=512)]
+    """Repository that the image is pushed to. The image has the name of this object as its tag."""
+    timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 900
+    """Timeout of the build in seconds."""
+    cancel: bool = False
+    """Whether to stop the build."""
+
+
+class BuildPod(StatusModel):
+    """The pod of a build."""
+
+    namespace: str
+    """Namespace of the pod, which is not that of the build."""
+    name: str
+    """Name of the pod."""
+    uid: str | None = None
+    """Uid of the pod."""
+
+
+class BuildStep(StatusModel):
+    """One step of a build: a container of its pod."""
+
+    name: BuildStepName
+    """`fetch`: fetches the repository. `commands`: runs the commands in the parent image. `push`: pushes the image."""
+    start_time: datetime | None = None
+    """When it began."""
+    completion_time: datetime | None = None
+    """When it ended."""
+    exit_code: int | None = None
+    """Its exit code."""
+
+
+class PushedLayers(StatusModel):
+    """What pushing the image has sent."""
+
+    sent_bytes: int = 0
+    """Bytes that were sent to the registry."""
+    mounted_layers: int = 0
+    """Layers that the registry took from the parent's repository."""
+    known_layers: int = 0
+    """Layers that the registry had."""
+    copied_layers: int = 0
+    """Layers of the parent that were copied from another registry."""
+
+
+class ComponentBuildStatus(StatusModel):
+    """Observed state of the build."""
+
+    phase: BuildPhase | None = None
+    """Phase of the build, for people. Scripts should read the condition `Succeeded`."""
+    reason: str | None = None
+    """Reason of the condition `Succeeded`."""
+    message: str | None = None
+    """Message of the condition `Succeeded`: what happened."""
+    advice: str | None = None
+    """What to do about it. Not set if there is nothing to do."""
+    observed_generation: int | None = None
+    """The `metadata.generation` that this status describes."""
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
+    """`Succeeded`: the image is there."""
+    digest: str | None = None
+    """Digest of the image."""
+    start_time: datetime | None = None
+    """When the pod was created."""
+    completion_time: datetime | None = None
+    """When the build ended."""
+    pod: BuildPod | None = None
+    """Pod of the build. It is deleted after its end."""
+    steps: tuple[BuildStep, ...] = ()
+    """Steps that have begun, in order."""
+    pushed: PushedLayers | None = None
+    """What pushing the image has sent."""
+    last_words: str | None = None
+    """The end of what the commands printed, if they failed: at most 4,000 characters."""
+
+
+class ComponentBuild(ApiModel):
+    """One build of an image from a commit of a git repository.
+
+    Its name is a hash of its input, so runs that need the same image share it.
+    """
+
+    KIND: ClassVar = "ComponentBuild"
+    PLURAL: ClassVar = "componentbuilds"
+
+    metadata: ObjectMeta
+    spec: ComponentBuildSpec
+    status: ComponentBuildStatus = Field(default_factory=ComponentBuildStatus)

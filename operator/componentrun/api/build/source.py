@@ -1,0 +1,57 @@
+"""What a channel says about its build."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from componentrun.api.common import ApiModel, Duration
+from componentrun.api.run.podtemplate import LocalObjectReference
+
+__all__ = ["MOST_BUILD_MINUTES", "Build", "BuildArguments", "BuildCommand", "BuildSource", "GitSource"]
+
+MOST_BUILD_MINUTES: Final = 60
+
+BuildCommand = Annotated[str, Field(min_length=1, max_length=4096)]
+BuildArguments = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=32)]
+
+
+class GitSource(ApiModel):
+    """A git repository."""
+
+    url: Annotated[str, Field(min_length=1, max_length=1024)]
+    """URL, e.g. `https://git.example.com/team/app.git`, `ssh://git@git.example.com/team/app.git` or
+    `git@git.example.com:team/app.git`, without a password."""
+    ref: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    """Branch, tag or whole hash of a commit. It is looked up when the channel is resolved: for each run with `follow:
+    EachRun`. Defaults to the default branch."""
+    secret_ref: LocalObjectReference | None = None
+    """Secret in the namespace of the Component. For https: `username` and `password`. For SSH: `ssh-privatekey` and
+    `known_hosts`. Only the step that fetches the repository gets it. Defaults to none."""
+    context_dir: Annotated[str, Field(max_length=512)] | None = None
+    """Folder of the repository that is built, e.g. `components/orders`. Defaults to the whole repository."""
+
+
+class BuildSource(ApiModel):
+    """Where the code comes from."""
+
+    git: GitSource
+    """A git repository."""
+
+
+class Build(ApiModel):
+    """How the image of a channel is built. The parent image is `image` with the `tag` of the Component."""
+
+    source: BuildSource
+    """Where the code comes from."""
+    commands: Annotated[tuple[BuildCommand, ...], Field(max_length=64)] = ()
+    """Lines for the shell of the parent image. They run as user 1000 in the folder of the code, each in a shell of its
+    own, and can change this folder only. Defaults to those for the language of the repository: Python (`uv.lock` or
+    `requirements.txt`), Node (`package.json`) or R (`renv.lock`)."""
+    arguments: BuildArguments | None = None
+    """Environment variables of the commands. They are not in the image. Do not put secrets into them."""
+    entrypoint: Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=64)] = ()
+    """Entrypoint of the image. Defaults to the program of the language, such as `main.py` with `python3`."""
+    timeout: Duration | None = None
+    """Timeout of the build. Defaults to `15m`; maximum `1h`."""
