@@ -76,8 +76,8 @@ class Channel(ApiModel):
     """How the image is built from a git repository. Requires `builds.enabled` in the chart. Not possible in a
     ClusterComponent."""
     follow: Follow | None = None
-    """When the registry, or the git host, is asked. `Pinned`: once for each tag, range or `build`. `EachRun`: for each run.
-    `Interval`: for the first run after each `interval`. A channel with `digest` can only be `Pinned`. Defaults to
+    """When the registry or the git host is asked. `Pinned`: once for each tag, range or `build`. `EachRun`: for each
+    run. `Interval`: for the first run after each `interval`. A channel with `digest` can only be `Pinned`. Defaults to
     `EachRun` for the channel `master`, and to `Pinned` for all others."""
     interval: Duration | None = None
     """Interval of `follow: Interval`. Defaults to `1h`; minimum `1s`."""

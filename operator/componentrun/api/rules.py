@@ -67,7 +67,9 @@ def _fixed_rule(fields: list[str], owner: str = "run") -> Rule:
     named = " ".join(f"!{same.format(name)} ? 'spec.{name}' :" for name in fields)
     return {
         "rule": f"self == oldSelf || ({' && '.join(same.format(name) for name in fields)})",
-        "messageExpression": f"({named} 'spec') + ' can\\'t be changed once the {owner} is created; create a new {owner}'",
+        "messageExpression": (
+            f"({named} 'spec') + ' can\\'t be changed once the {owner} is created; create a new {owner}'"
+        ),
     }
 
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from componentrun.builder.folder import entries_of
-from componentrun.builder.git.fetch import fetch
+from componentrun.git.fetch import fetch
 from componentrun.builder.pushing import LayerFile, Pushed, layer_file, pull_parent, push
 from componentrun.core.builds.conventions import Recipe, choose_recipe, dump_recipe, parse_recipe
 from componentrun.core.builds.image import Changes
@@ -25,7 +25,7 @@ from componentrun.registry.upload import RegistryUploader
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from componentrun.builder.git.settings import GitSettings
+    from componentrun.git.settings import GitSettings
     from componentrun.core.builds.identity import BuildInputs, Variables
     from componentrun.core.builds.login import HttpsLogin, SshLogin
     from componentrun.core.images.pullsecrets import PullSecret

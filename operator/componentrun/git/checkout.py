@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from dulwich.errors import ApplyDeltaError, ChecksumMismatch, ObjectFormatException
 from dulwich.objects import ZERO_SHA, Blob, Commit, ObjectID, ShaFile, Tag, Tree
 
-from componentrun.builder.git.failures import not_a_repository, too_large
+from componentrun.git.failures import not_a_repository, too_large
 from componentrun.core.builds.errors import BuildError, BuildProblem
 from componentrun.core.builds.paths import check_link, check_name, git_folder
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from dulwich.object_store import BaseObjectStore
 
-    from componentrun.builder.git.settings import GitSettings
+    from componentrun.git.settings import GitSettings
     from componentrun.core.builds.source import GitUrl
 
 __all__ = ["CheckedOut", "check_out"]

@@ -12,8 +12,8 @@ from dulwich.client import SSHVendor, SubprocessWrapper
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from componentrun.builder.git.budget import Budget
-    from componentrun.builder.git.settings import GitSettings
+    from componentrun.git.budget import Budget
+    from componentrun.git.settings import GitSettings
     from componentrun.core.builds.login import SshLogin
 
 __all__ = ["StrictSsh"]

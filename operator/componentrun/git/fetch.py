@@ -9,9 +9,9 @@ from dulwich.errors import ApplyDeltaError, ChecksumMismatch, ObjectFormatExcept
 from dulwich.objects import ObjectID
 from dulwich.repo import Repo
 
-from componentrun.builder.git.checkout import CheckedOut, check_out
-from componentrun.builder.git.failures import git_errors, no_such_commit, not_a_repository
-from componentrun.builder.git.transport import open_client
+from componentrun.git.checkout import CheckedOut, check_out
+from componentrun.git.failures import git_errors, no_such_commit, not_a_repository
+from componentrun.git.transport import open_client
 from componentrun.core.builds.errors import BuildError, BuildProblem
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from dulwich.client import GitClient
 
-    from componentrun.builder.git.settings import GitSettings
+    from componentrun.git.settings import GitSettings
     from componentrun.core.builds.login import HttpsLogin, SshLogin
     from componentrun.core.builds.source import GitUrl
 
