@@ -229,6 +229,10 @@ _OF_CHANNELS: Final[tuple[Rule, ...]] = (
         "message": "spec.channels: interval must be at least 1s",
     },
     {
+        "rule": "!has(self.build) || !has(self.prePull) || !self.prePull",
+        "message": "spec.channels: prePull can't be used with build, because an image is built when a run needs it",
+    },
+    {
         "rule": "!has(self.prePullNodes) || (has(self.prePull) && self.prePull)",
         "message": "spec.channels: prePullNodes goes with prePull: true",
     },

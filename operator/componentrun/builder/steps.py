@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from componentrun.builder.folder import entries_of
-from componentrun.git.fetch import fetch
 from componentrun.builder.pushing import LayerFile, Pushed, layer_file, pull_parent, push
 from componentrun.core.builds.conventions import Recipe, choose_recipe, dump_recipe, parse_recipe
 from componentrun.core.builds.image import Changes
@@ -19,16 +18,17 @@ from componentrun.core.builds.script import build_script, steps_of
 from componentrun.core.builds.source import parse_git_url
 from componentrun.core.images.pullsecrets import logins_for
 from componentrun.core.images.reference import parse_repository
+from componentrun.git.fetch import fetch
 from componentrun.registry.client import RegistryClient
 from componentrun.registry.upload import RegistryUploader
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from componentrun.git.settings import GitSettings
     from componentrun.core.builds.identity import BuildInputs, Variables
     from componentrun.core.builds.login import HttpsLogin, SshLogin
     from componentrun.core.images.pullsecrets import PullSecret
+    from componentrun.git.settings import GitSettings
     from componentrun.registry.settings import RegistrySettings
 
 __all__ = ["RECIPE_FILE", "SCRIPT_FILE", "prepare", "publish"]
