@@ -102,7 +102,8 @@ class Images:
         self._writer = ChannelWriter(kube, caches)
         self._shared: SharedReads[Resolved] = SharedReads(clock)
         self._away = away
-        self._built = built
+        self.built = built
+        """Images of channels with `build`."""
 
     async def of(self, run: ComponentRun, component: Component | None, names: tuple[str, ...]) -> ResolvedImage | None:
         """The image of a run with its digest; None if the node resolves the tag.
@@ -136,7 +137,7 @@ class Images:
         return ResolvedImage(choice.repository.at(resolved.digest), resolved.resolution(choice), warnings)
 
     def _choice(self, spec: ComponentRunSpec, component: Component) -> ImageChoice:
-        choice = with_target(choose_image(spec, component), component, self._built.settings)
+        choice = with_target(choose_image(spec, component), component, self.built.settings)
         if choice.build is None:  # otherwise the parent is checked, and the platform has chosen the target
             check_allowed(choice.repository, self._settings.allowed)
         return choice
@@ -148,13 +149,13 @@ class Images:
         namespace, build = run.metadata.namespace, run.status.build
         try:
             if choice.build is not None and build is not None and build.component == component.metadata.name:
-                waited = await self._built.waited(namespace, build)
+                waited = await self.built.waited(namespace, build)
                 if waited is not None:
                     return await self._write(choice, component, waited)
             created = run.metadata.creation_timestamp or self._clock()
             return await self._shared_resolve(choice, component, namespace, names, self._architectures(run), created)
         except BuildPendingError as pending:
-            self._built.wait(Key(namespace, run.metadata.name), pending.build.name)
+            self.built.wait(Key(namespace, run.metadata.name), pending.build.name)
             raise
 
     async def _verify_kept(
@@ -270,7 +271,7 @@ class Images:
         known = known_digests(repository, statuses)
         try:
             if choice.build is not None:
-                return await self._built.resolve(choice, component, names, created)
+                return await self.built.resolve(choice, component, names, created)
             async with self._away.asking(namespace, repository.host, registry_timeout):
                 logins = await read_logins(self._kube, namespace, names, repository)
                 resolved = unverified_digest(choice, statuses, self._clock())
