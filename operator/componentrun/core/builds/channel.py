@@ -9,7 +9,7 @@ from componentrun import __version__
 from componentrun.api import names
 from componentrun.api.build.componentbuild import ComponentBuild, ComponentBuildSpec, GitCommit
 from componentrun.api.common import ObjectMeta, duration_seconds
-from componentrun.core.builds.identity import BuildInputs
+from componentrun.core.builds.pod import build_inputs
 from componentrun.core.builds.settings import DEFAULT_TIMEOUT_SECONDS, FOLDER
 from componentrun.core.builds.source import check_context_dir, check_ref, parse_git_url
 from componentrun.core.images.allowed import check_allowed
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from componentrun.core.builds.source import FoundCommit, GitUrl
     from componentrun.core.images.channels import ImageChoice
 
-__all__ = ["BuildRequest", "ParentChoice", "inputs_of", "new_build", "read_request", "target_of", "with_target"]
+__all__ = ["BuildRequest", "ParentChoice", "new_build", "read_request", "target_of", "with_target"]
 
 _TOOL: Final = "componentrun"
 """Name of the builder among the tools of a build. Another release may make other layers of the same files."""
@@ -134,11 +134,11 @@ def read_request(
 
 
 def _check_host(url: GitUrl, settings: BuildSettings, owner: str) -> None:
-    if not settings.git_hosts or {url.host, f"{url.host}:{url.port}"} & set(settings.git_hosts):
+    if not settings.git_hosts or url.authority in settings.git_hosts:
         return
     allowed = ", ".join(f"`{host}`" for host in settings.git_hosts)
     raise UserError(
-        f"{owner}.source.git.url: host `{url.host}` is not allowed: expected one of {allowed}",
+        f"{owner}.source.git.url: host `{url.authority}` is not allowed: expected one of {allowed}",
         Reason.INVALID_SPEC,
         advice="Use a repository on one of them, or have the chart's `builds.gitHosts` extended.",
     )
@@ -194,23 +194,5 @@ def new_build(request: BuildRequest, found: FoundCommit, parent_digest: str, set
         names.MANAGED_BY_LABEL: names.MANAGED_BY,
         names.COMPONENT_LABEL: label_value(request.component),
     }
-    metadata = ObjectMeta(name=inputs_of(spec).name, namespace=request.namespace, labels=labels)
+    metadata = ObjectMeta(name=build_inputs(spec).name, namespace=request.namespace, labels=labels)
     return ComponentBuild(metadata=metadata, spec=spec)
-
-
-def inputs_of(spec: ComponentBuildSpec) -> BuildInputs:
-    """What decides about the image: not the login, the branch's name and the timeout."""
-    return BuildInputs(
-        engine=spec.engine,
-        url=spec.git.url,
-        commit=spec.git.commit,
-        context_dir=spec.git.context_dir or "",
-        parent=spec.parent,
-        platform=spec.platform,
-        folder=spec.folder,
-        commands=spec.commands,
-        arguments=tuple(sorted((spec.arguments or {}).items())),
-        entrypoint=spec.entrypoint,
-        tools=tuple(sorted((spec.tools or {}).items())),
-        target=spec.target,
-    )
