@@ -33,7 +33,7 @@ class FakeBuildObjects:
         self.created: list[str] = []
         self._listeners: list[Callable[[Key], object]] = []
 
-    async def get(self, key: Key) -> ComponentBuild | None:
+    def get(self, key: Key) -> ComponentBuild | None:
         return self.objects.get(key)
 
     async def create(self, build: ComponentBuild) -> ComponentBuild:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
+from componentrun.api.build.componentbuild import ComponentBuild
 from componentrun.api.componentrun import RunBuild
 from componentrun.controller.images.awayhosts import registry_timeout
 from componentrun.controller.images.logins import read_logins
@@ -23,13 +24,14 @@ from componentrun.core.builds.waiting import failure_of, has_ended, waiting_mess
 from componentrun.core.images.channels import Resolved
 from componentrun.core.lifecycle.status import is_terminal
 from componentrun.errors import UnsupportedError
+from componentrun.process.kubernetes.errors import NotFoundError
+from componentrun.process.kubernetes.resources import BUILDS
 from componentrun.registry.errors import ImageError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from componentrun.api.build.componentbuild import ComponentBuild
     from componentrun.api.component import Component
     from componentrun.controller.images.awayhosts import AwayHosts
     from componentrun.controller.images.gitcommits import GitCommits
@@ -49,8 +51,8 @@ __all__ = ["BuildObjects", "BuildPendingError", "BuiltImages"]
 class BuildObjects(Protocol):
     """ComponentBuilds, as a watch reports them."""
 
-    async def get(self, key: Key) -> ComponentBuild | None:
-        """The build of this key; None if the API server has none."""
+    def get(self, key: Key) -> ComponentBuild | None:
+        """The build of this key; None if no watch has reported it."""
 
     async def create(self, build: ComponentBuild) -> ComponentBuild:
         """Create a build, or return the present one of its name."""
@@ -142,12 +144,19 @@ class BuiltImages:
             UserError, PlatformError: it has failed.
             KubeError: the API server is unavailable.
         """
-        present = await self._objects.get(Key(namespace, build.name))
+        present = self._objects.get(Key(namespace, build.name)) or await self._read(namespace, build.name)
         if present is None:
             return None
         if not has_ended(present):
             raise BuildPendingError(present)
         return self._result(present)
+
+    async def _read(self, namespace: str, name: str) -> ComponentBuild | None:
+        """The build, by a request: a watch may not have reported it yet. None if there is none."""
+        try:
+            return ComponentBuild.model_validate(await self._kube.get(BUILDS, namespace, name))
+        except NotFoundError:
+            return None
 
     def _result(self, build: ComponentBuild) -> Resolved:
         failure = failure_of(build)
