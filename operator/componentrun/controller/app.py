@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 import componentrun
 from componentrun.api.common import API_VERSION, GROUP
+from componentrun.controller.builds.builds import Builds
+from componentrun.controller.builds.seen import BuildsSeen
 from componentrun.controller.clockwatch import ClockWatch
 from componentrun.controller.components.checks import ComponentChecks
 from componentrun.controller.handlers import Context
@@ -51,7 +53,7 @@ from componentrun.controller.work.workers import Workers
 from componentrun.process.garbage import spare_present_objects
 from componentrun.process.kubernetes.client import Kube, connect
 from componentrun.process.kubernetes.errors import KubeError, NotFoundError, UnavailableError
-from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, RUNS, STORAGES
+from componentrun.process.kubernetes.resources import BUILDS, CLUSTER_COMPONENTS, COMPONENTS, RUNS, STORAGES
 from componentrun.process.launch import listen_to_signals
 from componentrun.process.serving.server import HealthServer
 from componentrun.registry.client import RegistryClient
@@ -126,6 +128,10 @@ class Operator:
         self._pre_pulls = PrePulls(
             kube, caches, references, images, settings.pre_pulls, metrics, kube.clock.now, namespaces
         )
+        builds_seen = BuildsSeen(kube, settings.shard, namespaces, settings.operator_name)
+        self._builds = Builds(
+            kube, builds_seen, references, settings.image_builds, metrics, kube.clock.now, settings.allowed_registries
+        )
         self._checks = StorageChecks(kube, caches.storages, stores, scopes, kube.clock.now, gate, catalogs)
         context = Context(kube, caches, self._queue, metrics, self._checks, self._relists)
         self._kopf = KopfRunner(context, namespaces, self._stopping)
@@ -179,6 +185,7 @@ class Operator:
             group.create_task(self._component_checks.run(), name="checks of Components")
             group.create_task(self._tag_checks.run(self._settings.registry_tag_check_seconds), name="checks of tags")
             group.create_task(self._pre_pulls.run(), name="images on nodes")
+            group.create_task(self._builds.run(), name="builds")
             if self._lease is not None:
                 self._leading = group.create_task(self._lead(self._lease), name="lease")
             group.create_task(self._resync_regularly(), name="resync")
@@ -217,6 +224,7 @@ class Operator:
         self._component_checks.activate(active)
         self._tag_checks.activate(active)
         self._pre_pulls.activate(active)
+        self._builds.activate(active)
         self._metrics.leads(active)
 
     async def _wait_for_api(self) -> None:
@@ -236,6 +244,8 @@ class Operator:
         wanted = {RUNS.plural, f"{RUNS.plural}/status", COMPONENTS.plural, STORAGES.plural}
         if self._caches.uses_cluster_components:
             wanted.add(CLUSTER_COMPONENTS.plural)
+        if self._settings.builds:
+            wanted.add(BUILDS.plural)
         while missing := wanted - await self._served():
             _log.warning(
                 "waiting for %s: the API server does not serve %s; install the CRDs (`kubectl apply -f crds/`)",
