@@ -36,7 +36,7 @@ SETTINGS: Final = BuildSettings(
     is_enabled=True,
     namespace=PLACE,
     repository="registry.example.com/builds",
-    push_secret="push",  # noqa: S106 - the name of a Secret
+    push_secret="push",
     builder_image="registry.example.com/builder:1",
 )
 

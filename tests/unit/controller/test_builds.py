@@ -9,9 +9,9 @@ import pytest
 
 from componentrun.api import names
 from componentrun.controller.watching.caches import Key, ObjectCache
-from componentrun.core.builds.history import KEPT
+from componentrun.core.builds.lifecycle.history import KEPT
+from componentrun.core.builds.lifecycle.status import MOST_PODS
 from componentrun.core.builds.settings import BuildSettings
-from componentrun.core.builds.status import MOST_PODS
 from componentrun.core.lease.shard import Shard, shard_of
 from componentrun.process.kubernetes.errors import ForbiddenError, QuotaExceededError
 from componentrun.wire.builds import COMMANDS, FETCH, INPUTS_FILE, PULL_FILE, PUSH, PUSH_FILE

@@ -22,10 +22,8 @@ from componentrun.controller.builds.objects import BuildObjects
 from componentrun.controller.builds.seen import make_build_watches
 from componentrun.controller.work.queue import Backoff, WorkQueue
 from componentrun.controller.work.tasks import handle_keys
-from componentrun.core.builds.history import outdated
-from componentrun.core.builds.observed import read_build_pod
-from componentrun.core.builds.pod import check_build
-from componentrun.core.builds.status import (
+from componentrun.core.builds.lifecycle.history import outdated
+from componentrun.core.builds.lifecycle.status import (
     CANCELLED,
     UNWANTED,
     changes,
@@ -37,6 +35,8 @@ from componentrun.core.builds.status import (
     may_be_unwanted,
     with_pod,
 )
+from componentrun.core.builds.observed import read_build_pod
+from componentrun.core.builds.pod import check_build
 from componentrun.core.images.allowed import check_allowed
 from componentrun.core.images.reference import parse_reference
 from componentrun.errors import ComponentRunError, Reason, UnsupportedError, UserError

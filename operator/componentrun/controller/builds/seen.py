@@ -13,7 +13,7 @@ from componentrun.api.build.componentbuild import ComponentBuild
 from componentrun.api.unreadable import what_is_wrong
 from componentrun.controller.watching.cachekeys import Key
 from componentrun.controller.watching.caches import ObjectCache
-from componentrun.core.builds.status import has_failed
+from componentrun.core.builds.lifecycle.status import has_failed
 from componentrun.core.lease.shard import WHOLE, Shard
 from componentrun.errors import UnsupportedError
 from componentrun.process.kubernetes.errors import (

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from componentrun.api.build.componentbuild import ComponentBuild
-from componentrun.core.builds.history import KEPT, KEPT_FOR, outdated
+from componentrun.core.builds.lifecycle.history import KEPT, KEPT_FOR, outdated
 from tests.unit.core.builds.test_status import CANCELLED, build, failed
+
+if TYPE_CHECKING:
+    from componentrun.api.build.componentbuild import ComponentBuild
 
 NOW = datetime(2026, 12, 3, 12, tzinfo=UTC)
 

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from componentrun.api.build.componentbuild import BuildPod, BuildStep, ComponentBuild, PushedLayers
-from componentrun.core.builds.observed import BuildFailure, BuildPodState
-from componentrun.core.builds.status import (
+from componentrun.core.builds.lifecycle.status import (
     CANCELLED,
     MOST_PODS,
     UNWANTED,
@@ -23,6 +22,7 @@ from componentrun.core.builds.status import (
     may_be_unwanted,
     with_pod,
 )
+from componentrun.core.builds.observed import BuildFailure, BuildPodState
 from componentrun.errors import Reason, UserError
 
 NOW = datetime(2026, 12, 3, 12, tzinfo=UTC)

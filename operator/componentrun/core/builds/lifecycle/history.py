@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from componentrun.core.builds.status import has_ended
+from componentrun.core.builds.lifecycle.status import has_ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,0 +1,7 @@
+"""The life of a ComponentBuild.
+
+Modules, lowest first:
+
+    status   its status, from what its pod says
+    history  which ComponentBuilds that have ended are kept
+"""
