@@ -20,7 +20,7 @@ from componentrun.controller.images.awayhosts import registry_timeout
 from componentrun.controller.images.logins import read_logins
 from componentrun.controller.watching.cachekeys import Key
 from componentrun.core.builds.channel import new_build, read_request
-from componentrun.core.builds.waiting import failure_of, has_ended, waiting_message
+from componentrun.core.builds.lifecycle.waiting import failure_of, has_ended, waiting_message, was_unwanted
 from componentrun.core.images.channels import Resolved
 from componentrun.core.lifecycle.status import is_terminal
 from componentrun.errors import UnsupportedError
@@ -45,10 +45,10 @@ if TYPE_CHECKING:
 
 _NOT_THERE: Final = frozenset({Problem.NO_SUCH_TAG, Problem.NO_SUCH_REPOSITORY})
 
-__all__ = ["BuildObjects", "BuildPendingError", "BuiltImages"]
+__all__ = ["BuildPendingError", "BuiltImages", "KnownBuilds"]
 
 
-class BuildObjects(Protocol):
+class KnownBuilds(Protocol):
     """ComponentBuilds, as a watch reports them."""
 
     def get(self, key: Key) -> ComponentBuild | None:
@@ -83,7 +83,7 @@ class BuiltImages:
         caches: Caches,
         client: RegistryClient,
         commits: GitCommits,
-        objects: BuildObjects,
+        objects: KnownBuilds,
         settings: BuildSettings,
         away: AwayHosts,
         allowed: tuple[str, ...],
@@ -130,14 +130,14 @@ class BuiltImages:
         if digest is not None:
             return Resolved(digest, build.metadata.name, "Build", self._clock())
         present = await self._objects.create(build)
-        if has_ended(present) and _is_past(present, created):
+        if has_ended(present) and (was_unwanted(present) or _is_past(present, created)):
             present = await self._objects.replace(build)
         if not has_ended(present):
             raise BuildPendingError(present)
         return self._result(present)
 
     async def waited(self, namespace: str, build: RunBuild) -> Resolved | None:
-        """The image of a build that a run has waited for; None if the build was deleted.
+        """The image of a build that a run has waited for; None if the build was deleted, or stopped for want of runs.
 
         Raises:
             BuildPendingError: it has not ended.
@@ -145,7 +145,7 @@ class BuiltImages:
             KubeError: the API server is unavailable.
         """
         present = self._objects.get(Key(namespace, build.name)) or await self._read(namespace, build.name)
-        if present is None:
+        if present is None or was_unwanted(present):
             return None
         if not has_ended(present):
             raise BuildPendingError(present)
@@ -188,7 +188,7 @@ class BuiltImages:
         """Note that a run waits for a build of its namespace."""
         self._waiting.setdefault(Key(run.namespace, build), set()).add(run)
 
-    def is_wanted(self, key: Key) -> bool:
+    def is_wanted(self, key: Key, _build: ComponentBuild) -> bool:
         """Whether a run waits for a build. True as long as it is not known that runs have waited and do not any more.
 
         An operator that has just started does not know yet which runs wait.

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun.api.componentrun import ComponentRunSpec
 from componentrun.controller.images.asking import ask_registry
-from componentrun.controller.images.awayhosts import registry_timeout
-from componentrun.controller.images.building import BuildPendingError
+from componentrun.controller.images.awayhosts import AwayHosts, registry_timeout
+from componentrun.controller.images.building import BuildPendingError, BuiltImages
 from componentrun.controller.images.channels import ChannelWriter
+from componentrun.controller.images.gitcommits import GitCommits
 from componentrun.controller.images.logins import read_logins
 from componentrun.controller.images.verifying import verify_digest
 from componentrun.controller.storages.sharedreads import SharedReads
@@ -47,6 +48,7 @@ from componentrun.core.images.reference import parse_reference
 from componentrun.core.request.image import image_reference
 from componentrun.core.request.resolve import ResolvedImage
 from componentrun.errors import Reason, TransientError
+from componentrun.git.settings import GitSettings
 from componentrun.registry.errors import RegistryAwayError
 
 if TYPE_CHECKING:
@@ -56,14 +58,14 @@ if TYPE_CHECKING:
     from componentrun.api.channels import ChannelStatus
     from componentrun.api.component import Component
     from componentrun.api.componentrun import ComponentRun
-    from componentrun.controller.images.awayhosts import AwayHosts
-    from componentrun.controller.images.building import BuiltImages
+    from componentrun.controller.images.building import KnownBuilds
     from componentrun.controller.watching.caches import Caches
+    from componentrun.core.builds.settings import BuildSettings
     from componentrun.core.images.signingkey import SigningKey
     from componentrun.process.kubernetes.client import Kube
     from componentrun.registry.client import RegistryClient
 
-__all__ = ["ImageSettings", "Images"]
+__all__ = ["ImageSettings", "Images", "make_images"]
 
 _SHARED: Final = timedelta(seconds=1)
 _MOST_WRITES: Final = 5
@@ -290,6 +292,34 @@ class Images:
         template = run.spec.pod_template
         chosen = ((template.node_selector if template else None) or {}).get(_ARCHITECTURE)
         return frozenset({chosen}) if chosen else self._settings.architectures
+
+
+def make_images(
+    kube: Kube,
+    caches: Caches,
+    client: RegistryClient,
+    settings: ImageSettings,
+    builds: BuildSettings,
+    known_builds: KnownBuilds,
+    look: Callable[[Key], object],
+    clock: Callable[[], datetime],
+) -> Images:
+    """The images of an operator.
+
+    Args:
+        kube: the API server.
+        caches: of the operator.
+        client: reads registries.
+        settings: for all images.
+        builds: for images that are built.
+        known_builds: ComponentBuilds, as a watch reports them.
+        look: called with each run that waited for a build that has changed.
+        clock: returns the API server's time.
+    """
+    away = AwayHosts(clock)
+    commits = GitCommits(kube, GitSettings(ca_bundle=builds.ca_bundle), away)
+    built = BuiltImages(kube, caches, client, commits, known_builds, builds, away, settings.allowed, look, clock)
+    return Images(kube, caches, client, settings, away, built, clock)
 
 
 def _next_channels(
