@@ -184,6 +184,10 @@ class BuiltImages:
                     return None
                 raise
 
+    def is_target(self, image: str) -> bool:
+        """Whether an image is in a repository that builds are pushed to, which only the platform can write."""
+        return self.settings.is_enabled and image.startswith(f"{self.settings.repository}/")
+
     def wait(self, run: Key, build: str) -> None:
         """Note that a run waits for a build of its namespace."""
         self._waiting.setdefault(Key(run.namespace, build), set()).add(run)

@@ -124,7 +124,8 @@ class Images:
         # An image that nothing verifies must not run.
         signing_key = required_key(component) if component is not None else None
         if run.status.image_resolution is not None and run.status.image is not None:
-            self._check_allowed(run.status.image, "status.image")
+            if not self.built.is_target(run.status.image):
+                self._check_allowed(run.status.image, "status.image")
             if component is not None and signing_key is not None:
                 await self._verify_kept(run, component, signing_key, names)
             return ResolvedImage(run.status.image, run.status.image_resolution)
