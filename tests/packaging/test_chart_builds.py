@@ -8,7 +8,10 @@ import pytest
 
 from componentrun.api.component import Network
 from componentrun.api.storage import Storage
+from componentrun.controller import settings as operator_settings
+from componentrun.core.builds.settings import BuildSettings
 from componentrun.core.pod.networkpolicy import build_policy
+from tests.environment import settings_from
 from tests.packaging.charts import IMAGE, Chart, environment, of_kind, rights
 
 if TYPE_CHECKING:
@@ -114,25 +117,31 @@ BUILDS = {("componentbuilds", verb) for verb in ("get", "list", "watch", "create
 def test_values_arrive(rendered: Chart) -> None:
     given = environment(
         rendered.render(
-            *ON, "builds.pushSecret=push", "builds.gitHosts={git.example.com,git.example.com:2222}",
-            "builds.platform=linux/arm64", "builds.resources.cpu=2", "builds.resources.memory=2147483648",
+            *ON,
+            "builds.pushSecret=push",
+            "builds.gitHosts={git.example.com,git.example.com:2222}",
+            "builds.platform=linux/arm64",
+            "builds.resources.cpu=2",
+            "builds.resources.memory=2147483648",
             "builds.resources.disk=8Gi",
+            "imagePullSecrets[0].name=pull",
         ),
         "operator",
-    )  # fmt: skip
-    found = {name.removeprefix("COMPONENTRUN_BUILDS"): given[name] for name in given if "_BUILDS" in name}
-    assert found == {
-        "": "true",
-        "_NAMESPACE": NAMESPACE,
-        "_REPOSITORY": "registry.example.com/builds",
-        "_PUSH_SECRET": "push",
-        "_BUILDER_IMAGE": given["COMPONENTRUN_AGENT_IMAGE"],
-        "_GIT_HOSTS": "git.example.com,git.example.com:2222",
-        "_PLATFORM": "linux/arm64",
-        "_CPU": "2",
-        "_MEMORY": "2147483648",
-        "_DISK": "8Gi",
-    }
+    )
+    settings = settings_from(operator_settings.Settings, given)
+    assert settings.image_builds == BuildSettings(
+        is_enabled=True,
+        namespace=NAMESPACE,
+        repository="registry.example.com/builds",
+        push_secret="push",
+        builder_image=settings.agent_image,
+        builder_pull_secrets=("pull",),
+        git_hosts=("git.example.com", "git.example.com:2222"),
+        platform="linux/arm64",
+        cpu_limit="2",
+        memory_limit="2147483648",
+        disk_limit="8Gi",
+    )
 
 
 @pytest.mark.parametrize("values", [("builds=null",), ("builds.resources=null", "builds.network=null")])

@@ -21,7 +21,7 @@ Packages and modules, lowest first:
     eventsql     queries over the table of events
     describe     a run as text
     listing      runs as lines of a table
-    commands     the commands, one module for each group
+    commands     the commands, one module or package for each group
     app          puts the commands together; turns errors into messages and exit codes
     reference    docs/reference/cli.md from the commands
 
