@@ -19,6 +19,7 @@ Packages and modules, lowest first:
     follow       waits for runs and follows them; exit codes
     queryresults results of SQL queries: printed, or written to files
     eventsql     queries over the table of events
+    buildchecks  checks of `doctor` of the namespace of builds
     describe     a run as text
     listing      runs as lines of a table
     commands     the commands, one module or package for each group

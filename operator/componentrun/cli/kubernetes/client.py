@@ -69,18 +69,22 @@ class KubeCluster:
         selector: str = "",
         fields: Mapping[str, str] | None = None,
         everywhere: bool = False,
+        namespace: str | None = None,
     ) -> list[JsonObject]:
-        """Objects that have the labels of `selector` and whose fields have these values."""
+        """Objects that have the labels of `selector` and whose fields have these values.
+
+        They are those of all namespaces with `everywhere`, else of `namespace`, which defaults to that of the command.
+        """
         values = dict(fields or {})
-        namespace = None if everywhere else self.namespace
+        place = None if everywhere else namespace or self.namespace
         by_fields = ",".join(f"{path}={value}" for path, value in values.items())
-        with self._explained("list", resource, namespace=namespace):
+        with self._explained("list", resource, namespace=place):
             try:
-                items = self._kube.list(resource, namespace, labels=selector, fields=by_fields)
+                items = self._kube.list(resource, place, labels=selector, fields=by_fields)
             except KubeError as error:
                 if not values or _NO_SUCH_FIELD not in error.message:
                     raise
-                items = self._kube.list(resource, namespace, labels=selector)
+                items = self._kube.list(resource, place, labels=selector)
         return [item for item in items if all(_field(item, path) == value for path, value in values.items())]
 
     def log(self, pod: str, container: str, *, namespace: str, follow: bool) -> Iterator[str]:

@@ -53,8 +53,12 @@ class Cluster(Protocol):
         selector: str = "",
         fields: Mapping[str, str] | None = None,
         everywhere: bool = False,
+        namespace: str | None = None,
     ) -> list[JsonObject]:
-        """Objects that have the labels of `selector` and whose fields have these values."""
+        """Objects that have the labels of `selector` and whose fields have these values.
+
+        They are those of all namespaces with `everywhere`, else of `namespace`, which defaults to that of the command.
+        """
 
     def log(self, pod: str, container: str, *, namespace: str, follow: bool) -> Iterator[str]:
         """Lines of a container's log. With `follow`, also new ones, until the container has ended."""
