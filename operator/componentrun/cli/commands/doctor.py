@@ -54,7 +54,7 @@ def doctor(
     session: Session,
     output: options.Output = None,
 ) -> None:
-    """Check everything that a run needs: cluster, CRDs, operator, collector, loader, builds, the namespace's Storages."""
+    """Check all that a run needs: cluster, CRDs, operator, collector, loader, builds, Storages of the namespace."""
     checks: list[Check] = []
     for check in examine(session):
         checks.append(check)
