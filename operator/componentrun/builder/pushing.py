@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from componentrun.builder.retrying import with_retries
+from componentrun.core.builds.errors import BuildError, BuildProblem
 from componentrun.core.builds.image import Image, NewLayer, ParentImage, choose_platform, extend, read_parent
 from componentrun.core.builds.layer import Entry, write_layer
 from componentrun.registry.errors import ImageError
@@ -168,7 +169,10 @@ def _open(path: Path) -> IO[bytes]:
 async def _download(client: RegistryClient, parent: Parent, digest: str, size: int, file: IO[bytes]) -> None:
     file.seek(0)
     file.truncate()
-    await client.download(parent.repository, digest, parent.logins, file, limit=size)
+    try:
+        await client.download(parent.repository, digest, parent.logins, file, limit=size)
+    except ImageError as error:
+        raise BuildError(BuildProblem.PARENT_REFUSED, error.summary, error.advice) from error
     file.flush()
 
 

@@ -7,36 +7,45 @@ may change the folder, and nothing else that the last step reads.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Final
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from componentrun.builder.folder import entries_of
-from componentrun.builder.git.fetch import fetch
 from componentrun.builder.pushing import LayerFile, Pushed, layer_file, pull_parent, push
 from componentrun.core.builds.conventions import Recipe, choose_recipe, dump_recipe, parse_recipe
+from componentrun.core.builds.errors import BuildError, BuildProblem
 from componentrun.core.builds.image import Changes
 from componentrun.core.builds.script import build_script, steps_of
 from componentrun.core.builds.source import parse_git_url
 from componentrun.core.images.pullsecrets import logins_for
 from componentrun.core.images.reference import parse_repository
+from componentrun.git.fetch import fetch
 from componentrun.registry.client import RegistryClient
+from componentrun.registry.errors import ImageError
 from componentrun.registry.upload import RegistryUploader
+from componentrun.wire.builds import RECIPE_FILE, SCRIPT_FILE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from componentrun.builder.git.settings import GitSettings
     from componentrun.core.builds.identity import BuildInputs, Variables
     from componentrun.core.builds.login import HttpsLogin, SshLogin
     from componentrun.core.images.pullsecrets import PullSecret
+    from componentrun.git.checkout import CheckedOut
+    from componentrun.git.settings import GitSettings
     from componentrun.registry.settings import RegistrySettings
 
-__all__ = ["RECIPE_FILE", "SCRIPT_FILE", "prepare", "publish"]
+__all__ = ["Prepared", "prepare", "publish", "refused_as"]
 
-SCRIPT_FILE: Final = "script"
-RECIPE_FILE: Final = "recipe.json"
-"""Files in the control folder, which the commands can read and not write."""
 _LABEL_PREFIX: Final = "org.opencontainers.image."
+
+
+class Prepared(NamedTuple):
+    """What was fetched, and how the image is made of it."""
+
+    fetched: CheckedOut
+    recipe: Recipe
 
 
 def prepare(
@@ -46,7 +55,7 @@ def prepare(
     control: Path,
     home: str,
     settings: GitSettings,
-) -> Recipe:
+) -> Prepared:
     """Fetch the repository, and write the script that runs the commands.
 
     Args:
@@ -68,31 +77,39 @@ def prepare(
     steps = steps_of(recipe, are_dependencies_there=False)
     (control / SCRIPT_FILE).write_text(build_script(steps, inputs.folder, home, inputs.arguments))
     (control / RECIPE_FILE).write_bytes(dump_recipe(recipe))
-    return recipe
+    return Prepared(fetched, recipe)
 
 
 async def publish(
-    inputs: BuildInputs, secrets: list[PullSecret], code: Path, control: Path, settings: RegistrySettings
+    inputs: BuildInputs,
+    pulls: list[PullSecret],
+    pushes: list[PullSecret],
+    code: Path,
+    control: Path,
+    settings: RegistrySettings,
 ) -> Pushed:
     """Push the image.
 
+    The parent is read with the logins of whoever has asked for the build: that of the platform may read the images of
+    others, which would make any image a parent.
+
     Args:
         inputs: everything that goes into the build.
-        secrets: logins of registries, for the parent image and for the target.
+        pulls: logins for the parent image.
+        pushes: logins for the target.
         code: the folder after the commands have run.
         control: the folder that `prepare` has written.
         settings: how to reach registries.
 
     Raises:
-        BuildError: something in the folder, or the parent, can't be part of an image.
-        ImageError: a registry refuses.
+        BuildError: something in the folder, or the parent, can't be part of an image; or a registry refuses.
         RegistryAwayError: a registry was away in all attempts.
         OSError: a folder can't be read, or the disk is full.
     """
     recipe = parse_recipe((control / RECIPE_FILE).read_bytes())
     name, _, digest = inputs.parent.partition("@")
     source, target = parse_repository(name, "parent"), parse_repository(inputs.target, "target")
-    logins = logins_for(target, secrets)
+    logins = logins_for(target, pushes)
     async with (
         RegistryClient(settings) as client,
         RegistryUploader(
@@ -102,11 +119,21 @@ async def publish(
             mounted=source if source.host == target.host else None,
         ) as uploader,
     ):
-        parent = await pull_parent(client, source, digest, inputs.platform, logins_for(source, secrets))
-        with ExitStack() as stack:
+        with refused_as(BuildProblem.PARENT_REFUSED):
+            parent = await pull_parent(client, source, digest, inputs.platform, logins_for(source, pulls))
+        with ExitStack() as stack, refused_as(BuildProblem.PUSH_REFUSED):
             layers = _layers(stack, recipe, code, inputs.folder)
             changes = Changes(recipe.entrypoint, inputs.folder, recipe.environment, _labels(inputs))
             return await push(uploader, client, parent, layers, changes, inputs.name)
+
+
+@contextmanager
+def refused_as(problem: BuildProblem) -> Iterator[None]:
+    """Turn the refusal of a registry into an error of the build, which says whose registry it was."""
+    try:
+        yield
+    except ImageError as error:
+        raise BuildError(problem, error.summary, error.advice) from error
 
 
 def _layers(stack: ExitStack, recipe: Recipe, code: Path, folder: str) -> list[LayerFile]:

@@ -15,7 +15,7 @@ import asyncssh
 from dulwich.server import DictBackend
 from dulwich.web import make_wsgi_chain
 
-from componentrun.builder.git.settings import GitSettings
+from componentrun.git.settings import GitSettings
 from componentrun.core.builds.login import HttpsLogin, SshLogin
 
 if TYPE_CHECKING:

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.builder.steps import SCRIPT_FILE, prepare, publish
+from componentrun.builder.steps import prepare, publish
 from componentrun.core.builds.errors import BuildError, BuildProblem
 from componentrun.core.builds.identity import BuildInputs
 from componentrun.core.images.pullsecrets import Login, PullSecret
 from componentrun.registry.client import RegistryClient
+from componentrun.wire.builds import SCRIPT_FILE
 from tests.integration.builder.gitservers import LOGIN, PASSWORD, HttpsServer
 from tests.integration.builder.repositories import Item, commit, new_repository
 from tests.integration.registry.realregistry import PASSWORD as PUSH_PASSWORD
@@ -101,7 +102,8 @@ class Build:
     async def push(self) -> Pushed:
         """The last step."""
         secrets = [PullSecret("push", {self.registry.host: ANN})]
-        return await publish(self.inputs, secrets, self.code, self.folder / "control", self.registry.settings)
+        control = self.folder / "control"
+        return await publish(self.inputs, secrets, secrets, self.code, control, self.registry.settings)
 
     async def whole(self) -> Pushed:
         """All steps."""

@@ -15,6 +15,7 @@ __all__ = [
     "BuildPhase",
     "BuildPod",
     "BuildStep",
+    "BuildStepName",
     "ComponentBuild",
     "ComponentBuildSpec",
     "ComponentBuildStatus",

@@ -9,7 +9,13 @@ Modules, lowest first:
     paths        names, links and special files that no image gets
     conventions  commands for the languages that are recognised by their files
     identity     everything that goes into a build, and its hash
+    channel      from a channel with `build` to the ComponentBuild that a run needs
+    waiting      what a run says about the build of its image
     script       the shell script that runs the commands in the parent image
     layer        layers: archives that depend on their content alone
     image        the configuration and the manifest on top of the parent image
+    report       what fetch and push report at their end
+    failures     why a step failed or does not start
+    pod          the pod of a build, and its Secrets
+    observed     what a pod says about its build
 """

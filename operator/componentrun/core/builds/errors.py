@@ -6,10 +6,11 @@ Errors of registries are in `registry.errors`. No message has a URL's user or pa
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from componentrun.errors import Reason, TransientError, UserError
 
-__all__ = ["BuildError", "BuildProblem", "GitAwayError"]
+__all__ = ["REASONS", "BuildError", "BuildProblem", "GitAwayError"]
 
 
 class BuildProblem(StrEnum):
@@ -40,6 +41,29 @@ class BuildProblem(StrEnum):
     NO_ENTRYPOINT = "NoEntrypoint"
     UNUSABLE_PARENT = "UnusableParent"
     TOO_MANY_LAYERS = "TooManyLayers"
+    PARENT_REFUSED = "ParentRefused"
+    PUSH_REFUSED = "PushRefused"
+
+
+_SOURCE: Final = (
+    BuildProblem.INVALID_URL, BuildProblem.INVALID_REF, BuildProblem.INVALID_CONTEXT, BuildProblem.INVALID_LOGIN,
+    BuildProblem.GIT_AWAY, BuildProblem.UNTRUSTED_HOST, BuildProblem.LOGIN_REFUSED, BuildProblem.NO_SUCH_REPOSITORY,
+    BuildProblem.NOT_A_REPOSITORY, BuildProblem.EMPTY_REPOSITORY, BuildProblem.NO_SUCH_REF, BuildProblem.AMBIGUOUS_REF,
+    BuildProblem.NO_SUCH_COMMIT, BuildProblem.NO_SUCH_FOLDER,
+)  # fmt: skip
+_CONTENT: Final = (
+    BuildProblem.TOO_LARGE, BuildProblem.SUBMODULE, BuildProblem.LFS_POINTER, BuildProblem.UNUSABLE_NAME,
+    BuildProblem.LINK_LEAVES_FOLDER, BuildProblem.SPECIAL_FILE, BuildProblem.NO_CONVENTION,
+    BuildProblem.SEVERAL_CONVENTIONS, BuildProblem.NO_ENTRYPOINT,
+)  # fmt: skip
+_PARENT: Final = (BuildProblem.UNUSABLE_PARENT, BuildProblem.TOO_MANY_LAYERS, BuildProblem.PARENT_REFUSED)
+REASONS: Final[dict[BuildProblem, Reason]] = {
+    **dict.fromkeys(_SOURCE, Reason.SOURCE_UNAVAILABLE),
+    **dict.fromkeys(_CONTENT, Reason.BUILD_FAILED),
+    **dict.fromkeys(_PARENT, Reason.PARENT_UNAVAILABLE),
+    BuildProblem.PUSH_REFUSED: Reason.PUSH_REFUSED,
+}
+"""The reason of a run and of a build for each cause; a test checks that none is missing."""
 
 
 class BuildError(UserError):
@@ -47,7 +71,7 @@ class BuildError(UserError):
 
     def __init__(self, problem: BuildProblem, summary: str, advice: str) -> None:
         """`problem` is the cause."""
-        super().__init__(summary, Reason.INVALID_SPEC, advice=advice)
+        super().__init__(summary, REASONS[problem], advice=advice)
         self.problem = problem
 
 
@@ -56,5 +80,5 @@ class GitAwayError(TransientError):
 
     def __init__(self, problem: BuildProblem, summary: str, advice: str) -> None:
         """`problem` is the cause."""
-        super().__init__(summary, advice=advice)
+        super().__init__(summary, REASONS[problem], advice=advice)
         self.problem = problem

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
     from componentrun.core.builds.source import GitUrl
 
-__all__ = ["HttpsLogin", "SshLogin", "read_login"]
+__all__ = ["LOGIN_KEYS", "HttpsLogin", "SshLogin", "read_login"]
 
 _USERNAME: Final = "username"
 _PASSWORD: Final = "password"  # noqa: S105 - the name of a key
 _PRIVATE_KEY: Final = "ssh-privatekey"
 _KNOWN_HOSTS: Final = "known_hosts"
+LOGIN_KEYS: Final = (_USERNAME, _PASSWORD, _PRIVATE_KEY, _KNOWN_HOSTS)
+"""Keys of a Secret that a login is made of. The Secret may have others, which no container of a build gets."""
 
 
 @dataclass(frozen=True, slots=True)

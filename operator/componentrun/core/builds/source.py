@@ -50,12 +50,16 @@ class GitUrl:
     """Path on the host. It begins with `/`, unless the URL has the short form `user@host:path`."""
 
     @property
+    def authority(self) -> str:
+        """Host, with the port unless it is that of the scheme."""
+        return self.host if self.port == _PORTS[self.scheme] else f"{self.host}:{self.port}"
+
+    @property
     def text(self) -> str:
         """The normal form."""
         user = f"{self.user}@" if self.user else ""
-        port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
         path = self.path if self.path.startswith("/") else f"/~/{self.path}"
-        return f"{self.scheme}://{user}{self.host}{port}{path}"
+        return f"{self.scheme}://{user}{self.authority}{path}"
 
 
 def parse_git_url(url: str, owner: str) -> GitUrl:

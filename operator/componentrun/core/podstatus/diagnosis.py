@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from componentrun.core.podstatus.facts import PodFacts
     from componentrun.core.podstatus.view import ContainerView, PodView
 
-__all__ = ["diagnose", "not_taken_back", "start_failure", "stopped"]
+__all__ = ["OWN_DISK", "SHUT_DOWN", "diagnose", "not_taken_back", "start_failure", "stopped"]
 
-_DISK: Final = re.compile(r"emptydir volume|ephemeral local storage|ephemeral storage limit", re.IGNORECASE)
+OWN_DISK: Final = re.compile(r"emptydir volume|ephemeral local storage|ephemeral storage limit", re.IGNORECASE)
 """The kubelet's words if the pod itself is at fault (pkg/kubelet/eviction/helpers.go); else the node was short."""
-_SHUT_DOWN: Final = frozenset({"Terminated", "NodeShutdown", "Shutdown"})
+SHUT_DOWN: Final = frozenset({"Terminated", "NodeShutdown", "Shutdown"})
 """Pod reasons of a kubelet whose machine shuts down; it sets TerminationByKubelet, too. The last one is that of older
 kubelets."""
 _KILLED: Final = 137
@@ -115,7 +115,7 @@ def _evicted(pod: PodFacts) -> Diagnosis | None:
     """
     view = pod.view
     words = excerpt(view.message)
-    if (view.reason == "Evicted" or view.disruption == _BY_KUBELET) and _DISK.search(view.message):
+    if (view.reason == "Evicted" or view.disruption == _BY_KUBELET) and OWN_DISK.search(view.message):
         of_one_container = "exceeded its local" in view.message  # its own limit, not that of the shared volume
         more = (
             "give it more `ephemeral-storage` in `resources`"
@@ -127,7 +127,7 @@ def _evicted(pod: PodFacts) -> Diagnosis | None:
             f"The run wrote more than it may: {words}.",
             advice=f"Write less, or {more}. What it printed is among the run's events.",
         )
-    if view.reason in _SHUT_DOWN:
+    if view.reason in SHUT_DOWN:
         return verdict(
             Reason.NODE_LOST,
             f"{_node(view)} was shut down while the pod was on it: {words or 'no reason given'}. {NOTHING_PUBLISHED}",

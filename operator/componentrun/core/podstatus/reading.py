@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from componentrun.core.pod.identity import PodIdentity
     from componentrun.core.pod.steps import Step
 
-__all__ = ["read_pod", "with_history"]
+__all__ = ["read_containers", "read_pod", "with_history"]
 
 _CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
 _UNKNOWN: Final = "ContainerStatusUnknown"
@@ -51,7 +51,7 @@ def read_pod(obj: dict[str, Any], identity: PodIdentity | None = None, *, gone: 
     scheduled = conditions.get("PodScheduled", {})
     disruption = conditions.get("DisruptionTarget", {})
     disruption = disruption if _text(disruption, "status") == "True" else {}
-    containers = {view.name: view for view in _containers(status)}
+    containers = {view.name: view for view in read_containers(status)}
     stage_in, stage_out, component = (
         containers.get(name) or ContainerView(name, is_reported=False)
         for name in (names.STAGE_IN, names.STAGE_OUT, names.COMPONENT)
@@ -166,7 +166,8 @@ def _unschedulable(condition: dict[str, Any]) -> str:
     return _text(condition, "message") or _text(condition, "reason") or "the scheduler gave no reason"
 
 
-def _containers(status: dict[str, Any]) -> Iterator[ContainerView]:
+def read_containers(status: dict[str, Any]) -> Iterator[ContainerView]:
+    """The containers that the status of a pod reports."""
     for field in ("initContainerStatuses", "containerStatuses"):
         for item in _dicts(status, field):
             yield _container(item)

@@ -20,18 +20,27 @@ if TYPE_CHECKING:
     from componentrun.core.podstatus.facts import PodFacts
     from componentrun.core.podstatus.view import ContainerView
 
-__all__ = ["is_overdue", "next_look", "stuck"]
+__all__ = [
+    "IMAGE_AT_ONCE",
+    "IMAGE_REASONS",
+    "START_REASONS",
+    "is_overdue",
+    "may_change",
+    "next_look",
+    "patience_seconds",
+    "stuck",
+]
 
-_IMAGE_AT_ONCE: Final = frozenset({"InvalidImageName", "ErrImageNeverPull"})
+IMAGE_AT_ONCE: Final = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 _IMAGE_FIRST_LOOK: Final = "ErrImagePull"
-_IMAGE: Final = _IMAGE_AT_ONCE | {
+IMAGE_REASONS: Final = IMAGE_AT_ONCE | {
     _IMAGE_FIRST_LOOK, "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed",
 }  # fmt: skip
 _SECOND_LOOK_SECONDS: Final = 10
 """The kubelet's first back-off."""
 _HOOKS: Final = frozenset({"PreCreateHookError", "PreStartHookError"})
 """Errors of the kubelet's resource managers, which it retries."""
-_START: Final = _HOOKS | {
+START_REASONS: Final = _HOOKS | {
     "CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff",
 }  # fmt: skip
 _DENIED: Final = re.compile(
@@ -83,7 +92,7 @@ def next_look(pod: PodFacts) -> datetime:
     if pod.given_up_at is not None:
         times.append(pod.given_up_at)
     if pod.component.is_waiting:
-        times.extend(_patience_ends(c, pod) for c in pod.waiting if c.reason in _IMAGE | _START)
+        times.extend(_patience_ends(c, pod) for c in pod.waiting if c.reason in IMAGE_REASONS | START_REASONS)
     return min(times)
 
 
@@ -110,21 +119,36 @@ def _patience_ends(container: ContainerView, pod: PodFacts) -> datetime:
     """
     ended = [step.finished_at for step in (pod.stage_in, *pod.view.steps) if step.finished_at is not None]
     asked = max(pod.placed_at, *ended) if ended else max(pod.placed_at, pod.view.created)
-    if container.reason not in _IMAGE or not is_refusal(container.message):
-        return asked + timedelta(seconds=pod.limits.image_pull)
+    return asked + timedelta(seconds=patience_seconds(container, pod.limits.image_pull))
+
+
+def patience_seconds(container: ContainerView, image_pull: float) -> float:
+    """How long a container may fail to get its image or to be created, from the first request for its image.
+
+    Args:
+        container: a container that waits.
+        image_pull: the usual limit in seconds.
+    """
+    if container.reason not in IMAGE_REASONS or not is_refusal(container.message):
+        return image_pull
     second_look = _SECOND_LOOK_SECONDS if container.reason == _IMAGE_FIRST_LOOK else 0
-    return asked + timedelta(seconds=min(second_look, pod.limits.image_pull))
+    return min(second_look, image_pull)
+
+
+def may_change(container: ContainerView) -> bool:
+    """Whether the error of a container that can't be created is that of a runtime or a kubelet that is busy."""
+    return container.reason in _HOOKS or _MAY_CHANGE.search(container.message) is not None
 
 
 def _image_problem(container: ContainerView, pod: PodFacts) -> Diagnosis | None:
     """At once if the name is invalid, else when its chance is over."""
-    if container.reason not in _IMAGE:
+    if container.reason not in IMAGE_REASONS:
         return None
-    if container.reason not in _IMAGE_AT_ONCE and pod.now < _patience_ends(container, pod):
+    if container.reason not in IMAGE_AT_ONCE and pod.now < _patience_ends(container, pod):
         return None
     words = excerpt(container.message) or "no reason given"
     whose = container.title if container.is_program else f"{container.title} (the platform's own)"
-    is_refused = is_refusal(container.message) or container.reason in _IMAGE_AT_ONCE
+    is_refused = is_refusal(container.message) or container.reason in IMAGE_AT_ONCE
     if not is_refused and is_outage(f"{container.reason} {container.message}"):
         found = outage(container.image, container.message)
         return verdict(
@@ -158,10 +182,9 @@ def _image_advice(container: ContainerView, found: ImageProblem | None) -> str |
 
 
 def _start_problem(container: ContainerView, pod: PodFacts) -> Diagnosis | None:
-    if container.reason not in _START:
+    if container.reason not in START_REASONS:
         return None
-    may_change = container.reason in _HOOKS or _MAY_CHANGE.search(container.message)
-    if may_change and pod.now < _patience_ends(container, pod):
+    if may_change(container) and pod.now < _patience_ends(container, pod):
         return None
     return start_failure(container)
 

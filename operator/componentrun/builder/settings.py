@@ -1,0 +1,30 @@
+"""Settings of fetch and push: the environment of their containers, which `core.builds.pod` writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from componentrun.git.settings import GitSettings
+from componentrun.registry.settings import RegistrySettings
+from componentrun.wire.builds import CA_BUNDLE_VARIABLE, PLAIN_HTTP_VARIABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["BuilderSettings", "read_settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class BuilderSettings:
+    """How to reach git hosts and registries."""
+
+    git: GitSettings
+    registry: RegistrySettings
+
+
+def read_settings(environment: Mapping[str, str]) -> BuilderSettings:
+    """Read the environment. A variable that is missing or empty has its default."""
+    authorities = environment.get(CA_BUNDLE_VARIABLE) or None
+    plain = frozenset(filter(None, environment.get(PLAIN_HTTP_VARIABLE, "").split(",")))
+    return BuilderSettings(GitSettings(ca_bundle=authorities), RegistrySettings(plain, authorities))

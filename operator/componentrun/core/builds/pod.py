@@ -1,0 +1,301 @@
+"""The pod of a build, and its Secrets. Pure.
+
+Three containers run one after another: `fetch` has the git login, `push` the registry's, and `commands`, which run
+other people's code in the parent image, have neither. They share the folder of the code. The script and the recipe are
+in a folder that only `fetch` can write. All of it meets the restricted pod security standard (decision 0113).
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun.api import names
+from componentrun.api.common import quantity_value
+from componentrun.core.builds.identity import BuildInputs
+from componentrun.core.builds.login import LOGIN_KEYS
+from componentrun.core.builds.settings import FOLDER, USER
+from componentrun.core.builds.source import parse_git_url
+from componentrun.core.pod.containers import KUBERNETES_VARIABLES
+from componentrun.core.pod.metadata import label_value
+from componentrun.core.pod.security import container_security, pod_security
+from componentrun.errors import Reason, UserError
+from componentrun.wire import builds as wire
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from componentrun.api.build.componentbuild import ComponentBuild, ComponentBuildSpec
+    from componentrun.core.builds.settings import BuildSettings
+
+__all__ = ["build_inputs", "build_labels", "build_pod", "build_secrets", "check_build", "pod_name"]
+
+_UID_CHARACTERS: Final = 8
+_GRACE_SECONDS: Final = 2
+"""The shell of the commands ignores SIGTERM, and fetch and push leave nothing behind that has to be removed."""
+_SECRET_MODE: Final = 0o440
+_CONTROL_SIZE: Final = "16Mi"
+_CODE: Final = "code"
+_CONTROL: Final = "control"
+_HOME: Final = "home"
+_REQUESTS: Final = {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "64Mi"}
+"""What each container requests at least; less if its limit is lower. Without them, the limits would be requested."""
+_DISKS: Final = 4
+"""Folders of the size of the disk limit: code, home, and /tmp of fetch and push."""
+_DOCKER_CONFIG: Final = "kubernetes.io/dockerconfigjson"
+_NO_LOGINS: Final = b'{"auths":{}}'
+
+
+def build_inputs(spec: ComponentBuildSpec) -> BuildInputs:
+    """Everything that decides what a build makes, as its name is computed from it."""
+    return BuildInputs(
+        engine=spec.engine,
+        url=spec.git.url,
+        commit=spec.git.commit,
+        context_dir=spec.git.context_dir or "",
+        parent=spec.parent,
+        platform=spec.platform,
+        folder=spec.folder,
+        commands=spec.commands,
+        arguments=tuple(sorted((spec.arguments or {}).items())),
+        entrypoint=spec.entrypoint,
+        tools=tuple(sorted((spec.tools or {}).items())),
+        target=spec.target,
+    )
+
+
+def check_build(build: ComponentBuild, settings: BuildSettings) -> BuildInputs:
+    """The inputs of a build that may run. Anybody who may create ComponentBuilds can write what the operator would not.
+
+    Raises:
+        UserError: (InvalidSpec) the name is not the hash of the inputs, so the image would get the tag of another
+            build; or the target, the folder, the host or the parent is not one that the operator would choose.
+        BuildError: the URL is not the address of a repository.
+    """
+    inputs, metadata, spec = build_inputs(build.spec), build.metadata, build.spec
+    target = f"{settings.repository}/{metadata.namespace}/{spec.component}"
+    url = parse_git_url(spec.git.url, "spec.git.url")
+    _, at, digest = spec.parent.partition("@")
+    problems = (
+        (inputs.name != metadata.name, f"its name is not the hash of its input, which is `{inputs.name}`"),
+        (spec.target != target, f"spec.target is `{spec.target}`; expected `{target}`"),
+        (spec.folder != FOLDER, f"spec.folder is `{spec.folder}`; expected `{FOLDER}`"),
+        (not at or not digest, f"spec.parent is `{spec.parent}`; expected an image with a digest"),
+        (url.text != spec.git.url, f"spec.git.url is not in its normal form, `{url.text}`"),
+        (
+            bool(settings.git_hosts) and url.authority not in settings.git_hosts,
+            f"spec.git.url: the platform does not allow repositories on `{url.authority}`",
+        ),
+    )
+    for is_wrong, problem in problems:
+        if is_wrong:
+            raise UserError(
+                f"ComponentBuild `{metadata.name}`: {problem}",
+                Reason.INVALID_SPEC,
+                advice="Delete it. The operator creates ComponentBuilds when runs need them.",
+            )
+    return inputs
+
+
+def pod_name(build: ComponentBuild, attempt: int = 1) -> str:
+    """Name of the pod of an attempt: a failed build may be created anew with the same name, and a lost pod may stay.
+
+    Args:
+        build: the build.
+        attempt: number of the pod, from 1.
+    """
+    name = f"{build.metadata.name}-{build.metadata.uid[:_UID_CHARACTERS]}"
+    return name if attempt == 1 else f"{name}-{attempt}"
+
+
+def build_labels(build: ComponentBuild) -> dict[str, str]:
+    """Labels of the pod of a build and of its Secrets."""
+    return {
+        names.MANAGED_BY_LABEL: names.MANAGED_BY,
+        names.BUILD_LABEL: label_value(build.metadata.name),
+        names.BUILD_NAMESPACE_LABEL: label_value(build.metadata.namespace),
+        names.BUILD_UID_LABEL: label_value(build.metadata.uid),
+    }
+
+
+def build_pod(build: ComponentBuild, settings: BuildSettings, attempt: int = 1) -> dict[str, Any]:
+    """The pod of a build. It waits for the Secrets of `build_secrets`, which are created after it.
+
+    Args:
+        build: a build that `check_build` accepts.
+        settings: of the chart.
+        attempt: number of the pod, from 1.
+    """
+    name, spec = pod_name(build, attempt), build.spec
+    system, _, architecture = spec.platform.partition("/")
+    pull_secrets = (_pull_secret(name), *settings.builder_pull_secrets)
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": settings.namespace,
+            "labels": build_labels(build),
+            "annotations": {"kubectl.kubernetes.io/default-container": wire.COMMANDS},
+        },
+        "spec": {
+            "restartPolicy": "Never",
+            "activeDeadlineSeconds": spec.timeout_seconds,
+            "terminationGracePeriodSeconds": _GRACE_SECONDS,
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "securityContext": pod_security(USER),
+            # The commands run on a node for which the image is.
+            "nodeSelector": {"kubernetes.io/os": system, "kubernetes.io/arch": architecture},
+            "imagePullSecrets": [{"name": secret} for secret in pull_secrets],
+            "initContainers": [_builder(wire.FETCH, settings), _commands(spec, settings)],
+            "containers": [_builder(wire.PUSH, settings)],
+            "volumes": _volumes(name, settings),
+        },
+    }
+
+
+def _builder(step: str, settings: BuildSettings) -> dict[str, Any]:
+    """A container of ours: before or after the commands."""
+    variables = {
+        wire.PLAIN_HTTP_VARIABLE: ",".join(settings.plain_http),
+        wire.CA_BUNDLE_VARIABLE: settings.ca_bundle or "",
+    }
+    # push reads what the commands have left, and need not change it.
+    read_only = {"readOnly": True} if step == wire.PUSH else {}
+    # It is the pod's only container, so its limit is the pod's, which all volumes together count against.
+    disks = _DISKS if step == wire.PUSH else 1
+    return {
+        "name": step,
+        "image": settings.builder_image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": [*wire.STEP_COMMAND, step],
+        "env": [{"name": name, "value": _literal(value)} for name, value in variables.items() if value],
+        "resources": _resources(settings, disks),
+        "securityContext": container_security(read_only_root=True),
+        "volumeMounts": [
+            {"name": _CODE, "mountPath": FOLDER, **read_only},
+            {"name": _CONTROL, "mountPath": wire.CONTROL_MOUNT, **read_only},
+            {"name": _grant(step), "mountPath": wire.GRANT_MOUNT, "readOnly": True},
+            {"name": _tmp(step), "mountPath": "/tmp"},  # noqa: S108 - a path in the container
+        ],
+        # The termination message is the report, so it must never be a part of the log.
+        "terminationMessagePolicy": "File",
+    }
+
+
+def _commands(spec: ComponentBuildSpec, settings: BuildSettings) -> dict[str, Any]:
+    """The container with other people's code: the parent image."""
+    return {
+        "name": wire.COMMANDS,
+        "image": spec.parent,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/bin/sh", f"{wire.CONTROL_MOUNT}/{wire.SCRIPT_FILE}"],
+        "workingDir": spec.folder,
+        "env": [{"name": name, "value": ""} for name in KUBERNETES_VARIABLES],
+        "resources": _resources(settings, 1),
+        "securityContext": container_security(read_only_root=False),
+        "volumeMounts": [
+            {"name": _CODE, "mountPath": spec.folder},
+            {"name": _CONTROL, "mountPath": wire.CONTROL_MOUNT, "readOnly": True},
+            {"name": _HOME, "mountPath": wire.HOME_MOUNT},
+        ],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+
+
+def _resources(settings: BuildSettings, disks: int) -> dict[str, Any]:
+    disk = round(quantity_value(settings.disk_limit) * disks)
+    limits = {"cpu": settings.cpu_limit, "memory": settings.memory_limit, "ephemeral-storage": str(disk)}
+    requests = {name: min(value, limits[name], key=quantity_value) for name, value in _REQUESTS.items()}
+    return {"requests": requests, "limits": limits}
+
+
+def _volumes(pod: str, settings: BuildSettings) -> list[dict[str, Any]]:
+    sizes = {
+        _CODE: settings.disk_limit,
+        _HOME: settings.disk_limit,
+        _tmp(wire.FETCH): settings.disk_limit,
+        _tmp(wire.PUSH): settings.disk_limit,
+        _CONTROL: _CONTROL_SIZE,
+    }
+    return [
+        *({"name": name, "emptyDir": {"sizeLimit": size}} for name, size in sizes.items()),
+        *(
+            {"name": _grant(step), "secret": {"secretName": _secret(pod, step), "defaultMode": _SECRET_MODE}}
+            for step in (wire.FETCH, wire.PUSH)
+        ),
+    ]
+
+
+def build_secrets(
+    build: ComponentBuild,
+    pod: Mapping[str, Any],
+    git_login: Mapping[str, bytes] | None,
+    registry: bytes | None,
+    pulls: bytes | None,
+) -> list[dict[str, Any]]:
+    """The Secrets of a pod, which owns them, in the order in which they are to be created.
+
+    The kubelet starts nothing before it has the Secrets of fetch and push. It does not wait for the one with the logins
+    for pulling the parent image, which therefore comes first.
+
+    Args:
+        build: the build.
+        pod: its pod as the API server returned it.
+        git_login: content of the Secret that `spec.git.secretRef` names; None: no login.
+        registry: docker configuration with the login that may push; None: no login.
+        pulls: docker configuration with the logins that may read the parent image; None: no login.
+    """
+    name = str(pod["metadata"]["name"])
+    inputs = {wire.INPUTS_FILE: build_inputs(build.spec).canonical()}
+    login = {key: value for key, value in (git_login or {}).items() if key in LOGIN_KEYS}
+    configs = {wire.PULL_FILE: pulls or _NO_LOGINS, wire.PUSH_FILE: registry or _NO_LOGINS}
+    return [
+        _secret_object(build, pod, _pull_secret(name), {".dockerconfigjson": pulls or _NO_LOGINS}, _DOCKER_CONFIG),
+        _secret_object(build, pod, _secret(name, wire.PUSH), inputs | configs),
+        _secret_object(build, pod, _secret(name, wire.FETCH), inputs | login),
+    ]
+
+
+def _secret_object(
+    build: ComponentBuild, pod: Mapping[str, Any], name: str, content: Mapping[str, bytes], kind: str = "Opaque"
+) -> dict[str, Any]:
+    metadata = pod["metadata"]
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": metadata["name"], "uid": metadata["uid"]}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": name,
+            "namespace": metadata["namespace"],
+            "labels": build_labels(build),
+            "ownerReferences": [owner],
+        },
+        "type": kind,
+        "immutable": True,
+        "data": {key: base64.b64encode(value).decode() for key, value in content.items()},
+    }
+
+
+def _secret(pod: str, step: str) -> str:
+    """Name of the Secret that only one step mounts."""
+    return f"{pod}-{step}"
+
+
+def _pull_secret(pod: str) -> str:
+    """Name of the Secret with which the kubelet pulls the parent image. No container mounts it."""
+    return f"{pod}-pull"
+
+
+def _grant(step: str) -> str:
+    return f"grant-{step}"
+
+
+def _tmp(step: str) -> str:
+    return f"{names.TMP_VOLUME}-{step}"
+
+
+def _literal(text: str) -> str:
+    """Escape a text, because Kubernetes expands `$(NAME)` as a variable and `$$` as one dollar sign."""
+    return text.replace("$", "$$")
