@@ -11,8 +11,10 @@ from componentrun.api.storage import Storage
 from componentrun.controller import settings as operator_settings
 from componentrun.core.builds.settings import BuildSettings
 from componentrun.core.pod.networkpolicy import build_policy
+from dev.install import chart
 from tests.environment import settings_from
 from tests.packaging.charts import IMAGE, Chart, environment, of_kind, rights
+from tests.packaging.rights import BUILD_PODS, BUILDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,12 +86,12 @@ class TestNetwork:
 class TestRights:
     def test_the_operator_has_those_of_builds_in_all_its_namespaces(self, rendered: Chart) -> None:
         more = rights(role_rules(rendered.render(*ON), "operator")) - rights(role_rules(rendered.render(), "operator"))
-        assert more == BUILDS
+        assert more == set(BUILDS)
         documents = rendered.render(*ON, "namespaces={one,two}")
         for namespace in ("one", "two"):
             roles = [item for item in of_kind(documents, "Role") if item["metadata"]["namespace"] == namespace]
             (role,) = [item for item in roles if item["metadata"]["name"].endswith("operator")]
-            assert rights(role["rules"]) >= BUILDS
+            assert rights(role["rules"]) >= set(BUILDS)
 
     def test_only_the_operator_has_rights_in_the_namespace_of_builds(self, rendered: Chart) -> None:
         there = in_namespace(rendered.render(*ON))
@@ -97,8 +99,7 @@ class TestRights:
             {"kind": "ServiceAccount", "name": "release-componentrun-operator", "namespace": "somewhere"}
         ]
         assert there["RoleBinding"]["roleRef"]["name"] == there["Role"]["metadata"]["name"]
-        assert ("pods/log", "get") not in rights(there["Role"]["rules"])
-        assert not {("secrets", "list"), ("secrets", "watch")} & rights(there["Role"]["rules"])
+        assert rights(there["Role"]["rules"]) == set(BUILD_PODS)
 
     def test_users_cancel_builds_and_nobody_creates_them(self, rendered: Chart) -> None:
         documents = rendered.render()
@@ -109,9 +110,10 @@ class TestRights:
         assert found == {"view": {"get", "list", "watch"}, "edit": {"patch", "delete"}, "admin": set()}
 
 
-BUILDS = {("componentbuilds", verb) for verb in ("get", "list", "watch", "create", "delete")} | {
-    ("componentbuilds/status", "patch")
-}
+@pytest.mark.parametrize("used", [BUILDS, BUILD_PODS], ids=["everywhere", "in the namespace of builds"])
+def test_what_a_right_is_for_stands_where_it_is_said_to(used: dict[tuple[str, str], tuple[str, str]]) -> None:
+    for right, (file, code) in used.items():
+        assert code in (chart.ROOT / "operator" / "componentrun" / file).read_text(), (right, file)
 
 
 def test_values_arrive(rendered: Chart) -> None:
