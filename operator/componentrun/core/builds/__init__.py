@@ -14,9 +14,9 @@ Packages and modules, lowest first:
     layer           layers: archives that depend on their content alone
     image           the configuration and the manifest on top of the parent image
     pod             the pod of a build, and its Secrets
+    exchange        what the operator and the containers of a build exchange
     report          what a step says when it has ended
     failures        why a step, or the start of one, has failed
     observed        the state of a build, as its pod shows it
-    channel         from a channel with `build` to the ComponentBuild that a run needs
-    lifecycle       the status of a ComponentBuild, what runs say about it, and how long it is kept
+    lifecycle       from the channel of a run to a ComponentBuild, and its status to the end
 """
