@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from componentrun.builder.git.settings import GitSettings
+from componentrun.core.builds.exchange import CA_BUNDLE_VARIABLE, PLAIN_HTTP_VARIABLE
 from componentrun.registry.settings import RegistrySettings
-from componentrun.wire.builds import CA_BUNDLE_VARIABLE, PLAIN_HTTP_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -49,11 +49,13 @@ class HttpsServer:
     seen: list[tuple[str, str]] = field(default_factory=list)
     """Path and Authorization of each request."""
     port: int = 0
+    address: str = "127.0.0.1"
+    """An address of this machine, which its certificate is for."""
 
     @property
     def url(self) -> str:
         """URL of the repository."""
-        return f"https://127.0.0.1:{self.port}/team/app.git"
+        return f"https://{self.address}:{self.port}/team/app.git"
 
     @property
     def settings(self) -> GitSettings:
@@ -77,7 +79,7 @@ class HttpsServer:
                 return [special[2]]
             return chain(environ, start_response)  # type: ignore[arg-type, return-value]
 
-        with make_server("127.0.0.1", 0, application, handler_class=_Quiet) as server:
+        with make_server(self.address, 0, application, handler_class=_Quiet) as server:
             server.socket = self.authority.server_context().wrap_socket(server.socket, server_side=True)
             self.port = server.server_port
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

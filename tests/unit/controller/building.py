@@ -18,11 +18,11 @@ from componentrun.controller.storages.references import References
 from componentrun.controller.watching.caches import Caches, Key
 from componentrun.controller.watching.events import take_in
 from componentrun.controller.work.queue import WorkQueue
+from componentrun.core.builds.exchange import COMMANDS, FETCH, PUSH, StepReport
 from componentrun.core.builds.pod import build_inputs
 from componentrun.core.builds.settings import BuildSettings
 from componentrun.core.lease.shard import WHOLE, Shard
 from componentrun.process.kubernetes.errors import ConflictError, UnavailableError
-from componentrun.wire.builds import COMMANDS, FETCH, PUSH, StepReport
 from componentrun.wire.documents import to_json
 from tests.unit.controller.fakekube import NAMESPACE, FakeKube, Writes
 

@@ -9,12 +9,12 @@ import pytest
 
 from componentrun.api import names
 from componentrun.controller.watching.caches import Key, ObjectCache
+from componentrun.core.builds.exchange import COMMANDS, FETCH, INPUTS_FILE, PULL_FILE, PUSH, PUSH_FILE
 from componentrun.core.builds.lifecycle.history import KEPT
 from componentrun.core.builds.lifecycle.status import MOST_PODS
 from componentrun.core.builds.settings import BuildSettings
 from componentrun.core.lease.shard import Shard, shard_of
 from componentrun.process.kubernetes.errors import ForbiddenError, QuotaExceededError
-from componentrun.wire.builds import COMMANDS, FETCH, INPUTS_FILE, PULL_FILE, PUSH, PUSH_FILE
 from tests.unit.controller.building import DIGEST, PLACE, SETTINGS, Cluster, wanted
 from tests.unit.controller.fakekube import NAMESPACE, Crash
 

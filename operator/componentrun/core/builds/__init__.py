@@ -13,6 +13,7 @@ Modules, lowest first:
     script          the shell script that runs the commands in the parent image
     layer           layers: archives that depend on their content alone
     image           the configuration and the manifest on top of the parent image
+    exchange        what the operator and the containers of a build exchange
     report          what fetch and push report at their end
     failures        why a step failed or does not start
     pod             the pod of a build, and its Secrets
