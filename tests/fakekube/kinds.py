@@ -55,6 +55,7 @@ KINDS: Final = (
         has_generation=True, is_custom=True,
     ),
     _custom("storages", "Storage"),
+    _custom("componentbuilds", "ComponentBuild", "spec.component"),
     Kind("", "v1", "namespaces", "Namespace", namespaced=False, has_status=True, fields=("status.phase",)),
     Kind(
         "", "v1", "pods", "Pod", has_status=True, has_generation=True,

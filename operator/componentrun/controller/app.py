@@ -22,7 +22,7 @@ from componentrun.controller.builds.seen import BuildsSeen
 from componentrun.controller.clockwatch import ClockWatch
 from componentrun.controller.components.checks import ComponentChecks
 from componentrun.controller.handlers import Context
-from componentrun.controller.images.resolving import Images
+from componentrun.controller.images.resolving import make_images
 from componentrun.controller.images.tagchecks import TagChecks
 from componentrun.controller.kopfrunner import STOP_SECONDS, KopfRunner
 from componentrun.controller.lease import Lease
@@ -59,6 +59,7 @@ from componentrun.process.serving.server import HealthServer
 from componentrun.registry.client import RegistryClient
 
 if TYPE_CHECKING:
+    from componentrun.controller.images.resolving import Images
     from componentrun.controller.settings import Settings
 
 __all__ = ["Operator", "run"]
@@ -105,7 +106,10 @@ class Operator:
         self._gate = gate = StoreGate(self._queue, caches, references, metrics, kube.clock.now, slots=slots)
         catalogs = CatalogTables(loader, CatalogGate(self._queue, kube.clock.now))
         self._checker = SchemaChecker()
-        images = Images(kube, caches, registry, settings.images, kube.clock.now)
+        builds_seen = BuildsSeen(kube, settings.shard, namespaces, settings.operator_name)
+        images = make_images(
+            kube, caches, registry, settings.images, settings.image_builds, builds_seen, self._look, kube.clock.now
+        )
         self._reconciler = _reconciler(
             settings,
             kube,
@@ -128,9 +132,15 @@ class Operator:
         self._pre_pulls = PrePulls(
             kube, caches, references, images, settings.pre_pulls, metrics, kube.clock.now, namespaces
         )
-        builds_seen = BuildsSeen(kube, settings.shard, namespaces, settings.operator_name)
         self._builds = Builds(
-            kube, builds_seen, references, settings.image_builds, metrics, kube.clock.now, settings.allowed_registries
+            kube,
+            builds_seen,
+            references,
+            settings.image_builds,
+            metrics,
+            kube.clock.now,
+            settings.allowed_registries,
+            images.built.is_wanted,
         )
         self._checks = StorageChecks(kube, caches.storages, stores, scopes, kube.clock.now, gate, catalogs)
         context = Context(kube, caches, self._queue, metrics, self._checks, self._relists)

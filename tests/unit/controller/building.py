@@ -1,4 +1,4 @@
-"""A cluster in which one operator executes builds. Kubelet, scheduler and the steps of a build are played by the test."""
+"""A cluster in which one operator executes builds. The test plays kubelet, scheduler and the steps of a build."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ class BuildsSeen:
         return build.metadata.labels.get(names.OPERATOR_LABEL) == self._operator
 
     async def create(self, build: ComponentBuild) -> ComponentBuild:
-        """Create a ComponentBuild, or find the present one of its name: the API server lets one of all callers create it.
+        """Create a ComponentBuild, or find the present one of its name, which another caller has created.
 
         Args:
             build: its namespace, name, labels, annotations and spec are used.
