@@ -89,6 +89,11 @@ FROM python AS everything-else
 LABEL org.opencontainers.image.title="ComponentRun" \
       org.opencontainers.image.description="Run other people's code on your tables, safely, on Kubernetes" \
       org.opencontainers.image.licenses="Apache-2.0"
+# ssh reads git repositories of builds (decision 0114). It refuses to work for a user without a name.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends openssh-client \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log \
+ && echo 'componentrun:x:1000:1000::/tmp:/usr/sbin/nologin' >> /etc/passwd
 COPY --from=dependencies /opt/componentrun /opt/componentrun
 COPY --from=code /stage /
 # HOME is where DuckDB would look for extensions; the root may be read-only, /tmp is where a volume is mounted.

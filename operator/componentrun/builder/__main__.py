@@ -17,10 +17,7 @@ from typing import TYPE_CHECKING, Final
 from componentrun.builder.grants import read_docker_config, read_git_login, read_inputs
 from componentrun.builder.settings import read_settings
 from componentrun.builder.steps import prepare, publish
-from componentrun.core.builds.report import failed, termination_message
-from componentrun.core.builds.settings import FOLDER
-from componentrun.errors import ComponentRunError
-from componentrun.wire.builds import (
+from componentrun.core.builds.exchange import (
     CONTROL_MOUNT,
     FETCH,
     GRANT_MOUNT,
@@ -30,6 +27,9 @@ from componentrun.wire.builds import (
     PUSH_FILE,
     StepReport,
 )
+from componentrun.core.builds.report import failed, termination_message
+from componentrun.core.builds.settings import FOLDER
+from componentrun.errors import ComponentRunError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Final
 
+from componentrun.core.builds.exchange import INPUTS_FILE
 from componentrun.core.builds.identity import BuildInputs
 from componentrun.core.builds.login import LOGIN_KEYS, read_login
 from componentrun.core.builds.source import parse_git_url
 from componentrun.core.images.pullsecrets import read_pull_secret
 from componentrun.errors import PlatformError
-from componentrun.wire.builds import INPUTS_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path

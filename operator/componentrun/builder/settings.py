@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from componentrun.core.builds.exchange import CA_BUNDLE_VARIABLE, PLAIN_HTTP_VARIABLE
 from componentrun.git.settings import GitSettings
 from componentrun.registry.settings import RegistrySettings
-from componentrun.wire.builds import CA_BUNDLE_VARIABLE, PLAIN_HTTP_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

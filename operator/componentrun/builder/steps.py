@@ -14,6 +14,7 @@ from componentrun.builder.folder import entries_of
 from componentrun.builder.pushing import LayerFile, Pushed, layer_file, pull_parent, push
 from componentrun.core.builds.conventions import Recipe, choose_recipe, dump_recipe, parse_recipe
 from componentrun.core.builds.errors import BuildError, BuildProblem
+from componentrun.core.builds.exchange import RECIPE_FILE, SCRIPT_FILE
 from componentrun.core.builds.image import Changes
 from componentrun.core.builds.script import build_script, steps_of
 from componentrun.core.builds.source import parse_git_url
@@ -23,7 +24,6 @@ from componentrun.git.fetch import fetch
 from componentrun.registry.client import RegistryClient
 from componentrun.registry.errors import ImageError
 from componentrun.registry.upload import RegistryUploader
-from componentrun.wire.builds import RECIPE_FILE, SCRIPT_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

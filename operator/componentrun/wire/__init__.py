@@ -1,7 +1,6 @@
 """JSON documents that processes exchange, or read from exports.
 
     agents        operator <-> agents: plans and results
-    builds        operator <-> the containers of a build: files, and what fetch and push report
     chain         agents <-> agents: what those of a pod with processors leave each other
     grants        the run's Secret: what each agent may read and write
     loader        operator <-> loader: requests to load and read tables, and their results

@@ -15,8 +15,8 @@ import asyncssh
 from dulwich.server import DictBackend
 from dulwich.web import make_wsgi_chain
 
-from componentrun.git.settings import GitSettings
 from componentrun.core.builds.login import HttpsLogin, SshLogin
+from componentrun.git.settings import GitSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -49,11 +49,12 @@ class HttpsServer:
     seen: list[tuple[str, str]] = field(default_factory=list)
     """Path and Authorization of each request."""
     port: int = 0
+    address: str = "127.0.0.1"
 
     @property
     def url(self) -> str:
         """URL of the repository."""
-        return f"https://127.0.0.1:{self.port}/team/app.git"
+        return f"https://{self.address}:{self.port}/team/app.git"
 
     @property
     def settings(self) -> GitSettings:
@@ -77,7 +78,7 @@ class HttpsServer:
                 return [special[2]]
             return chain(environ, start_response)  # type: ignore[arg-type, return-value]
 
-        with make_server("127.0.0.1", 0, application, handler_class=_Quiet) as server:
+        with make_server(self.address, 0, application, handler_class=_Quiet) as server:
             server.socket = self.authority.server_context().wrap_socket(server.socket, server_side=True)
             self.port = server.server_port
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -99,10 +100,11 @@ class SshServer:
     """The right key, with a key of another server in `known_hosts`."""
     other_key: SshLogin
     """A key that the server does not accept."""
+    address: str = "127.0.0.1"
 
     def url(self, folder: Path) -> str:
         """URL of a repository."""
-        return f"ssh://git@127.0.0.1:{self.port}{folder}"
+        return f"ssh://git@{self.address}:{self.port}{folder}"
 
 
 class _KeyOnly(asyncssh.SSHServer):
@@ -135,11 +137,11 @@ async def _pump(source: Any, target: Any) -> None:
 
 
 @asynccontextmanager
-async def ssh_server() -> AsyncIterator[SshServer]:
-    """Listen on a free port."""
+async def ssh_server(address: str = "127.0.0.1") -> AsyncIterator[SshServer]:
+    """Listen on a free port of this address."""
     host_key, key, stranger = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(3))
     listener = await asyncssh.listen(
-        "127.0.0.1", 0, server_factory=_KeyOnly, server_host_keys=[host_key], process_factory=_serve, encoding=None,
+        address, 0, server_factory=_KeyOnly, server_host_keys=[host_key], process_factory=_serve, encoding=None,
         authorized_client_keys=asyncssh.import_authorized_keys(key.export_public_key().decode()),
     )  # fmt: skip
     async with listener:
@@ -147,11 +149,12 @@ async def ssh_server() -> AsyncIterator[SshServer]:
         private = key.export_private_key().decode()
 
         def hosts(server_key: asyncssh.SSHKey) -> str:
-            return f"[127.0.0.1]:{port} {server_key.export_public_key().decode()}"
+            return f"[{address}]:{port} {server_key.export_public_key().decode()}"
 
         yield SshServer(
             port,
             SshLogin(private, hosts(host_key)),
             SshLogin(private, hosts(stranger)),
             SshLogin(stranger.export_private_key().decode(), hosts(host_key)),
+            address,
         )

@@ -79,7 +79,7 @@ async def build(
     is_local = parent[0].host == target.host
     async with (
         RegistryClient(parent_settings or settings) as client,
-        RegistryUploader(settings, target, login, parent[0] if is_local else None) as uploader,
+        RegistryUploader(settings, target, login, mounted=parent[0] if is_local else None) as uploader,
     ):
         base = await pull_parent(client, *parent, "linux/amd64", logins)
         with ExitStack() as stack:

@@ -5,19 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from componentrun.api.build.componentbuild import ComponentBuild
-from componentrun.controller.images.awayhosts import AwayHosts
-from componentrun.controller.images.building import BuiltImages
-from componentrun.controller.images.gitcommits import GitCommits
-from componentrun.controller.images.resolving import Images
+from componentrun.controller.images import resolving
 from componentrun.controller.watching.cachekeys import Key
 from componentrun.core.builds.settings import BuildSettings
-from componentrun.git.settings import GitSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from componentrun.controller.images.resolving import ImageSettings
+    from componentrun.controller.images.resolving import Images, ImageSettings
     from componentrun.controller.watching.caches import Caches
     from componentrun.process.kubernetes.client import Kube
     from componentrun.registry.client import RegistryClient
@@ -33,7 +29,7 @@ class FakeBuildObjects:
         self.created: list[str] = []
         self._listeners: list[Callable[[Key], object]] = []
 
-    async def get(self, key: Key) -> ComponentBuild | None:
+    def get(self, key: Key) -> ComponentBuild | None:
         return self.objects.get(key)
 
     async def create(self, build: ComponentBuild) -> ComponentBuild:
@@ -70,17 +66,13 @@ def make_images(
     look: Callable[[Key], object] = lambda _: None,
 ) -> Images:
     """The images of an operator."""
-    api, away = cast("Kube", kube), AwayHosts(clock)
-    built = BuiltImages(
-        api,
+    return resolving.make_images(
+        cast("Kube", kube),
         caches,
         client,
-        GitCommits(api, GitSettings(), away),
-        objects or FakeBuildObjects(),
+        settings,
         builds or BuildSettings(),
-        away,
-        settings.allowed,
+        objects or FakeBuildObjects(),
         look,
         clock,
     )
-    return Images(api, caches, client, settings, away, built, clock)

@@ -14,27 +14,29 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
+from componentrun.api.build.componentbuild import ComponentBuild
 from componentrun.api.componentrun import RunBuild
 from componentrun.controller.images.awayhosts import registry_timeout
 from componentrun.controller.images.logins import read_logins
 from componentrun.controller.watching.cachekeys import Key
-from componentrun.core.builds.channel import new_build, read_request
-from componentrun.core.builds.waiting import failure_of, has_ended, waiting_message
+from componentrun.core.builds.lifecycle.request import new_build, read_request
+from componentrun.core.builds.lifecycle.waiting import failure_of, has_ended, waiting_message, was_unwanted
 from componentrun.core.images.channels import Resolved
 from componentrun.core.lifecycle.status import is_terminal
 from componentrun.errors import UnsupportedError
+from componentrun.process.kubernetes.errors import NotFoundError
+from componentrun.process.kubernetes.resources import BUILDS
 from componentrun.registry.errors import ImageError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from componentrun.api.build.componentbuild import ComponentBuild
     from componentrun.api.component import Component
     from componentrun.controller.images.awayhosts import AwayHosts
     from componentrun.controller.images.gitcommits import GitCommits
     from componentrun.controller.watching.caches import Caches
-    from componentrun.core.builds.channel import ParentChoice
+    from componentrun.core.builds.lifecycle.request import ParentChoice
     from componentrun.core.builds.settings import BuildSettings
     from componentrun.core.images.channels import ImageChoice
     from componentrun.core.images.reference import Repository
@@ -43,14 +45,14 @@ if TYPE_CHECKING:
 
 _NOT_THERE: Final = frozenset({Problem.NO_SUCH_TAG, Problem.NO_SUCH_REPOSITORY})
 
-__all__ = ["BuildObjects", "BuildPendingError", "BuiltImages"]
+__all__ = ["BuildPendingError", "BuiltImages", "KnownBuilds"]
 
 
-class BuildObjects(Protocol):
+class KnownBuilds(Protocol):
     """ComponentBuilds, as a watch reports them."""
 
-    async def get(self, key: Key) -> ComponentBuild | None:
-        """The build of this key; None if the API server has none."""
+    def get(self, key: Key) -> ComponentBuild | None:
+        """The build of this key; None if no watch has reported it."""
 
     async def create(self, build: ComponentBuild) -> ComponentBuild:
         """Create a build, or return the present one of its name."""
@@ -81,7 +83,7 @@ class BuiltImages:
         caches: Caches,
         client: RegistryClient,
         commits: GitCommits,
-        objects: BuildObjects,
+        objects: KnownBuilds,
         settings: BuildSettings,
         away: AwayHosts,
         allowed: tuple[str, ...],
@@ -128,26 +130,33 @@ class BuiltImages:
         if digest is not None:
             return Resolved(digest, build.metadata.name, "Build", self._clock())
         present = await self._objects.create(build)
-        if has_ended(present) and _is_past(present, created):
+        if has_ended(present) and (was_unwanted(present) or _is_past(present, created)):
             present = await self._objects.replace(build)
         if not has_ended(present):
             raise BuildPendingError(present)
         return self._result(present)
 
     async def waited(self, namespace: str, build: RunBuild) -> Resolved | None:
-        """The image of a build that a run has waited for; None if the build was deleted.
+        """The image of a build that a run has waited for; None if the build was deleted, or stopped for want of runs.
 
         Raises:
             BuildPendingError: it has not ended.
             UserError, PlatformError: it has failed.
             KubeError: the API server is unavailable.
         """
-        present = await self._objects.get(Key(namespace, build.name))
-        if present is None:
+        present = self._objects.get(Key(namespace, build.name)) or await self._read(namespace, build.name)
+        if present is None or was_unwanted(present):
             return None
         if not has_ended(present):
             raise BuildPendingError(present)
         return self._result(present)
+
+    async def _read(self, namespace: str, name: str) -> ComponentBuild | None:
+        """The build, by a request: a watch may not have reported it yet. None if there is none."""
+        try:
+            return ComponentBuild.model_validate(await self._kube.get(BUILDS, namespace, name))
+        except NotFoundError:
+            return None
 
     def _result(self, build: ComponentBuild) -> Resolved:
         failure = failure_of(build)
@@ -175,11 +184,15 @@ class BuiltImages:
                     return None
                 raise
 
+    def is_target(self, image: str) -> bool:
+        """Whether an image is in a repository that builds are pushed to, which only the platform can write."""
+        return self.settings.is_enabled and image.startswith(f"{self.settings.repository}/")
+
     def wait(self, run: Key, build: str) -> None:
         """Note that a run waits for a build of its namespace."""
         self._waiting.setdefault(Key(run.namespace, build), set()).add(run)
 
-    def is_wanted(self, key: Key) -> bool:
+    def is_wanted(self, key: Key, _build: ComponentBuild) -> bool:
         """Whether a run waits for a build. True as long as it is not known that runs have waited and do not any more.
 
         An operator that has just started does not know yet which runs wait.

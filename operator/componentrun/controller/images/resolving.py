@@ -19,15 +19,16 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun.api.componentrun import ComponentRunSpec
 from componentrun.controller.images.asking import ask_registry
-from componentrun.controller.images.awayhosts import registry_timeout
-from componentrun.controller.images.building import BuildPendingError
+from componentrun.controller.images.awayhosts import AwayHosts, registry_timeout
+from componentrun.controller.images.building import BuildPendingError, BuiltImages
 from componentrun.controller.images.channels import ChannelWriter
+from componentrun.controller.images.gitcommits import GitCommits
 from componentrun.controller.images.logins import read_logins
 from componentrun.controller.images.verifying import verify_digest
 from componentrun.controller.storages.sharedreads import SharedReads
 from componentrun.controller.watching.cachekeys import Key
-from componentrun.core.builds.channel import with_target
 from componentrun.core.builds.errors import GitAwayError
+from componentrun.core.builds.lifecycle.request import with_target
 from componentrun.core.images.allowed import check_allowed
 from componentrun.core.images.channels import (
     DEFAULT_CHANNEL,
@@ -47,6 +48,7 @@ from componentrun.core.images.reference import parse_reference
 from componentrun.core.request.image import image_reference
 from componentrun.core.request.resolve import ResolvedImage
 from componentrun.errors import Reason, TransientError
+from componentrun.git.settings import GitSettings
 from componentrun.registry.errors import RegistryAwayError
 
 if TYPE_CHECKING:
@@ -56,14 +58,14 @@ if TYPE_CHECKING:
     from componentrun.api.channels import ChannelStatus
     from componentrun.api.component import Component
     from componentrun.api.componentrun import ComponentRun
-    from componentrun.controller.images.awayhosts import AwayHosts
-    from componentrun.controller.images.building import BuiltImages
+    from componentrun.controller.images.building import KnownBuilds
     from componentrun.controller.watching.caches import Caches
+    from componentrun.core.builds.settings import BuildSettings
     from componentrun.core.images.signingkey import SigningKey
     from componentrun.process.kubernetes.client import Kube
     from componentrun.registry.client import RegistryClient
 
-__all__ = ["ImageSettings", "Images"]
+__all__ = ["ImageSettings", "Images", "make_images"]
 
 _SHARED: Final = timedelta(seconds=1)
 _MOST_WRITES: Final = 5
@@ -122,7 +124,8 @@ class Images:
         # An image that nothing verifies must not run.
         signing_key = required_key(component) if component is not None else None
         if run.status.image_resolution is not None and run.status.image is not None:
-            self._check_allowed(run.status.image, "status.image")
+            if not self.built.is_target(run.status.image):
+                self._check_allowed(run.status.image, "status.image")
             if component is not None and signing_key is not None:
                 await self._verify_kept(run, component, signing_key, names)
             return ResolvedImage(run.status.image, run.status.image_resolution)
@@ -290,6 +293,34 @@ class Images:
         template = run.spec.pod_template
         chosen = ((template.node_selector if template else None) or {}).get(_ARCHITECTURE)
         return frozenset({chosen}) if chosen else self._settings.architectures
+
+
+def make_images(
+    kube: Kube,
+    caches: Caches,
+    client: RegistryClient,
+    settings: ImageSettings,
+    builds: BuildSettings,
+    known_builds: KnownBuilds,
+    look: Callable[[Key], object],
+    clock: Callable[[], datetime],
+) -> Images:
+    """The images of an operator.
+
+    Args:
+        kube: the API server.
+        caches: of the operator.
+        client: reads registries.
+        settings: for all images.
+        builds: for images that are built.
+        known_builds: ComponentBuilds, as a watch reports them.
+        look: called with each run that waited for a build that has changed.
+        clock: returns the API server's time.
+    """
+    away = AwayHosts(clock)
+    commits = GitCommits(kube, GitSettings(ca_bundle=builds.ca_bundle), away)
+    built = BuiltImages(kube, caches, client, commits, known_builds, builds, away, settings.allowed, look, clock)
+    return Images(kube, caches, client, settings, away, built, clock)
 
 
 def _next_channels(

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from componentrun.api.build.componentbuild import BuildStep, BuildStepName, PushedLayers
+from componentrun.core.builds.exchange import COMMANDS, FETCH, PUSH, STEPS
 from componentrun.core.builds.failures.commands import command_failure
 from componentrun.core.builds.failures.starts import next_look, start_failure, wait_failure
 from componentrun.core.builds.report import read_report
@@ -27,13 +28,12 @@ from componentrun.core.podstatus.results import (
 )
 from componentrun.core.podstatus.view import OOM_KILLED, ContainerView, PodView
 from componentrun.reasons import GUIDANCE, Reason
-from componentrun.wire.builds import COMMANDS, FETCH, PUSH, STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from componentrun.api.build.componentbuild import ComponentBuildSpec
-    from componentrun.wire.builds import StepReport
+    from componentrun.core.builds.exchange import StepReport
 
 __all__ = ["BuildFailure", "BuildPodState", "read_build_pod"]
 

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
 from componentrun.api.common import quantity_value
+from componentrun.core.builds import exchange
 from componentrun.core.builds.identity import BuildInputs
 from componentrun.core.builds.login import LOGIN_KEYS
 from componentrun.core.builds.settings import FOLDER, USER
 from componentrun.core.builds.source import parse_git_url
+from componentrun.core.images.reference import Repository, parse_reference, parse_repository
 from componentrun.core.pod.containers import KUBERNETES_VARIABLES
 from componentrun.core.pod.metadata import label_value
 from componentrun.core.pod.security import container_security, pod_security
 from componentrun.errors import Reason, UserError
-from componentrun.wire import builds as wire
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +29,16 @@ if TYPE_CHECKING:
     from componentrun.api.build.componentbuild import ComponentBuild, ComponentBuildSpec
     from componentrun.core.builds.settings import BuildSettings
 
-__all__ = ["build_inputs", "build_labels", "build_pod", "build_secrets", "check_build", "pod_name"]
+__all__ = [
+    "build_inputs",
+    "build_labels",
+    "build_pod",
+    "build_secrets",
+    "check_build",
+    "check_parent",
+    "pod_name",
+    "target_of",
+]
 
 _UID_CHARACTERS: Final = 8
 _GRACE_SECONDS: Final = 2
@@ -73,7 +83,7 @@ def check_build(build: ComponentBuild, settings: BuildSettings) -> BuildInputs:
         BuildError: the URL is not the address of a repository.
     """
     inputs, metadata, spec = build_inputs(build.spec), build.metadata, build.spec
-    target = f"{settings.repository}/{metadata.namespace}/{spec.component}"
+    target = target_of(metadata.namespace, spec.component, settings).name
     url = parse_git_url(spec.git.url, "spec.git.url")
     _, at, digest = spec.parent.partition("@")
     problems = (
@@ -87,6 +97,7 @@ def check_build(build: ComponentBuild, settings: BuildSettings) -> BuildInputs:
             f"spec.git.url: the platform does not allow repositories on `{url.authority}`",
         ),
     )
+    check_parent(parse_reference(spec.parent, "spec.parent"), metadata.namespace, settings)
     for is_wrong, problem in problems:
         if is_wrong:
             raise UserError(
@@ -95,6 +106,34 @@ def check_build(build: ComponentBuild, settings: BuildSettings) -> BuildInputs:
                 advice="Delete it. The operator creates ComponentBuilds when runs need them.",
             )
     return inputs
+
+
+def target_of(namespace: str, component: str, settings: BuildSettings) -> Repository:
+    """The repository that images of a Component are pushed to. No other Component has it.
+
+    Raises:
+        UserError: (InvalidSpec) its name is too long for a repository.
+    """
+    return parse_repository(f"{settings.repository}/{namespace}/{component}", "repository of the images that are built")
+
+
+def check_parent(parent: Repository, namespace: str, settings: BuildSettings) -> None:
+    """Refuse a parent that was built for another namespace.
+
+    The pod of a build has logins of the platform besides those of the tenant.
+
+    Raises:
+        UserError: (ImageNotAllowed) it was.
+    """
+    if f"{parent.name}/".startswith(f"{settings.repository}/") and not f"{parent.name}/".startswith(
+        f"{settings.repository}/{namespace}/"
+    ):
+        raise UserError(
+            f"parent image `{parent.name}` is below `{settings.repository}`, which has the images that were built for "
+            "other namespaces",
+            Reason.IMAGE_NOT_ALLOWED,
+            advice="Use the image that it was built from, or one of another repository.",
+        )
 
 
 def pod_name(build: ComponentBuild, attempt: int = 1) -> str:
@@ -136,7 +175,7 @@ def build_pod(build: ComponentBuild, settings: BuildSettings, attempt: int = 1) 
             "name": name,
             "namespace": settings.namespace,
             "labels": build_labels(build),
-            "annotations": {"kubectl.kubernetes.io/default-container": wire.COMMANDS},
+            "annotations": {"kubectl.kubernetes.io/default-container": exchange.COMMANDS},
         },
         "spec": {
             "restartPolicy": "Never",
@@ -148,8 +187,8 @@ def build_pod(build: ComponentBuild, settings: BuildSettings, attempt: int = 1) 
             # The commands run on a node for which the image is.
             "nodeSelector": {"kubernetes.io/os": system, "kubernetes.io/arch": architecture},
             "imagePullSecrets": [{"name": secret} for secret in pull_secrets],
-            "initContainers": [_builder(wire.FETCH, settings), _commands(spec, settings)],
-            "containers": [_builder(wire.PUSH, settings)],
+            "initContainers": [_builder(exchange.FETCH, settings), _commands(spec, settings)],
+            "containers": [_builder(exchange.PUSH, settings)],
             "volumes": _volumes(name, settings),
         },
     }
@@ -158,25 +197,25 @@ def build_pod(build: ComponentBuild, settings: BuildSettings, attempt: int = 1) 
 def _builder(step: str, settings: BuildSettings) -> dict[str, Any]:
     """A container of ours: before or after the commands."""
     variables = {
-        wire.PLAIN_HTTP_VARIABLE: ",".join(settings.plain_http),
-        wire.CA_BUNDLE_VARIABLE: settings.ca_bundle or "",
+        exchange.PLAIN_HTTP_VARIABLE: ",".join(settings.plain_http),
+        exchange.CA_BUNDLE_VARIABLE: settings.ca_bundle or "",
     }
     # push reads what the commands have left, and need not change it.
-    read_only = {"readOnly": True} if step == wire.PUSH else {}
+    read_only = {"readOnly": True} if step == exchange.PUSH else {}
     # It is the pod's only container, so its limit is the pod's, which all volumes together count against.
-    disks = _DISKS if step == wire.PUSH else 1
+    disks = _DISKS if step == exchange.PUSH else 1
     return {
         "name": step,
         "image": settings.builder_image,
         "imagePullPolicy": "IfNotPresent",
-        "command": [*wire.STEP_COMMAND, step],
+        "command": [*exchange.STEP_COMMAND, step],
         "env": [{"name": name, "value": _literal(value)} for name, value in variables.items() if value],
         "resources": _resources(settings, disks),
         "securityContext": container_security(read_only_root=True),
         "volumeMounts": [
             {"name": _CODE, "mountPath": FOLDER, **read_only},
-            {"name": _CONTROL, "mountPath": wire.CONTROL_MOUNT, **read_only},
-            {"name": _grant(step), "mountPath": wire.GRANT_MOUNT, "readOnly": True},
+            {"name": _CONTROL, "mountPath": exchange.CONTROL_MOUNT, **read_only},
+            {"name": _grant(step), "mountPath": exchange.GRANT_MOUNT, "readOnly": True},
             {"name": _tmp(step), "mountPath": "/tmp"},  # noqa: S108 - a path in the container
         ],
         # The termination message is the report, so it must never be a part of the log.
@@ -187,18 +226,18 @@ def _builder(step: str, settings: BuildSettings) -> dict[str, Any]:
 def _commands(spec: ComponentBuildSpec, settings: BuildSettings) -> dict[str, Any]:
     """The container with other people's code: the parent image."""
     return {
-        "name": wire.COMMANDS,
+        "name": exchange.COMMANDS,
         "image": spec.parent,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["/bin/sh", f"{wire.CONTROL_MOUNT}/{wire.SCRIPT_FILE}"],
+        "command": ["/bin/sh", f"{exchange.CONTROL_MOUNT}/{exchange.SCRIPT_FILE}"],
         "workingDir": spec.folder,
         "env": [{"name": name, "value": ""} for name in KUBERNETES_VARIABLES],
         "resources": _resources(settings, 1),
         "securityContext": container_security(read_only_root=False),
         "volumeMounts": [
             {"name": _CODE, "mountPath": spec.folder},
-            {"name": _CONTROL, "mountPath": wire.CONTROL_MOUNT, "readOnly": True},
-            {"name": _HOME, "mountPath": wire.HOME_MOUNT},
+            {"name": _CONTROL, "mountPath": exchange.CONTROL_MOUNT, "readOnly": True},
+            {"name": _HOME, "mountPath": exchange.HOME_MOUNT},
         ],
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
@@ -215,15 +254,15 @@ def _volumes(pod: str, settings: BuildSettings) -> list[dict[str, Any]]:
     sizes = {
         _CODE: settings.disk_limit,
         _HOME: settings.disk_limit,
-        _tmp(wire.FETCH): settings.disk_limit,
-        _tmp(wire.PUSH): settings.disk_limit,
+        _tmp(exchange.FETCH): settings.disk_limit,
+        _tmp(exchange.PUSH): settings.disk_limit,
         _CONTROL: _CONTROL_SIZE,
     }
     return [
         *({"name": name, "emptyDir": {"sizeLimit": size}} for name, size in sizes.items()),
         *(
             {"name": _grant(step), "secret": {"secretName": _secret(pod, step), "defaultMode": _SECRET_MODE}}
-            for step in (wire.FETCH, wire.PUSH)
+            for step in (exchange.FETCH, exchange.PUSH)
         ),
     ]
 
@@ -248,13 +287,13 @@ def build_secrets(
         pulls: docker configuration with the logins that may read the parent image; None: no login.
     """
     name = str(pod["metadata"]["name"])
-    inputs = {wire.INPUTS_FILE: build_inputs(build.spec).canonical()}
+    inputs = {exchange.INPUTS_FILE: build_inputs(build.spec).canonical()}
     login = {key: value for key, value in (git_login or {}).items() if key in LOGIN_KEYS}
-    configs = {wire.PULL_FILE: pulls or _NO_LOGINS, wire.PUSH_FILE: registry or _NO_LOGINS}
+    configs = {exchange.PULL_FILE: pulls or _NO_LOGINS, exchange.PUSH_FILE: registry or _NO_LOGINS}
     return [
         _secret_object(build, pod, _pull_secret(name), {".dockerconfigjson": pulls or _NO_LOGINS}, _DOCKER_CONFIG),
-        _secret_object(build, pod, _secret(name, wire.PUSH), inputs | configs),
-        _secret_object(build, pod, _secret(name, wire.FETCH), inputs | login),
+        _secret_object(build, pod, _secret(name, exchange.PUSH), inputs | configs),
+        _secret_object(build, pod, _secret(name, exchange.FETCH), inputs | login),
     ]
 
 

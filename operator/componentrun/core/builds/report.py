@@ -6,9 +6,9 @@ import errno
 from dataclasses import replace
 from typing import Final
 
+from componentrun.core.builds.exchange import STEP_REPORT_BYTES, StepReport
 from componentrun.errors import ComponentRunError, TransientError
 from componentrun.reasons import GUIDANCE, Reason
-from componentrun.wire.builds import STEP_REPORT_BYTES, StepReport
 from componentrun.wire.documents import from_json, to_json
 
 __all__ = ["failed", "read_report", "termination_message"]

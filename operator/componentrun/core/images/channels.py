@@ -67,7 +67,7 @@ class ImageChoice:
     digest: str | None = None
     build: str | None = None
     """Hash of what the channel says about its build. `repository` is then that of the parent image, until
-    `core.builds.channel.with_target` replaces it."""
+    `core.builds.lifecycle.request.with_target` replaces it."""
     is_own: bool = True
     """Whether this is what the channel points to, and not another tag of it that the run chose."""
     interval: timedelta = _DEFAULT_INTERVAL
@@ -118,7 +118,7 @@ def choose_image(spec: ComponentRunSpec, component: Component, path: str = "spec
         )
     channel = _by_tag(spec.tag, component, path) if spec.tag else _by_name(spec.channel, component, path)
     owner = f"{title}: channel `{channel.name}`"
-    _check(channel, owner)
+    _check(channel, owner, is_verified=component.spec.verify is not None)
     follow = channel.follow or DEFAULT_FOLLOW.get(channel.name, "Pinned")
     is_own = spec.tag is None or spec.tag == channel.tag
     return ImageChoice(
@@ -193,7 +193,7 @@ def _by_tag(tag: str, component: Component, path: str) -> Channel:
     )
 
 
-def _check(channel: Channel, owner: str) -> None:
+def _check(channel: Channel, owner: str, *, is_verified: bool) -> None:
     """Check what the API server checks as well, because a Component may have been created before its rules."""
     given = [name for name in ("tag", "semver", "digest", "build") if getattr(channel, name) is not None]
     if len(given) != 1:
@@ -205,6 +205,13 @@ def _check(channel: Channel, owner: str) -> None:
         )
     if channel.semver is not None:
         parse_range(channel.semver, f"{owner}: semver")
+    if channel.build is not None and is_verified:
+        raise UserError(
+            f"{owner}: found `build` and spec.verify; expected one of them, because images that are built have no "
+            "signature",
+            Reason.INVALID_SPEC,
+            advice="Remove `verify`, or name an image by `tag`, `semver` or `digest`.",
+        )
 
 
 def build_hash(component: Component, channel: Channel) -> str:

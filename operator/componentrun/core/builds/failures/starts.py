@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from componentrun.core.builds.exchange import COMMANDS
 from componentrun.core.podstatus.pullfailures import OTHER_MACHINES, is_outage, is_refusal, outage, refusal
 from componentrun.core.podstatus.results import capitalized, excerpt
 from componentrun.core.podstatus.stuck import (
@@ -17,7 +18,6 @@ from componentrun.core.podstatus.stuck import (
 )
 from componentrun.core.podstatus.view import START_ERRORS
 from componentrun.reasons import GUIDANCE, Reason
-from componentrun.wire.builds import COMMANDS
 
 if TYPE_CHECKING:
     from datetime import datetime

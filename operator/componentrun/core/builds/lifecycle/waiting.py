@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from componentrun.api.build.componentbuild import ComponentBuild
     from componentrun.errors import ComponentRunError
 
-__all__ = ["failure_of", "has_ended", "waiting_message"]
+__all__ = ["failure_of", "has_ended", "waiting_message", "was_unwanted"]
 
 _ENDED: Final = frozenset({"Succeeded", "Failed", "Cancelled"})
 _OF_THE_PLATFORM: Final = frozenset({Reason.PUSH_REFUSED, Reason.START_FAILED, Reason.POD_REJECTED, Reason.INTERNAL})
@@ -22,6 +22,11 @@ _SHORT: Final = 12
 def has_ended(build: ComponentBuild) -> bool:
     """Whether a build has ended."""
     return build.status.phase in _ENDED
+
+
+def was_unwanted(build: ComponentBuild) -> bool:
+    """Whether a build was stopped because no run waited for it, and not by a person."""
+    return build.status.phase == "Cancelled" and not build.spec.cancel
 
 
 def waiting_message(build: ComponentBuild) -> str:
