@@ -161,7 +161,8 @@ class TestMonths:
         component = yaml.safe_load((self.FOLDER / "deploy/component.yaml").read_text())
         run = yaml.safe_load((self.FOLDER / "deploy/run.yaml").read_text())
         spec = Component.model_validate(component).to_dict()["spec"]
-        assert spec["channels"][0]["build"] == component["spec"]["channels"][0]["build"]
+        (built,) = spec["channels"]
+        assert built["build"]["source"] == component["spec"]["channels"][0]["build"]["source"]
         assert run["spec"]["component"] == component["metadata"]["name"]
 
     def test_it_is_built_by_the_convention_of_its_language(self) -> None:
