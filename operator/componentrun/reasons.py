@@ -78,13 +78,13 @@ class Reason(StrEnum):
     REGISTRY_UNAVAILABLE = "RegistryUnavailable"
     """The registry of an image did not answer, or answered with errors for too long."""
     SOURCE_UNAVAILABLE = "SourceUnavailable"
-    """The git repository of the component can't be read: no such branch or folder, a refused login, a host that does not
-    respond or has an unknown key."""
+    """The git repository of the component can't be read: no such branch or folder, a refused login, a host that does
+    not respond or has an unknown key."""
     PARENT_UNAVAILABLE = "ParentUnavailable"
     """The parent image of a build can't be read, or can't be a parent."""
     BUILD_FAILED = "BuildFailed"
-    """The component's image can't be built from this commit: a command failed, or the repository has something that can't
-    be in an image."""
+    """The component's image can't be built from this commit: a command failed, or the repository has something that
+    can't be in an image."""
     BUILD_TIMEOUT = "BuildTimeout"
     """The build of the component's image took longer than its timeout."""
     BUILD_OUT_OF_MEMORY = "BuildOutOfMemory"

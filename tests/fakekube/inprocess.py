@@ -15,7 +15,7 @@ from componentrun.process.kubernetes.errors import UnavailableError, error_for
 from tests.fakekube.messages import Request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
     import aiohttp
 
@@ -127,3 +127,6 @@ class InProcessBlockingKube(BlockingKube):
         if response.status >= _FIRST_ERROR:
             raise error_for(response.status, response.body, request.what)
         return response.body
+
+    def _lines(self, request: Sent) -> Iterator[bytes]:
+        yield from self._content(request).splitlines(keepends=True)

@@ -48,12 +48,14 @@ def _custom(plural: str, kind: str, *fields: str) -> Kind:
 
 KINDS: Final = (
     _custom("componentruns", "ComponentRun", "spec.component", "status.phase"),
+    _custom("componentbuilds", "ComponentBuild"),
     _custom("components", "Component"),
     Kind(
         GROUP, VERSION, "clustercomponents", "ClusterComponent", namespaced=False, has_status=True,
         has_generation=True, is_custom=True,
     ),
     _custom("storages", "Storage"),
+    _custom("componentbuilds", "ComponentBuild", "spec.component"),
     Kind("", "v1", "namespaces", "Namespace", namespaced=False, has_status=True, fields=("status.phase",)),
     Kind(
         "", "v1", "pods", "Pod", has_status=True, has_generation=True,

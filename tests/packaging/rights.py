@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["LEASE", "PRE_PULL", "SPARK", "USED"]
+__all__ = ["BUILDS", "BUILD_PODS", "LEASE", "PRE_PULL", "SPARK", "USED"]
 
 Rights = dict[tuple[str, str], tuple[str, str]]
 
@@ -108,3 +108,22 @@ PRE_PULL: Final[Rights] = {
     ("daemonsets", "delete"): ("controller/prepull/objects.py", "self._kube.delete(DAEMON_SETS, "),
 }
 """Further ones of an operator that brings images to nodes. A server-side apply needs the right to create as well."""
+BUILDS: Final[Rights] = {
+    ("componentbuilds", "get"): ("controller/builds/seen.py", "self._kube.get(BUILDS, "),
+    ("componentbuilds", "list"): _LIST_AND_WATCH,
+    ("componentbuilds", "watch"): _WATCH,
+    ("componentbuilds", "create"): ("controller/builds/seen.py", "self._kube.create(BUILDS, "),
+    ("componentbuilds", "delete"): ("controller/builds/seen.py", "self._kube.delete(BUILDS, "),
+    ("componentbuilds/status", "patch"): ("controller/builds/builds.py", "self._kube.patch(BUILDS, "),
+}
+"""Further ones of an operator that builds images, in all of its namespaces."""
+BUILD_PODS: Final[Rights] = {
+    ("pods", "get"): ("controller/builds/objects.py", "self._kube.get(PODS, "),
+    ("pods", "list"): _LIST_AND_WATCH,
+    ("pods", "watch"): _WATCH,
+    ("pods", "create"): ("controller/builds/objects.py", "self._kube.create(PODS, "),
+    ("pods", "delete"): ("controller/builds/objects.py", "self._kube.delete(PODS, "),
+    ("secrets", "get"): _STORAGE_KEYS,
+    ("secrets", "create"): ("controller/builds/objects.py", "self._kube.create(SECRETS, "),
+}
+"""Those in the namespace of builds."""

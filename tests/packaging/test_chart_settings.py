@@ -29,12 +29,23 @@ PROCESSES: dict[str, type[ProcessSettings]] = {
     "node-logs": nodelogs_settings.Settings,
     "operator": operator_settings.Settings,
 }
-SEVERAL = {"COMPONENTRUN_LEASE", "COMPONENTRUN_OPERATOR_SHARD", "COMPONENTRUN_PRE_PULL_NAMESPACE"}
-"""Variables that no single value sets: replicas and shards of the operator, the number of each Deployment, and its
-namespace."""
+SEVERAL = {
+    "COMPONENTRUN_BUILDS_BUILDER_IMAGE",
+    "COMPONENTRUN_LEASE",
+    "COMPONENTRUN_OPERATOR_SHARD",
+    "COMPONENTRUN_PRE_PULL_NAMESPACE",
+}
+"""Variables that no single value sets: replicas and shards of the operator, the number of each Deployment, its
+namespace, and an image that only some installations need."""
 SECTIONS = {"image"}
 """Sections of the values that a helper makes into one variable."""
 OTHERS = {
+    "builds.enabled": True,
+    "builds.gitHosts": ["git.example.com"],
+    "builds.namespace": "builds",
+    "builds.platform": "linux/arm64",
+    "builds.pushSecret": "push",
+    "builds.repository": "registry.example.com/builds",
     "collector.reader": "node",
     "imagePullSecrets": [{"name": "login"}],
     "namespaces": ["one"],
@@ -130,6 +141,7 @@ def test_settings_of_the_chart_that_one_value_sets_name_it(
 
 @pytest.mark.parametrize("part", list(PROCESSES))
 def test_no_setting_is_a_credential(part: str) -> None:
+    """A Secret may be named, as by COMPONENTRUN_BUILDS_PUSH_SECRET."""
     for variable, field in variables(PROCESSES[part]).items():
-        named = re.search(r"SECRET(?!S)|PASSWORD|TOKEN(?!_FILE)|_KEY", variable)
+        named = re.search(r"(?<!PUSH_)SECRET(?!S)|PASSWORD|TOKEN(?!_FILE)|_KEY", variable)
         assert named is None or field.annotation is SecretStr, f"{variable}: make it a SecretStr, or the path of a file"

@@ -76,8 +76,8 @@ class Channel(ApiModel):
     """How the image is built from a git repository. Requires `builds.enabled` in the chart. Not possible in a
     ClusterComponent."""
     follow: Follow | None = None
-    """When the registry, or the git host, is asked. `Pinned`: once for each tag, range or `build`. `EachRun`: for each run.
-    `Interval`: for the first run after each `interval`. A channel with `digest` can only be `Pinned`. Defaults to
+    """When the registry or the git host is asked. `Pinned`: once for each tag, range or `build`. `EachRun`: for each
+    run. `Interval`: for the first run after each `interval`. A channel with `digest` can only be `Pinned`. Defaults to
     `EachRun` for the channel `master`, and to `Pinned` for all others."""
     interval: Duration | None = None
     """Interval of `follow: Interval`. Defaults to `1h`; minimum `1s`."""
@@ -115,9 +115,12 @@ class ChannelDigest(StatusModel):
     image: str
     """Repository of the image."""
     tag: str | None = None
-    """Tag or version that pointed to it. Not set if the digest is known only from the spec."""
+    """Tag or version that pointed to it; the name of the ComponentBuild if it was built. Not set if the digest is known
+    only from the spec."""
     semver: str | None = None
     """Range of versions for which the tag was chosen."""
+    build: str | None = None
+    """Hash of the channel's `build` that it was built with."""
     time: datetime
     """When it was used for the first time."""
     verified_by: str | None = None
@@ -154,7 +157,7 @@ class ChannelStatus(StatusModel):
     digest: str | None = None
     """Digest that the channel points to now."""
     tag: str | None = None
-    """Tag or version that it was resolved from. Not set if the digest is in the spec."""
+    """Tag or version that it was resolved from, or name of the ComponentBuild. Not set if the digest is in the spec."""
     since: datetime | None = None
     """When the channel began to point to this digest."""
     checked: datetime | None = None
@@ -177,9 +180,10 @@ class ImageResolution(StatusModel):
     channel: str
     """Channel of the Component."""
     tag: str | None = None
-    """Tag or version. Not set if the digest was in the spec."""
-    source: Literal["Spec", "Pinned", "Registry", "Last"]
+    """Tag or version, or name of the ComponentBuild. Not set if the digest was in the spec."""
+    source: Literal["Spec", "Pinned", "Registry", "Last", "Build"]
     """`Spec`: the channel names the digest. `Pinned`: resolved for an earlier run. `Registry`: asked for this run, or
-    less than a second before. `Last`: the registry did not respond, so the channel's last digest is used."""
+    less than a second before. `Last`: the registry did not respond, so the channel's last digest is used. `Build`: the
+    image was built, for this run or for an earlier one."""
     time: datetime
     """When the digest was resolved."""

@@ -37,13 +37,14 @@ __all__ = [
     "Output",
     "Phase",
     "QueueStatus",
+    "RunBuild",
     "TableStatus",
     "Termination",
     "WaitingFor",
 ]
 
 Phase = Literal[
-    "Queued", "Suspended", "Pending", "StagingIn", "Running", "StagingOut", "Publishing",
+    "Queued", "Suspended", "Building", "Pending", "StagingIn", "Running", "StagingOut", "Publishing",
     "Succeeded", "Failed", "Cancelled",
 ]  # fmt: skip
 WaitingFor = Literal["ConcurrencyGroup", "MaxRunning", "ResourceQuota", "SchedulingGates"]
@@ -217,6 +218,15 @@ class QueueStatus(StatusModel):
     """When this was last updated."""
 
 
+class RunBuild(StatusModel):
+    """The build of an image that a run waits for, or has waited for."""
+
+    name: str
+    """Name of the ComponentBuild."""
+    component: str
+    """Component whose image it builds: that of the run, or of a processor."""
+
+
 class EventsStatus(StatusModel):
     """Delivery of the run's events. Only the collector writes it."""
 
@@ -279,6 +289,8 @@ class ComponentRunStatus(StatusModel):
     """Storage that the run uses."""
     queue: QueueStatus | None = None
     """What the run waits for. Set only in phase Queued."""
+    build: RunBuild | None = None
+    """The build that the run waits for, or has waited for. Not set if its image was there."""
     termination: Termination | None = None
     """Decision to stop the last attempt. Not set if it was not stopped."""
     input_tables: tuple[TableStatus, ...] | None = None

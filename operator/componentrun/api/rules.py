@@ -67,7 +67,9 @@ def _fixed_rule(fields: list[str], owner: str = "run") -> Rule:
     named = " ".join(f"!{same.format(name)} ? 'spec.{name}' :" for name in fields)
     return {
         "rule": f"self == oldSelf || ({' && '.join(same.format(name) for name in fields)})",
-        "messageExpression": f"({named} 'spec') + ' can\\'t be changed once the {owner} is created; create a new {owner}'",
+        "messageExpression": (
+            f"({named} 'spec') + ' can\\'t be changed once the {owner} is created; create a new {owner}'"
+        ),
     }
 
 
@@ -225,6 +227,10 @@ _OF_CHANNELS: Final[tuple[Rule, ...]] = (
     {
         "rule": "!has(self.interval) || duration(self.interval) >= duration('1s')",
         "message": "spec.channels: interval must be at least 1s",
+    },
+    {
+        "rule": "!has(self.build) || !has(self.prePull) || !self.prePull",
+        "message": "spec.channels: prePull can't be used with build, because an image is built when a run needs it",
     },
     {
         "rule": "!has(self.prePullNodes) || (has(self.prePull) && self.prePull)",

@@ -3,9 +3,8 @@
 The commands of a build run between the two in the parent image, where nothing of this package is. What is decided is
 decided in `core.builds`.
 
-Packages and modules, lowest first:
+Modules, lowest first:
 
-    git       reads repositories
     settings  how to reach git hosts and registries
     grants    what goes into the build, and logins
     folder    the content of a folder as entries of a layer

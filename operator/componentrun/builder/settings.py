@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from componentrun.builder.git.settings import GitSettings
 from componentrun.core.builds.exchange import CA_BUNDLE_VARIABLE, PLAIN_HTTP_VARIABLE
+from componentrun.git.settings import GitSettings
 from componentrun.registry.settings import RegistrySettings
 
 if TYPE_CHECKING:

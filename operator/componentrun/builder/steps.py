@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from componentrun.builder.folder import entries_of
-from componentrun.builder.git.fetch import fetch
 from componentrun.builder.pushing import LayerFile, Pushed, layer_file, pull_parent, push
 from componentrun.core.builds.conventions import Recipe, choose_recipe, dump_recipe, parse_recipe
 from componentrun.core.builds.errors import BuildError, BuildProblem
@@ -21,6 +20,7 @@ from componentrun.core.builds.script import build_script, steps_of
 from componentrun.core.builds.source import parse_git_url
 from componentrun.core.images.pullsecrets import logins_for
 from componentrun.core.images.reference import parse_repository
+from componentrun.git.fetch import fetch
 from componentrun.registry.client import RegistryClient
 from componentrun.registry.errors import ImageError
 from componentrun.registry.upload import RegistryUploader
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from componentrun.builder.git.checkout import CheckedOut
-    from componentrun.builder.git.settings import GitSettings
     from componentrun.core.builds.identity import BuildInputs, Variables
     from componentrun.core.builds.login import HttpsLogin, SshLogin
     from componentrun.core.images.pullsecrets import PullSecret
+    from componentrun.git.checkout import CheckedOut
+    from componentrun.git.settings import GitSettings
     from componentrun.registry.settings import RegistrySettings
 
 __all__ = ["Prepared", "prepare", "publish", "refused_as"]

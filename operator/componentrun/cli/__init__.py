@@ -19,9 +19,10 @@ Packages and modules, lowest first:
     follow       waits for runs and follows them; exit codes
     queryresults results of SQL queries: printed, or written to files
     eventsql     queries over the table of events
+    buildchecks  checks of `doctor` of the namespace of builds
     describe     a run as text
     listing      runs as lines of a table
-    commands     the commands, one module for each group
+    commands     the commands, one module or package for each group
     app          puts the commands together; turns errors into messages and exit codes
     reference    docs/reference/cli.md from the commands
 

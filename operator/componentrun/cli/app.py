@@ -25,6 +25,7 @@ from componentrun.cli.commands import (
     upkeep,
     versions,
 )
+from componentrun.cli.commands.builds import group as builds
 from componentrun.cli.errors import EXIT_FAULT, EXIT_INTERRUPTED, EnvironmentFault, advice_of, exit_code_of
 from componentrun.cli.terminal.render import Cell, Output
 from componentrun.errors import ComponentRunError
@@ -97,6 +98,7 @@ app.add_typer(file.app, name="file")
 app.add_typer(upkeep.app, name="storage")
 app.add_typer(state.app, name="state")
 app.add_typer(component.app, name="component")
+app.add_typer(builds.app, name="build")
 cataloguesync.register(catalogue.app)
 app.add_typer(catalogue.app, name="catalogue")
 convert.register(app)

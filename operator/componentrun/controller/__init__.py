@@ -16,6 +16,7 @@ Packages and modules, lowest first:
     work            work queue: which run is reconciled next
     images          images of Components with channels
     prepull         brings images of channels to nodes
+    builds          executes ComponentBuilds
     attempts        what the start of an attempt reads and creates in the API server
     reconcile       reconciles one run
     schemacheck     checks parameters in processes that can be stopped

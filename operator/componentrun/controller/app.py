@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Final
 
 import componentrun
 from componentrun.api.common import API_VERSION, GROUP
+from componentrun.controller.builds.builds import Builds
+from componentrun.controller.builds.seen import BuildsSeen
 from componentrun.controller.clockwatch import ClockWatch
 from componentrun.controller.components.checks import ComponentChecks
 from componentrun.controller.handlers import Context
-from componentrun.controller.images.resolving import Images
+from componentrun.controller.images.resolving import make_images
 from componentrun.controller.images.tagchecks import TagChecks
 from componentrun.controller.kopfrunner import STOP_SECONDS, KopfRunner
 from componentrun.controller.lease import Lease
@@ -51,12 +53,13 @@ from componentrun.controller.work.workers import Workers
 from componentrun.process.garbage import spare_present_objects
 from componentrun.process.kubernetes.client import Kube, connect
 from componentrun.process.kubernetes.errors import KubeError, NotFoundError, UnavailableError
-from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, RUNS, STORAGES
+from componentrun.process.kubernetes.resources import BUILDS, CLUSTER_COMPONENTS, COMPONENTS, RUNS, STORAGES
 from componentrun.process.launch import listen_to_signals
 from componentrun.process.serving.server import HealthServer
 from componentrun.registry.client import RegistryClient
 
 if TYPE_CHECKING:
+    from componentrun.controller.images.resolving import Images
     from componentrun.controller.settings import Settings
 
 __all__ = ["Operator", "run"]
@@ -103,7 +106,10 @@ class Operator:
         self._gate = gate = StoreGate(self._queue, caches, references, metrics, kube.clock.now, slots=slots)
         catalogs = CatalogTables(loader, CatalogGate(self._queue, kube.clock.now))
         self._checker = SchemaChecker()
-        images = Images(kube, caches, registry, settings.images, kube.clock.now)
+        builds_seen = BuildsSeen(kube, settings.shard, namespaces, settings.operator_name)
+        images = make_images(
+            kube, caches, registry, settings.images, settings.image_builds, builds_seen, self._look, kube.clock.now
+        )
         self._reconciler = _reconciler(
             settings,
             kube,
@@ -125,6 +131,16 @@ class Operator:
         self._tag_checks = TagChecks(kube, caches, references, registry, settings.images, look)
         self._pre_pulls = PrePulls(
             kube, caches, references, images, settings.pre_pulls, metrics, kube.clock.now, namespaces
+        )
+        self._builds = Builds(
+            kube,
+            builds_seen,
+            references,
+            settings.image_builds,
+            metrics,
+            kube.clock.now,
+            settings.allowed_registries,
+            images.built.is_wanted,
         )
         self._checks = StorageChecks(kube, caches.storages, stores, scopes, kube.clock.now, gate, catalogs)
         context = Context(kube, caches, self._queue, metrics, self._checks, self._relists)
@@ -179,6 +195,7 @@ class Operator:
             group.create_task(self._component_checks.run(), name="checks of Components")
             group.create_task(self._tag_checks.run(self._settings.registry_tag_check_seconds), name="checks of tags")
             group.create_task(self._pre_pulls.run(), name="images on nodes")
+            group.create_task(self._builds.run(), name="builds")
             if self._lease is not None:
                 self._leading = group.create_task(self._lead(self._lease), name="lease")
             group.create_task(self._resync_regularly(), name="resync")
@@ -217,6 +234,7 @@ class Operator:
         self._component_checks.activate(active)
         self._tag_checks.activate(active)
         self._pre_pulls.activate(active)
+        self._builds.activate(active)
         self._metrics.leads(active)
 
     async def _wait_for_api(self) -> None:
@@ -236,6 +254,8 @@ class Operator:
         wanted = {RUNS.plural, f"{RUNS.plural}/status", COMPONENTS.plural, STORAGES.plural}
         if self._caches.uses_cluster_components:
             wanted.add(CLUSTER_COMPONENTS.plural)
+        if self._settings.builds:
+            wanted.add(BUILDS.plural)
         while missing := wanted - await self._served():
             _log.warning(
                 "waiting for %s: the API server does not serve %s; install the CRDs (`kubectl apply -f crds/`)",

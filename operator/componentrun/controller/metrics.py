@@ -82,6 +82,7 @@ class Metrics(ProcessMetrics):
         self.queue = QueueMetrics(self.registry)
         self._components: set[str] = set()
         self._define_runs()
+        self._define_builds()
         self._define_machinery(shard)
 
     def _define_runs(self) -> None:
@@ -128,6 +129,14 @@ class Metrics(ProcessMetrics):
         )  # fmt: skip
         self.set_runs({})
         self.set_waiting({})
+
+    def _define_builds(self) -> None:
+        registry = self.registry
+        self._builds = Counter("componentrun_builds", "Builds of images that ended", ("reason",), registry=registry)
+        self._build_durations = Histogram(
+            "componentrun_build_duration_seconds", "From the creation of the pod to the end of the build",
+            buckets=_LONG, registry=registry,
+        )  # fmt: skip
 
     def _define_machinery(self, shard: Shard) -> None:
         registry = self.registry
@@ -195,6 +204,11 @@ class Metrics(ProcessMetrics):
         """Record that a run's final status was written."""
         self._results.labels(reason, self._component(component)).inc()
         self._durations.observe(seconds)
+
+    def build_ended(self, reason: str, seconds: float) -> None:
+        """Record that the final status of a build was written."""
+        self._builds.labels(reason).inc()
+        self._build_durations.observe(seconds)
 
     def retried(self, reason: str) -> None:
         """Count an attempt that is followed by another one."""

@@ -11,6 +11,7 @@ from componentrun.api.common import quantity_value
 from componentrun.controller.images.resolving import ImageSettings
 from componentrun.controller.lease import DEFAULT_SECONDS, LeaseSettings
 from componentrun.controller.reconcile.unreadpods import DEFAULT_MOST
+from componentrun.core.builds.settings import BuildSettings
 from componentrun.core.images.allowed import normal_prefix
 from componentrun.core.images.prepull import PrePullSettings
 from componentrun.core.lease.holder import HolderPod
@@ -20,6 +21,7 @@ from componentrun.core.pod.settings import PodSettings
 from componentrun.errors import UserError
 from componentrun.process.settings import (
     DNS_LABEL,
+    PREFIX,
     Chart,
     Cidr,
     DnsLabel,
@@ -77,6 +79,7 @@ def _registry(text: str) -> str:
 _LIMITS: Final = Limits()
 _POD: Final = PodSettings()
 _LOADER: Final = LoaderSettings("")
+_BUILDS: Final = BuildSettings()
 _Limit = Annotated[Seconds, Field(ge=0, le=7 * _DAY)]
 _StoreTimeout = Annotated[Seconds, Field(ge=1, le=600)]
 _Quantity = Annotated[str, AfterValidator(_quantity), Expected("a number with a unit such as `500m`, `2` or `256Mi`")]
@@ -185,6 +188,38 @@ class Settings(ProcessSettings):
     pre_pull_namespace: DnsLabel | None = None
     """Namespace for the DaemonSets of ClusterComponents."""
 
+    builds_namespace: Annotated[DnsLabel | None, Chart("builds.namespace")] = None
+    """Namespace of the pods that build images. No tenant may have rights in it."""
+    builds_repository: Annotated[
+        Annotated[str, AfterValidator(_registry)] | None,
+        Expected("a registry with the first parts of a path, such as `registry.example.com/builds`"),
+        Chart("builds.repository"),
+    ] = None
+    """What the names of the repositories of built images begin with; followed by namespace and Component."""
+    builds: Annotated[bool, Chart("builds.enabled")] = _BUILDS.is_enabled
+    """Whether images of channels with `build` are built."""
+    builds_push_secret: Annotated[str | None, Chart("builds.pushSecret")] = _BUILDS.push_secret
+    """Secret in the builds' namespace with the login that may push images; None: none is needed."""
+    builds_builder_image: _ImageReference | None = None
+    """Image of the steps before and after the commands of a build; None: that of the agents."""
+    builds_git_hosts: Annotated[
+        tuple[Annotated[str, StringConstraints(pattern=r"^[^\s/@]+$", to_lower=True)], ...],
+        *Words,
+        Expected("hosts such as `git.example.com` or `git.example.com:8443`, separated by commas"),
+        Chart("builds.gitHosts"),
+    ] = _BUILDS.git_hosts
+    """Hosts that repositories may be on; empty: all."""
+    builds_platform: Annotated[
+        str,
+        StringConstraints(pattern=r"^[a-z0-9]+/[a-z0-9]+$"),
+        Expected("an operating system and an architecture such as `linux/amd64`"),
+        Chart("builds.platform"),
+    ] = _BUILDS.platform
+    """Platform of built images."""
+    builds_cpu: Annotated[_Quantity, Chart("builds.resources.cpu")] = _BUILDS.cpu_limit
+    builds_memory: Annotated[_Quantity, Chart("builds.resources.memory")] = _BUILDS.memory_limit
+    builds_disk: Annotated[_Quantity, Chart("builds.resources.disk")] = _BUILDS.disk_limit
+
     # See `Limits` for the meaning of each: <field>_seconds.
     pending_seconds: Annotated[_Limit, Chart("operator.limits.pending")] = _LIMITS.pending
     image_pull_seconds: Annotated[_Limit, Chart("operator.limits.imagePull")] = _LIMITS.image_pull
@@ -235,6 +270,25 @@ class Settings(ProcessSettings):
     def pre_pulls(self) -> PrePullSettings:
         """How images are brought to nodes."""
         return PrePullSettings(self.pre_pull, self.pre_pull_namespace, self.agent_image, self.agent_pull_secrets)
+
+    @property
+    def image_builds(self) -> BuildSettings:
+        """Where images are built and pushed to, and what a build may use."""
+        return BuildSettings(
+            is_enabled=self.builds,
+            namespace=self.builds_namespace or "",
+            repository=self.builds_repository or "",
+            push_secret=self.builds_push_secret,
+            builder_image=self.builds_builder_image or self.agent_image,
+            builder_pull_secrets=self.agent_pull_secrets,
+            git_hosts=self.builds_git_hosts,
+            platform=self.builds_platform,
+            cpu_limit=self.builds_cpu,
+            memory_limit=self.builds_memory,
+            disk_limit=self.builds_disk,
+            plain_http=self.registry_plain_http,
+            ca_bundle=self.registry_ca_bundle,
+        )
 
     @property
     def registries(self) -> RegistrySettings:
@@ -290,6 +344,16 @@ class Settings(ProcessSettings):
         if shards is not None and shard >= shards:
             raise conflict(f"less than COMPONENTRUN_OPERATOR_SHARDS ({shards})")
         return shard
+
+    @field_validator("builds")
+    @classmethod
+    def _has_a_place(cls, builds: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - pydantic passes it so
+        wanted = ("builds_namespace", "builds_repository")
+        # One that is invalid is not in the data, and reported by itself.
+        missing = [f"{PREFIX}{name.upper()}" for name in wanted if info.data.get(name, "") is None]
+        if builds and missing:
+            raise conflict(f"`false`, because {' and '.join(missing)} must be set if images are built")
+        return builds
 
     @field_validator("lease")
     @classmethod

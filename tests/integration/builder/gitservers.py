@@ -15,8 +15,8 @@ import asyncssh
 from dulwich.server import DictBackend
 from dulwich.web import make_wsgi_chain
 
-from componentrun.builder.git.settings import GitSettings
 from componentrun.core.builds.login import HttpsLogin, SshLogin
+from componentrun.git.settings import GitSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -49,11 +49,12 @@ class HttpsServer:
     seen: list[tuple[str, str]] = field(default_factory=list)
     """Path and Authorization of each request."""
     port: int = 0
+    address: str = "127.0.0.1"
 
     @property
     def url(self) -> str:
         """URL of the repository."""
-        return f"https://127.0.0.1:{self.port}/team/app.git"
+        return f"https://{self.address}:{self.port}/team/app.git"
 
     @property
     def settings(self) -> GitSettings:
@@ -77,7 +78,7 @@ class HttpsServer:
                 return [special[2]]
             return chain(environ, start_response)  # type: ignore[arg-type, return-value]
 
-        with make_server("127.0.0.1", 0, application, handler_class=_Quiet) as server:
+        with make_server(self.address, 0, application, handler_class=_Quiet) as server:
             server.socket = self.authority.server_context().wrap_socket(server.socket, server_side=True)
             self.port = server.server_port
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.builder.git.fetch import fetch
-from componentrun.builder.git.refs import look_up
-from componentrun.builder.git.settings import GitSettings
 from componentrun.core.builds.errors import BuildError, BuildProblem, GitAwayError
 from componentrun.core.builds.login import HttpsLogin
 from componentrun.core.builds.source import FoundCommit, parse_git_url
+from componentrun.git.fetch import fetch
+from componentrun.git.refs import look_up
+from componentrun.git.settings import GitSettings
 from dev.cluster.host.ports import free_port
 from tests.integration.builder.gitservers import LOGIN, PASSWORD, HttpsServer, SshServer, ssh_server
 from tests.integration.builder.repositories import (
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from dulwich.repo import Repo
 
-    from componentrun.builder.git.checkout import CheckedOut
+    from componentrun.git.checkout import CheckedOut
 
 FILES: Mapping[bytes, Item | bytes] = {
     b"main.py": b"print(1)\n",

@@ -20,10 +20,10 @@ import pytest
 
 from componentrun.builder.steps import prepare, publish
 from componentrun.core.builds.errors import BuildError, BuildProblem
+from componentrun.core.builds.exchange import SCRIPT_FILE
 from componentrun.core.builds.identity import BuildInputs
 from componentrun.core.images.pullsecrets import Login, PullSecret
 from componentrun.registry.client import RegistryClient
-from componentrun.core.builds.exchange import SCRIPT_FILE
 from tests.integration.builder.gitservers import LOGIN, PASSWORD, HttpsServer
 from tests.integration.builder.repositories import Item, commit, new_repository
 from tests.integration.registry.realregistry import PASSWORD as PUSH_PASSWORD

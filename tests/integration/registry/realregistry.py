@@ -47,7 +47,7 @@ _NAME: Final = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Authority:
-    """A certificate for 127.0.0.1, which is its own authority, and its key."""
+    """A certificate, which is its own authority, and its key."""
 
     certificate_file: Path
     key_file: Path
@@ -55,9 +55,9 @@ class Authority:
     certificate: x509.Certificate
 
     @classmethod
-    def create(cls, folder: Path) -> Authority:
-        """Create it in a folder."""
-        self_signed(folder, _NAME)
+    def create(cls, folder: Path, address: str = _NAME) -> Authority:
+        """Create it in a folder, for a server at this IP address."""
+        self_signed(folder, address)
         certificate, key = folder / CERTIFICATE, folder / KEY
         private = serialization.load_pem_private_key(key.read_bytes(), None)
         assert isinstance(private, ec.EllipticCurvePrivateKey)

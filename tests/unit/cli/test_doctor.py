@@ -51,8 +51,8 @@ def test_all_is_well(lake: World, monkeypatch: pytest.MonkeyPatch) -> None:
     finds(monkeypatch, CatalogCheck("connect", True, "it answers"))
     result = lake.run("doctor")
     assert result.exit_code == 0, result.stdout
-    assert [line.partition(" ")[0] for line in result.stdout.splitlines()] == ["ok"] * 10
-    assert result.stderr == "10 checks, none failed\n"
+    assert [line.partition(" ")[0] for line in result.stdout.splitlines()] == ["ok"] * 11
+    assert result.stderr == "11 checks, none failed\n"
 
 
 def cluster_away(world: World) -> None:

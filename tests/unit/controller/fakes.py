@@ -20,7 +20,7 @@ from obstore.store import MemoryStore
 from componentrun.api import names
 from componentrun.api.common import API_VERSION
 from componentrun.api.storage import Storage
-from componentrun.controller.images.resolving import Images, ImageSettings
+from componentrun.controller.images.resolving import ImageSettings
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.reconcile.policies import Policies, Resolver
 from componentrun.controller.reconcile.publish import Publisher
@@ -41,6 +41,7 @@ from componentrun.controller.watching.events import take_in
 from componentrun.controller.watching.resync import Resync
 from componentrun.controller.work.flows import Flows
 from componentrun.controller.work.queue import WorkQueue
+from componentrun.core.builds.settings import BuildSettings
 from componentrun.core.limits import Limits
 from componentrun.core.pod.settings import PodSettings
 from componentrun.core.schema.check import check
@@ -58,6 +59,7 @@ from componentrun.storage.store.settings import StoreSettings
 from componentrun.wire import documents as wire
 from componentrun.wire.agents import FileWritten, SliceWritten, StageInResult, StageOutResult, TableWritten, to_json
 from componentrun.wire.documents import from_json
+from tests.unit.controller.fakebuilds import FakeBuildObjects, make_images
 from tests.unit.controller.fakekube import NAMESPACE, FakeKube, Writes
 from tests.unit.controller.fakeloader import FakeLoader
 
@@ -203,6 +205,8 @@ class World:
         self.catalogs = catalogs_of(cast("LoaderClient", self.loader))
         self.registry = RegistryClient(RegistrySettings())
         self.images = ImageSettings()
+        self.builds = BuildSettings()
+        self.build_objects = FakeBuildObjects()
         self.pod_settings = PodSettings()
         self.checker = cast("SchemaChecker", InProcessChecker())
         self.scope = Scope(ScopeMethod.FORM, "tried", versioned=True)
@@ -338,6 +342,16 @@ class FakeOperator:
         writer = StatusWriter(kube, self.caches, self.metrics, "test")
         policies, references = Policies(kube, Resolver()), References(kube, self.caches)
         self.gate = StoreGate(self.queue, self.caches, references, self.metrics, self._clock)
+        self.images = make_images(
+            kube,
+            self.caches,
+            world.registry,
+            world.images,
+            self._clock,
+            builds=world.builds,
+            objects=world.build_objects,
+            look=self.queue.add,
+        )
         self.reconciler = Reconciler(
             kube,
             self.caches,
@@ -354,7 +368,7 @@ class FakeOperator:
                 self._clock,
                 self.gate,
                 world.catalogs,
-                Images(kube, self.caches, world.registry, world.images, self._clock),
+                self.images,
                 world.checker,
             ),
             Publisher(stores, self._clock, self.gate, world.catalogs),

@@ -14,13 +14,14 @@ import pytest
 from aiohttp import web
 
 from componentrun.api.component import Component
-from componentrun.controller.images import resolving
+from componentrun.controller.images import awayhosts
 from componentrun.controller.images.resolving import ImageSettings
 from componentrun.controller.watching.caches import Caches
 from componentrun.core.pod.settings import PodSettings
 from componentrun.errors import TransientError
 from componentrun.registry.client import RegistryClient
 from componentrun.registry.errors import RegistryAwayError
+from tests.unit.controller.fakebuilds import make_images
 from tests.unit.controller.fakekube import NAMESPACE, Crash
 from tests.unit.controller.fakes import FakeOperator, World
 from tests.unit.registry.fakeregistry import IMAGE, INDEX, FakeRegistry, image_manifest, index_manifest
@@ -268,7 +269,7 @@ async def test_a_limit_that_one_tenant_has_used_up_is_not_that_of_another(world:
     registry.push("1.0", image_manifest("one"))
     registry.answer = answer
     async with RegistryClient(registry.settings) as client:
-        images = resolving.Images(world.kube, Caches(), client, ImageSettings(), lambda: world.now)
+        images = make_images(world.kube, Caches(), client, ImageSettings(), lambda: world.now)
         here, there = (given_component(registry, namespace) for namespace in ("here", "there"))
         with pytest.raises(RegistryAwayError):
             await images.of_channel(here, "release", "here", ())
@@ -295,7 +296,7 @@ async def test_a_registry_that_answers_page_by_page_does_not_hold_a_run(
     world: World, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each request ends in time, and there is always one more."""
-    monkeypatch.setattr(resolving, "_LONGEST_LOOKUP", 0.2)
+    monkeypatch.setattr(awayhosts, "_LONGEST_LOOKUP", 0.2)
     count = itertools.count()
 
     async def answer(request: Request) -> StreamResponse:

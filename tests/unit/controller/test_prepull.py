@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun.controller.images.resolving import Images, ImageSettings
+from componentrun.controller.images.resolving import ImageSettings
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.prepull.prepulls import PrePulls
 from componentrun.controller.storages.references import References
@@ -20,6 +20,7 @@ from componentrun.core.images.prepull import PrePullSettings, image_of
 from componentrun.core.lease.shard import Shard
 from componentrun.process.kubernetes.errors import ForbiddenError, QuotaExceededError, UnavailableError
 from componentrun.registry.client import RegistryClient
+from tests.unit.controller.fakebuilds import make_images
 from tests.unit.controller.fakekube import NAMESPACE, FakeKube, Writes
 from tests.unit.registry.fakeregistry import FakeRegistry, image_manifest
 
@@ -46,7 +47,7 @@ class World:
         """A new operator, which lists what there is."""
         self.caches = Caches(shard=shard or Shard())
         self.queue: WorkQueue[Key] = WorkQueue()
-        images = Images(self.kube, self.caches, self._client, ImageSettings(), self.clock)
+        images = make_images(self.kube, self.caches, self._client, ImageSettings(), self.clock)
         self.pulls = PrePulls(
             self.kube, self.caches, References(self.kube, self.caches), images, settings, Metrics(), self.clock
         )

@@ -9,6 +9,7 @@ import pytest
 
 from componentrun.controller.lease import LeaseSettings
 from componentrun.controller.settings import Settings
+from componentrun.core.builds.settings import BuildSettings
 from componentrun.core.lease.holder import HolderPod
 from componentrun.core.lease.shard import WHOLE, Shard
 from componentrun.core.limits import Limits
@@ -156,3 +157,65 @@ def test_all_problems_are_told_at_once() -> None:
         settings_from(Settings, {"COMPONENTRUN_PORT": "x", "COMPONENTRUN_WORKERS": "y"})
     assert "COMPONENTRUN_AGENT_IMAGE (chart value `image`) is not set" in caught.value.message
     assert len(caught.value.message.splitlines()) == 4
+
+
+BUILDS = {
+    "COMPONENTRUN_BUILDS": "true",
+    "COMPONENTRUN_BUILDS_NAMESPACE": "builds",
+    "COMPONENTRUN_BUILDS_REPOSITORY": "registry.example.com/builds/",
+}
+
+
+def test_everything_about_builds_can_be_set() -> None:
+    found = settings_from(
+        Settings,
+        IMAGE
+        | BUILDS
+        | {
+            "COMPONENTRUN_AGENT_PULL_SECRETS": "agents",
+            "COMPONENTRUN_BUILDS_PUSH_SECRET": "push",
+            "COMPONENTRUN_BUILDS_GIT_HOSTS": "git.example.com, Git.example.com:8443",
+            "COMPONENTRUN_BUILDS_PLATFORM": "linux/arm64",
+            "COMPONENTRUN_BUILDS_CPU": "2",
+            "COMPONENTRUN_BUILDS_MEMORY": "2Gi",
+            "COMPONENTRUN_BUILDS_DISK": "8Gi",
+            "COMPONENTRUN_REGISTRY_PLAIN_HTTP": "registry.example.com",
+            "COMPONENTRUN_REGISTRY_CA_BUNDLE": "-----BEGIN CERTIFICATE-----",
+        },
+    )
+    assert found.image_builds == BuildSettings(
+        is_enabled=True,
+        namespace="builds",
+        repository="registry.example.com/builds",
+        push_secret="push",
+        builder_image="registry.example.com/agent:1",
+        builder_pull_secrets=("agents",),
+        git_hosts=("git.example.com", "git.example.com:8443"),
+        platform="linux/arm64",
+        cpu_limit="2",
+        memory_limit="2Gi",
+        disk_limit="8Gi",
+        plain_http=("registry.example.com",),
+        ca_bundle="-----BEGIN CERTIFICATE-----",
+    )
+
+
+def test_the_builder_may_have_an_image_of_its_own() -> None:
+    found = settings_from(Settings, IMAGE | BUILDS | {"COMPONENTRUN_BUILDS_BUILDER_IMAGE": "registry.example.com/b:1"})
+    assert found.image_builds.builder_image == "registry.example.com/b:1"
+
+
+def test_builds_are_off_unless_they_are_enabled() -> None:
+    found = settings_from(Settings, IMAGE).image_builds
+    assert found == BuildSettings(builder_image="registry.example.com/agent:1")
+
+
+@pytest.mark.parametrize("missing", ["COMPONENTRUN_BUILDS_NAMESPACE", "COMPONENTRUN_BUILDS_REPOSITORY"])
+def test_builds_need_a_namespace_and_a_repository(missing: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings_from(Settings, IMAGE | BUILDS | {missing: ""})
+    assert caught.value.message == (
+        "the settings of the operator can't be used:\n"
+        "  COMPONENTRUN_BUILDS (chart value `builds.enabled`) is `true`: "
+        f"expected `false`, because {missing} must be set if images are built"
+    )

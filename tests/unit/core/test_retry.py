@@ -322,6 +322,7 @@ class TestEveryPhase:
     PODS: ClassVar[dict[str, dict[str, Any] | None]] = {
         "Queued": None,
         "Suspended": None,
+        "Building": None,
         "Pending": make_pod(phase="Pending"),
         "StagingIn": make_pod(stage_out=running(), stage_in=running(1), component=waiting()),
         "Running": make_pod(stage_in=done_in(), component=running(3), stage_out=running()),
@@ -333,7 +334,7 @@ class TestEveryPhase:
     }
 
     def status(self, phase: str) -> dict[str, Any]:
-        if phase in {"Queued", "Suspended"}:
+        if phase in {"Queued", "Suspended", "Building"}:
             return {"phase": phase, "phases": [{"phase": phase, "startTime": stamp(0)}]}
         ended_at = {"completionTime": stamp(9)} if phase in {"Succeeded", "Failed", "Cancelled"} else {}
         return started_status(phase=phase, phases=[{"phase": phase, "startTime": stamp(0)}], **ended_at)
@@ -353,7 +354,7 @@ class TestEveryPhase:
     def test_a_cancel_starts_nothing_and_stops_what_runs_unless_it_is_too_late(self, phase: str) -> None:
         found = plan(observe(make_run(status=self.status(phase), cancel=True), self.PODS[phase]))
         assert not any(isinstance(action, StartAttempt) for action in found.actions)
-        if phase in {"Queued", "Suspended"}:
+        if phase in {"Queued", "Suspended", "Building"}:
             assert written(found).phase == "Cancelled"
         elif phase in {"Pending", "StagingIn", "Running", "StagingOut"}:
             termination = written(found).termination

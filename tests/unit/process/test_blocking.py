@@ -180,6 +180,17 @@ class TestRequests:
         with pytest.raises(GoneError):
             list(kube.watch(RUNS, "team", "7", seconds=5))
 
+    def test_a_log_comes_line_by_line_and_long_lines_in_parts(self, kube: BlockingKube, server: ApiServer) -> None:
+        server.answers = [(200, "one\n" + "x" * 70_000 + "\ntwo")]
+        lines = list(kube.log("team", "pod", "push", follow=True))
+        assert (lines[0], [len(line) for line in lines[1:]]) == (b"one\n", [65_536, 4_465, 3])
+        assert server.asked[0][1] == "/api/v1/namespaces/team/pods/pod/log?container=push&follow=true"
+
+    def test_a_log_without_its_pod_says_so(self, kube: BlockingKube, server: ApiServer) -> None:
+        server.answers = [(404, {"message": "no such pod"})]
+        with pytest.raises(NotFoundError):
+            list(kube.log("team", "pod", "push", follow=False))
+
     def test_an_object_that_is_nested_too_deep_hides_no_others(self, kube: BlockingKube, server: ApiServer) -> None:
         deep = '{"a":' * 100_000 + "1" + "}" * 100_000
         server.answers = [(200, '{"metadata": {}, "items": [' + deep + ', {"metadata": {"name": "other"}}]}')]

@@ -133,6 +133,8 @@ class ComponentBuildStatus(StatusModel):
     """When the build ended."""
     pod: BuildPod | None = None
     """Pod of the build. It is deleted after its end."""
+    attempts: int = 0
+    """Pods that were created for the build. A pod that is lost with its node, evicted or deleted is replaced."""
     steps: tuple[BuildStep, ...] = ()
     """Steps that have begun, in order."""
     pushed: PushedLayers | None = None

@@ -1,6 +1,6 @@
-"""The commands: one module for each group.
+"""The commands: one module or package for each group.
 
-Modules, lowest first:
+Packages and modules, lowest first:
 
     submit      create a run
     runs        `get`, `list`, `wait`, `cancel`, `delete`
@@ -11,6 +11,7 @@ Modules, lowest first:
     query       `table query`, `table sql-setup`
     file        files
     component   channels of Components
+    builds      builds of images
     state       states of configurations
     upkeep      maintenance by hand
     catalogue   catalogues of Components

@@ -8,6 +8,7 @@ import typer
 
 from componentrun import __version__
 from componentrun.cli import options
+from componentrun.cli.buildchecks import build_checks, chart_builds
 from componentrun.cli.errors import EXIT_USER, advice_of
 from componentrun.cli.kubernetes.answers import INSTALL
 from componentrun.cli.kubernetes.cluster import JsonObject
@@ -16,6 +17,7 @@ from componentrun.cli.storage.store import Check
 from componentrun.cli.terminal.render import Cell, document, styled
 from componentrun.errors import ComponentRunError
 from componentrun.process.kubernetes.resources import (
+    BUILDS,
     CLUSTER_COMPONENTS,
     COMPONENTS,
     CRDS,
@@ -52,7 +54,7 @@ def doctor(
     session: Session,
     output: options.Output = None,
 ) -> None:
-    """Check everything that a run needs: cluster, CRDs, operator, collector, loader, and Storages of the namespace."""
+    """Check all that a run needs: cluster, CRDs, operator, collector, loader, builds, Storages of the namespace."""
     checks: list[Check] = []
     for check in examine(session):
         checks.append(check)
@@ -113,7 +115,7 @@ def _crds(session: Session) -> list[Check]:
 
     expected = {f"{kind.plural}.{RUNS.group}": crd(kind) for kind in KINDS}
     checks: list[Check] = []
-    for resource in (RUNS, COMPONENTS, CLUSTER_COMPONENTS, STORAGES):
+    for resource in (RUNS, COMPONENTS, CLUSTER_COMPONENTS, BUILDS, STORAGES):
         name = resource.rule
         checks += _safely(f"CRD {name}", partial(_look_at_crd, session, name, expected[name]))
     return checks
@@ -168,6 +170,15 @@ def _workloads(session: Session) -> Iterator[Check]:
             )
         for kind, workload in own_workloads:
             yield _workload(part, kind, workload)
+    yield from _builds(session, [workload for _, workload in workloads])
+
+
+def _builds(session: Session, workloads: list[JsonObject]) -> Iterator[Check]:
+    """Where operators build images, if they do. Shards of an operator build in the same place."""
+    operators = [item for item in workloads if item["metadata"]["labels"].get(COMPONENT_LABEL) == "operator"]
+    for builds in dict.fromkeys(chart_builds(item) for item in operators):
+        if builds is not None:
+            yield from build_checks(session, builds)
 
 
 def _workload(part: str, kind: Resource, workload: JsonObject) -> Check:

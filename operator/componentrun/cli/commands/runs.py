@@ -23,6 +23,7 @@ __all__ = ["parse_duration", "register"]
 _PHASES = (
     "Queued",
     "Suspended",
+    "Building",
     "Pending",
     "StagingIn",
     "Running",

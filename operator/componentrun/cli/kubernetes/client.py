@@ -13,17 +13,18 @@ from componentrun.process.kubernetes.access.incluster import in_cluster_access, 
 from componentrun.process.kubernetes.access.kubeconfig import kubeconfig_files, read_kubeconfig
 from componentrun.process.kubernetes.blocking import BlockingKube
 from componentrun.process.kubernetes.errors import KubeError
-from componentrun.process.kubernetes.resources import SELF_SUBJECT_REVIEWS
+from componentrun.process.kubernetes.resources import SELF_SUBJECT_REVIEWS, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from componentrun.cli.kubernetes.cluster import JsonObject
     from componentrun.process.kubernetes.access.access import Access
-    from componentrun.process.kubernetes.resources import Resource
 
 __all__ = ["KubeCluster", "connect"]
 
+_POD_LOG: Final = Resource("", "v1", "pods/log", "Pod")
+"""As rights and messages name it."""
 _NO_SUCH_FIELD: Final = "field label not supported"
 """Message of an API server before Kubernetes 1.31, which can't select custom resources by fields."""
 
@@ -55,10 +56,11 @@ class KubeCluster:
         review = {"apiVersion": SELF_SUBJECT_REVIEWS.api_version, "kind": SELF_SUBJECT_REVIEWS.kind}
         return str(self.create(SELF_SUBJECT_REVIEWS, review)["status"]["userInfo"]["username"])
 
-    def get(self, resource: Resource, name: str) -> JsonObject:
-        """One object."""
-        with self._explained("get", resource, name):
-            return self._kube.get(resource, self.namespace, name)
+    def get(self, resource: Resource, name: str, *, namespace: str | None = None) -> JsonObject:
+        """One object. Namespace None: that of the command."""
+        place = namespace or self.namespace
+        with self._explained("get", resource, name, place):
+            return self._kube.get(resource, place, name)
 
     def list(
         self,
@@ -67,19 +69,29 @@ class KubeCluster:
         selector: str = "",
         fields: Mapping[str, str] | None = None,
         everywhere: bool = False,
+        namespace: str | None = None,
     ) -> list[JsonObject]:
-        """Objects that have the labels of `selector` and whose fields have these values."""
+        """Objects that have the labels of `selector` and whose fields have these values.
+
+        They are those of all namespaces with `everywhere`, else of `namespace`, which defaults to that of the command.
+        """
         values = dict(fields or {})
-        namespace = None if everywhere else self.namespace
+        place = None if everywhere else namespace or self.namespace
         by_fields = ",".join(f"{path}={value}" for path, value in values.items())
-        with self._explained("list", resource, namespace=namespace):
+        with self._explained("list", resource, namespace=place):
             try:
-                items = self._kube.list(resource, namespace, labels=selector, fields=by_fields)
+                items = self._kube.list(resource, place, labels=selector, fields=by_fields)
             except KubeError as error:
                 if not values or _NO_SUCH_FIELD not in error.message:
                     raise
-                items = self._kube.list(resource, namespace, labels=selector)
+                items = self._kube.list(resource, place, labels=selector)
         return [item for item in items if all(_field(item, path) == value for path, value in values.items())]
+
+    def log(self, pod: str, container: str, *, namespace: str, follow: bool) -> Iterator[str]:
+        """Lines of a container's log. With `follow`, also new ones, until the container has ended."""
+        with self._explained("get", _POD_LOG, pod, namespace):
+            for line in self._kube.log(namespace, pod, container, follow=follow):
+                yield line.decode(errors="replace").rstrip("\r\n")
 
     def create(self, resource: Resource, manifest: JsonObject, *, dry_run: bool = False) -> JsonObject:
         """Create an object; unknown fields are refused, not dropped."""

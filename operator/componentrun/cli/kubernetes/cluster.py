@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from componentrun.process.kubernetes.resources import Resource
 
@@ -38,8 +38,8 @@ class Cluster(Protocol):
     def who(self) -> str:
         """Name of the user in the cluster."""
 
-    def get(self, resource: Resource, name: str) -> JsonObject:
-        """One object.
+    def get(self, resource: Resource, name: str, *, namespace: str | None = None) -> JsonObject:
+        """One object. Namespace None: that of the command.
 
         Raises:
             NotFoundError: it does not exist.
@@ -53,8 +53,15 @@ class Cluster(Protocol):
         selector: str = "",
         fields: Mapping[str, str] | None = None,
         everywhere: bool = False,
+        namespace: str | None = None,
     ) -> list[JsonObject]:
-        """Objects that have the labels of `selector` and whose fields have these values."""
+        """Objects that have the labels of `selector` and whose fields have these values.
+
+        They are those of all namespaces with `everywhere`, else of `namespace`, which defaults to that of the command.
+        """
+
+    def log(self, pod: str, container: str, *, namespace: str, follow: bool) -> Iterator[str]:
+        """Lines of a container's log. With `follow`, also new ones, until the container has ended."""
 
     def create(self, resource: Resource, manifest: JsonObject, *, dry_run: bool = False) -> JsonObject:
         """Create an object; with `dry_run` the API server only validates it."""

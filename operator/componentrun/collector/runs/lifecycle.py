@@ -38,6 +38,7 @@ _OF_THE_RUN: Final = frozenset({"Queued", "Suspended"})
 _SENTENCES: Final = {
     "Queued": "the run was accepted",
     "Suspended": "the run is suspended",
+    "Building": "the run waits for its image, which is being built",
     "Pending": "the pod was created and waits for a node, a volume or an image",
     "StagingIn": "input is being staged in",
     "Running": "the component is running",
@@ -121,6 +122,9 @@ def _phase(status: ComponentRunStatus, item: PhaseTime, before: PhaseTime | None
         if (resolution := status.image_resolution) is not None:
             params |= _resolved(resolution)
             message += f" (channel `{resolution.channel}`" + (f", tag `{resolution.tag}`)" if resolution.tag else ")")
+    if item.phase == "Building" and status.build is not None:
+        params["build"] = status.build.name
+        message += f": build `{status.build.name}`"
     time = nanoseconds(item.start_time)
     if item.phase == "Queued" and _attempt_at(status, item.start_time) is not None:
         message = "the run waits for its next attempt"

@@ -7,15 +7,11 @@
 4. The status of the Component is written before a pod is created: an operator that is killed in between finds the
    pinned digest there. Nothing is written if nothing is new.
 
-A registry that did not respond is not asked again for some seconds, so that runs do not hold slots of their Storage
-while they wait for it.
+The image of a channel with `build` is built if it is not there (`building`), and its runs wait meanwhile.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections import OrderedDict
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -23,10 +19,16 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun.api.componentrun import ComponentRunSpec
 from componentrun.controller.images.asking import ask_registry
+from componentrun.controller.images.awayhosts import AwayHosts, registry_timeout
+from componentrun.controller.images.building import BuildPendingError, BuiltImages
 from componentrun.controller.images.channels import ChannelWriter
+from componentrun.controller.images.gitcommits import GitCommits
 from componentrun.controller.images.logins import read_logins
 from componentrun.controller.images.verifying import verify_digest
 from componentrun.controller.storages.sharedreads import SharedReads
+from componentrun.controller.watching.cachekeys import Key
+from componentrun.core.builds.channel import with_target
+from componentrun.core.builds.errors import GitAwayError
 from componentrun.core.images.allowed import check_allowed
 from componentrun.core.images.channels import (
     DEFAULT_CHANNEL,
@@ -46,32 +48,27 @@ from componentrun.core.images.reference import parse_reference
 from componentrun.core.request.image import image_reference
 from componentrun.core.request.resolve import ResolvedImage
 from componentrun.errors import Reason, TransientError
-from componentrun.registry import errors
+from componentrun.git.settings import GitSettings
 from componentrun.registry.errors import RegistryAwayError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
     from datetime import datetime
 
     from componentrun.api.channels import ChannelStatus
     from componentrun.api.component import Component
     from componentrun.api.componentrun import ComponentRun
+    from componentrun.controller.images.building import KnownBuilds
     from componentrun.controller.watching.caches import Caches
+    from componentrun.core.builds.settings import BuildSettings
     from componentrun.core.images.signingkey import SigningKey
     from componentrun.process.kubernetes.client import Kube
     from componentrun.registry.client import RegistryClient
 
-__all__ = ["ImageSettings", "Images"]
+__all__ = ["ImageSettings", "Images", "make_images"]
 
 _SHARED: Final = timedelta(seconds=1)
-_AWAY: Final = timedelta(seconds=5)
-"""How long a registry that did not respond is not asked again."""
-_LONGEST_AWAY: Final = timedelta(minutes=1)
-"""Even if it asks for more with Retry-After."""
-_MOST_AWAY: Final = 1024
 _MOST_WRITES: Final = 5
-_LONGEST_LOOKUP: Final = 30.0
-"""Seconds for all requests of one look-up."""
 _ARCHITECTURE: Final = "kubernetes.io/arch"
 """Label of nodes."""
 
@@ -95,6 +92,8 @@ class Images:
         caches: Caches,
         client: RegistryClient,
         settings: ImageSettings,
+        away: AwayHosts,
+        built: BuiltImages,
         clock: Callable[[], datetime],
     ) -> None:
         """`clock` returns the API server's time."""
@@ -104,8 +103,9 @@ class Images:
         self._clock = clock
         self._writer = ChannelWriter(kube, caches)
         self._shared: SharedReads[Resolved] = SharedReads(clock)
-        self._away: OrderedDict[tuple[str, str], tuple[datetime, RegistryAwayError]] = OrderedDict()
-        """Until when a registry is not asked, and why, by namespace and host."""
+        self._away = away
+        self.built = built
+        """Images of channels with `build`."""
 
     async def of(self, run: ComponentRun, component: Component | None, names: tuple[str, ...]) -> ResolvedImage | None:
         """The image of a run with its digest; None if the node resolves the tag.
@@ -119,26 +119,47 @@ class Images:
             UserError: the run or the Component asks for something impossible, or there is no such image.
             TransientError: the registry or the API server does not respond.
             PlatformError: the API server refused.
+            BuildPendingError: the image is being built.
         """
         # An image that nothing verifies must not run.
         signing_key = required_key(component) if component is not None else None
         if run.status.image_resolution is not None and run.status.image is not None:
-            self._check_allowed(run.status.image, "status.image")
+            if not self.built.is_target(run.status.image):
+                self._check_allowed(run.status.image, "status.image")
             if component is not None and signing_key is not None:
                 await self._verify_kept(run, component, signing_key, names)
             return ResolvedImage(run.status.image, run.status.image_resolution)
         if component is None or not component.spec.channels:
             self._check_other(run, component)
             return None
-        choice = choose_image(run.spec, component)
-        check_allowed(choice.repository, self._settings.allowed)
+        choice = self._choice(run.spec, component)
         resolved = self._kept(choice, component)
         if resolved is None:
-            resolved = await self._shared_resolve(
-                choice, component, run.metadata.namespace, names, self._architectures(run)
-            )
+            resolved = await self._new(choice, run, component, names)
         warnings = (resolved.warning,) if resolved.warning else ()
         return ResolvedImage(choice.repository.at(resolved.digest), resolved.resolution(choice), warnings)
+
+    def _choice(self, spec: ComponentRunSpec, component: Component) -> ImageChoice:
+        choice = with_target(choose_image(spec, component), component, self.built.settings)
+        if choice.build is None:  # otherwise the parent is checked, and the platform has chosen the target
+            check_allowed(choice.repository, self._settings.allowed)
+        return choice
+
+    async def _new(
+        self, choice: ImageChoice, run: ComponentRun, component: Component, names: tuple[str, ...]
+    ) -> Resolved:
+        """Resolve a choice. A run that waits for a build keeps it, even if the branch has moved since."""
+        namespace, build = run.metadata.namespace, run.status.build
+        try:
+            if choice.build is not None and build is not None and build.component == component.metadata.name:
+                waited = await self.built.waited(namespace, build)
+                if waited is not None:
+                    return await self._write(choice, component, waited)
+            created = run.metadata.creation_timestamp or self._clock()
+            return await self._shared_resolve(choice, component, namespace, names, self._architectures(run), created)
+        except BuildPendingError as pending:
+            self.built.wait(Key(namespace, run.metadata.name), pending.build.name)
+            raise
 
     async def _verify_kept(
         self, run: ComponentRun, component: Component, key: SigningKey, names: tuple[str, ...]
@@ -149,7 +170,7 @@ class Images:
         if digest in verified_digests(repository, key, statuses):
             return
         namespace = run.metadata.namespace
-        async with self._asking(namespace, repository.host):
+        async with self._away.asking(namespace, repository.host, registry_timeout):
             logins = await read_logins(self._kube, namespace, names, repository)
             await verify_digest(self._client, repository, digest, key, statuses, logins)
 
@@ -166,12 +187,11 @@ class Images:
             UserError, TransientError, PlatformError: as of `of`.
         """
         spec = ComponentRunSpec(component=component.metadata.name, channel=channel)
-        choice = choose_image(spec, component)
-        check_allowed(choice.repository, self._settings.allowed)
+        choice = self._choice(spec, component)
         digest = channel_digest(choice, component.status.channels)
         if digest is None:
-            architectures = self._settings.architectures
-            digest = (await self._shared_resolve(choice, component, namespace, names, architectures)).digest
+            architectures, now = self._settings.architectures, self._clock()
+            digest = (await self._shared_resolve(choice, component, namespace, names, architectures, now)).digest
         return choice.repository.at(digest)
 
     def _check_other(self, run: ComponentRun, component: Component | None) -> None:
@@ -201,9 +221,10 @@ class Images:
         namespace: str,
         names: tuple[str, ...],
         architectures: frozenset[str],
+        created: datetime,
     ) -> Resolved:
         """Like `_resolve`, once for all that ask within a second."""
-        resolve = partial(self._resolve, choice, component, namespace, names, architectures)
+        resolve = partial(self._resolve, choice, component, namespace, names, architectures, created)
         # Runs of a ClusterComponent in different namespaces have different pull secrets.
         key = (component.metadata.uid, component.metadata.generation, choice, namespace, names, architectures)
         return await self._shared.read(key, resolve, self._clock() - _SHARED)
@@ -215,12 +236,18 @@ class Images:
         namespace: str,
         names: tuple[str, ...],
         architectures: frozenset[str],
+        created: datetime,
     ) -> Resolved:
         """Resolve a choice, and write the status of the Component if something is new."""
         now = self._clock()
         asked = kept_digest(choice, component.status.channels, now)
         if asked is None:
-            asked = await self._ask(choice, component, namespace, names, architectures)
+            asked = await self._ask(choice, component, namespace, names, architectures, created)
+        return await self._write(choice, component, asked)
+
+    async def _write(self, choice: ImageChoice, component: Component, asked: Resolved) -> Resolved:
+        """Write the status of the Component if something is new."""
+        now = self._clock()
         for _ in range(_MOST_WRITES):
             statuses = component.status.channels
             # Meanwhile another run, or another operator, may have pinned it.
@@ -241,60 +268,59 @@ class Images:
         namespace: str,
         names: tuple[str, ...],
         architectures: frozenset[str],
+        created: datetime,
     ) -> Resolved:
         statuses, repository = component.status.channels, choice.repository
         known = known_digests(repository, statuses)
         try:
-            async with self._asking(namespace, repository.host):
+            if choice.build is not None:
+                return await self.built.resolve(choice, component, names, created)
+            async with self._away.asking(namespace, repository.host, registry_timeout):
                 logins = await read_logins(self._kube, namespace, names, repository)
                 resolved = unverified_digest(choice, statuses, self._clock())
                 if resolved is None:
                     resolved = await ask_registry(self._client, choice, logins, known, architectures, self._clock())
                 if choice.key is not None:
                     await verify_digest(self._client, repository, resolved.digest, choice.key, statuses, logins)
-        except RegistryAwayError as error:
+        except (RegistryAwayError, GitAwayError) as error:
             last = last_digest(choice, statuses, error.summary)
             if last is None:
                 raise
             return last
         return resolved
 
-    @asynccontextmanager
-    async def _asking(self, namespace: str, host: str) -> AsyncIterator[None]:
-        """Limit everything that is asked for one image, and remember a registry that did not respond.
-
-        A registry that answers slowly, page by page, must not hold a run. Namespaces do not share what is remembered:
-        one may have used up a limit that another one has not.
-
-        Raises:
-            RegistryAwayError: the limit has passed, or the registry did not respond a moment ago.
-        """
-        registry = namespace, host
-        until, problem = self._away.get(registry, (None, None))
-        if until is not None and problem is not None and timedelta() < until - self._clock() <= _LONGEST_AWAY:
-            raise RegistryAwayError(problem.problem, problem.summary, problem.advice)
-        try:
-            async with asyncio.timeout(_LONGEST_LOOKUP):
-                yield
-        except TimeoutError as error:
-            away = errors.away(host, f"looking up the image took longer than {_LONGEST_LOOKUP:.0f} s")
-            self._note_away(registry, away)
-            raise away from error
-        except RegistryAwayError as error:
-            self._note_away(registry, error)
-            raise
-
-    def _note_away(self, registry: tuple[str, str], error: RegistryAwayError) -> None:
-        wait = min(max(timedelta(seconds=error.retry_after), _AWAY), _LONGEST_AWAY)
-        self._away[registry] = self._clock() + wait, error
-        self._away.move_to_end(registry)
-        if len(self._away) > _MOST_AWAY:
-            self._away.popitem(last=False)
-
     def _architectures(self, run: ComponentRun) -> frozenset[str]:
         template = run.spec.pod_template
         chosen = ((template.node_selector if template else None) or {}).get(_ARCHITECTURE)
         return frozenset({chosen}) if chosen else self._settings.architectures
+
+
+def make_images(
+    kube: Kube,
+    caches: Caches,
+    client: RegistryClient,
+    settings: ImageSettings,
+    builds: BuildSettings,
+    known_builds: KnownBuilds,
+    look: Callable[[Key], object],
+    clock: Callable[[], datetime],
+) -> Images:
+    """The images of an operator.
+
+    Args:
+        kube: the API server.
+        caches: of the operator.
+        client: reads registries.
+        settings: for all images.
+        builds: for images that are built.
+        known_builds: ComponentBuilds, as a watch reports them.
+        look: called with each run that waited for a build that has changed.
+        clock: returns the API server's time.
+    """
+    away = AwayHosts(clock)
+    commits = GitCommits(kube, GitSettings(ca_bundle=builds.ca_bundle), away)
+    built = BuiltImages(kube, caches, client, commits, known_builds, builds, away, settings.allowed, look, clock)
+    return Images(kube, caches, client, settings, away, built, clock)
 
 
 def _next_channels(

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from componentrun.api import names
+from componentrun.controller.images.building import BuildPendingError
 from componentrun.controller.reconcile.hiding import StatusRedactor
 from componentrun.controller.reconcile.planning import Planner
 from componentrun.controller.reconcile.podreader import PodReader
@@ -264,6 +265,11 @@ class Reconciler:
     async def _start(self, run: ComponentRun, action: StartAttempt) -> ComponentRun:
         try:
             started = await self._starter.start(run, action.number)
+        except BuildPendingError as pending:
+            self._memories.of(run).failing_since = None
+            return await self._results.write(
+                run, core_status.building(run, pending.build, pending.message, self._clock())
+            )
         except QuotaExceededError as error:
             return await self._results.quota_exceeded(run, error)
         except ComponentRunError as error:

@@ -31,9 +31,9 @@ __all__ = ["Relists", "Resync"]
 
 _log = logging.getLogger(__name__)
 
-_UNFINISHED: Final = frozenset({"Queued", "Suspended", "Pending", "StagingIn", "Running", "StagingOut", "Publishing"})
-
-
+_UNFINISHED: Final = frozenset({
+    "Queued", "Suspended", "Building", "Pending", "StagingIn", "Running", "StagingOut", "Publishing",
+})  # fmt: skip
 _QUIET_SECONDS: Final = 2.0
 """Seconds without a listed object after which a listing counts as finished."""
 

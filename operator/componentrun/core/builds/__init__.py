@@ -1,20 +1,22 @@
 """Images that are built from git repositories: what goes into a build, and what comes out of it. Pure.
 
-Modules, lowest first:
+Packages and modules, lowest first:
 
-    settings     settings of the chart
-    errors       what can go wrong: one sentence for each cause
-    source       URLs of repositories, and which commit a branch or tag means
-    login        logins of git hosts, as Secrets have them
-    paths        names, links and special files that no image gets
-    conventions  commands for the languages that are recognised by their files
-    identity     everything that goes into a build, and its hash
-    script       the shell script that runs the commands in the parent image
-    layer        layers: archives that depend on their content alone
-    image        the configuration and the manifest on top of the parent image
-    exchange     what the operator and the containers of a build exchange
-    report       what fetch and push report at their end
-    failures     why a step failed or does not start
-    pod          the pod of a build, and its Secrets
-    observed     what a pod says about its build
+    settings        settings of the chart
+    errors          what can go wrong: one sentence for each cause
+    source          URLs of repositories, and which commit a branch or tag means
+    login           logins of git hosts, as Secrets have them
+    registrylogins  logins of registries for the pod of a build
+    paths           names, links and special files that no image gets
+    conventions     commands for the languages that are recognised by their files
+    identity        everything that goes into a build, and its hash
+    script          the shell script that runs the commands in the parent image
+    layer           layers: archives that depend on their content alone
+    image           the configuration and the manifest on top of the parent image
+    exchange        what the operator and the containers of a build exchange
+    pod             the pod of a build, and its Secrets
+    failures        why a step, or the start of one, has failed
+    observed        the state of a build, as its pod shows it
+    channel         from a channel with `build` to the ComponentBuild that a run needs
+    lifecycle       the status of a ComponentBuild, what runs say about it, and how long it is kept
 """

@@ -12,10 +12,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from componentrun.api.build.componentbuild import BuildStep, BuildStepName, PushedLayers
-from componentrun.core.builds.exchange import COMMANDS, FETCH, PUSH, STEPS
+from componentrun.core.builds.exchange import COMMANDS, FETCH, PUSH, STEPS, read_report
 from componentrun.core.builds.failures.commands import command_failure
 from componentrun.core.builds.failures.starts import next_look, start_failure, wait_failure
-from componentrun.core.builds.report import read_report
 from componentrun.core.podstatus.diagnosis import OWN_DISK, SHUT_DOWN
 from componentrun.core.podstatus.reading import read_containers, read_pod
 from componentrun.core.podstatus.results import (

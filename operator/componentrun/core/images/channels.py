@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
@@ -20,6 +22,7 @@ from componentrun.api.common import duration_seconds
 from componentrun.core.images.reference import Repository, parse_repository
 from componentrun.core.images.semver import parse_range
 from componentrun.core.images.signingkey import SigningKey, parse_signing_key
+from componentrun.core.request.image import component_image
 from componentrun.errors import Reason, UserError
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ __all__ = [
     "DEFAULT_CHANNEL",
     "ImageChoice",
     "Resolved",
+    "build_hash",
     "channel_digest",
     "choose_image",
     "kept_digest",
@@ -47,12 +51,13 @@ __all__ = [
 
 DEFAULT_CHANNEL: Final = "release"
 """The channel of runs that name none, if the Component names no default; without such a channel, the first one."""
+_HASH_CHARACTERS: Final = 16
 _DEFAULT_INTERVAL: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
 class ImageChoice:
-    """What a run uses: exactly one of `tag`, `semver` and `digest` is set."""
+    """What a run uses: exactly one of `tag`, `semver`, `digest` and `build` is set."""
 
     repository: Repository
     channel: str
@@ -60,6 +65,9 @@ class ImageChoice:
     tag: str | None = None
     semver: str | None = None
     digest: str | None = None
+    build: str | None = None
+    """Hash of what the channel says about its build. `repository` is then that of the parent image, until
+    `core.builds.channel.with_target` replaces it."""
     is_own: bool = True
     """Whether this is what the channel points to, and not another tag of it that the run chose."""
     interval: timedelta = _DEFAULT_INTERVAL
@@ -79,7 +87,7 @@ class Resolved:
 
     digest: str
     tag: str | None
-    source: Literal["Spec", "Pinned", "Registry", "Last"]
+    source: Literal["Spec", "Pinned", "Registry", "Last", "Build"]
     time: datetime
     """When it was resolved."""
     warning: str = ""
@@ -110,7 +118,7 @@ def choose_image(spec: ComponentRunSpec, component: Component, path: str = "spec
         )
     channel = _by_tag(spec.tag, component, path) if spec.tag else _by_name(spec.channel, component, path)
     owner = f"{title}: channel `{channel.name}`"
-    _check(channel, owner)
+    _check(channel, owner, is_verified=component.spec.verify is not None)
     follow = channel.follow or DEFAULT_FOLLOW.get(channel.name, "Pinned")
     is_own = spec.tag is None or spec.tag == channel.tag
     return ImageChoice(
@@ -120,6 +128,7 @@ def choose_image(spec: ComponentRunSpec, component: Component, path: str = "spec
         tag=channel.tag if is_own else spec.tag,
         semver=channel.semver if is_own else None,
         digest=channel.digest,
+        build=build_hash(component, channel) if is_own and channel.build is not None else None,
         is_own=is_own,
         interval=_interval(channel, owner),
         use_last=channel.on_failure == "UseLast",
@@ -175,27 +184,41 @@ def _by_tag(tag: str, component: Component, path: str) -> Channel:
     for channel in channels:
         if channel.semver is not None and tag in parse_range(channel.semver, f"{owner} `{channel.name}`: semver"):
             return channel
-    allowed = [f"`{item.tag or item.semver}`" for item in channels if item.digest is None]
+    allowed = [f"`{item.tag or item.semver}`" for item in channels if item.tag or item.semver]
     raise UserError(
         f"{path}.tag: `{tag}` is not allowed by Component `{component.metadata.name}`: "
-        f"expected {', '.join(allowed) or 'no tag, because its channels name digests'}",
+        f"expected {', '.join(allowed) or 'no tag, because its channels name digests or builds'}",
         Reason.INVALID_SPEC,
         advice="Name a tag of one of its channels, or have a channel for this tag added.",
     )
 
 
-def _check(channel: Channel, owner: str) -> None:
+def _check(channel: Channel, owner: str, *, is_verified: bool) -> None:
     """Check what the API server checks as well, because a Component may have been created before its rules."""
-    given = [name for name in ("tag", "semver", "digest") if getattr(channel, name) is not None]
+    given = [name for name in ("tag", "semver", "digest", "build") if getattr(channel, name) is not None]
     if len(given) != 1:
         found = " and ".join(given) or "none of them"
         raise UserError(
-            f"{owner}: found {found}; expected exactly one of tag, semver and digest",
+            f"{owner}: found {found}; expected exactly one of tag, semver, digest and build",
             Reason.INVALID_SPEC,
             advice="Correct the channel.",
         )
     if channel.semver is not None:
         parse_range(channel.semver, f"{owner}: semver")
+    if channel.build is not None and is_verified:
+        raise UserError(
+            f"{owner}: found `build` and spec.verify; expected one of them, because images that are built have no "
+            "signature",
+            Reason.INVALID_SPEC,
+            advice="Remove `verify`, or name an image by `tag`, `semver` or `digest`.",
+        )
+
+
+def build_hash(component: Component, channel: Channel) -> str:
+    """Hash of what decides about the builds of a channel, except for the commit and the parent's digest."""
+    build = channel.build.to_dict() if channel.build is not None else {}
+    content = {"build": build, "parent": component_image(component, None, "spec.image")}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:_HASH_CHARACTERS]
 
 
 def _interval(channel: Channel, owner: str) -> timedelta:
@@ -287,6 +310,8 @@ def _entry(choice: ImageChoice, status: ChannelStatus) -> ChannelDigest | None:
         and (
             entry.digest == choice.digest
             if choice.digest is not None
+            else entry.build == choice.build
+            if choice.build is not None
             else (entry.semver == choice.semver if choice.semver is not None else _is_tag(entry, choice))
         )
     ]
@@ -295,7 +320,7 @@ def _entry(choice: ImageChoice, status: ChannelStatus) -> ChannelDigest | None:
 
 
 def _is_tag(entry: ChannelDigest, choice: ImageChoice) -> bool:
-    return entry.tag == choice.tag and entry.semver is None
+    return entry.tag == choice.tag and entry.semver is None and entry.build is None
 
 
 def with_resolved(
@@ -323,19 +348,20 @@ def _with_own(status: ChannelStatus, choice: ImageChoice, resolved: Resolved, no
         image=choice.repository.name,
         tag=known.tag if known and choice.digest else resolved.tag,
         semver=known.semver if known and choice.digest else choice.semver,
+        build=known.build if known and choice.digest else choice.build,
         time=known.time if known else now,
         verified_by=choice.verified_by,
     )
     history = tuple(entry if item is known else item for item in status.history)
     is_new = status.digest != resolved.digest or status.tag != resolved.tag
-    asked = resolved.source == "Registry" and (is_new or choice.follow == "Interval")
+    asked = resolved.source in {"Registry", "Build"} and (is_new or choice.follow == "Interval")
     update = status.model_copy(
         update={
             "digest": resolved.digest,
             "tag": resolved.tag,
             "since": now if is_new else status.since,
             "checked": now if asked else status.checked,
-            "moved_to": None if is_new or resolved.source == "Registry" else status.moved_to,
+            "moved_to": None if is_new or resolved.source in {"Registry", "Build"} else status.moved_to,
             "history": history if known else (entry, *history),
         }
     )

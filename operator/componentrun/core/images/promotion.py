@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_channel", "older_digest", "present_digest", "with_digest"]
 
-_REPLACED: Final = frozenset({"tag", "semver", "digest", "follow", "interval"})
+_REPLACED: Final = frozenset({"tag", "semver", "digest", "build", "follow", "interval"})
 """Fields of a channel that a digest replaces."""
 
 
@@ -48,6 +48,13 @@ def present_digest(component: Component, name: str) -> str:
         UserError: (InvalidSpec) there is no such channel, or no run has resolved what its spec says now.
     """
     channel = check_channel(component, name)
+    if channel.build is not None:
+        raise UserError(
+            f"channel `{name}` of {component.KIND} `{component.metadata.name}` is built from a git repository, so its "
+            "digest can't be used in another channel",
+            Reason.INVALID_SPEC,
+            advice="Give the other channel the same `build`, with the commit as `source.git.ref`.",
+        )
     if channel.digest is not None:
         return channel.digest
     status = status_of_channel(component.status.channels, name)

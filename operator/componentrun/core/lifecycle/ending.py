@@ -67,7 +67,7 @@ def start_failed(run: ComponentRun, error: ComponentRunError, *, limits: Limits,
             now=now,
             advice=error.advice,
         )
-    waits = not run.status.attempts or run.status.phase in {"Queued", "Pending"}
+    waits = not run.status.attempts or run.status.phase in {"Queued", "Building", "Pending"}
     what = "The run could not be started" if waits else "The run could not be brought to its end"
     if run.status.next_attempt_time is not None:
         what = "Another attempt could not be started"

@@ -30,7 +30,7 @@ _WHOLE_SECOND: Final = timedelta(seconds=1)
 """The kubelet reports whole seconds, rounded down."""
 
 ORDER: Final[tuple[Phase | None, ...]] = (
-    None, "Suspended", "Queued", "Pending", "StagingIn", "Running", "StagingOut", "Publishing",
+    None, "Suspended", "Queued", "Building", "Pending", "StagingIn", "Running", "StagingOut", "Publishing",
 )  # fmt: skip
 """Phases in order. A run never moves back: an observation may be older than the status."""
 

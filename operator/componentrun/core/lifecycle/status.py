@@ -36,7 +36,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from componentrun.api.componentrun import ComponentRun, ComponentRunStatus, Phase, TableStatus, Termination
+    from componentrun.api.componentrun import (
+        ComponentRun,
+        ComponentRunStatus,
+        Phase,
+        RunBuild,
+        TableStatus,
+        Termination,
+    )
     from componentrun.api.mapping.files import FileStatus
     from componentrun.core.podstatus.facts import PodFacts
     from componentrun.core.podstatus.view import PodView
@@ -48,6 +55,7 @@ __all__ = [
     "accepted",
     "adopted",
     "attempt_started",
+    "building",
     "deferred_until",
     "events_delivered",
     "events_given_up",
@@ -105,6 +113,12 @@ def suspended(run: ComponentRun, now: datetime) -> ComponentRunStatus:
     """The status of a run that `spec.suspend` holds back."""
     message = "The run is held back; it starts when `spec.suspend` is set to false."
     return with_phase_and_reason(run, "Suspended", Reason.SUSPENDED, message, now=now)
+
+
+def building(run: ComponentRun, build: RunBuild, message: str, now: datetime) -> ComponentRunStatus:
+    """The status of a run whose image is being built."""
+    status = with_phase_and_reason(run, "Building", Reason.BUILDING, message, now=now)
+    return status.model_copy(update={"build": build})
 
 
 def attempt_started(

@@ -31,6 +31,7 @@ from componentrun.process.kubernetes.exchange import (
     watching,
 )
 from componentrun.process.kubernetes.httpconnection import Connection, Request, cut_off
+from componentrun.process.kubernetes.resources import PODS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 __all__ = ["BlockingKube"]
 
 _READ_SECONDS: Final = 30.0
+_LOG_SECONDS: Final = 3660.0
+"""How long a log that is followed may be silent: a command of a build may print nothing for its whole timeout."""
+_LINE_BYTES: Final = 65536
 _PAGE: Final = 500
 _UNAUTHORIZED: Final = 401
 _REPEATABLE: Final = frozenset({"GET", "PATCH"})
@@ -118,6 +122,34 @@ class BlockingKube:
         try:
             for line in self._answer(connection, request):
                 yield checked_event(parse(line, "watch"))
+        except (http.client.HTTPException, OSError) as error:
+            raise cut_off(request, error) from error
+        finally:
+            connection.close()
+
+    def log(self, namespace: str, pod: str, container: str, *, follow: bool) -> Iterator[bytes]:
+        """Lines of a container's log, each with its line break; a line of more than 64 KiB in parts.
+
+        Args:
+            namespace: of the pod.
+            pod: name of the pod.
+            container: name of the container.
+            follow: wait for further lines until the container has ended.
+
+        Raises:
+            NotFoundError: there is no such pod, or its node does not know it.
+            KubeError: any other error, such as 400 for a container that has not started.
+        """
+        query = {"container": container, "follow": "true" if follow else "false"}
+        yield from self._lines(Request("GET", PODS.path(namespace, pod, "log"), query))
+
+    def _lines(self, request: Request) -> Iterator[bytes]:
+        """An answer line by line, over a connection of its own."""
+        connection = Connection(self._access, _LOG_SECONDS)
+        try:
+            answer = self._answer(connection, request)
+            while line := answer.readline(_LINE_BYTES):
+                yield line
         except (http.client.HTTPException, OSError) as error:
             raise cut_off(request, error) from error
         finally:

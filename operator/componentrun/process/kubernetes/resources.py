@@ -19,6 +19,7 @@ __all__ = [
     "EVENTS",
     "JOBS",
     "LEASES",
+    "NAMESPACES",
     "NETWORK_POLICIES",
     "PODS",
     "RUNS",
@@ -70,6 +71,7 @@ CLUSTER_COMPONENTS: Final = Resource(GROUP, VERSION, "clustercomponents", "Clust
 STORAGES: Final = Resource(GROUP, VERSION, "storages", "Storage")
 BUILDS: Final = Resource(GROUP, VERSION, "componentbuilds", "ComponentBuild")
 PODS: Final = Resource("", "v1", "pods", "Pod")
+NAMESPACES: Final = Resource("", "v1", "namespaces", "Namespace", False)
 CONFIG_MAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")
 SECRETS: Final = Resource("", "v1", "secrets", "Secret")
 DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", "Deployment")

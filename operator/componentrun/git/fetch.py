@@ -9,10 +9,10 @@ from dulwich.errors import ApplyDeltaError, ChecksumMismatch, ObjectFormatExcept
 from dulwich.objects import ObjectID
 from dulwich.repo import Repo
 
-from componentrun.builder.git.checkout import CheckedOut, check_out
-from componentrun.builder.git.failures import git_errors, no_such_commit, not_a_repository
-from componentrun.builder.git.transport import open_client
 from componentrun.core.builds.errors import BuildError, BuildProblem
+from componentrun.git.checkout import CheckedOut, check_out
+from componentrun.git.failures import git_errors, no_such_commit, not_a_repository
+from componentrun.git.transport import open_client
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from dulwich.client import GitClient
 
-    from componentrun.builder.git.settings import GitSettings
     from componentrun.core.builds.login import HttpsLogin, SshLogin
     from componentrun.core.builds.source import GitUrl
+    from componentrun.git.settings import GitSettings
 
 __all__ = ["fetch"]
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 from dulwich.errors import ApplyDeltaError, ChecksumMismatch, ObjectFormatException
 from dulwich.objects import ZERO_SHA, Blob, Commit, ObjectID, ShaFile, Tag, Tree
 
-from componentrun.builder.git.failures import not_a_repository, too_large
 from componentrun.core.builds.errors import BuildError, BuildProblem
 from componentrun.core.builds.paths import check_link, check_name, git_folder
+from componentrun.git.failures import not_a_repository, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from dulwich.object_store import BaseObjectStore
 
-    from componentrun.builder.git.settings import GitSettings
     from componentrun.core.builds.source import GitUrl
+    from componentrun.git.settings import GitSettings
 
 __all__ = ["CheckedOut", "check_out"]
 

@@ -13,9 +13,9 @@ import urllib3
 from dulwich.client import SSHGitClient, Urllib3HttpGitClient
 from dulwich.errors import GitProtocolError, HangupException
 
-from componentrun.builder.git.budget import Budget
-from componentrun.builder.git.ssh import StrictSsh
 from componentrun.core.builds.login import SshLogin
+from componentrun.git.budget import Budget
+from componentrun.git.ssh import StrictSsh
 from componentrun.process.kubernetes.access.proxy import proxy_for
 from componentrun.registry.exchange import origin
 from componentrun.storage.store.clientvalues import plain_pem
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from dulwich.client import FetchPackResult, GitClient, LsRemoteResult
     from dulwich.protocol import Protocol
 
-    from componentrun.builder.git.settings import GitSettings
     from componentrun.core.builds.login import HttpsLogin
     from componentrun.core.builds.source import GitUrl
+    from componentrun.git.settings import GitSettings
 
 __all__ = ["open_client"]
 

@@ -12,9 +12,9 @@ from dulwich.client import SSHVendor, SubprocessWrapper
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from componentrun.builder.git.budget import Budget
-    from componentrun.builder.git.settings import GitSettings
     from componentrun.core.builds.login import SshLogin
+    from componentrun.git.budget import Budget
+    from componentrun.git.settings import GitSettings
 
 __all__ = ["StrictSsh"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from componentrun.builder.git.failures import too_large
+from componentrun.git.failures import too_large
 
 if TYPE_CHECKING:
     from collections.abc import Callable

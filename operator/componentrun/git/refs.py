@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from componentrun.builder.git.failures import git_errors
-from componentrun.builder.git.transport import open_client
 from componentrun.core.builds.source import COMMIT, FoundCommit, choose_commit, ref_candidates
+from componentrun.git.failures import git_errors
+from componentrun.git.transport import open_client
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dulwich.client import GitClient
 
-    from componentrun.builder.git.settings import GitSettings
     from componentrun.core.builds.login import HttpsLogin, SshLogin
     from componentrun.core.builds.source import GitUrl
+    from componentrun.git.settings import GitSettings
 
 __all__ = ["look_up"]
 

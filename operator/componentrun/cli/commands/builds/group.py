@@ -1,0 +1,112 @@
+"""The commands of `build`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from componentrun.cli import options
+from componentrun.cli.commands.builds.finding import find_build, newest_first
+from componentrun.cli.commands.builds.printing import print_build, print_table
+from componentrun.cli.kubernetes.cluster import JsonObject
+from componentrun.cli.models import parsed
+from componentrun.cli.session import Session
+from componentrun.cli.terminal.render import Format, ListFormat, document
+from componentrun.process.kubernetes.resources import BUILDS
+
+if TYPE_CHECKING:
+    from componentrun.api.build.componentbuild import ComponentBuild
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Look at builds of images from git repositories, and cancel them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Name = Annotated[str, typer.Argument(metavar="BUILD", help="Name of the build, or the beginning of its name.")]
+
+
+@app.command("list")
+@options.with_session()
+def list_(
+    session: Session,
+    component: Annotated[
+        str | None, typer.Option("--component", metavar="NAME", help="Only builds of this Component.")
+    ] = None,
+    all_namespaces: Annotated[
+        bool, typer.Option("--all-namespaces", "-A", help="List builds of all namespaces.")
+    ] = False,
+    output: options.ListOutput = None,
+) -> None:
+    """List builds, newest first."""
+    fields = {"spec.component": component} if component else {}
+    builds = newest_first(session.cluster.list(BUILDS, fields=fields, everywhere=all_namespaces))
+    if output in {ListFormat.JSON, ListFormat.YAML}:
+        items = [_without_managed_fields(raw) for raw in builds]
+        session.output.raw(document({"apiVersion": "v1", "kind": "List", "items": items}, Format(output.value)))
+    elif output is ListFormat.NAME:
+        session.output.raw("".join(f"{raw['metadata']['name']}\n" for raw in builds))
+    elif builds:
+        print_table(session, builds, wide=output is ListFormat.WIDE, namespaces=all_namespaces)
+    else:
+        place = "any namespace" if all_namespaces else f"namespace `{session.cluster.namespace}`"
+        session.output.note(f"no{' such' if component else ''} builds in {place}")
+
+
+@app.command()
+@options.with_session()
+def get(session: Session, build: Name, output: options.Output = None) -> None:
+    """Show the details of a build: commit, parent image, steps, how it ended, and the last lines of its commands."""
+    raw = find_build(session, build)
+    if output is not None:
+        session.output.raw(document(_without_managed_fields(raw), output))
+        return
+    print_build(session, _parsed(raw))
+
+
+@app.command()
+@options.with_session()
+def logs(
+    session: Session,
+    build: Name,
+    step: Annotated[
+        str | None,
+        typer.Option(
+            "--step", metavar="NAME", help="Only this step: `fetch`, `commands` or `push`. Defaults to all steps."
+        ),
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Stream new lines until the build has ended.")] = False,
+) -> None:
+    """Print the log of a build from its pod, which is deleted after the build.
+
+    It requires permission to read logs in the namespace of builds, which the platform team has. Without the pod or the
+    permission, the last lines of commands that failed are printed, if there are any.
+    """
+    from componentrun.cli.commands.builds.podlogs import print_log  # noqa: PLC0415 - as late as the models
+
+    print_log(session, _parsed(find_build(session, build)), step, follow=follow)
+
+
+@app.command()
+@options.with_session()
+def cancel(session: Session, build: Name) -> None:
+    """Cancel a build. Runs that wait for it end with the reason `BuildCancelled`."""
+    found = _parsed(find_build(session, build))
+    name = found.metadata.name
+    if found.status.completion_time:
+        session.output.note(f"ComponentBuild `{name}` is over already: `{found.status.phase}`; nothing to cancel")
+        return
+    session.cluster.patch(BUILDS, name, {"spec": {"cancel": True}})
+    session.output.note(f"ComponentBuild `{name}` will be cancelled")
+
+
+def _parsed(raw: JsonObject) -> "ComponentBuild":
+    from componentrun.api.build.componentbuild import ComponentBuild  # noqa: PLC0415 - the models take a while to load
+
+    return parsed(ComponentBuild, raw)
+
+
+def _without_managed_fields(raw: JsonObject) -> JsonObject:
+    metadata = {key: value for key, value in raw["metadata"].items() if key != "managedFields"}
+    return raw | {"metadata": metadata}

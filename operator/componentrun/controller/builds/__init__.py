@@ -1,0 +1,9 @@
+"""Builds of images from git repositories.
+
+Modules, lowest first:
+
+    seen     ComponentBuilds and their pods, as watches report them; creation of ComponentBuilds
+    logins   logins that the pod of a build needs
+    objects  pods and Secrets of builds
+    builds   executes ComponentBuilds
+"""

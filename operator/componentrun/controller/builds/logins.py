@@ -1,0 +1,102 @@
+"""The logins of a build: of the git host, of the registry of its parent, and of the one that it pushes to."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from componentrun.controller.images.logins import read_logins, secrets_without_run
+from componentrun.core.builds.errors import BuildError, BuildProblem
+from componentrun.core.builds.login import LOGIN_KEYS, read_login
+from componentrun.core.builds.registrylogins import docker_config, push_config
+from componentrun.core.builds.source import parse_git_url
+from componentrun.core.images.reference import parse_reference, parse_repository
+from componentrun.process.kubernetes.storages import find_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from componentrun.api.build.componentbuild import ComponentBuild
+    from componentrun.controller.storages.references import References
+    from componentrun.core.builds.settings import BuildSettings
+    from componentrun.process.kubernetes.client import Kube
+
+__all__ = ["BuildLogins", "read_build_logins"]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildLogins:
+    """What the Secrets of a build's pod are made of. None: no login."""
+
+    git: Mapping[str, bytes] | None = field(repr=False)
+    """Keys of the git host's Secret that make up a login."""
+    registry: bytes | None = field(repr=False)
+    """Docker configuration with the login that may push."""
+    pulls: bytes | None = field(repr=False)
+    """Docker configuration with the logins that may read the parent image."""
+
+
+async def read_build_logins(
+    kube: Kube, references: References, build: ComponentBuild, settings: BuildSettings
+) -> BuildLogins:
+    """Read the logins of a build that `check_build` accepts.
+
+    Raises:
+        UserError: a Secret is missing or lacks what is needed.
+        KubeError: the API server refused or is unavailable.
+    """
+    return BuildLogins(
+        await _git_login(kube, build),
+        await _push_login(kube, build, settings),
+        await _pull_logins(kube, references, build),
+    )
+
+
+async def _git_login(kube: Kube, build: ComponentBuild) -> Mapping[str, bytes] | None:
+    git = build.spec.git
+    url = parse_git_url(git.url, "spec.git.url")
+    if git.secret_ref is None:
+        read_login(url, {}, f"`{url.text}` without `secretRef`")  # SSH needs one
+        return None
+    namespace, name = build.metadata.namespace, git.secret_ref.name
+    secret = await find_secret(kube, namespace, name)
+    if secret is None:
+        raise BuildError(
+            BuildProblem.INVALID_LOGIN,
+            f"`{url.text}` can't be read: Secret `{name}` does not exist in namespace `{namespace}`",
+            "Create the Secret, or correct `build.source.git.secretRef` of the channel.",
+        )
+    content = _login_keys(name, secret)
+    read_login(url, content, f"Secret `{name}`")
+    return content
+
+
+def _login_keys(name: str, secret: Mapping[str, Any]) -> dict[str, bytes]:
+    data = secret.get("data") or {}
+    try:
+        return {key: base64.b64decode(data[key], validate=True) for key in LOGIN_KEYS if key in data}
+    except (binascii.Error, ValueError):
+        raise BuildError(BuildProblem.INVALID_LOGIN, f"Secret `{name}` can't be decoded", "Create it again.") from None
+
+
+async def _push_login(kube: Kube, build: ComponentBuild, settings: BuildSettings) -> bytes | None:
+    if settings.push_secret is None:
+        return None
+    secret = await find_secret(kube, settings.namespace, settings.push_secret)
+    target = parse_repository(build.spec.target, "spec.target")
+    return push_config(target, settings.push_secret, settings.namespace, secret)
+
+
+async def _pull_logins(kube: Kube, references: References, build: ComponentBuild) -> bytes | None:
+    """The logins with which the operator, too, reads the parent image for a run of this Component."""
+    namespace = build.metadata.namespace
+    component = await references.component(namespace, build.spec.component)
+    if component is None:
+        return None
+    repository = parse_reference(build.spec.parent, "spec.parent")
+    names = await secrets_without_run(references, component)
+    logins = await read_logins(kube, namespace, names, repository)
+    return docker_config(repository, logins.usable)

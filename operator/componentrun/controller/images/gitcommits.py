@@ -1,0 +1,68 @@
+"""Looks up which commit a branch or tag means now."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections import defaultdict
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from componentrun.controller.images.awayhosts import git_timeout
+from componentrun.core.builds.login import read_login
+from componentrun.core.builds.source import COMMIT, FoundCommit
+from componentrun.errors import Reason, UserError
+from componentrun.git.refs import look_up
+from componentrun.process.kubernetes.storages import find_secret
+
+if TYPE_CHECKING:
+    from componentrun.controller.images.awayhosts import AwayHosts
+    from componentrun.core.builds.channel import BuildRequest
+    from componentrun.core.builds.login import HttpsLogin, SshLogin
+    from componentrun.git.settings import GitSettings
+    from componentrun.process.kubernetes.client import Kube
+
+__all__ = ["GitCommits"]
+
+_AT_ONCE: Final = 4
+"""Look-ups of a namespace at the same time. Each takes a thread, also while its host does not respond."""
+
+
+class GitCommits:
+    """Looks up commits."""
+
+    def __init__(self, kube: Kube, settings: GitSettings, away: AwayHosts) -> None:
+        """`settings` are timeouts and trusted authorities."""
+        self._kube = kube
+        self._settings = settings
+        self._away = away
+        self._slots: dict[str, asyncio.Semaphore] = defaultdict(partial(asyncio.Semaphore, _AT_ONCE))
+
+    async def find(self, request: BuildRequest) -> FoundCommit:
+        """The commit that a channel's `ref` means. A commit is returned without a request.
+
+        Raises:
+            UserError: there is no such ref or repository, it may not be read, or the Secret can't be used.
+            GitAwayError: the host can't answer now.
+            KubeError: the API server refused or is unavailable.
+        """
+        if COMMIT.fullmatch(request.ref):
+            return FoundCommit(request.ref, "")
+        login = await self._login(request)
+        async with (
+            self._slots[request.namespace],
+            self._away.asking(request.namespace, request.url.host, git_timeout),
+        ):
+            return await asyncio.to_thread(look_up, request.url, request.ref, login, self._settings)
+
+    async def _login(self, request: BuildRequest) -> HttpsLogin | SshLogin | None:
+        name = request.secret
+        if name is None:
+            return read_login(request.url, {}, "the channel's `secretRef`")
+        secret = await find_secret(self._kube, request.namespace, name)
+        if secret is None:
+            raise UserError(
+                f"Secret `{name}` with the login for `{request.url.text}` does not exist", Reason.SECRET_NOT_FOUND
+            )
+        content = {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items()}
+        return read_login(request.url, content, f"Secret `{name}`")

@@ -1,0 +1,171 @@
+"""The chart with builds, as helm renders it: namespace, network, rights, and what the operator is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from componentrun.api.component import Network
+from componentrun.api.storage import Storage
+from componentrun.controller import settings as operator_settings
+from componentrun.core.builds.settings import BuildSettings
+from componentrun.core.pod.networkpolicy import build_policy
+from dev.install import chart
+from tests.environment import settings_from
+from tests.packaging.charts import IMAGE, Chart, environment, of_kind, rights
+from tests.packaging.rights import BUILD_PODS, BUILDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ON = ("builds.enabled=true", "builds.repository=registry.example.com/builds")
+NAMESPACE = "somewhere-builds"
+
+
+def in_namespace(documents: Iterable[dict[str, Any]], namespace: str = NAMESPACE) -> dict[str, dict[str, Any]]:
+    """Objects of the builds' namespace, by kind."""
+    return {item["kind"]: item for item in documents if item["metadata"].get("namespace") == namespace}
+
+
+def role_rules(documents: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    (role,) = [item for item in of_kind(documents, "ClusterRole") if item["metadata"]["name"].endswith(f"-{name}")]
+    return list(role["rules"])
+
+
+def egress(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return list(in_namespace(documents)["NetworkPolicy"]["spec"]["egress"])
+
+
+def test_they_are_off_by_default(rendered: Chart) -> None:
+    documents = rendered.render()
+    assert not of_kind(documents, "Namespace")
+    assert not in_namespace(documents)
+    assert ("componentbuilds", "create") not in rights(role_rules(documents, "operator"))
+    given = environment(documents, "operator")
+    assert given["COMPONENTRUN_BUILDS"] == "false"
+    assert given["COMPONENTRUN_BUILDS_NAMESPACE"] == given["COMPONENTRUN_BUILDS_BUILDER_IMAGE"] == ""
+
+
+def test_their_namespace_enforces_restricted_pods_and_outlives_the_chart(rendered: Chart) -> None:
+    (namespace,) = of_kind(rendered.render(*ON), "Namespace")
+    assert namespace["metadata"]["name"] == NAMESPACE
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert namespace["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
+def test_a_namespace_that_exists_is_used(rendered: Chart) -> None:
+    documents = rendered.render(*ON, "builds.createNamespace=false", "builds.namespace=own")
+    assert not of_kind(documents, "Namespace")
+    assert sorted(in_namespace(documents, "own")) == ["NetworkPolicy", "Role", "RoleBinding"]
+    assert environment(documents, "operator")["COMPONENTRUN_BUILDS_NAMESPACE"] == "own"
+
+
+class TestNetwork:
+    def test_nothing_comes_in_and_only_dns_goes_out(self, rendered: Chart) -> None:
+        spec = in_namespace(rendered.render(*ON))["NetworkPolicy"]["spec"]
+        assert spec["podSelector"] == {}
+        assert spec["policyTypes"] == ["Ingress", "Egress"]
+        assert "ingress" not in spec
+        (dns,) = spec["egress"]
+        assert {port["port"] for port in dns["ports"]} == {53}
+
+    def test_dns_servers_are_those_of_runs(self, rendered: Chart) -> None:
+        cidrs = ("169.254.20.10/32",)
+        (dns,) = egress(rendered.render(*ON, f"operator.dnsCidrs={{{','.join(cidrs)}}}"))
+        manifest = {"metadata": {"name": "main", "namespace": "team", "uid": "1"}, "spec": {"bucket": "tables"}}
+        policy = build_policy(Network(), Storage.model_validate(manifest), dns_cidrs=cidrs)
+        assert dns == policy["spec"]["egress"][0]
+
+    def test_rules_are_taken_as_they_are(self, rendered: Chart) -> None:
+        rule = "builds.network.egress[0]"
+        documents = rendered.render(*ON, f"{rule}.ports[0].port=443", f"{rule}.to[0].ipBlock.cidr=192.0.2.0/24")
+        assert egress(documents)[1:] == [{"ports": [{"port": 443}], "to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}]
+
+
+class TestRights:
+    def test_the_operator_has_those_of_builds_in_all_its_namespaces(self, rendered: Chart) -> None:
+        more = rights(role_rules(rendered.render(*ON), "operator")) - rights(role_rules(rendered.render(), "operator"))
+        assert more == set(BUILDS)
+        documents = rendered.render(*ON, "namespaces={one,two}")
+        for namespace in ("one", "two"):
+            roles = [item for item in of_kind(documents, "Role") if item["metadata"]["namespace"] == namespace]
+            (role,) = [item for item in roles if item["metadata"]["name"].endswith("operator")]
+            assert rights(role["rules"]) >= set(BUILDS)
+
+    def test_only_the_operator_has_rights_in_the_namespace_of_builds(self, rendered: Chart) -> None:
+        there = in_namespace(rendered.render(*ON))
+        assert there["RoleBinding"]["subjects"] == [
+            {"kind": "ServiceAccount", "name": "release-componentrun-operator", "namespace": "somewhere"}
+        ]
+        assert there["RoleBinding"]["roleRef"]["name"] == there["Role"]["metadata"]["name"]
+        assert rights(there["Role"]["rules"]) == set(BUILD_PODS)
+
+    def test_users_cancel_builds_and_nobody_creates_them(self, rendered: Chart) -> None:
+        documents = rendered.render()
+        found = {
+            role: {verb for resource, verb in rights(role_rules(documents, role)) if resource == "componentbuilds"}
+            for role in ("view", "edit", "admin")
+        }
+        assert found == {"view": {"get", "list", "watch"}, "edit": {"patch", "delete"}, "admin": set()}
+
+
+@pytest.mark.parametrize("used", [BUILDS, BUILD_PODS], ids=["everywhere", "in the namespace of builds"])
+def test_what_a_right_is_for_stands_where_it_is_said_to(used: dict[tuple[str, str], tuple[str, str]]) -> None:
+    for right, (file, code) in used.items():
+        assert code in (chart.ROOT / "operator" / "componentrun" / file).read_text(), (right, file)
+
+
+def test_values_arrive(rendered: Chart) -> None:
+    given = environment(
+        rendered.render(
+            *ON,
+            "builds.pushSecret=push",
+            "builds.gitHosts={git.example.com,git.example.com:2222}",
+            "builds.platform=linux/arm64",
+            "builds.resources.cpu=2",
+            "builds.resources.memory=2147483648",
+            "builds.resources.disk=8Gi",
+            "imagePullSecrets[0].name=pull",
+        ),
+        "operator",
+    )
+    settings = settings_from(operator_settings.Settings, given)
+    assert settings.image_builds == BuildSettings(
+        is_enabled=True,
+        namespace=NAMESPACE,
+        repository="registry.example.com/builds",
+        push_secret="push",
+        builder_image=settings.agent_image,
+        builder_pull_secrets=("pull",),
+        git_hosts=("git.example.com", "git.example.com:2222"),
+        platform="linux/arm64",
+        cpu_limit="2",
+        memory_limit="2147483648",
+        disk_limit="8Gi",
+    )
+
+
+@pytest.mark.parametrize("values", [("builds=null",), ("builds.resources=null", "builds.network=null")])
+def test_values_of_an_earlier_chart_lack_these(rendered: Chart, values: tuple[str, ...]) -> None:
+    """`helm upgrade --reuse-values` keeps the values of the earlier chart, without new defaults."""
+    given = environment(rendered.render(*values), "operator")
+    assert (given["COMPONENTRUN_BUILDS"], given["COMPONENTRUN_BUILDS_MEMORY"]) == ("false", "1Gi")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (("builds.enabled=true",), "builds.repository is empty"),
+        ((*ON, "builds.namespace=somewhere"), "also a namespace of runs or of the operator"),
+        ((*ON, "namespaces={one,two}", "builds.namespace=two"), "also a namespace of runs or of the operator"),
+        ((*ON, "builds.repository=registry.example.com/Builds"), "repository"),
+        ((*ON, "builds.repository=https://registry.example.com/builds"), "repository"),
+        ((*ON, "builds.gitHosts={https://git.example.com}"), "gitHosts"),
+        ((*ON, "builds.platform=amd64"), "platform"),
+        ((*ON, "builds.resources.memory=much"), "memory"),
+        ((*ON, "builds.resourcse.memory=1Gi"), "resourcse"),
+    ],
+)
+def test_a_wrong_value_is_named(rendered: Chart, values: tuple[str, ...], words: str) -> None:
+    assert words in rendered.refusal(IMAGE, *values)

@@ -1,0 +1,457 @@
+"""ComponentBuilds are executed, on the fake API server."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from componentrun.api import names
+from componentrun.controller.watching.caches import Key, ObjectCache
+from componentrun.core.builds.exchange import COMMANDS, FETCH, INPUTS_FILE, PULL_FILE, PUSH, PUSH_FILE
+from componentrun.core.builds.lifecycle.history import KEPT
+from componentrun.core.builds.lifecycle.status import MOST_PODS
+from componentrun.core.builds.settings import BuildSettings
+from componentrun.core.lease.shard import Shard, shard_of
+from componentrun.process.kubernetes.errors import ForbiddenError, QuotaExceededError
+from tests.unit.controller.building import DIGEST, PLACE, SETTINGS, Cluster, wanted
+from tests.unit.controller.fakekube import NAMESPACE, Crash
+
+
+@pytest.fixture
+async def cluster() -> Cluster:
+    return Cluster()
+
+
+def condition(cluster: Cluster) -> tuple[str, str]:
+    (found,) = cluster.status["conditions"]
+    return found["status"], found["reason"]
+
+
+def metric(cluster: Cluster, reason: str) -> float | None:
+    return cluster.metrics.registry.get_sample_value("componentrun_builds_total", {"reason": reason})
+
+
+async def test_a_build_gets_its_pod_then_its_status_then_its_secrets(cluster: Cluster) -> None:
+    await cluster.create()
+    cluster.writes.log.clear()
+    await cluster.settle()
+    writes = [what for what in cluster.writes.log if what != "get"]
+    assert writes == ["create pods", "patch componentbuilds/status", *["create secrets"] * 3]
+    (pod,) = cluster.pods
+    assert pod["metadata"]["namespace"] == PLACE
+    assert cluster.status["pod"] == {key: pod["metadata"][key] for key in ("name", "namespace", "uid")}
+    assert (cluster.status["phase"], cluster.status["attempts"]) == ("Pending", 1)
+    assert cluster.status["startTime"]
+    assert condition(cluster) == ("Unknown", "Building")
+
+
+async def test_each_step_gets_its_own_logins_only(cluster: Cluster) -> None:
+    await cluster.create()
+    await cluster.settle()
+    fetch, push, pull = (cluster.secrets[name] for name in ("fetch", "push", "pull"))
+    assert fetch.keys() == {INPUTS_FILE, "username", "password"}
+    assert fetch["password"] == b"git-pw"
+    assert push.keys() == {INPUTS_FILE, PULL_FILE, PUSH_FILE}
+    assert list(json.loads(push[PUSH_FILE])["auths"]) == [f"registry.example.com/builds/{NAMESPACE}/app"]
+    for content in (push[PULL_FILE], pull[".dockerconfigjson"]):
+        assert list(json.loads(content)["auths"]) == ["registry.example.com/base"]
+    everything = json.dumps(cluster.pods) + json.dumps(cluster.build)
+    assert "git-pw" not in everything
+    assert "password-of" not in everything
+
+
+async def test_the_status_follows_the_pod_to_its_end(cluster: Cluster) -> None:
+    await cluster.create()
+    await cluster.settle()
+    for steps, phase in (((), "Fetching"), ((FETCH,), "Building"), ((FETCH, COMMANDS), "Pushing")):
+        cluster.run_steps(*steps)
+        await cluster.settle()
+        assert cluster.status["phase"] == phase
+    cluster.pass_by(7)
+    cluster.run_steps(FETCH, COMMANDS, PUSH, phase="Succeeded")
+    await cluster.settle()
+    status = cluster.status
+    assert (status["phase"], status["digest"], condition(cluster)) == ("Succeeded", DIGEST, ("True", "Succeeded"))
+    assert [step["name"] for step in status["steps"]] == ["fetch", "commands", "push"]
+    assert status["completionTime"] > status["startTime"]
+    assert cluster.pods == []
+    assert cluster.secrets == {}
+    assert metric(cluster, "Succeeded") == 1
+    assert cluster.metrics.registry.get_sample_value("componentrun_build_duration_seconds_sum") == 7
+
+
+async def test_commands_that_fail_end_the_build_with_their_last_words(cluster: Cluster) -> None:
+    await cluster.create()
+    await cluster.settle()
+    cluster.run_steps(FETCH, COMMANDS, failing=COMMANDS, phase="Failed")
+    await cluster.settle()
+    assert (cluster.status["phase"], condition(cluster)) == ("Failed", ("False", "BuildFailed"))
+    assert "no rule" in cluster.status["lastWords"]
+    assert cluster.status["advice"]
+    assert cluster.pods == []
+    assert metric(cluster, "BuildFailed") == 1
+
+
+class TestRefused:
+    """A tenant who may create ComponentBuilds can't have anything built that the operator would not build."""
+
+    @pytest.mark.parametrize(
+        ("name", "changes", "expected"),
+        [
+            ("latest", {}, "its name is not the hash"),
+            (None, {"target": "registry.example.com/builds/other/app"}, "spec.target"),
+            (None, {"target": f"evil.example.com/builds/{NAMESPACE}/app"}, "spec.target"),
+            (None, {"component": "other"}, "spec.target"),
+            (None, {"parent": "registry.example.com/base:1"}, "digest"),
+        ],
+    )
+    async def test_by_the_spec(self, cluster: Cluster, name: str | None, changes: Any, expected: str) -> None:
+        await cluster.create(wanted(name, **changes))
+        await cluster.settle()
+        assert (cluster.status["phase"], condition(cluster)) == ("Failed", ("False", "InvalidSpec"))
+        assert expected in cluster.status["message"]
+        assert not any(created.startswith("pods/") for created in cluster.kube.created)
+
+    async def test_by_the_host(self, cluster: Cluster) -> None:
+        cluster.start(BuildSettings(**{**vars_of(SETTINGS), "git_hosts": ("other.example.com",)}))
+        await cluster.create()
+        await cluster.settle()
+        assert condition(cluster)[1] == "InvalidSpec"
+        assert "git.example.com" in cluster.status["message"]
+
+    async def test_by_the_registry_of_the_parent(self, cluster: Cluster) -> None:
+        assert cluster.builds is not None
+        cluster.builds._allowed = ("other.example.com",)
+        await cluster.create()
+        await cluster.settle()
+        assert condition(cluster) == ("False", "ImageNotAllowed")
+
+
+def vars_of(settings: BuildSettings) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in settings.__dataclass_fields__}
+
+
+class TestLogins:
+    async def test_a_missing_secret_of_git_is_the_end(self, cluster: Cluster) -> None:
+        cluster.kube.remove("secrets", NAMESPACE, "git")
+        await cluster.create()
+        await cluster.settle()
+        assert condition(cluster) == ("False", "SourceUnavailable")
+        assert "`git` does not exist in namespace `team`" in cluster.status["message"]
+        assert cluster.pods == []
+
+    async def test_a_missing_secret_of_the_registry_is_the_end(self, cluster: Cluster) -> None:
+        cluster.kube.remove("secrets", PLACE, "push")
+        await cluster.create()
+        await cluster.settle()
+        assert condition(cluster) == ("False", "PushRefused")
+
+    async def test_none_are_needed(self, cluster: Cluster) -> None:
+        cluster.start(BuildSettings(**{**vars_of(SETTINGS), "push_secret": None}))
+        cluster.kube.remove("components", NAMESPACE, "app")
+        git = {"url": "https://git.example.com/team/app", "commit": "a" * 40}
+        await cluster.create(wanted(git=git))
+        await cluster.settle()
+        assert cluster.secrets["fetch"].keys() == {INPUTS_FILE}
+        assert json.loads(cluster.secrets["pull"][".dockerconfigjson"]) == {"auths": {}}
+
+
+class TestLostPods:
+    async def lose(self, cluster: Cluster) -> None:
+        cluster.run_steps(FETCH)
+        await cluster.settle()
+        (pod,) = cluster.pods
+        cluster.kube.remove("pods", PLACE, pod["metadata"]["name"])
+        cluster.pass_by(1)
+        await cluster.settle()
+
+    async def test_another_pod_builds_the_image(self, cluster: Cluster) -> None:
+        await cluster.create()
+        await cluster.settle()
+        began = cluster.status["startTime"]
+        await self.lose(cluster)
+        assert (cluster.status["attempts"], cluster.status["phase"]) == (2, "Pending")
+        assert (cluster.status["startTime"], cluster.status.get("steps", [])) == (began, [])
+        cluster.run_steps(FETCH, COMMANDS, PUSH, phase="Succeeded")
+        await cluster.settle()
+        assert cluster.status["digest"] == DIGEST
+        assert cluster.pods == []
+
+    async def test_there_are_at_most_three(self, cluster: Cluster) -> None:
+        await cluster.create()
+        await cluster.settle()
+        for _ in range(MOST_PODS):
+            await self.lose(cluster)
+        assert condition(cluster) == ("False", "PodDeleted")
+        assert cluster.status["message"].startswith("3 pods of the build were lost.")
+        assert cluster.pods == []
+        assert sum(created.startswith("pods/") for created in cluster.kube.created) == MOST_PODS
+
+    async def test_an_evicted_pod_is_removed_before_the_next_one(self, cluster: Cluster) -> None:
+        await cluster.create()
+        await cluster.settle()
+        cluster.run_steps(FETCH)
+        cluster.tell({"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."})
+        await cluster.settle()
+        (pod,) = cluster.pods
+        assert pod["metadata"]["uid"] == cluster.status["pod"]["uid"]
+        assert cluster.status["attempts"] == 2
+
+    async def test_an_image_that_was_pushed_counts_although_the_pod_is_lost_afterwards(self, cluster: Cluster) -> None:
+        await cluster.create()
+        await cluster.settle()
+        cluster.run_steps(FETCH, COMMANDS, PUSH, phase="Succeeded")
+        cluster.tell({"reason": "NodeLost"})
+        await cluster.settle()
+        assert cluster.status["digest"] == DIGEST
+
+
+class TestCancelled:
+    async def test_by_the_spec(self, cluster: Cluster) -> None:
+        await cluster.create()
+        await cluster.settle()
+        cluster.run_steps(FETCH)
+        cluster.kube.change("componentbuilds", cluster.key.name, {"spec": {"cancel": True}})
+        await cluster.settle()
+        assert (cluster.status["phase"], condition(cluster)) == ("Cancelled", ("False", "BuildCancelled"))
+        assert cluster.pods == []
+
+    async def test_before_there_is_a_pod(self, cluster: Cluster) -> None:
+        await cluster.create(wanted(cancel=True))
+        await cluster.settle()
+        assert condition(cluster) == ("False", "BuildCancelled")
+        assert not any(created.startswith("pods/") for created in cluster.kube.created)
+
+    async def test_because_nobody_waits_any_more(self, cluster: Cluster) -> None:
+        cluster.waiting = False
+        await cluster.create()
+        await cluster.settle()
+        cluster.pass_by(29)
+        await cluster.settle()
+        assert condition(cluster)[0] == "Unknown"
+        cluster.pass_by(1)
+        await cluster.settle()
+        assert condition(cluster) == ("False", "BuildCancelled")
+        assert "no run waits" in cluster.status["message"]
+        assert cluster.pods == []
+
+    async def test_not_if_the_image_is_there_already(self, cluster: Cluster) -> None:
+        await cluster.create()
+        await cluster.settle()
+        cluster.run_steps(FETCH, COMMANDS, PUSH, phase="Succeeded")
+        cluster.kube.change("componentbuilds", cluster.key.name, {"spec": {"cancel": True}})
+        await cluster.settle()
+        assert cluster.status["digest"] == DIGEST
+
+    async def test_by_deletion(self, cluster: Cluster) -> None:
+        await cluster.create()
+        await cluster.settle()
+        cluster.kube.remove("componentbuilds", *cluster.key)
+        await cluster.settle()
+        assert cluster.pods == []
+        assert cluster.secrets == {}
+
+
+class TestPodsWithoutABuild:
+    async def orphan(self, cluster: Cluster) -> None:
+        """A pod whose build is deleted while no operator works."""
+        await cluster.create()
+        await cluster.settle()
+        cluster.builds = None
+        cluster.kube.remove("componentbuilds", *cluster.key)
+
+    async def test_are_deleted(self, cluster: Cluster) -> None:
+        await self.orphan(cluster)
+        cluster.start()
+        await cluster.settle()
+        assert cluster.pods == []
+
+    async def test_are_deleted_if_there_is_another_build_of_the_name(self, cluster: Cluster) -> None:
+        await self.orphan(cluster)
+        (old,) = cluster.pods
+        cluster.start()
+        await cluster.create()
+        await cluster.settle()
+        (pod,) = cluster.pods
+        assert pod["metadata"]["uid"] != old["metadata"]["uid"]
+        assert pod["metadata"]["labels"][names.BUILD_UID_LABEL] == cluster.build["metadata"]["uid"]
+
+    async def test_are_kept_if_the_cache_does_not_know_their_build_yet(self, cluster: Cluster) -> None:
+        """Pods and ComponentBuilds have different watches, so the pod's event may come first."""
+        await cluster.create()
+        await cluster.settle()
+        (pod,) = cluster.pods
+        builds = cluster.start()
+        cluster.seen._builds = ObjectCache()
+        await builds.reconcile(cluster.key)
+        assert cluster.pods == [pod]
+        assert cluster.seen.get(cluster.key) is not None
+
+    async def test_are_left_to_the_shard_that_owns_their_namespace(self, cluster: Cluster) -> None:
+        await self.orphan(cluster)
+        number = shard_of(NAMESPACE, 2)
+        cluster.start(shard=Shard(1 - number, 2))
+        await cluster.settle()
+        assert len(cluster.pods) == 1
+        cluster.start(shard=Shard(number, 2))
+        await cluster.settle()
+        assert cluster.pods == []
+
+    async def test_are_left_to_the_operator_of_their_namespace(self, cluster: Cluster) -> None:
+        await self.orphan(cluster)
+        cluster.start(namespaces=("another",))
+        await cluster.settle()
+        assert len(cluster.pods) == 1
+
+
+class TestPodsThatAreRefused:
+    async def test_by_admission_end_the_build(self, cluster: Cluster) -> None:
+        cluster.kube.refusals["create", "pods"] = [
+            ForbiddenError("create pods builds/x: 403: violates PodSecurity", 403)
+        ]
+        await cluster.create()
+        await cluster.settle()
+        assert condition(cluster) == ("False", "PodRejected")
+        assert "PodSecurity" in cluster.status["message"]
+
+    async def test_by_a_quota_wait(self, cluster: Cluster) -> None:
+        await cluster.create()
+        cluster.kube.refusals["create", "pods"] = [QuotaExceededError("exceeded quota", 403)]
+        assert cluster.builds is not None
+        with pytest.raises(QuotaExceededError):
+            await cluster.builds.reconcile(cluster.key)
+        assert cluster.status == {}
+        await cluster.settle()
+        assert len(cluster.pods) == 1
+
+
+class TestWhoWorks:
+    async def test_a_standby_writes_nothing(self, cluster: Cluster) -> None:
+        assert cluster.builds is not None
+        cluster.builds.activate(False)
+        await cluster.create()
+        await cluster.settle()
+        assert cluster.status == {}
+        cluster.builds.activate(True)
+        await cluster.settle()
+        assert len(cluster.pods) == 1
+
+    async def test_another_operators_build_is_left_alone(self, cluster: Cluster) -> None:
+        cluster.start(operator_name="canary")
+        await cluster.create()
+        assert cluster.build["metadata"]["labels"] == {names.OPERATOR_LABEL: "canary"}
+        cluster.start()
+        await cluster.settle()
+        assert cluster.status == {}
+        cluster.start(operator_name="canary")
+        await cluster.settle()
+        assert len(cluster.pods) == 1
+
+    async def test_nothing_is_built_if_builds_are_disabled(self, cluster: Cluster) -> None:
+        builds = cluster.start(BuildSettings())
+        await cluster.create()
+        await cluster.settle()
+        assert cluster.status == {}
+        await builds.run()  # returns at once
+
+
+class TestCallers:
+    async def test_all_share_one_build(self, cluster: Cluster) -> None:
+        heard: list[Key] = []
+        cluster.seen.listen(heard.append)
+        first = await cluster.create()
+        again = [await cluster.create() for _ in range(3)]
+        assert {item.metadata.uid for item in again} == {first.metadata.uid}
+        assert heard == [cluster.key]
+        found = cluster.seen.get(cluster.key)
+        assert found is not None
+        assert found.spec == first.spec
+
+    async def test_one_that_is_at_work_or_has_an_image_is_not_replaced(self, cluster: Cluster) -> None:
+        first = await cluster.create()
+        await cluster.settle()
+        assert (await cluster.seen.replace(wanted())).metadata.uid == first.metadata.uid
+        cluster.run_steps(FETCH, COMMANDS, PUSH, phase="Succeeded")
+        await cluster.settle()
+        assert (await cluster.seen.replace(wanted())).status.digest == DIGEST
+
+    async def test_one_that_has_failed_is_replaced_once(self, cluster: Cluster) -> None:
+        first = await cluster.create(wanted(cancel=True))
+        await cluster.settle()
+        second = await cluster.seen.replace(wanted())
+        third = await cluster.seen.replace(wanted())
+        assert second.metadata.uid == third.metadata.uid != first.metadata.uid
+        await cluster.settle()
+        assert len(cluster.pods) == 1
+
+    async def test_a_deleted_build_is_gone(self, cluster: Cluster) -> None:
+        await cluster.create()
+        cluster.kube.remove("componentbuilds", *cluster.key)
+        assert cluster.seen.get(cluster.key) is None
+
+
+async def test_old_builds_are_deleted(cluster: Cluster) -> None:
+    assert cluster.builds is not None
+    for number in range(KEPT + 2):
+        await cluster.create(wanted(commands=[f"make {number}"], cancel=True))
+        await cluster.settle()
+        cluster.pass_by(3600)
+    await cluster.builds.prune()
+    assert len(cluster.kube.of("componentbuilds")) == KEPT + 2
+    cluster.pass_by(8 * 24 * 3600)
+    first = cluster.kube.of("componentbuilds")[0]["metadata"]["name"]
+    await cluster.builds.prune()
+    left = {item["metadata"]["name"] for item in cluster.kube.of("componentbuilds")}
+    assert len(left) == KEPT
+    assert first not in left
+
+
+async def killed_at(write: int, *, failing: str = "") -> tuple[Cluster, bool]:
+    """A whole build whose operator ends right after this write, and another one goes on. Returns whether it did end."""
+    cluster, was_killed = Cluster(), False
+    await cluster.create()
+    cluster.writes.count, cluster.writes.crash_at = 0, write
+    ends = (FETCH, COMMANDS) if failing else (FETCH, COMMANDS, PUSH)
+    for steps in (None, (), (FETCH,), ends):
+        if steps is not None and cluster.pods:
+            phase = "Running" if steps != ends else "Failed" if failing else "Succeeded"
+            cluster.run_steps(*steps, failing=failing, phase=phase)
+        try:
+            await cluster.settle()
+        except Crash:
+            was_killed = True
+            cluster.builds = None
+            cluster.pass_by(60)
+            cluster.start()
+            await cluster.settle()
+    return cluster, was_killed
+
+
+@pytest.mark.parametrize("failing", ["", COMMANDS])
+async def test_an_operator_that_is_killed_after_any_write_leaves_one_image_or_one_reason(failing: str) -> None:
+    write, was_killed = 1, True
+    while was_killed:
+        cluster, was_killed = await killed_at(write, failing=failing)
+        expected = ("False", "BuildFailed") if failing else ("True", "Succeeded")
+        assert condition(cluster) == expected, f"killed after write {write}: {cluster.writes.log}"
+        assert cluster.status["attempts"] == 1
+        assert cluster.pods == []
+        assert cluster.secrets == {}
+        assert sum(created.startswith("pods/") for created in cluster.kube.created) == 1
+        write += 1
+    assert write > 8, "pod, status, three Secrets, phases and the end are written"
+
+
+@pytest.mark.parametrize("write", range(1, 10))
+async def test_a_lost_answer_changes_nothing(write: int) -> None:
+    cluster = Cluster()
+    await cluster.create()
+    cluster.writes.count, cluster.writes.lose_at = 0, write
+    await cluster.settle()
+    for steps in ((), (FETCH,), (FETCH, COMMANDS, PUSH)):
+        cluster.run_steps(*steps, phase="Succeeded" if PUSH in steps else "Running")
+        await cluster.settle()
+    assert condition(cluster) == ("True", "Succeeded")
+    assert (cluster.status["attempts"], cluster.pods, cluster.secrets) == (1, [], {})
