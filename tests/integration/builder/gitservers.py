@@ -100,10 +100,11 @@ class SshServer:
     """The right key, with a key of another server in `known_hosts`."""
     other_key: SshLogin
     """A key that the server does not accept."""
+    address: str = "127.0.0.1"
 
     def url(self, folder: Path) -> str:
         """URL of a repository."""
-        return f"ssh://git@127.0.0.1:{self.port}{folder}"
+        return f"ssh://git@{self.address}:{self.port}{folder}"
 
 
 class _KeyOnly(asyncssh.SSHServer):
@@ -136,11 +137,11 @@ async def _pump(source: Any, target: Any) -> None:
 
 
 @asynccontextmanager
-async def ssh_server() -> AsyncIterator[SshServer]:
-    """Listen on a free port."""
+async def ssh_server(address: str = "127.0.0.1") -> AsyncIterator[SshServer]:
+    """Listen on a free port of this address."""
     host_key, key, stranger = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(3))
     listener = await asyncssh.listen(
-        "127.0.0.1", 0, server_factory=_KeyOnly, server_host_keys=[host_key], process_factory=_serve, encoding=None,
+        address, 0, server_factory=_KeyOnly, server_host_keys=[host_key], process_factory=_serve, encoding=None,
         authorized_client_keys=asyncssh.import_authorized_keys(key.export_public_key().decode()),
     )  # fmt: skip
     async with listener:
@@ -148,11 +149,12 @@ async def ssh_server() -> AsyncIterator[SshServer]:
         private = key.export_private_key().decode()
 
         def hosts(server_key: asyncssh.SSHKey) -> str:
-            return f"[127.0.0.1]:{port} {server_key.export_public_key().decode()}"
+            return f"[{address}]:{port} {server_key.export_public_key().decode()}"
 
         yield SshServer(
             port,
             SshLogin(private, hosts(host_key)),
             SshLogin(private, hosts(stranger)),
             SshLogin(stranger.export_private_key().decode(), hosts(host_key)),
+            address,
         )

@@ -34,7 +34,7 @@ STYLES: Final = {
     "Fetching": "cyan", "Building": "cyan", "Pushing": "cyan",
     "Failed": "bold red", "Error": "bold red", "fail": "bold red", "error": "red",
     "Cancelled": "yellow", "Warning": "yellow", "warn": "yellow", "False": "yellow",
-    "Queued": "dim", "Building": "dim", "Pending": "dim", "Suspended": "dim", "Unknown": "dim",
+    "Queued": "dim", "Pending": "dim", "Suspended": "dim", "Unknown": "dim",
 }  # fmt: skip
 
 

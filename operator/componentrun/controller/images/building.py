@@ -19,7 +19,7 @@ from componentrun.api.componentrun import RunBuild
 from componentrun.controller.images.awayhosts import registry_timeout
 from componentrun.controller.images.logins import read_logins
 from componentrun.controller.watching.cachekeys import Key
-from componentrun.core.builds.channel import new_build, read_request
+from componentrun.core.builds.lifecycle.request import new_build, read_request
 from componentrun.core.builds.lifecycle.waiting import failure_of, has_ended, waiting_message, was_unwanted
 from componentrun.core.images.channels import Resolved
 from componentrun.core.lifecycle.status import is_terminal
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from componentrun.controller.images.awayhosts import AwayHosts
     from componentrun.controller.images.gitcommits import GitCommits
     from componentrun.controller.watching.caches import Caches
-    from componentrun.core.builds.channel import ParentChoice
+    from componentrun.core.builds.lifecycle.request import ParentChoice
     from componentrun.core.builds.settings import BuildSettings
     from componentrun.core.images.channels import ImageChoice
     from componentrun.core.images.reference import Repository

@@ -17,7 +17,7 @@ from componentrun.process.kubernetes.storages import find_secret
 
 if TYPE_CHECKING:
     from componentrun.controller.images.awayhosts import AwayHosts
-    from componentrun.core.builds.channel import BuildRequest
+    from componentrun.core.builds.lifecycle.request import BuildRequest
     from componentrun.core.builds.login import HttpsLogin, SshLogin
     from componentrun.git.settings import GitSettings
     from componentrun.process.kubernetes.client import Kube

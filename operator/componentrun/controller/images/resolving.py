@@ -27,8 +27,8 @@ from componentrun.controller.images.logins import read_logins
 from componentrun.controller.images.verifying import verify_digest
 from componentrun.controller.storages.sharedreads import SharedReads
 from componentrun.controller.watching.cachekeys import Key
-from componentrun.core.builds.channel import with_target
 from componentrun.core.builds.errors import GitAwayError
+from componentrun.core.builds.lifecycle.request import with_target
 from componentrun.core.images.allowed import check_allowed
 from componentrun.core.images.channels import (
     DEFAULT_CHANNEL,

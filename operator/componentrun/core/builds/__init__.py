@@ -17,6 +17,5 @@ Packages and modules, lowest first:
     pod             the pod of a build, and its Secrets
     failures        why a step, or the start of one, has failed
     observed        the state of a build, as its pod shows it
-    channel         from a channel with `build` to the ComponentBuild that a run needs
-    lifecycle       the status of a ComponentBuild, what runs say about it, and how long it is kept
+    lifecycle       from the channel of a run to a ComponentBuild, and its status to the end
 """

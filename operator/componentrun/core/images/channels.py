@@ -67,7 +67,7 @@ class ImageChoice:
     digest: str | None = None
     build: str | None = None
     """Hash of what the channel says about its build. `repository` is then that of the parent image, until
-    `core.builds.channel.with_target` replaces it."""
+    `core.builds.lifecycle.request.with_target` replaces it."""
     is_own: bool = True
     """Whether this is what the channel points to, and not another tag of it that the run chose."""
     interval: timedelta = _DEFAULT_INTERVAL

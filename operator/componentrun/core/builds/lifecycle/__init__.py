@@ -2,6 +2,7 @@
 
 Modules, lowest first:
 
+    request  from a channel with `build` to the ComponentBuild that a run needs
     status   its status, from what its pod says
     waiting  what a run that waits for it says
     history  which ComponentBuilds that have ended are kept
