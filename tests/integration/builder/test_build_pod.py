@@ -31,7 +31,7 @@ from tests.integration.builder.repositories import commit, new_repository
 from tests.integration.registry.realregistry import PASSWORD as PUSH_PASSWORD
 from tests.integration.registry.realregistry import USER as PUSH_USER
 from tests.integration.registry.realregistry import Authority, RealRegistry
-from tests.unit.builder.images import push_parent
+from tests.unit.builder.images import empty_layer, push_parent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,7 +150,7 @@ def test_commands_see_no_login_and_can_not_change_what_is_pushed_beside_the_code
         "cat /proc/mounts > mounts.txt",
         "ls -R /run/componentrun > run.txt 2>&1",
         "find / -name '*token*' -path '*serviceaccount*' > token.txt 2>/dev/null || true",
-        'for f in script recipe.json; do echo x >> "/run/componentrun/control/$f" && echo "$f" >> written.txt; done || :',
+        "cd /run/componentrun/control; for f in *; do echo x >> $f && echo $f >> /code/written.txt; done || :",
         "mv /run/componentrun/control /tmp/elsewhere && echo moved >> written.txt || :",
     )
     built = bench.run(
@@ -283,10 +283,11 @@ async def test_a_parent_without_a_shell_or_without_itself_is_named(
 ) -> None:
     revision = commit(server.repository, {b"main.py": MAIN})
     repository = Repository(plain, "builds/parents/scratch")
-    digest = await push_parent(RegistrySettings(frozenset({plain})), repository)
+    digest = await push_parent(RegistrySettings(frozenset({plain})), repository, layer=empty_layer())
     failure = bench.run(git(server, revision), repository.at(digest), login=GIT_LOGIN).state.failure
     assert failure is not None
-    assert failure.reason is Reason.PARENT_UNAVAILABLE, failure
+    assert failure.reason is Reason.PARENT_UNAVAILABLE, failure.message
+    assert "has no shell" in failure.message
     failure = bench.run(git(server, revision), repository.at("sha256:" + "1" * 64), login=GIT_LOGIN).state.failure
     assert failure is not None
     assert failure.reason is Reason.PARENT_UNAVAILABLE
