@@ -42,9 +42,7 @@ ROOT = [
     step("apt-get update", "Reading package lists...", "E: List directory /var/lib/apt/lists/partial is missing."),
     step("apk add git", "ERROR: Unable to lock database: Permission denied"),
     step("make install", "install: cannot create regular file '/usr/local/bin/x': Permission denied"),
-    step(
-        "pip install x", "ERROR: Could not install: [Errno 13] Permission denied: '/opt/x'"
-    ),
+    step("pip install x", "ERROR: Could not install: [Errno 13] Permission denied: '/opt/x'"),
     step("./setup", "error: this program must be run as root"),
     step("./setup", "E: Could not open lock file (13), are you root?"),
     step("chown root main.py", "chown: changing ownership of 'main.py': Operation not permitted"),
