@@ -54,7 +54,10 @@ def publish_like_the_operator(bench: Bench, request: LoadRequest) -> int:
 
 
 def make_namespace(bench: Bench) -> None:
-    """Make the namespace of the tables, as SeaweedFS does in two steps: who needs it in between gets the response 500."""
+    """Make the namespace of the tables, so that no two clients do it at the same time.
+
+    SeaweedFS makes a namespace in two steps. A client that needs it in between gets the response 500.
+    """
     run = bench.new_run()
     publish(bench, bench.request(run, bench.table(run, "out.c-main.first", ["mark"], [])))
 
