@@ -7,7 +7,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
-from tests.integration.controller.conftest import UNTIL_TOLD, let_go
+from e2e.tenant.holding import UNTIL_TOLD, let_go
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,8 +17,9 @@ from componentrun.api.names import OPERATOR_LABEL
 from componentrun.core.lease.shard import shard_of
 from dev.cluster import waiting
 from e2e import tenant as tenants
+from e2e.tenant.holding import UNTIL_TOLD, let_go
 from e2e.tenant.tenant import SMALL
-from tests.integration.controller.conftest import UNTIL_TOLD, OperatorProcess, let_go
+from tests.integration.controller.conftest import OperatorProcess
 from tests.integration.controller.seen import PodsSeen
 
 if TYPE_CHECKING:
