@@ -59,6 +59,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+LONG = "10m"
+"""Timeout of runs: no test needs so long on a slow machine, though some run others while a component waits."""
+
+
 def has_been(phase: str, run: dict[str, Any]) -> bool:
     """Whether the run is or was in this phase. Phases that ended unobserved are recorded later."""
     return any(item["phase"] == phase for item in run.get("status", {}).get("phases", []))
@@ -227,7 +231,7 @@ class Place:
         """Create a run for this operator with one attempt. `spec` sets fields; None unsets a field."""
         name = f"r-{uuid.uuid4().hex[:8]}"
         once = {"limit": 0}
-        full: dict[str, Any] = {"image": self.image, "resources": SMALL, "timeout": "2m", "retry": once, **spec}
+        full: dict[str, Any] = {"image": self.image, "resources": SMALL, "timeout": LONG, "retry": once, **spec}
         if args:
             full["args"] = list(args)
         body = {
@@ -293,7 +297,7 @@ def submit(tenant: Tenant, operator: OperatorProcess, images: dict[str, str]) ->
             "image": images["test-components"],
             "args": list(args),
             "resources": SMALL,
-            "timeout": "2m",
+            "timeout": LONG,
             **spec,
         }
         body = {

@@ -185,7 +185,7 @@ class TestTwoOperators:
         lease = {"COMPONENTRUN_LEASE": f"{tenant.namespace}/operator", "COMPONENTRUN_LEASE_SECONDS": "30"}
         operator.start(**lease)
         operator.wait_ready()
-        name = submit("sh", "-c", UNTIL_TOLD, timeout="10m")
+        name = submit("sh", "-c", UNTIL_TOLD)
         tenant.wait(name, lambda run: run.get("status", {}).get("phase") == "Running")
         second.start(**lease)
         second.wait_ready()
