@@ -191,7 +191,7 @@ class Settings(ProcessSettings):
     builds_namespace: Annotated[DnsLabel | None, Chart("builds.namespace")] = None
     """Namespace of the pods that build images. No tenant may have rights in it."""
     builds_repository: Annotated[
-        Annotated[str, AfterValidator(_registry)] | None,
+        Annotated[str, AfterValidator(_registry), StringConstraints(pattern="/")] | None,
         Expected("a registry with the first parts of a path, such as `registry.example.com/builds`"),
         Chart("builds.repository"),
     ] = None

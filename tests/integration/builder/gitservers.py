@@ -8,7 +8,7 @@ import os
 import threading
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import asyncssh
@@ -64,7 +64,7 @@ class HttpsServer:
     @contextmanager
     def running(self) -> Iterator[HttpsServer]:
         """Listen on a free port."""
-        chain = make_wsgi_chain(DictBackend({"/team/app.git": self.repository}))
+        chain = make_wsgi_chain(DictBackend(cast("Any", {"/team/app.git": self.repository})))
 
         def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
             path, authorization = environ["PATH_INFO"], environ.get("HTTP_AUTHORIZATION", "")
@@ -76,7 +76,7 @@ class HttpsServer:
             if special is not None:
                 start_response(special[0], special[1])
                 return [special[2]]
-            return chain(environ, start_response)  # type: ignore[arg-type, return-value]
+            return chain(environ, start_response)
 
         with make_server(self.address, 0, application, handler_class=_Quiet) as server:
             server.socket = self.authority.server_context().wrap_socket(server.socket, server_side=True)

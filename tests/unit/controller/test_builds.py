@@ -14,7 +14,7 @@ from componentrun.core.builds.lifecycle.history import KEPT
 from componentrun.core.builds.lifecycle.status import MOST_PODS
 from componentrun.core.builds.settings import BuildSettings
 from componentrun.core.lease.shard import Shard, shard_of
-from componentrun.process.kubernetes.errors import ForbiddenError, QuotaExceededError
+from componentrun.process.kubernetes.errors import AlreadyExistsError, ForbiddenError, QuotaExceededError
 from tests.unit.controller.building import DIGEST, PLACE, SETTINGS, Cluster, wanted
 from tests.unit.controller.fakekube import NAMESPACE, Crash
 
@@ -245,6 +245,22 @@ class TestCancelled:
         await cluster.settle()
         assert cluster.status["digest"] == DIGEST
 
+    async def test_never_deletes_a_pod_of_another_namespace(self, cluster: Cluster) -> None:
+        """Whoever may write a status could name any pod in it."""
+        await cluster.create()
+        await cluster.settle()
+        own = cluster.pods[0]["metadata"]["name"]
+        cluster.kube.put("pods", {"metadata": {"name": own}})
+        forged = {
+            "namespace": NAMESPACE,
+            "name": own,
+            "uid": cluster.kube.objects["pods", NAMESPACE, own]["metadata"]["uid"],
+        }
+        cluster.kube.change("componentbuilds", cluster.key.name, {"spec": {"cancel": True}, "status": {"pod": forged}})
+        await cluster.settle()
+        assert condition(cluster) == ("False", "BuildCancelled")
+        assert [pod["metadata"]["namespace"] for pod in cluster.pods] == [NAMESPACE]
+
     async def test_by_deletion(self, cluster: Cluster) -> None:
         await cluster.create()
         await cluster.settle()
@@ -315,6 +331,14 @@ class TestPodsThatAreRefused:
         await cluster.settle()
         assert condition(cluster) == ("False", "PodRejected")
         assert "PodSecurity" in cluster.status["message"]
+
+    async def test_because_one_of_the_name_was_deleted_just_now_are_created_again(self, cluster: Cluster) -> None:
+        await cluster.create()
+        cluster.kube.refusals["create", "pods"] = [AlreadyExistsError("create pods builds/x: 409", 409)]
+        await cluster.settle()
+        assert cluster.status == {}
+        await cluster.settle()
+        assert len(cluster.pods) == 1
 
     async def test_by_a_quota_wait(self, cluster: Cluster) -> None:
         await cluster.create()

@@ -59,7 +59,7 @@ def git(monkeypatch: pytest.MonkeyPatch) -> Git:
 async def world(registry: FakeRegistry) -> AsyncIterator[World]:
     made = World()
     await made.registry.close()
-    made.builds = BuildSettings(is_enabled=True, namespace="builds", repository=f"{registry.host}/team")
+    made.builds = BuildSettings(is_enabled=True, namespace="builds", repository=f"{registry.host}/builds")
     async with RegistryClient(registry.settings) as client:
         made.registry = client
         yield made
@@ -114,7 +114,7 @@ async def test_a_run_waits_for_its_image_and_starts_with_it(world: World, regist
     world.build_objects.end(key(world), phase="Succeeded", digest=IMAGE)
     await operator.live(0)
     status = world.run()["status"]
-    assert image(world, "load-1") == f"{registry.host}/team/{NAMESPACE}/app@{IMAGE}"
+    assert image(world, "load-1") == f"{registry.host}/builds/{NAMESPACE}/app@{IMAGE}"
     assert [item["phase"] for item in status["phases"]] == ["Building", "Pending"]
     assert (status["imageResolution"]["source"], status["imageResolution"]["tag"]) == ("Build", name)
     channel = world.kube.objects["components", NAMESPACE, "app"]["status"]["channels"][0]
@@ -150,7 +150,7 @@ async def test_an_image_that_is_there_needs_no_build(world: World, registry: Fak
     operator = FakeOperator(world)
     add_run(world, "first")
     await operator.live(0)
-    digest = registry.push(key(world).name, image_manifest("built"), path=f"team/{NAMESPACE}/app")
+    digest = registry.push(key(world).name, image_manifest("built"), path=f"builds/{NAMESPACE}/app")
     world.build_objects.objects.clear()
     add_run(world, "second")
     await operator.live(0)
@@ -257,4 +257,27 @@ async def test_builds_that_are_not_enabled_are_refused(world: World, registry: F
     status = world.run()["status"]
     assert (status["phase"], status["reason"]) == ("Failed", "InvalidSpec")
     assert "builds are not enabled" in status["message"]
+    assert git.asked == []
+
+
+async def test_a_parent_that_was_built_for_another_namespace_is_refused(
+    world: World, registry: FakeRegistry, git: Git
+) -> None:
+    """The pod of a build has logins of the platform, which may read it."""
+    build = {"source": {"git": {"url": URL, "ref": "main"}}}
+    body = {
+        "apiVersion": "componentrun.dev/v1alpha1",
+        "kind": "Component",
+        "metadata": {"name": "app"},
+        "spec": {
+            "image": f"{registry.host}/builds/other/secret@{IMAGE}",
+            "channels": [{"name": "master", "build": build}],
+        },
+    }
+    world.kube.put("components", body)
+    add_run(world)
+    await FakeOperator(world).live(0)
+    status = world.run()["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", "ImageNotAllowed")
+    assert "images that were built for other namespaces" in status["message"]
     assert git.asked == []

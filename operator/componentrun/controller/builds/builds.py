@@ -171,14 +171,14 @@ class Builds:
             _log.warning("%s", error.message)
             return True
         uid = "" if build is None else build.metadata.uid
-        pods = self.seen.pods(key)
+        pods = [pod for pod in self.seen.pods(key) if not pod.is_ending]
         await self._remove_others(key, [pod for pod in pods if pod.build_uid != uid])
         if build is None or not self.seen.is_ours(build):
             return True
         if has_ended(build.status):
             for pod in pods:
                 if pod.build_uid == uid:
-                    await self._delete(pod.namespace, pod.name, pod.uid)
+                    await self._delete(pod.name, pod.uid)
         elif build.status.pod is None:
             await self._begin(key, build)
         else:
@@ -216,7 +216,7 @@ class Builds:
             return  # it exists
         for pod in pods:
             if present is None or pod.build_uid != present.metadata.uid:
-                await self._delete(pod.namespace, pod.name, pod.uid)
+                await self._delete(pod.name, pod.uid)
 
     async def _begin(self, key: Key, build: ComponentBuild) -> None:
         """Create the first pod of a build, or the next one."""
@@ -267,7 +267,7 @@ class Builds:
             return
         if pod is None or state.is_gone:
             if pod is not None:
-                await self._delete(named.namespace, named.name, pod["metadata"]["uid"], at_once=True)
+                await self._delete(named.name, pod["metadata"]["uid"], at_once=True)
             await self._begin(key, build)
             return
         if state.phase == "Pending" and named.uid not in self._has_secrets and not await self._resume(key, build, pod):
@@ -310,7 +310,7 @@ class Builds:
         self._metrics.build_ended(reason, (now - began).total_seconds())
         _log.info("ComponentBuild %s ended: %s: %s", key, reason, status.message)
         if status.pod is not None and status.pod.uid is not None:
-            await self._delete(status.pod.namespace, status.pod.name, status.pod.uid)
+            await self._delete(status.pod.name, status.pod.uid)
 
     async def _write(self, key: Key, build: ComponentBuild, status: ComponentBuildStatus) -> ComponentBuild | None:
         """Write what has changed of the status, which follows from this version of the build.
@@ -333,6 +333,6 @@ class Builds:
             return None
         return self.seen.answered(answer)
 
-    async def _delete(self, namespace: str, name: str, uid: str, *, at_once: bool = False) -> None:
-        await self._objects.delete_pod(namespace, name, uid, at_once=at_once)
+    async def _delete(self, name: str, uid: str, *, at_once: bool = False) -> None:
+        await self._objects.delete_pod(name, uid, at_once=at_once)
         self._has_secrets.discard(uid)

@@ -30,7 +30,10 @@ _log = logging.getLogger(__name__)
 
 
 class BuildObjects:
-    """Pods and Secrets of builds."""
+    """Pods and Secrets of builds.
+
+    They are in the namespace of the settings only: what a status names could have been written by somebody else.
+    """
 
     def __init__(self, kube: Kube, settings: BuildSettings) -> None:
         """Send nothing yet."""
@@ -44,7 +47,7 @@ class BuildObjects:
             KubeError: the API server refused or is unavailable.
         """
         try:
-            found = await self._kube.get(PODS, pod.namespace, pod.name)
+            found = await self._kube.get(PODS, self._settings.namespace, pod.name)
         except NotFoundError:
             return None
         return found if found["metadata"]["uid"] == pod.uid else None
@@ -56,11 +59,14 @@ class BuildObjects:
             KubeError: the API server refused or is unavailable, or another object has the pod's name.
         """
         wanted = build_pod(build, self._settings, build.status.attempts + 1)
-        namespace, name = wanted["metadata"]["namespace"], wanted["metadata"]["name"]
+        namespace, name = self._settings.namespace, wanted["metadata"]["name"]
         try:
             pod = await self._kube.create(PODS, namespace, wanted)
         except AlreadyExistsError:
-            pod = await self._kube.get(PODS, namespace, name)
+            try:
+                pod = await self._kube.get(PODS, namespace, name)
+            except NotFoundError:
+                raise UnavailableError(f"pod {namespace}/{name} was deleted just now") from None
             labels = pod["metadata"].get("labels") or {}
             if labels.get(names.BUILD_UID_LABEL) != build.metadata.uid:
                 raise
@@ -76,7 +82,7 @@ class BuildObjects:
             KubeError: the API server refused or is unavailable.
         """
         for secret in build_secrets(build, pod, logins.git, logins.registry, logins.pulls):
-            namespace, name = secret["metadata"]["namespace"], secret["metadata"]["name"]
+            namespace, name = self._settings.namespace, secret["metadata"]["name"]
             try:
                 await self._kube.create(SECRETS, namespace, secret)
             except AlreadyExistsError:
@@ -85,11 +91,10 @@ class BuildObjects:
                 if pod["metadata"]["uid"] not in owners:
                     raise UnavailableError(f"Secret {namespace}/{name} belongs to another pod") from None
 
-    async def delete_pod(self, namespace: str, name: str, uid: str, *, at_once: bool = False) -> None:
+    async def delete_pod(self, name: str, uid: str, *, at_once: bool = False) -> None:
         """Delete a pod. One that is gone is no error.
 
         Args:
-            namespace: of the pod.
             name: of the pod.
             uid: of the pod.
             at_once: remove the object without waiting for its node, which may be lost.
@@ -97,6 +102,7 @@ class BuildObjects:
         Raises:
             KubeError: the API server refused or is unavailable.
         """
+        namespace = self._settings.namespace
         try:
             await self._kube.delete(PODS, namespace, name, uid, 0 if at_once else None)
         except (NotFoundError, ConflictError):

@@ -13,7 +13,7 @@ from componentrun.api.build.componentbuild import ComponentBuild
 from componentrun.api.unreadable import what_is_wrong
 from componentrun.controller.watching.cachekeys import Key
 from componentrun.controller.watching.caches import ObjectCache
-from componentrun.core.builds.lifecycle.status import has_failed
+from componentrun.core.builds.lifecycle.status import has_ended, has_failed
 from componentrun.core.lease.shard import WHOLE, Shard
 from componentrun.errors import UnsupportedError
 from componentrun.process.kubernetes.errors import (
@@ -44,11 +44,12 @@ _MOST_TRIES: Final = 5
 class SeenPod:
     """The pod of a build."""
 
-    namespace: str
     name: str
     uid: str
     build_uid: str
     """Uid of the ComponentBuild that it was created for."""
+    is_ending: bool = False
+    """Whether it was deleted, and its node has not removed it yet."""
 
 
 def build_of_pod(raw: Mapping[str, Any]) -> Key:
@@ -81,6 +82,7 @@ class BuildsSeen:
         self._operator = operator_name
         self._builds = ObjectCache()
         self._parsed: dict[Key, tuple[bytes, ComponentBuild]] = {}
+        """Builds that have not ended, with the documents that they were parsed from."""
         self._pods: dict[Key, dict[str, SeenPod]] = {}
         self._listeners: list[Callable[[Key], object]] = []
         self._builds.listen(self._tell)
@@ -105,7 +107,9 @@ class BuildsSeen:
             build = read_json(document, ComponentBuild.model_validate_json)
         except ValidationError as error:
             raise UnsupportedError(f"ComponentBuild {key} can't be read: {what_is_wrong(error)}") from error
-        self._parsed[key] = document, build
+        self._parsed.pop(key, None)
+        if not has_ended(build.status):
+            self._parsed[key] = document, build
         return build
 
     def all_keys(self) -> set[Key]:
@@ -239,7 +243,10 @@ class BuildsSeen:
             return
         metadata = raw["metadata"]
         self._pods.setdefault(key, {})[metadata["uid"]] = SeenPod(
-            metadata["namespace"], metadata["name"], metadata["uid"], metadata["labels"].get(names.BUILD_UID_LABEL, "")
+            metadata["name"],
+            metadata["uid"],
+            metadata["labels"].get(names.BUILD_UID_LABEL, ""),
+            is_ending=metadata.get("deletionTimestamp") is not None,
         )
         self._tell(key)
 

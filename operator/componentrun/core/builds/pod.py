@@ -17,6 +17,7 @@ from componentrun.core.builds.identity import BuildInputs
 from componentrun.core.builds.login import LOGIN_KEYS
 from componentrun.core.builds.settings import FOLDER, USER
 from componentrun.core.builds.source import parse_git_url
+from componentrun.core.images.reference import Repository, parse_reference, parse_repository
 from componentrun.core.pod.containers import KUBERNETES_VARIABLES
 from componentrun.core.pod.metadata import label_value
 from componentrun.core.pod.security import container_security, pod_security
@@ -28,7 +29,16 @@ if TYPE_CHECKING:
     from componentrun.api.build.componentbuild import ComponentBuild, ComponentBuildSpec
     from componentrun.core.builds.settings import BuildSettings
 
-__all__ = ["build_inputs", "build_labels", "build_pod", "build_secrets", "check_build", "pod_name"]
+__all__ = [
+    "build_inputs",
+    "build_labels",
+    "build_pod",
+    "build_secrets",
+    "check_build",
+    "check_parent",
+    "pod_name",
+    "target_of",
+]
 
 _UID_CHARACTERS: Final = 8
 _GRACE_SECONDS: Final = 2
@@ -73,7 +83,7 @@ def check_build(build: ComponentBuild, settings: BuildSettings) -> BuildInputs:
         BuildError: the URL is not the address of a repository.
     """
     inputs, metadata, spec = build_inputs(build.spec), build.metadata, build.spec
-    target = f"{settings.repository}/{metadata.namespace}/{spec.component}"
+    target = target_of(metadata.namespace, spec.component, settings).name
     url = parse_git_url(spec.git.url, "spec.git.url")
     _, at, digest = spec.parent.partition("@")
     problems = (
@@ -87,6 +97,7 @@ def check_build(build: ComponentBuild, settings: BuildSettings) -> BuildInputs:
             f"spec.git.url: the platform does not allow repositories on `{url.authority}`",
         ),
     )
+    check_parent(parse_reference(spec.parent, "spec.parent"), metadata.namespace, settings)
     for is_wrong, problem in problems:
         if is_wrong:
             raise UserError(
@@ -95,6 +106,34 @@ def check_build(build: ComponentBuild, settings: BuildSettings) -> BuildInputs:
                 advice="Delete it. The operator creates ComponentBuilds when runs need them.",
             )
     return inputs
+
+
+def target_of(namespace: str, component: str, settings: BuildSettings) -> Repository:
+    """The repository that images of a Component are pushed to. No other Component has it.
+
+    Raises:
+        UserError: (InvalidSpec) its name is too long for a repository.
+    """
+    return parse_repository(f"{settings.repository}/{namespace}/{component}", "repository of the images that are built")
+
+
+def check_parent(parent: Repository, namespace: str, settings: BuildSettings) -> None:
+    """Refuse a parent that was built for another namespace.
+
+    The pod of a build has logins of the platform besides those of the tenant.
+
+    Raises:
+        UserError: (ImageNotAllowed) it was.
+    """
+    if f"{parent.name}/".startswith(f"{settings.repository}/") and not f"{parent.name}/".startswith(
+        f"{settings.repository}/{namespace}/"
+    ):
+        raise UserError(
+            f"parent image `{parent.name}` is below `{settings.repository}`, which has the images that were built for "
+            "other namespaces",
+            Reason.IMAGE_NOT_ALLOWED,
+            advice="Use the image that it was built from, or one of another repository.",
+        )
 
 
 def pod_name(build: ComponentBuild, attempt: int = 1) -> str:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from componentrun import __version__
 from componentrun.api import names
 from componentrun.api.build.componentbuild import ComponentBuild, ComponentBuildSpec, GitCommit
 from componentrun.api.common import ObjectMeta, duration_seconds
-from componentrun.core.builds.pod import build_inputs
+from componentrun.core.builds.pod import build_inputs, check_parent, target_of
 from componentrun.core.builds.settings import DEFAULT_TIMEOUT_SECONDS, FOLDER
 from componentrun.core.builds.source import check_context_dir, check_ref, parse_git_url
 from componentrun.core.images.allowed import check_allowed
-from componentrun.core.images.reference import Repository, parse_reference, parse_repository
+from componentrun.core.images.reference import parse_reference
 from componentrun.core.pod.metadata import label_value
 from componentrun.core.request.image import component_image, split_tag
 from componentrun.errors import Reason, UserError
@@ -26,11 +25,10 @@ if TYPE_CHECKING:
     from componentrun.core.builds.settings import BuildSettings
     from componentrun.core.builds.source import FoundCommit, GitUrl
     from componentrun.core.images.channels import ImageChoice
+    from componentrun.core.images.reference import Repository
 
-__all__ = ["BuildRequest", "ParentChoice", "new_build", "read_request", "target_of", "with_target"]
+__all__ = ["BuildRequest", "ParentChoice", "new_build", "read_request", "with_target"]
 
-_TOOL: Final = "componentrun"
-"""Name of the builder among the tools of a build. Another release may make other layers of the same files."""
 _DEFAULT_TAG: Final = "latest"
 
 
@@ -61,21 +59,6 @@ class BuildRequest:
     timeout_seconds: int
 
 
-def target_of(namespace: str, component: str, settings: BuildSettings) -> Repository:
-    """The repository that images of a Component are pushed to. No other Component has it.
-
-    Raises:
-        UserError: (InvalidSpec) builds are not enabled, or its name is too long for a repository.
-    """
-    if not settings.is_enabled:
-        raise UserError(
-            f"Component `{component}` has a channel with `build`, but builds are not enabled",
-            Reason.INVALID_SPEC,
-            advice="Have `builds.enabled` and `builds.repository` of the chart set, or use another channel.",
-        )
-    return parse_repository(f"{settings.repository}/{namespace}/{component}", "repository of the images that are built")
-
-
 def with_target(choice: ImageChoice, component: Component, settings: BuildSettings) -> ImageChoice:
     """The choice with the repository that its images are pushed to; unchanged if it is not built.
 
@@ -91,6 +74,12 @@ def with_target(choice: ImageChoice, component: Component, settings: BuildSettin
             "Component, because each namespace has images of its own",
             Reason.INVALID_SPEC,
             advice="Create a Component of this name in the namespace of the run.",
+        )
+    if not settings.is_enabled:
+        raise UserError(
+            f"Component `{metadata.name}` has a channel with `build`, but builds are not enabled",
+            Reason.INVALID_SPEC,
+            advice="Have `builds.enabled` and `builds.repository` of the chart set, or use another channel.",
         )
     return replace(choice, repository=target_of(metadata.namespace, metadata.name, settings))
 
@@ -119,6 +108,7 @@ def read_request(
         check_ref(git.ref, f"{owner}.source.git.ref")
     parent = _parent(component)
     check_allowed(parent.repository, allowed)
+    check_parent(parent.repository, metadata.namespace, settings)
     return BuildRequest(
         metadata.namespace,
         metadata.name,
@@ -186,7 +176,6 @@ def new_build(request: BuildRequest, found: FoundCommit, parent_digest: str, set
         commands=build.commands,
         arguments=build.arguments or None,
         entrypoint=build.entrypoint,
-        tools={_TOOL: __version__},
         target=request.target.name,
         timeout_seconds=request.timeout_seconds,
     )
