@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.builder.steps import prepare, publish
+from componentrun.builder.preparing import prepare
+from componentrun.builder.publishing import publish
 from componentrun.core.builds.errors import BuildError, BuildProblem
 from componentrun.core.builds.exchange import SCRIPT_FILE
 from componentrun.core.builds.identity import BuildInputs
