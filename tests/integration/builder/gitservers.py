@@ -8,11 +8,11 @@ import os
 import threading
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import asyncssh
-from dulwich.server import DictBackend
+from dulwich.server import BackendRepo, DictBackend
 from dulwich.web import make_wsgi_chain
 
 from componentrun.core.builds.login import HttpsLogin, SshLogin
@@ -64,7 +64,8 @@ class HttpsServer:
     @contextmanager
     def running(self) -> Iterator[HttpsServer]:
         """Listen on a free port."""
-        chain = make_wsgi_chain(DictBackend(cast("Any", {"/team/app.git": self.repository})))
+        repositories: dict[str, BackendRepo] = {"/team/app.git": self.repository}
+        chain = make_wsgi_chain(DictBackend(repositories))
 
         def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
             path, authorization = environ["PATH_INFO"], environ.get("HTTP_AUTHORIZATION", "")
