@@ -26,8 +26,9 @@ from componentrun.core.builds.exchange import (
     PUSH,
     PUSH_FILE,
     StepReport,
+    failed,
+    termination_message,
 )
-from componentrun.core.builds.report import failed, termination_message
 from componentrun.core.builds.settings import FOLDER
 from componentrun.errors import ComponentRunError
 

@@ -19,7 +19,7 @@ from componentrun.api.channels import (
     ImageResolution,
 )
 from componentrun.api.common import duration_seconds
-from componentrun.core.images.reference import Repository, parse_repository
+from componentrun.core.images.reference import Repository, parse_reference, parse_repository
 from componentrun.core.images.semver import parse_range
 from componentrun.core.images.signingkey import SigningKey, parse_signing_key
 from componentrun.core.request.image import component_image
@@ -109,7 +109,6 @@ def choose_image(spec: ComponentRunSpec, component: Component, path: str = "spec
         UserError: (InvalidSpec) the run or the Component asks for something that does not exist or is contradictory.
     """
     title = f"Component `{component.metadata.name}`"
-    repository = parse_repository(component.spec.image, f"{title}: spec.image")
     if spec.channel and spec.tag:
         raise UserError(
             f"{path}.tag: `{spec.tag}` was given, and {path}.channel `{spec.channel}` as well",
@@ -118,6 +117,9 @@ def choose_image(spec: ComponentRunSpec, component: Component, path: str = "spec
         )
     channel = _by_tag(spec.tag, component, path) if spec.tag else _by_name(spec.channel, component, path)
     owner = f"{title}: channel `{channel.name}`"
+    # A parent may have a digest.
+    parse = parse_repository if channel.build is None else parse_reference
+    repository = parse(component.spec.image, f"{title}: spec.image")
     _check(channel, owner, is_verified=component.spec.verify is not None)
     follow = channel.follow or DEFAULT_FOLLOW.get(channel.name, "Pinned")
     is_own = spec.tag is None or spec.tag == channel.tag
