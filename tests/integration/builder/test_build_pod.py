@@ -145,7 +145,7 @@ def test_commands_see_no_login_and_can_not_change_what_is_pushed_beside_the_code
 ) -> None:
     revision = commit(server.repository, {b"main.py": MAIN})
     probes = (
-        "env > env.txt",
+        "sleep 10000 & env > env.txt",
         "find / -xdev -type f -newer /code/main.py 2>/dev/null | sort > new.txt || true",
         "cat /proc/mounts > mounts.txt",
         "ls -R /run/componentrun > run.txt 2>&1",
