@@ -282,7 +282,7 @@ async def test_a_parent_without_a_shell_or_without_itself_is_named(
     bench: Bench, server: HttpsServer, plain: str
 ) -> None:
     revision = commit(server.repository, {b"main.py": MAIN})
-    repository = Repository(plain, "builds/parents/scratch")
+    repository = Repository(plain, "test-parents/scratch")
     digest = await push_parent(RegistrySettings(frozenset({plain})), repository, layer=empty_layer())
     failure = bench.run(git(server, revision), repository.at(digest), login=GIT_LOGIN).state.failure
     assert failure is not None
