@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from componentrun.builder.retrying import with_git_retries
 from componentrun.core.builds.conventions import Recipe, choose_recipe, dump_recipe
 from componentrun.core.builds.exchange import RECIPE_FILE, SCRIPT_FILE
 from componentrun.core.builds.script import build_script, steps_of
@@ -51,11 +52,12 @@ def prepare(
 
     Raises:
         BuildError: the repository can't be read or built.
-        GitAwayError: the host can't answer now.
+        GitAwayError: the host was away in all attempts, or is not trusted.
         OSError: a folder can't be written.
     """
     url = parse_git_url(inputs.url, "url")
-    fetched = fetch(url, inputs.commit, inputs.context_dir, code, login, settings)
+    # It downloads everything before it writes into the folder.
+    fetched = with_git_retries(lambda: fetch(url, inputs.commit, inputs.context_dir, code, login, settings))
     recipe = choose_recipe(frozenset(fetched.files), inputs.folder, inputs.commands, inputs.entrypoint)
     steps = steps_of(recipe, are_dependencies_there=False)
     (control / SCRIPT_FILE).write_text(build_script(steps, inputs.folder, home, inputs.arguments))
