@@ -59,7 +59,7 @@ class KnownBuilds(Protocol):
         """Create a build, or return the present one of its name."""
 
     async def replace(self, build: ComponentBuild, ended: ComponentBuild) -> ComponentBuild:
-        """Delete a build that has ended, and create it again. Returns the one that another caller has created instead."""
+        """Delete a build that has ended, and create it again, unless another caller has: the new build."""
 
     def listen(self, listener: Callable[[Key], object]) -> None:
         """Call `listener` with the key of each build that has changed."""
