@@ -58,7 +58,8 @@ def test_the_path_of_the_short_form_reaches_the_host_as_it_was_written() -> None
         "https://git.example.com/a?b=c", "https://git.example.com/a#b", "https://git.example.com:99999/a",
         "ssh://git.example.com/app", "ssh://-oProxyCommand=x@git.example.com/app", "ssh://git@-oProxyCommand=x/app",
         "git@-oProxyCommand=x:app", "git@git.example.com:-oProxyCommand=x", "git@git.example.com:a;b",
-        "ssh://git@git.example.com/~/-x", "https://git.example.com/ä", "https://git.example.com/a\nb", "https://git.example.com/" + "a" * 2000,
+        "ssh://git@git.example.com/~/-x",
+        "https://git.example.com/ä", "https://git.example.com/a\nb", "https://git.example.com/" + "a" * 2000,
     ],
 )  # fmt: skip
 def test_other_addresses_are_refused(url: str) -> None:
