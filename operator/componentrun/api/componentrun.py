@@ -225,6 +225,10 @@ class RunBuild(StatusModel):
     """Name of the ComponentBuild."""
     component: str
     """Component whose image it builds: that of the run, or of a processor."""
+    channel: str | None = None
+    """Channel of the Component."""
+    build_hash: str | None = None
+    """Hash of the channel's `build`. If it has changed meanwhile, the run does not use the image."""
 
 
 class EventsStatus(StatusModel):

@@ -109,7 +109,11 @@ async def test_a_run_waits_for_its_image_and_starts_with_it(world: World, regist
     status = world.run()["status"]
     assert (status["phase"], status["reason"]) == ("Building", "Building")
     name = key(world).name
-    assert status["build"] == {"name": name, "component": "app"}
+    assert (status["build"]["name"], status["build"]["component"], status["build"]["channel"]) == (
+        name,
+        "app",
+        "master",
+    )
     assert f"build `{name}` of commit `{ONE[:12]}` (`main`) of `{URL}`" in status["message"]
     assert not [found for found in world.kube.objects if found[0] == "pods"]
 
@@ -319,3 +323,35 @@ async def test_a_parent_that_was_built_for_another_namespace_is_refused(
     assert (status["phase"], status["reason"]) == ("Failed", "ImageNotAllowed")
     assert "images that were built for other namespaces" in status["message"]
     assert git.asked == []
+
+
+async def test_a_parent_by_digest_must_be_readable_with_the_tenants_logins(
+    world: World, registry: FakeRegistry, git: Git
+) -> None:
+    """The pod of a build has logins of the platform, and its commands run in the parent."""
+    add_component(world, registry)
+    component = world.kube.objects["components", NAMESPACE, "app"]
+    component["spec"]["image"] = f"{registry.host}/team/app@{IMAGE}"  # the registry does not show it
+    add_run(world)
+    await FakeOperator(world).live(0)
+    status = world.run()["status"]
+    assert status["phase"] == "Failed"
+    assert world.build_objects.created == []
+    assert len(git.asked) <= 1
+
+
+async def test_an_image_that_was_built_for_another_channel_is_not_used(
+    world: World, registry: FakeRegistry, git: Git
+) -> None:
+    add_component(world, registry)
+    operator = FakeOperator(world)
+    add_run(world)
+    await operator.live(0)
+    build = {"source": {"git": {"url": URL, "ref": "other"}}}
+    world.kube.change("components", "app", {"spec": {"channels": [{"name": "release", "build": build}]}})
+    git.commit = TWO
+    world.now += timedelta(seconds=5)
+    world.build_objects.end(key(world), phase="Succeeded", digest=IMAGE)
+    await operator.live(0)
+    assert world.run()["status"]["phase"] == "Building"
+    assert len(world.build_objects.created) == 2

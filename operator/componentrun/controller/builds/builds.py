@@ -32,6 +32,7 @@ from componentrun.core.builds.lifecycle.status import (
     followed,
     has_ended,
     is_decided,
+    is_lost,
     may_be_unwanted,
     with_pod,
 )
@@ -265,7 +266,7 @@ class Builds:
         if failure is not None:
             await self._end(key, build, failed(build, failure, now, state.steps))
             return
-        if pod is None or state.is_gone:
+        if pod is None or is_lost(state):
             if pod is not None:
                 await self._delete(named.name, pod["metadata"]["uid"], at_once=True)
             await self._begin(key, build)

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from componentrun.process.kubernetes.client import Kube
     from componentrun.registry.client import RegistryClient
 
+_MAY_WAIT: Final = frozenset({None, "Queued", "Building"})
+"""Phases of a run that may wait for a build, also for one that its status does not name: that of a processor."""
 _NOT_THERE: Final = frozenset({Problem.NO_SUCH_TAG, Problem.NO_SUCH_REPOSITORY})
 
 __all__ = ["BuildPendingError", "BuiltImages", "KnownBuilds"]
@@ -167,11 +169,12 @@ class BuiltImages:
         return Resolved(build.status.digest or "", build.metadata.name, "Build", self._clock())
 
     async def _parent(self, namespace: str, parent: ParentChoice, names: tuple[str, ...]) -> str:
-        if parent.digest is not None:
-            return parent.digest
+        # A digest is looked up, too: the pod has logins of the platform, and must not use what the tenant can't read.
         async with self._away.asking(namespace, parent.repository.host, registry_timeout):
             logins = await read_logins(self._kube, namespace, names, parent.repository)
-            return await self._client.digest(parent.repository, parent.tag or "", logins.usable, logins.known)
+            return await self._client.digest(
+                parent.repository, parent.digest or parent.tag or "", logins.usable, logins.known
+            )
 
     async def _pushed(self, build: ComponentBuild, target: Repository) -> str | None:
         """The digest of the image with the name of the build; None if there is none."""
@@ -209,21 +212,28 @@ class BuiltImages:
         runs = self._waiting.get(key)
         if runs is None:
             return True
-        runs -= {run for run in runs if not self._waits(run, key.name)}
+        runs -= {run for run in runs if not self._waits(run)}
         return bool(runs)
 
-    def _waits(self, key: Key, build: str) -> bool:
+    def _waits(self, key: Key) -> bool:
         try:
             run = self._caches.runs.get(key)
         except UnsupportedError:
             return True  # another release may have changed it, and the build must not be lost for that
         if run is None or is_terminal(run.status) or run.spec.cancel or run.metadata.deletion_timestamp is not None:
             return False
-        return run.status.build is None or run.status.build.name == build
+        return run.status.phase in _MAY_WAIT
 
     def _changed(self, key: Key) -> None:
         for run in self._waiting.get(key, ()):
             self._look(run)
+        try:
+            present = self._objects.get(key)
+        except UnsupportedError:
+            return
+        if present is None or has_ended(present):
+            # A run that goes on waiting says so again.
+            self._waiting.pop(key, None)
 
 
 def _is_past(build: ComponentBuild, created: datetime) -> bool:

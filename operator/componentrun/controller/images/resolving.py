@@ -151,13 +151,15 @@ class Images:
         """Resolve a choice. A run that waits for a build keeps it, even if the branch has moved since."""
         namespace, build = run.metadata.namespace, run.status.build
         try:
-            if choice.build is not None and build is not None and build.component == component.metadata.name:
+            wanted = component.metadata.name, choice.channel, choice.build
+            if build is not None and (build.component, build.channel, build.build_hash) == wanted:
                 waited = await self.built.waited(namespace, build)
                 if waited is not None:
                     return await self._write(choice, component, waited)
             created = run.metadata.creation_timestamp or self._clock()
             return await self._shared_resolve(choice, component, namespace, names, self._architectures(run), created)
         except BuildPendingError as pending:
+            pending.build = pending.build.model_copy(update={"channel": choice.channel, "build_hash": choice.build})
             self.built.wait(Key(namespace, run.metadata.name), pending.build.name)
             raise
 

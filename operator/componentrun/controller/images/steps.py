@@ -70,7 +70,10 @@ def _as_run(run: ComponentRun, wanted: WantedStep) -> ComponentRun:
         ),
         None,
     )
+    build = run.status.build
     status = ComponentRunStatus(
-        image=kept.image if kept else None, image_resolution=kept.image_resolution if kept else None
+        image=kept.image if kept else None,
+        image_resolution=kept.image_resolution if kept else None,
+        build=build if build is not None and build.component == step.component else None,
     )
     return run.model_copy(update={"spec": spec, "status": status})

@@ -36,6 +36,7 @@ __all__ = [
     "has_ended",
     "has_failed",
     "is_decided",
+    "is_lost",
     "may_be_unwanted",
     "with_pod",
 ]
@@ -89,9 +90,14 @@ def may_be_unwanted(build: ComponentBuild, now: datetime) -> bool:
 
 def is_decided(build: ComponentBuild, state: BuildPodState) -> bool:
     """Whether the build has ended with its pod. A pod that is gone decides nothing while another one may be created."""
-    if state.is_gone and state.digest is None:
+    if is_lost(state):
         return build.status.attempts >= MOST_PODS
     return state.digest is not None or state.failure is not None
+
+
+def is_lost(state: BuildPodState) -> bool:
+    """Whether another pod may succeed: this one is gone, or a host did not respond to it."""
+    return state.digest is None and (state.is_gone or (state.failure is not None and state.failure.is_transient))
 
 
 def with_pod(build: ComponentBuild, pod: BuildPod, now: datetime) -> ComponentBuildStatus:
@@ -127,9 +133,9 @@ def followed(build: ComponentBuild, state: BuildPodState, now: datetime) -> Comp
         return _with_outcome(build, update, "True", Reason.SUCCEEDED, message, now)
     if state.failure is not None:
         failure = state.failure
-        if state.is_gone:
-            lost = f"{build.status.attempts} pods of the build were lost. The last one: {failure.message}"
-            failure = replace(failure, message=lost)
+        if is_lost(state):
+            what = "pods of the build were lost" if state.is_gone else "attempts to build failed"
+            failure = replace(failure, message=f"{build.status.attempts} {what}. The last one: {failure.message}")
         return failed(build, failure, now, state.steps)
     update = {"phase": state.phase, "steps": state.steps}
     return _with_outcome(build, update, "Unknown", Reason.BUILDING, _AT_WORK[state.phase], now)
