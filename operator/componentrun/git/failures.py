@@ -151,13 +151,17 @@ def _http_error(url: GitUrl, error: http.HTTPError) -> BuildError | GitAwayError
         return _away(url, "its name can't be resolved")
     if isinstance(cause, http.TimeoutError) and not isinstance(cause, http.NewConnectionError):
         return _away(url, "no answer in time")
+    return _redirect_error(url, cause) or _away(url, _words(cause))
+
+
+def _redirect_error(url: GitUrl, cause: BaseException) -> BuildError | None:
     if isinstance(cause, RedirectedError):
         return _redirected(url, cause.target)
     if isinstance(cause, http.LocationValueError):
         return not_a_repository(url, "it redirects to an address without TLS")
     if isinstance(cause, http.ResponseError):
         return not_a_repository(url, "it redirects too often")
-    return _away(url, _words(cause))
+    return None
 
 
 def _words(error: BaseException) -> str:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["MOST_BYTES", "MOST_ENTRIES", "Entry", "Written", "too_large", "too_many", "write_layer"]
 
 MOST_BYTES: Final = 8 * 2**30
-"""Maximum size of all files of a layer. The limit of a disk counts blocks, so that a file with holes, or a second link to
-a file, costs nothing there, but is read, compressed, and written on every node that pulls the image."""
+"""Maximum size of all files of a layer. The limit of a disk counts blocks, so that a file with holes, or a second
+link to a file, costs nothing there, but is read, compressed, and written on every node that pulls the image."""
 MOST_ENTRIES: Final = 200_000
 """Maximum number of files, folders and links of a layer."""
 _OPAQUE: Final = f"{WHITEOUT}{WHITEOUT}.opq"
