@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from componentrun.core.builds.source import GitUrl
 
-__all__ = ["git_errors", "no_such_commit", "not_a_repository", "too_large"]
+__all__ = ["RedirectedError", "git_errors", "no_such_commit", "not_a_repository", "too_large"]
 
 _STATUS: Final = "unexpected http resp "
 """Beginning of dulwich's message about an HTTP status."""
@@ -45,6 +45,15 @@ _SSH_CAUSES: Final = (
     ("does not appear to be a git repository", BuildProblem.NO_SUCH_REPOSITORY),
 )
 """What ssh and common git hosts print, in lower case, in the order in which it is looked for."""
+
+
+class RedirectedError(http.HTTPError):
+    """A host redirects to another scheme, host or port than that of the repository."""
+
+    def __init__(self, target: str) -> None:
+        """`target` is the other host with its port. A path may contain a token, and is left out."""
+        super().__init__(f"redirected to {target}")
+        self.target = target
 
 
 @contextmanager
@@ -142,11 +151,17 @@ def _http_error(url: GitUrl, error: http.HTTPError) -> BuildError | GitAwayError
         return _away(url, "its name can't be resolved")
     if isinstance(cause, http.TimeoutError) and not isinstance(cause, http.NewConnectionError):
         return _away(url, "no answer in time")
+    return _redirect_error(url, cause) or _away(url, _words(cause))
+
+
+def _redirect_error(url: GitUrl, cause: BaseException) -> BuildError | None:
+    if isinstance(cause, RedirectedError):
+        return _redirected(url, cause.target)
     if isinstance(cause, http.LocationValueError):
         return not_a_repository(url, "it redirects to an address without TLS")
     if isinstance(cause, http.ResponseError):
         return not_a_repository(url, "it redirects too often")
-    return _away(url, _words(cause))
+    return None
 
 
 def _words(error: BaseException) -> str:
@@ -186,6 +201,14 @@ def not_a_repository(url: GitUrl, found: str) -> BuildError:
         BuildProblem.NOT_A_REPOSITORY,
         f"`{url.text}` did not answer like a git repository: {found}",
         "Check the URL, and whether a proxy or a login page answers in its place.",
+    )
+
+
+def _redirected(url: GitUrl, target: str) -> BuildError:
+    return BuildError(
+        BuildProblem.NOT_A_REPOSITORY,
+        f"git host `{url.host}` redirects to another host or port, `{target}`; expected `{url.text}` itself to answer",
+        "If the repository has moved there, set `url` to its new URL.",
     )
 
 

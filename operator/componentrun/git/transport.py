@@ -8,6 +8,7 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import urllib3
 from dulwich.client import SSHGitClient, Urllib3HttpGitClient
@@ -15,6 +16,7 @@ from dulwich.errors import GitProtocolError, HangupException
 
 from componentrun.core.builds.login import SshLogin
 from componentrun.git.budget import Budget
+from componentrun.git.failures import RedirectedError
 from componentrun.git.ssh import StrictSsh
 from componentrun.process.kubernetes.access.proxy import proxy_for
 from componentrun.registry.origin import origin
@@ -37,19 +39,28 @@ _USER_AGENT: Final = "git/componentrun"
 
 
 _MOST_REDIRECTS: Final = 3
+_HTTPS_PORT: Final = 443
 
 
 class _Pool(urllib3.PoolManager):
-    """Follows no redirect to an address without TLS, and closes all responses: dulwich leaves refusals open."""
+    """Stays at one scheme, host and port, and closes all responses: dulwich leaves refusals open.
 
-    def __init__(self, **options: Any) -> None:
+    A redirect to another host would reach hosts that the platform does not allow (`builds.gitHosts`), with the network
+    of the operator.
+    """
+
+    def __init__(self, repository: str, **options: Any) -> None:
         super().__init__(**options)
+        self._origin = origin(repository)
         self._responses: list[urllib3.BaseHTTPResponse] = []
 
     def urlopen(self, method: str, url: str, redirect: bool = True, **kw: Any) -> urllib3.BaseHTTPResponse:  # type: ignore[override]  # noqa: FBT001, FBT002 - urllib3's signature
-        """Send a request, and follow redirects."""
-        if not url.startswith(("https://", "/")):
+        """Send a request, and follow redirects, each of which is a call of this method."""
+        if not url.startswith("https://"):
             raise urllib3.exceptions.LocationValueError("a redirect without TLS")
+        if origin(url) != self._origin:
+            parts = urlsplit(url)
+            raise RedirectedError(f"{parts.hostname}:{parts.port or _HTTPS_PORT}")
         response = super().urlopen(method, url, redirect, **kw)
         self._responses.append(response)
         return response
@@ -121,7 +132,7 @@ class _SmartClient(Urllib3HttpGitClient):
 
     def _http_request(self, url: str, headers: dict[str, str] | None = None, *arguments: Any, **options: Any) -> Any:
         headers = dict(headers or {})
-        # The host may have redirected the client to another one. It does not get the login.
+        # `_Pool` refuses other hosts as well; the login must not depend on it.
         if self._authorization and origin(url) == self._login_origin:
             headers["Authorization"] = self._authorization
         response, read = super()._http_request(url, headers, *arguments, **options)
@@ -174,5 +185,5 @@ def _pool(url: GitUrl, settings: GitSettings) -> _Pool:
         "timeout": urllib3.Timeout(connect=settings.connect_seconds, read=settings.read_seconds),
     }
     if proxy is None:
-        return _Pool(**options)
-    return _ProxyPool(proxy_url=proxy, proxy_headers=headers, **options)
+        return _Pool(url.text, **options)
+    return _ProxyPool(url.text, proxy_url=proxy, proxy_headers=headers, **options)

@@ -260,17 +260,26 @@ def test_a_certificate_that_is_not_trusted_is_named(server: HttpsServer) -> None
     assert server.seen == []
 
 
-def test_a_login_does_not_follow_a_redirect_to_another_host(server: HttpsServer, tmp_path: Path) -> None:
-    other_folder = tmp_path / "other"
-    other_folder.mkdir()
+def test_a_redirect_to_another_host_is_refused(server: HttpsServer) -> None:
+    """Otherwise a host that the platform allows could have the operator connect to any other."""
+    commit(server.repository, FILES)
     with HttpsServer(server.authority, server.repository).running() as other:
-        target = f"{other.url}/info/refs?service=git-upload-pack"
+        target = f"{other.url}/info/refs?service=git-upload-pack&token=secret"
         server.answer = lambda _path: ("302 Found", [("Location", target)], b"")
-        commit(server.repository, FILES)
-        with pytest.raises(BuildError) as caught:
+        with pytest.raises(BuildError, match=f"redirects to another host or port, `127.0.0.1:{other.port}`") as caught:
             found(server, "main")
-        assert caught.value.problem is BuildProblem.LOGIN_REFUSED
-        assert [authorization for _, authorization in other.seen] == [""]
+        assert caught.value.problem is BuildProblem.NOT_A_REPOSITORY
+        assert "`url`" in caught.value.advice
+        assert "secret" not in caught.value.message
+        assert other.seen == []
+
+
+def test_a_redirect_within_the_host_is_followed(server: HttpsServer) -> None:
+    revision = commit(server.repository, FILES)
+    url = parse_git_url(server.url.replace("/team/", "/old/"), "url")
+    target = "/team/app.git/info/refs?service=git-upload-pack"
+    server.answer = lambda asked: ("301 Moved Permanently", [("Location", target)], b"") if "/old/" in asked else None
+    assert look_up(url, "main", LOGIN, server.settings).commit == revision
 
 
 async def test_ssh_reads_with_a_key(ssh: SshServer, repository: Repo, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ class BuildProblem(StrEnum):
     UNUSABLE_NAME = "UnusableName"
     LINK_LEAVES_FOLDER = "LinkLeavesFolder"
     SPECIAL_FILE = "SpecialFile"
+    UNREADABLE = "Unreadable"
     NO_CONVENTION = "NoConvention"
     SEVERAL_CONVENTIONS = "SeveralConventions"
     NO_ENTRYPOINT = "NoEntrypoint"
@@ -53,8 +54,8 @@ _SOURCE: Final = (
 )  # fmt: skip
 _CONTENT: Final = (
     BuildProblem.TOO_LARGE, BuildProblem.SUBMODULE, BuildProblem.LFS_POINTER, BuildProblem.UNUSABLE_NAME,
-    BuildProblem.LINK_LEAVES_FOLDER, BuildProblem.SPECIAL_FILE, BuildProblem.NO_CONVENTION,
-    BuildProblem.SEVERAL_CONVENTIONS, BuildProblem.NO_ENTRYPOINT,
+    BuildProblem.LINK_LEAVES_FOLDER, BuildProblem.SPECIAL_FILE, BuildProblem.UNREADABLE,
+    BuildProblem.NO_CONVENTION, BuildProblem.SEVERAL_CONVENTIONS, BuildProblem.NO_ENTRYPOINT,
 )  # fmt: skip
 _PARENT: Final = (BuildProblem.UNUSABLE_PARENT, BuildProblem.TOO_MANY_LAYERS, BuildProblem.PARENT_REFUSED)
 REASONS: Final[dict[BuildProblem, Reason]] = {

@@ -124,6 +124,7 @@ def read_parent(name: str, manifest: bytes, config: bytes, media_type: str, plat
         kind = str(content.get("mediaType") or media_type)
         layers = tuple(content["layers"])
         diff_ids = settings["rootfs"]["diff_ids"]
+        _check_types(layers, settings)
         there = f"{settings['os']}/{settings['architecture']}"
         is_image = len(layers) == len(diff_ids) and kind in _CONFIG_TYPES and content["config"]["digest"]
         is_plain = all(not layer.get("urls") for layer in layers)
@@ -136,6 +137,37 @@ def read_parent(name: str, manifest: bytes, config: bytes, media_type: str, plat
     if there != platform:
         choose_platform([(there, "")], platform, name)
     return ParentImage(name, kind, layers, settings)
+
+
+def _check_types(layers: Sequence[Any], settings: Mapping[str, Any]) -> None:
+    """Check the types of everything that `extend` and the upload read: a parent comes from whoever pushed it.
+
+    Raises:
+        TypeError: something has another type than the specification says.
+        ValueError: a text is not Unicode, which JSON can express and UTF-8 can't.
+    """
+    inherited = settings.get("config") or {}
+    labels = inherited.get("Labels") or {}
+    history = settings.get("history") or []
+    fits = (
+        all(isinstance(layer["digest"], str) and _is_size(layer["size"]) for layer in layers),
+        _is_list_of(settings["rootfs"]["diff_ids"], str),
+        _is_list_of(inherited.get("Env") or [], str),
+        isinstance(labels, dict) and _is_list_of(list(labels.values()), str),
+        _is_list_of(history, dict),
+    )
+    if not all(fits):
+        raise TypeError("a part of the image has another type than expected")
+    _dump(settings)
+    _dump({"layers": layers})
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_list_of(value: Any, kind: type) -> bool:
+    return isinstance(value, list) and all(isinstance(item, kind) for item in value)
 
 
 def _unusable(name: str, why: str) -> BuildError:

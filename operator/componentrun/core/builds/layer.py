@@ -12,13 +12,19 @@ import tarfile
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final, Literal
 
+from componentrun.core.builds.errors import BuildError, BuildProblem
 from componentrun.core.builds.paths import WHITEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["Entry", "Written", "write_layer"]
+__all__ = ["MOST_BYTES", "MOST_ENTRIES", "Entry", "Written", "too_large", "too_many", "write_layer"]
 
+MOST_BYTES: Final = 8 * 2**30
+"""Maximum size of all files of a layer. The limit of a disk counts blocks, so that a file with holes, or a second
+link to a file, costs nothing there, but is read, compressed, and written on every node that pulls the image."""
+MOST_ENTRIES: Final = 200_000
+"""Maximum number of files, folders and links of a layer."""
 _OPAQUE: Final = f"{WHITEOUT}{WHITEOUT}.opq"
 """Name of the file that hides what the layers below have in a folder."""
 _FILE_MODE: Final = 0o644
@@ -80,6 +86,31 @@ class _Hashing:
     def digest(self) -> str:
         """Digest of everything so far."""
         return f"sha256:{self._hash.hexdigest()}"
+
+
+def too_large(path: str, size: int, limit: int) -> BuildError:
+    """The error for files that are larger than a layer may be.
+
+    Args:
+        path: the file with which they exceed the limit.
+        size: size of all files so far, in bytes.
+        limit: the limit in bytes.
+    """
+    return BuildError(
+        BuildProblem.TOO_LARGE,
+        f"with `{path}` the files of the build have {size} bytes or more; a layer of an image has at most {limit}, and "
+        "files with holes and further links to a file count with their whole size",
+        "Have the commands of the build delete what the component does not need.",
+    )
+
+
+def too_many(limit: int) -> BuildError:
+    """The error for more files, folders and links than a layer may have."""
+    return BuildError(
+        BuildProblem.TOO_LARGE,
+        f"the build has left more than {limit} files, folders and links; a layer of an image has at most {limit}",
+        "Have the commands of the build delete what the component does not need, such as caches.",
+    )
 
 
 def write_layer(entries: Iterable[Entry], folder: str, out: IO[bytes], *, hides_below: bool) -> Written:

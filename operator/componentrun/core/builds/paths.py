@@ -10,12 +10,14 @@ from typing import Final
 
 from componentrun.core.builds.errors import BuildError, BuildProblem
 
-__all__ = ["WHITEOUT", "check_link", "check_name", "git_folder", "link_target", "special_file"]
+__all__ = ["WHITEOUT", "check_link", "check_name", "git_folder", "link_target", "special_file", "unreadable"]
 
 WHITEOUT: Final = ".wh."
 """Prefix that layers use to delete files of the layers below (OCI image specification)."""
 _MOST_BYTES: Final = 255
 """Maximum length of a name in common file systems."""
+_SHOWN: Final = 120
+"""Characters of each end of a long path that messages have."""
 
 
 def check_name(name: bytes, folder: str) -> str:
@@ -99,4 +101,19 @@ def special_file(path: str, kind: str) -> BuildError:
         BuildProblem.SPECIAL_FILE,
         f"`{path}` is {kind}; an image has files, folders and symbolic links",
         "Have the commands of the build delete it.",
+    )
+
+
+def unreadable(path: str, why: str) -> BuildError:
+    """The error for a file or folder that the commands left without permission to read it, or too deep.
+
+    Args:
+        path: its path, relative to the root. Its middle is left out if it is long.
+        why: the operating system's words.
+    """
+    shown = path if len(path) <= 2 * _SHOWN else f"{path[:_SHOWN]} … {path[-_SHOWN:]}"
+    return BuildError(
+        BuildProblem.UNREADABLE,
+        f"`{shown}` can't be read: {why}; an image has files that everybody may read",
+        "Have the commands of the build delete it, set its mode, or choose a shorter path.",
     )

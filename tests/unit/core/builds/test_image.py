@@ -145,6 +145,45 @@ def test_what_is_no_image_for_the_platform_is_no_parent(change: dict[str, Any], 
     assert caught.value.problem is BuildProblem.UNUSABLE_PARENT
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"config": "x"},
+        {"config": {"Env": 5}},
+        {"config": {"Env": "PATH=/bin"}},
+        {"config": {"Env": [1]}},
+        {"config": {"Env": {"PATH": "/bin"}}},
+        {"config": {"Labels": ["a"]}},
+        {"config": {"Labels": {"a": 1}}},
+        {"config": {"User": "\ud800"}},
+        {"history": 5},
+        {"history": [1]},
+        {"history": {"created_by": "x"}},
+        {"rootfs": {"diff_ids": "x"}},
+        {"rootfs": {"diff_ids": [1]}},
+    ],
+    ids=str,
+)
+def test_a_configuration_with_other_types_is_no_parents(change: dict[str, Any]) -> None:
+    with pytest.raises(BuildError, match="not that of an image") as caught:
+        parent(**change)
+    assert caught.value.problem is BuildProblem.UNUSABLE_PARENT
+
+
+@pytest.mark.parametrize("change", [{"config": None}, {"config": {"Env": None, "Labels": None}}, {"history": None}])
+def test_parts_of_a_configuration_may_be_null(change: dict[str, Any]) -> None:
+    assert config_of(extend(parent(**change), [CODE], CHANGES))["config"]["Labels"]["revision"] == "abc"
+
+
+@pytest.mark.parametrize("change", [{"digest": None}, {"digest": 5}, {"size": "x"}, {"size": -1}, {"size": True}])
+def test_a_layer_needs_a_digest_and_a_size(change: dict[str, Any]) -> None:
+    manifest, config = raw_parent()
+    content = json.loads(manifest)
+    content["layers"][0] |= change
+    with pytest.raises(BuildError, match="not that of an image"):
+        read_parent("image", json.dumps(content).encode(), config, OCI, "linux/amd64")
+
+
 @pytest.mark.parametrize("manifest", [b"", b"[]", b"{}", b'{"layers": 3}', b"\xff", b"[" * 100_000])
 def test_a_broken_manifest_is_refused(manifest: bytes) -> None:
     with pytest.raises(BuildError) as caught:
