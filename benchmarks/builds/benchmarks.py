@@ -31,16 +31,20 @@ def there(testbed: Testbed, repeats: int) -> list[Figure]:
         build = lab.build(lab.run(built).name)
         ready = lab.tagged_component(lab.image(built, build))
         values = interleave([partial(_pair, lab, ready, built)], repeats)
-    return figures(values, "s", {"builds.there.built": "builds.there.ready"})
+    pairs = {f"builds.there.built{part}": f"builds.there.ready{part}" for part in ("", ".pod")}
+    return figures(values, "s", pairs)
 
 
 def _pair(lab: Lab, ready: str, built: str) -> dict[str, float]:
-    with_tag = lab.run(ready).seconds
-    with_branch = lab.run(built).seconds
+    with_tag, with_branch = lab.run(ready), lab.run(built)
+    pods = [lab.pod_seconds(run) for run in (with_tag, with_branch)]
     return {
-        "builds.there.ready": with_tag,
-        "builds.there.built": with_branch,
-        "builds.there.added": with_branch - with_tag,
+        "builds.there.ready": with_tag.seconds,
+        "builds.there.built": with_branch.seconds,
+        "builds.there.added": with_branch.seconds - with_tag.seconds,
+        "builds.there.ready.pod": pods[0],
+        "builds.there.built.pod": pods[1],
+        "builds.there.added.pod": pods[1] - pods[0],
     }
 
 

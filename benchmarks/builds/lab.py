@@ -42,6 +42,7 @@ __all__ = ["Lab", "Started", "build_seconds", "moment", "open_lab"]
 _IMAGE: Final = Path(__file__).parents[1] / "images" / "python"
 _SECRET: Final = "git-login"
 _PATIENCE: Final = 180.0
+_LOOK_EVERY_SECONDS: Final = 5.0
 _RESOURCES: Final = {"limits": {"cpu": "1", "memory": "128Mi"}, "requests": {"cpu": "20m", "memory": "32Mi"}}
 """Of components. They may use a whole processor, because a smaller limit would slow down the start of Python."""
 
@@ -54,7 +55,7 @@ class Started:
     created: float
     """When its create request was sent."""
     started: float
-    """When its component reported its start."""
+    """When its component started, as it reported."""
 
     @property
     def seconds(self) -> float:
@@ -105,7 +106,14 @@ class Lab:
         name = f"app-{uuid.uuid4().hex[:8]}"
         repository, _, tag = image.rpartition(":")
         channels = [{"name": "master", "follow": "EachRun", **channel}]
-        spec = {"image": repository, "tag": tag, "channels": channels, "resources": _RESOURCES}
+        spec = {
+            "image": repository,
+            "tag": tag,
+            "args": [self.reports.address, str(self.reports.port)],
+            "channels": channels,
+            "resources": _RESOURCES,
+            "network": {"mode": "bridge"},
+        }
         self.tenant.apply("Component", name, spec)
         return name
 
@@ -118,7 +126,6 @@ class Lab:
             "metadata": {"name": name, "labels": {OPERATOR_LABEL: self.operator_name}},
             "spec": {
                 "component": component,
-                "args": [self.reports.address, str(self.reports.port), name],
                 "concurrency": {"policy": "Allow"},
                 "retry": {"limit": 0},
                 "timeout": "2m",
@@ -134,12 +141,15 @@ class Lab:
         """Wait until the component of a run has started.
 
         Raises:
-            RuntimeError: it did not start in time; the message contains the run's status.
+            RuntimeError: it did not start in time, or the run has failed.
         """
-        try:
-            return Started(name, created, self.reports.wait(name, _PATIENCE))
-        except TimeoutError as error:
-            raise RuntimeError(f"{error}: {self.tenant.get(name).get('status')}") from error
+        while True:
+            try:
+                return Started(name, created, self.reports.wait(name, _LOOK_EVERY_SECONDS))
+            except TimeoutError as error:
+                status = self.tenant.get(name).get("status", {})
+                if status.get("phase") == "Failed" or time.time() - created > _PATIENCE:
+                    raise RuntimeError(f"{error}: {status}") from error
 
     def run(self, component: str) -> Started:
         """Run a component to its end, and wait until its pod is deleted."""
@@ -159,6 +169,11 @@ class Lab:
             if status["phase"] != "Succeeded":
                 raise RuntimeError(f"run {name} has failed: {status}")
         waiting.until(self._pods, what="the deletion of the pods", timeout=_PATIENCE)
+
+    def pod_seconds(self, run: Started) -> float:
+        """From the creation of a run to the creation of its pod, which the operator measures."""
+        phases = self.tenant.get(run.name)["status"]["phases"]
+        return next(moment(item["startTime"]) for item in phases if item["phase"] == "Pending") - run.created
 
     def build(self, name: str) -> dict[str, Any]:
         """The ComponentBuild that a run has waited for, with its end in its status.

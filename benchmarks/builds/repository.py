@@ -1,4 +1,4 @@
-"""The git repository of a component that reports its start and then imports its packages."""
+"""The git repository of a component that reports when it started, and then imports its packages."""
 
 from __future__ import annotations
 
@@ -16,14 +16,33 @@ __all__ = ["commit", "files_of"]
 
 _MODULES: Final = tuple(name.replace("-", "_") for name in PACKAGES)
 _PROGRAM: Final = """\
+import time
+
+started = time.time()
+
 import importlib
+import os
 import socket
 import sys
 
 CHANGE = "{change}"
-host, port, run = sys.argv[1:]
-with socket.create_connection((host, int(port)), 10) as connection:
-    connection.sendall(run.encode() + b"\\n")
+
+
+def report():
+    address = sys.argv[1], int(sys.argv[2])
+    until = time.monotonic() + 30  # the network policy of a pod may be applied after its start
+    while True:
+        try:
+            with socket.create_connection(address, 1) as connection:
+                connection.sendall(f"{{os.environ['KBC_RUNID']}} {{started}}\\n".encode())
+            return
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+
+
+report()
 for name in "{modules}".split():
     importlib.import_module(name)
 """

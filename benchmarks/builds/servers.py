@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import socketserver
 import threading
-import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -56,7 +55,9 @@ def index_of(wheels: Sequence[Path]) -> tuple[dict[str, str], dict[str, Path]]:
 
 
 class StartReports:
-    """Receives the names of runs whose components have started, each over a connection of its own.
+    """Receives when components have started, by their own clock: a name of a run and a time for each connection.
+
+    The nodes must have the clock of this machine, as that of our own cluster has.
 
     Attributes:
         address: IP address of this machine.
@@ -77,15 +78,15 @@ class StartReports:
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
-                now = time.time()
-                reports._add(self.rfile.readline().decode().strip(), now)
+                run, started = self.rfile.readline().decode().split()
+                reports._add(run, float(started))
 
         with _Server((self.address, 0), Handler) as server, _serving(server):
             self.port = server.server_address[1]
             yield self
 
     def wait(self, name: str, timeout: float) -> float:
-        """Wait until the component of a run has started. Returns when it reported this, in seconds since 1970.
+        """Wait until the component of a run has started. Returns when, in seconds since 1970.
 
         Raises:
             TimeoutError: it did not start within `timeout` seconds.
