@@ -113,7 +113,7 @@ class _Crowd:
         return {"builds.many.ready": max(run.started for run in runs) - min(run.created for run in runs)}
 
     def built(self) -> dict[str, float]:
-        """From the end of the build to the start of the last component."""
+        """From the end of the build to the starts of the first and the last component, and to the last pod."""
         before = len(self.lab.builds(self.component))
         self.lab.commit(packages=False)
         runs = self._run(self.component)
@@ -123,6 +123,7 @@ class _Crowd:
         return {
             "builds.many.first": min(run.started for run in runs) - end,
             "builds.many.last": max(run.started for run in runs) - end,
+            "builds.many.last.pod": max(run.created + self.lab.pod_seconds(run) for run in runs) - end,
         }
 
     def _run(self, component: str) -> list[Started]:
