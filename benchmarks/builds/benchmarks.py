@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.builds.buildah import dockerfile, own_store
-from benchmarks.builds.lab import build_seconds, moment, open_lab
+from benchmarks.builds.lab import build_seconds, moment, open_lab, step_seconds
 from benchmarks.harness.interleave import figures, interleave
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def _builds(lab: Lab) -> dict[str, float]:
         build = lab.build(run.name)
         found[f"builds.python.{name}"] = run.seconds
         found[f"builds.python.{name}.build"] = build_seconds(build)
+        found[f"builds.python.{name}.commands"] = step_seconds(build, "commands")
     found[_SENT] = build["status"]["pushed"]["sentBytes"] / 1024
     return found
 

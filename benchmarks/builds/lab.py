@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from benchmarks.harness.testbed import Testbed
     from e2e.tenant import Tenant
 
-__all__ = ["Lab", "Started", "build_seconds", "moment", "open_lab"]
+__all__ = ["Lab", "Started", "build_seconds", "moment", "open_lab", "step_seconds"]
 
 _IMAGE: Final = Path(__file__).parents[1] / "images" / "python"
 _SECRET: Final = "git-login"
@@ -212,6 +212,12 @@ class Lab:
 def build_seconds(build: dict[str, Any]) -> float:
     """From the creation of a build's pod to the end of the build."""
     return moment(build["status"]["completionTime"]) - moment(build["status"]["startTime"])
+
+
+def step_seconds(build: dict[str, Any], name: str) -> float:
+    """Duration of a step of a build, which the kubelet measures in whole seconds."""
+    step = next(item for item in build["status"]["steps"] if item["name"] == name)
+    return moment(step["completionTime"]) - moment(step["startTime"])
 
 
 def moment(text: str) -> float:

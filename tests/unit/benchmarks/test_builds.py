@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.builds.buildah import dockerfile
-from benchmarks.builds.lab import build_seconds
+from benchmarks.builds.lab import build_seconds, step_seconds
 from benchmarks.builds.repository import files_of
 from benchmarks.builds.servers import StartReports, index_of, package_index
 from benchmarks.builds.wheels import PACKAGES, make_wheels
@@ -128,6 +128,14 @@ def test_the_dockerfile_installs_the_packages_before_it_copies_the_code() -> Non
 def test_a_build_lasts_from_its_pod_to_its_end() -> None:
     status = {"startTime": "2026-01-01T00:00:00.500000Z", "completionTime": "2026-01-01T00:00:08Z"}
     assert build_seconds({"status": status}) == 7.5
+
+
+def test_a_step_lasts_as_long_as_its_container() -> None:
+    steps = [
+        {"name": "fetch", "startTime": "2026-01-01T00:00:00Z", "completionTime": "2026-01-01T00:00:01Z"},
+        {"name": "commands", "startTime": "2026-01-01T00:00:02Z", "completionTime": "2026-01-01T00:00:05Z"},
+    ]
+    assert step_seconds({"status": {"steps": steps}}, "commands") == 3
 
 
 def test_the_area_has_three_benchmarks() -> None:
