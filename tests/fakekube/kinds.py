@@ -48,7 +48,6 @@ def _custom(plural: str, kind: str, *fields: str) -> Kind:
 
 KINDS: Final = (
     _custom("componentruns", "ComponentRun", "spec.component", "status.phase"),
-    _custom("componentbuilds", "ComponentBuild"),
     _custom("components", "Component"),
     Kind(
         GROUP, VERSION, "clustercomponents", "ClusterComponent", namespaced=False, has_status=True,

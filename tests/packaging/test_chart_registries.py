@@ -105,5 +105,11 @@ def test_what_the_operator_does_not_understand_is_refused(rendered: Chart, text:
     assert re.search(f"operator.allowedRegistries: `{re.escape(text)}` is not a registry", refusal)
 
 
+def test_pods_may_use_images_that_were_built_and_nobody_may_name_them(rendered: Chart) -> None:
+    found = policies(rendered, "builds.enabled=true", "builds.repository=Builds.example.com/built")
+    assert prefixes(found[f"Policy {NAMES[0]}"]) == ["r.io"]
+    assert prefixes(found[f"Policy {NAMES[1]}"]) == ["r.io", "builds.example.com/built"]
+
+
 def test_without_a_list_it_is_refused(rendered: Chart) -> None:
     assert "operator.allowedRegistries is empty: name the registries there" in rendered.refusal(IMAGE, ON)

@@ -17,6 +17,7 @@ import yaml
 
 from componentrun.api.component import Component
 from componentrun.api.componentrun import ComponentRun
+from componentrun.core.builds.conventions import choose_recipe
 from dev.demo import data, manifests
 from dev.images import IMAGES
 
@@ -132,6 +133,42 @@ class TestOrigins:
         folder.put("flights.csv", "dep_time,origin\r\n1,EWR\r\nNA,EWR\r\n")
         assert folder.run(SHELL).returncode == 0
         assert folder.output("origins.csv") == [{"origin": "EWR", "flights": "2", "cancelled": "1"}]
+
+
+class TestMonths:
+    """The example that is built from a repository, so it has no image."""
+
+    FOLDER = EXAMPLES / "build-python"
+    PROGRAM = (sys.executable, str(FOLDER / "main.py"))
+
+    def test_it_counts_the_flights_of_each_month(self, flights: DataFolder) -> None:
+        done = flights.run([*self.PROGRAM])
+        assert done.returncode == 0, done.stderr
+        wanted = query("select month, count(*) from flights group by all order by month", flights)
+        assert [tuple(row.values()) for row in flights.output("months.csv")] == [
+            (str(month), str(count)) for month, count in wanted
+        ]
+
+    @pytest.mark.parametrize(("table", "message"), [(None, "flights.csv is missing"), ("a\n1\n", "no column `month`")])
+    def test_what_is_missing_is_the_users_error(self, folder: DataFolder, table: str | None, message: str) -> None:
+        if table is not None:
+            folder.put("flights.csv", table)
+        done = folder.run([*self.PROGRAM])
+        assert done.returncode == 1
+        assert message in done.stderr
+
+    def test_its_manifests_are_valid(self) -> None:
+        component = yaml.safe_load((self.FOLDER / "deploy/component.yaml").read_text())
+        run = yaml.safe_load((self.FOLDER / "deploy/run.yaml").read_text())
+        spec = Component.model_validate(component).to_dict()["spec"]
+        (built,) = spec["channels"]
+        assert built["build"]["source"] == component["spec"]["channels"][0]["build"]["source"]
+        assert run["spec"]["component"] == component["metadata"]["name"]
+
+    def test_it_is_built_by_the_convention_of_its_language(self) -> None:
+        files = {path.relative_to(self.FOLDER).as_posix() for path in self.FOLDER.rglob("*") if path.is_file()}
+        recipe = choose_recipe(files, "/code")
+        assert (recipe.language, recipe.entrypoint) == ("Python", ("python3", "-u", "/code/main.py"))
 
 
 @pytest.mark.parametrize("example", sorted(path.parent.name for path in EXAMPLES.glob("*/Dockerfile")))

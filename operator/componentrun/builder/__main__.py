@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun.builder.grants import read_docker_config, read_git_login, read_inputs
 from componentrun.builder.settings import read_settings
-from componentrun.builder.steps import prepare, publish
 from componentrun.core.builds.exchange import (
     CONTROL_MOUNT,
     FETCH,
@@ -26,8 +25,9 @@ from componentrun.core.builds.exchange import (
     PUSH,
     PUSH_FILE,
     StepReport,
+    failed,
+    termination_message,
 )
-from componentrun.core.builds.report import failed, termination_message
 from componentrun.core.builds.settings import FOLDER
 from componentrun.errors import ComponentRunError
 
@@ -67,6 +67,8 @@ def main(arguments: Sequence[str], termination_log: str = _TERMINATION_LOG) -> i
 
 
 def _fetch(started: float) -> StepReport:
+    from componentrun.builder.preparing import prepare  # noqa: PLC0415 - each step imports only what it needs
+
     inputs = read_inputs(_GRANT)
     login = read_git_login(_GRANT, inputs)
     _say(f"fetching {inputs.url} at commit {inputs.commit[:_SHORT_COMMIT]}")
@@ -79,6 +81,8 @@ def _fetch(started: float) -> StepReport:
 
 
 def _push(started: float) -> StepReport:
+    from componentrun.builder.publishing import publish  # noqa: PLC0415 - likewise
+
     inputs = read_inputs(_GRANT)
     pulls, pushes = (read_docker_config(_GRANT, name) for name in (PULL_FILE, PUSH_FILE))
     registry = read_settings(os.environ).registry

@@ -55,6 +55,7 @@ _USER_REASONS: Final = frozenset(
     {
         Reason.USER_ERROR, Reason.OUTPUT_MISSING, Reason.OUTPUT_INVALID, Reason.INPUT_NOT_FOUND, Reason.INPUT_INVALID,
         Reason.INVALID_SPEC, Reason.COMPONENT_NOT_FOUND, Reason.STORAGE_NOT_FOUND, Reason.SECRET_NOT_FOUND,
+        Reason.SOURCE_UNAVAILABLE, Reason.PARENT_UNAVAILABLE, Reason.BUILD_FAILED,
     }
 )  # fmt: skip
 """The author of the run, its configuration or the component can fix these."""

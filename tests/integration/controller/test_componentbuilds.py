@@ -47,7 +47,8 @@ class Site:
     def build(self, *commands: str, **changes: Any) -> str:
         """Create a ComponentBuild of a new commit. Returns its name."""
         mark = uuid.uuid4().hex
-        found = commit(self.git.repository, {b"main.py": f"print('{mark}')\n".encode()})
+        # A server gives what a branch points to.
+        found = commit(self.git.repository, {b"main.py": f"print('{mark}')\n".encode()}, f"refs/heads/{mark}")
         spec = {
             "component": "app",
             "git": {"url": self.git.url, "commit": found, "secretRef": {"name": "git"}},
@@ -55,7 +56,7 @@ class Site:
             "platform": "linux/amd64",
             "folder": "/code",
             "commands": list(commands) or [f"echo {mark} > made"],
-            "entrypoint": ["/bin/sh", "-c", "cat /code/made"],
+            "entrypoint": ["/bin/sh", "-c", "cat /code/made; exit 3"],
             "target": f"{self.repository}/{self.tenant.namespace}/app",
             **changes,
         }
@@ -95,11 +96,12 @@ class Site:
             time.sleep(0.2)
 
     def printed(self, status: dict[str, Any]) -> str:
-        """What the built image prints, run by its digest."""
+        """What the built image prints, run by its digest: it ends with an exit code of its own."""
         image = f"{self.repository}/{self.tenant.namespace}/app@{status['digest']}"
         run = self.place.run(image=image)
-        assert self.tenant.wait(run)["status"]["phase"] == "Succeeded"
-        return self.tenant.last_words(run)
+        ended = self.tenant.wait(run)["status"]
+        assert (ended["reason"], ended["exitCode"]) == ("ApplicationError", 3), ended
+        return str(ended["lastWords"])
 
 
 @pytest.fixture(scope="module")

@@ -157,9 +157,12 @@ def _base64url(content: bytes) -> bytes:
 class RealRegistry:
     """A docker-registry process. Stop it after use; its content stays in the folder."""
 
-    def __init__(self, folder: Path, authority: Authority, tokens: TokenService | None = None) -> None:
-        """Write its configuration."""
+    def __init__(
+        self, folder: Path, authority: Authority, tokens: TokenService | None = None, *, address: str = _NAME
+    ) -> None:
+        """Write its configuration. The certificate is for the address."""
         self.port = free_port()
+        self.address = address
         self.authority = authority
         self._tokens = tokens
         self._folder = folder
@@ -176,7 +179,7 @@ class RealRegistry:
             "version": "0.1",
             "log": {"level": "info", "accesslog": {"disabled": False}},
             "storage": {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": True}},
-            "http": {"addr": f"{_NAME}:{self.port}", "tls": tls, "secret": "test"},
+            "http": {"addr": f"{address}:{self.port}", "tls": tls, "secret": "test"},
             "auth": auth,
         }
         self._configuration.write_text(json.dumps(configuration))  # JSON is YAML
@@ -184,7 +187,7 @@ class RealRegistry:
     @property
     def host(self) -> str:
         """Host and port, as names of images have it."""
-        return f"{_NAME}:{self.port}"
+        return f"{self.address}:{self.port}"
 
     @property
     def settings(self) -> RegistrySettings:
@@ -204,7 +207,7 @@ class RealRegistry:
         while True:
             assert self._process.poll() is None, self.log
             try:
-                socket.create_connection((_NAME, self.port), timeout=1).close()
+                socket.create_connection((self.address, self.port), timeout=1).close()
             except ConnectionRefusedError:
                 self._pause()
             else:

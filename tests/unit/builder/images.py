@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
+import tarfile
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from componentrun.registry.settings import RegistrySettings
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 CHANGES = Changes(("python3", "/code/main.py"), "/code", (("PYTHONPATH", "/code/.packages"),))
 
@@ -33,9 +36,21 @@ def parent_layer(text: str = "parent") -> tuple[bytes, str]:
     return gzip.compress(content, mtime=0), f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-async def push_parent(settings: RegistrySettings, repository: Repository, login: Login | None = None) -> str:
+def empty_layer() -> tuple[bytes, str]:
+    """The same for a layer without files, which a container runtime can unpack."""
+    out = io.BytesIO()
+    tarfile.open(fileobj=out, mode="w").close()
+    return gzip.compress(out.getvalue(), mtime=0), f"sha256:{hashlib.sha256(out.getvalue()).hexdigest()}"
+
+
+async def push_parent(
+    settings: RegistrySettings,
+    repository: Repository,
+    login: Login | None = None,
+    layer: tuple[bytes, str] | None = None,
+) -> str:
     """Push a parent image of one layer. Returns its digest."""
-    blob, diff_id = parent_layer()
+    blob, diff_id = layer or parent_layer()
     config = json.dumps(
         {
             "os": "linux",
@@ -51,7 +66,7 @@ async def push_parent(settings: RegistrySettings, repository: Repository, login:
         manifest = {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
-            "config": {"mediaType": "c", "digest": digest_of(config), "size": len(config)},
+            "config": {"mediaType": CONFIG, "digest": digest_of(config), "size": len(config)},
             "layers": [{"mediaType": LAYER, "digest": digest_of(blob), "size": len(blob)}],
         }
         return await uploader.put_manifest("3.12", json.dumps(manifest).encode(), MANIFEST)

@@ -31,7 +31,7 @@ _OBEYED: Final = re.compile(r"[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 STYLES: Final = {
     "Succeeded": "green", "Success": "green", "True": "green", "ok": "green",
     "Running": "cyan", "StagingIn": "cyan", "StagingOut": "cyan", "Publishing": "cyan",
-    "Fetching": "cyan", "Building": "cyan", "Pushing": "cyan",
+    "Fetching": "cyan", "Pushing": "cyan",
     "Failed": "bold red", "Error": "bold red", "fail": "bold red", "error": "red",
     "Cancelled": "yellow", "Warning": "yellow", "warn": "yellow", "False": "yellow",
     "Queued": "dim", "Pending": "dim", "Suspended": "dim", "Unknown": "dim",

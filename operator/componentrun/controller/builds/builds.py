@@ -171,7 +171,7 @@ class Builds:
             _log.warning("%s", error.message)
             return True
         uid = "" if build is None else build.metadata.uid
-        pods = self.seen.pods(key)
+        pods = [pod for pod in self.seen.pods(key) if not pod.is_ending]
         await self._remove_others(key, [pod for pod in pods if pod.build_uid != uid])
         if build is None or not self.seen.is_ours(build):
             return True

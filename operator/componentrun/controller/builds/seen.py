@@ -48,6 +48,8 @@ class SeenPod:
     uid: str
     build_uid: str
     """Uid of the ComponentBuild that it was created for."""
+    is_ending: bool = False
+    """Whether it was deleted, and its node has not removed it yet."""
 
 
 def build_of_pod(raw: Mapping[str, Any]) -> Key:
@@ -241,7 +243,10 @@ class BuildsSeen:
             return
         metadata = raw["metadata"]
         self._pods.setdefault(key, {})[metadata["uid"]] = SeenPod(
-            metadata["name"], metadata["uid"], metadata["labels"].get(names.BUILD_UID_LABEL, "")
+            metadata["name"],
+            metadata["uid"],
+            metadata["labels"].get(names.BUILD_UID_LABEL, ""),
+            is_ending=metadata.get("deletionTimestamp") is not None,
         )
         self._tell(key)
 

@@ -13,9 +13,8 @@ Packages and modules, lowest first:
     script          the shell script that runs the commands in the parent image
     layer           layers: archives that depend on their content alone
     image           the configuration and the manifest on top of the parent image
-    pod             the pod of a build, and its Secrets
     exchange        what the operator and the containers of a build exchange
-    report          what a step says when it has ended
+    pod             the pod of a build, and its Secrets
     failures        why a step, or the start of one, has failed
     observed        the state of a build, as its pod shows it
     lifecycle       from the channel of a run to a ComponentBuild, and its status to the end

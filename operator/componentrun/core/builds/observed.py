@@ -12,10 +12,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from componentrun.api.build.componentbuild import BuildStep, BuildStepName, PushedLayers
-from componentrun.core.builds.exchange import COMMANDS, FETCH, PUSH, STEPS
+from componentrun.core.builds.exchange import COMMANDS, FETCH, PUSH, STEPS, read_report
 from componentrun.core.builds.failures.commands import command_failure
 from componentrun.core.builds.failures.starts import next_look, start_failure, wait_failure
-from componentrun.core.builds.report import read_report
 from componentrun.core.podstatus.diagnosis import OWN_DISK, SHUT_DOWN
 from componentrun.core.podstatus.reading import read_containers, read_pod
 from componentrun.core.podstatus.results import (
@@ -26,6 +25,7 @@ from componentrun.core.podstatus.results import (
     excerpt,
     last_words,
 )
+from componentrun.core.podstatus.stuck import IMAGE_REASONS, START_REASONS
 from componentrun.core.podstatus.view import OOM_KILLED, ContainerView, PodView
 from componentrun.reasons import GUIDANCE, Reason
 
@@ -108,6 +108,11 @@ class _Facts:
         """Whether something has ended the pod, or is about to, that the build is not the cause of."""
         view = self.view
         return bool(view.deleted_at or view.disruption or view.reason)
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether nothing has started yet, and no image and no container's creation has failed."""
+        return not any(c.has_started or c.reason in IMAGE_REASONS | START_REASONS for c in self.containers)
 
     def is_own_end(self, container: ContainerView) -> bool:
         """Whether a container has ended by itself, and not because its pod was stopped."""
@@ -330,7 +335,7 @@ def _waits_in_vain(facts: _Facts) -> BuildFailure | None:
 def _not_placed(facts: _Facts) -> BuildFailure | None:
     """No node took the pod, or its kubelet did not start it."""
     view = facts.view
-    if any(c.has_started or c.reason for c in facts.containers) or facts.now < _pending_until(view):
+    if not facts.is_pending or facts.now < _pending_until(view):
         return None
     if not view.scheduled:
         why = excerpt(view.unschedulable) or "no scheduler has looked at it"
@@ -353,12 +358,10 @@ def _unknown(facts: _Facts) -> BuildFailure | None:
 
 
 def _look_again_at(facts: _Facts) -> datetime | None:
-    current = facts.current
-    if not current.is_waiting:
+    if not facts.current.is_waiting:
         return None
-    if not current.reason and not any(container.has_started for container in facts.containers):
-        return _pending_until(facts.view)
-    return next_look(current, _waits_since(facts))
+    chance = next_look(facts.current, _waits_since(facts))
+    return _pending_until(facts.view) if chance is None and facts.is_pending else chance
 
 
 def _pending_until(view: PodView) -> datetime:
