@@ -146,10 +146,10 @@ class Lab:
         while True:
             try:
                 return Started(name, created, self.reports.wait(name, _LOOK_EVERY_SECONDS))
-            except TimeoutError as error:
+            except TimeoutError:
                 status = self.tenant.get(name).get("status", {})
-                if status.get("phase") == "Failed" or time.time() - created > _PATIENCE:
-                    raise RuntimeError(f"{error}: {status}") from error
+            if status.get("phase") == "Failed" or time.time() - created > _PATIENCE:
+                raise RuntimeError(f"the component of run {name} did not start: {status}")
 
     def run(self, component: str) -> Started:
         """Run a component to its end, and wait until its pod is deleted."""
