@@ -67,8 +67,8 @@ BENCHMARKS: Final = (
     Benchmark("memory.services", memory_use.services, 5),
     Benchmark("catalogue.sync", catalogue_sync.sync, 3),
     Benchmark("processors.run", processors.run, 9),
-    Benchmark("builds.there", builds.there, 9),
-    Benchmark("builds.python", builds.python, 5),
+    Benchmark("builds.there", builds.there, 7),
+    Benchmark("builds.python", builds.python, 3),
     Benchmark("builds.many", builds.many, 3),
 )
 
