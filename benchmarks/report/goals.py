@@ -322,8 +322,8 @@ GOALS: Final = (
         "s",
         "After a changed line, a component with ten Python packages starts at most 7 s after its run",
         reason=(
-            f"{_BUILDS_NEED_TWO_PODS} pip installs the packages again (part of `builds.python.changed.commands`), although "
-            "their layer is in the registry and is not sent again."
+            f"{_BUILDS_NEED_TWO_PODS} pip installs the packages again (part of `builds.python.changed.commands`), "
+            "although their layer is in the registry and is not sent again."
         ),
     ),
     Goal(
