@@ -122,10 +122,16 @@ class BuiltImages:
             TransientError: the git host, a registry or the API server does not respond.
         """
         request = read_request(component, choice.channel, self.settings, self._allowed)
-        found, parent = await asyncio.gather(
-            self._commits.find(request), self._parent(request.namespace, request.parent, names)
+        parents = () if request.parent is None else (request.parent,)
+        found, *digests = await asyncio.gather(
+            self._commits.find(request),
+            *(
+                self._parent(request.namespace, parent, names)
+                for parent in (*parents, *(base for _, base in request.bases))
+            ),
         )
-        build = new_build(request, found, parent, self.settings)
+        parent, bases = (digests[0], digests[1:]) if parents else (None, digests)
+        build = new_build(request, found, parent, self.settings, bases)
         digest = await self._pushed(build, request.target)
         if digest is not None:
             return Resolved(digest, build.metadata.name, "Build", self._clock())
