@@ -5,10 +5,11 @@ decided in `core.builds`.
 
 Modules, lowest first:
 
-    settings  how to reach git hosts and registries
-    grants    what goes into the build, and logins
-    folder    the content of a folder as entries of a layer
-    retrying  repeats requests to a registry that is away
-    pushing   pushes an image: what the registry has is not sent
-    steps     the steps before and after the commands
+    settings     how to reach git hosts and registries
+    grants       what goes into the build, and logins
+    folder       the content of a folder as entries of a layer
+    retrying     repeats requests to a registry that is away
+    pushing      pushes an image: what the registry has is not sent
+    steps        the steps before and after the commands
+    dockerfiles  the steps before and after BuildKit builds a Dockerfile
 """

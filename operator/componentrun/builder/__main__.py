@@ -80,7 +80,11 @@ def _fetch(started: float) -> StepReport:
         how = f"building `{inputs.dockerfile}`"
     else:
         fetched, recipe = prepare(inputs, login, _CODE, _CONTROL, HOME_MOUNT, settings.git)
-        how = f"building with the conventions for {recipe.language}" if recipe.language else "building with given commands"
+        how = (
+            f"building with the conventions for {recipe.language}"
+            if recipe.language
+            else "building with given commands"
+        )
     seconds = time.monotonic() - started
     _say(f"fetched {_counted(len(fetched.files), 'file')}, {_size(fetched.size)}, in {seconds:.1f} s")
     _say(how)

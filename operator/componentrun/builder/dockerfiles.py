@@ -11,8 +11,7 @@ import json
 import os
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.builder.pushing import Pushed, push_blob, push_tag
 from componentrun.builder.retrying import with_retries
@@ -28,6 +27,9 @@ from componentrun.git.fetch import fetch
 from componentrun.registry.upload import RegistryUploader
 
 if TYPE_CHECKING:
+    from io import BufferedReader
+    from pathlib import Path
+
     from componentrun.builder.settings import BuilderSettings
     from componentrun.core.builds.identity import BuildInputs
     from componentrun.core.builds.login import HttpsLogin, SshLogin
@@ -202,5 +204,5 @@ def _inside(folder: Path, name: str) -> Path:
     return path
 
 
-def _open(path: Path) -> IO[bytes]:
+def _open(path: Path) -> BufferedReader:
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb")

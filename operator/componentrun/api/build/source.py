@@ -59,8 +59,7 @@ class BuildSource(ApiModel):
 
 
 class Build(ApiModel):
-    """How the image of a channel is built. With the engine `layer`, the parent image is `image` with the `tag` of the
-    Component."""
+    """How the image of a channel is built. `image` with the `tag` of the Component is the parent of layers."""
 
     source: BuildSource
     """Where the code comes from."""

@@ -122,15 +122,11 @@ class BuiltImages:
             TransientError: the git host, a registry or the API server does not respond.
         """
         request = read_request(component, choice.channel, self.settings, self._allowed)
-        parents = () if request.parent is None else (request.parent,)
-        found, *digests = await asyncio.gather(
+        found, parent, bases = await asyncio.gather(
             self._commits.find(request),
-            *(
-                self._parent(request.namespace, parent, names)
-                for parent in (*parents, *(base for _, base in request.bases))
-            ),
+            self._parent(request.namespace, request.parent, names),
+            asyncio.gather(*(self._digest(request.namespace, base, names) for _, base in request.bases)),
         )
-        parent, bases = (digests[0], digests[1:]) if parents else (None, digests)
         build = new_build(request, found, parent, self.settings, bases)
         digest = await self._pushed(build, request.target)
         if digest is not None:
@@ -170,7 +166,10 @@ class BuiltImages:
             raise failure
         return Resolved(build.status.digest or "", build.metadata.name, "Build", self._clock())
 
-    async def _parent(self, namespace: str, parent: ParentChoice, names: tuple[str, ...]) -> str:
+    async def _parent(self, namespace: str, parent: ParentChoice | None, names: tuple[str, ...]) -> str | None:
+        return None if parent is None else await self._digest(namespace, parent, names)
+
+    async def _digest(self, namespace: str, parent: ParentChoice, names: tuple[str, ...]) -> str:
         if parent.digest is not None:
             return parent.digest
         async with self._away.asking(namespace, parent.repository.host, registry_timeout):

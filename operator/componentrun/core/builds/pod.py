@@ -101,8 +101,7 @@ def check_build(build: ComponentBuild, settings: BuildSettings) -> BuildInputs:
         ),
         (
             not _has_parts_of_engine(spec),
-            f"what it sets does not go with spec.engine `{spec.engine}`: expected `parent` with `layer`, `dockerfile` "
-            "with `dockerfile`",
+            f"spec.engine is `{spec.engine}`; expected `layer` with `parent`, or `dockerfile` with `dockerfile`",
         ),
         *(
             ("@" not in image, f"{field} is `{image}`; expected an image with a digest")

@@ -86,7 +86,12 @@ def _facts(session: Session, build: ComponentBuild) -> Iterator[tuple[str, list[
     yield "Commit", [spec.git.commit, f" ({_short_ref(spec.git.ref)})" if spec.git.ref else ""]
     if spec.git.context_dir:
         yield "Folder", [spec.git.context_dir]
-    yield "Parent", [spec.parent]
+    if spec.parent:
+        yield "Parent", [spec.parent]
+    if spec.dockerfile:
+        yield "Dockerfile", [spec.dockerfile, f" (stage {spec.stage})" if spec.stage else ""]
+    for name, image in sorted((spec.bases or {}).items()):
+        yield "Base", [f"{name}: {image}"]
     yield "Image", [f"{spec.target}@{status.digest}" if status.digest else f"{spec.target}:{build.metadata.name}"]
     is_being_cancelled = spec.cancel and not status.completion_time
     yield "Phase", [styled(status.phase or FIRST_PHASE), "  (cancel asked for)" if is_being_cancelled else ""]

@@ -207,9 +207,7 @@ def new_build(
     """
     build, parent = request.build, request.parent
     is_dockerfile = build.engine == "dockerfile"
-    bases = {
-        name: base.repository.at(digest) for (name, base), digest in zip(request.bases, base_digests, strict=True)
-    }
+    bases = {name: base.repository.at(digest) for (name, base), digest in zip(request.bases, base_digests, strict=True)}
     spec = ComponentBuildSpec(
         component=request.component,
         git=GitCommit(
