@@ -27,7 +27,7 @@ _START_TRIES: Final = 300
 _SCRIPT: Final = """\
 set -eu
 umask 022
-export HOME={home} TMPDIR={home} XDG_RUNTIME_DIR={home} BUILDKIT_HOST=unix://{home}/buildkitd.sock
+export USER=user HOME={home} TMPDIR={home} XDG_RUNTIME_DIR={home} BUILDKIT_HOST=unix://{home}/buildkitd.sock
 export SSL_CERT_DIR=/etc/ssl/certs:{control}
 echo {title}
 cat > "$HOME/buildkitd.toml" <<'END-OF-CONFIGURATION'
