@@ -202,7 +202,7 @@ class Settings(ProcessSettings):
     """Secret in the builds' namespace with the login that may push images; None: none is needed."""
     builds_builder_image: _ImageReference | None = None
     """Image of the steps before and after the commands of a build; None: that of the agents."""
-    builds_dockerfile_image: Annotated[_ImageReference | None, Chart("builds.dockerfile.image")] = None
+    builds_dockerfile_image: _ImageReference | None = None
     """Image with BuildKit for Dockerfiles; None: they are not built."""
     builds_dockerfile_seccomp: Annotated[
         Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]*$")],
