@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from componentrun.api.common import API_VERSION, GROUP, VERSION
+from e2e.tenant.holding import UNTIL_TOLD, let_go
 from e2e.tenant.tenant import SMALL
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def spec(components: str, **more: Any) -> dict[str, Any]:
 
 
 def ready(tenant: Tenant, kind: str, name: str, status: str = "True") -> None:
-    tenant.kubectl("wait", f"--for=condition=Ready={status}", f"{kind}/{name}", "--timeout=30s")
+    tenant.kubectl("wait", f"--for=condition=Ready={status}", f"{kind}/{name}", "--timeout=120s")
 
 
 def component(tenant: Tenant, name: str = NAME) -> dict[str, Any]:
@@ -183,7 +184,7 @@ def test_a_deprecated_component_warns_until_its_last_day(tenant: Tenant, compone
     assert conditions(component(tenant, "old"))["Deprecated"][0] == "Deprecated"
     tenant.kubectl("delete", "component", "new")
     reason = '{.status.conditions[?(@.type=="Deprecated")].reason}'
-    tenant.kubectl("wait", "component/old", f"--for=jsonpath={reason}=ReplacementMissing", "--timeout=30s")
+    tenant.kubectl("wait", "component/old", f"--for=jsonpath={reason}=ReplacementMissing", "--timeout=120s")
 
 
 def test_a_run_that_sets_more_than_its_component_allows_is_refused(tenant: Tenant, components: str) -> None:
@@ -212,7 +213,7 @@ def test_a_run_that_sets_more_than_its_component_allows_is_refused(tenant: Tenan
 
 def test_if_a_component_is_deleted_started_runs_go_on_and_queued_ones_end(tenant: Tenant, components: str) -> None:
     image, _, tag = components.rpartition(":")
-    tenant.apply("Component", NAME, {"image": image, "tag": tag, "args": ["sleep-for", "20"]})
+    tenant.apply("Component", NAME, {"image": image, "tag": tag, "command": ["sh", "-c", UNTIL_TOLD]})
     common = {"component": NAME, "resources": SMALL, "timeout": "2m", "configuration": {"id": "1"}}
     tenant.apply("ComponentRun", "started", common)
     tenant.wait("started", lambda run: (run.get("status") or {}).get("phase") == "Running")
@@ -220,6 +221,7 @@ def test_if_a_component_is_deleted_started_runs_go_on_and_queued_ones_end(tenant
     tenant.wait("queued", lambda run: (run.get("status") or {}).get("phase") == "Queued")
     tenant.kubectl("delete", "component", NAME)
     assert tenant.get("started")["status"]["phase"] == "Running"
+    let_go(tenant, "started")
     assert tenant.wait("started")["status"]["phase"] == "Succeeded"
     status = tenant.wait("queued")["status"]
     assert (status["phase"], status["reason"]) == ("Failed", "ComponentNotFound")

@@ -45,7 +45,7 @@ def in_time(delays: Sequence[float]) -> bool:
 
 
 def test_who_follows_sees_a_line_within_two_seconds(tenant: Tenant, components: str) -> None:
-    name = tenant.run(components, "chatty", "100000", "1")
+    name = tenant.run(components, "chatty", "100000", "1", timeout="10m")
     tenant.wait(name, lambda run: phase_of(run) == "Running")
     environment = {**os.environ, "KUBECONFIG": str(tenant.connection.kubeconfig), "PYTHONUNBUFFERED": "1"}
     command = ["componentrun", "events", name, "--follow", "-o", "json", "--namespace", tenant.namespace]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from componentrun.wire import logserver
-from dev.cluster import own
+from dev.cluster import own, waiting
 from dev.images import ensure
 from dev.install import IMAGES, NAMESPACE, install
 from e2e.tenant.tenant import SMALL
@@ -60,7 +60,7 @@ def _installed(connection: Connection) -> Iterator[None]:
     install(connection, images)
 
 
-def delivered(tenant: Tenant, name: str, *, timeout: float = 180) -> list[Event]:
+def delivered(tenant: Tenant, name: str, *, timeout: float = 660) -> list[Event]:
     tenant.wait(
         name, lambda run: ((run.get("status") or {}).get("events") or {}).get("delivered", False), timeout=timeout
     )
@@ -99,7 +99,7 @@ def test_a_trace_on_stderr_is_one_event_whatever_stdout_says_meanwhile(tenant: T
 def test_a_log_that_is_rotated_again_and_again_is_read_whole(tenant: Tenant, components: str) -> None:
     """At 4 MB/s a file reaches the kubelet's default size before each of its checks, which are ten seconds apart."""
     command = ["python3", "-c", NUMBERED, "100000", "1000", "4000"]
-    name = tenant.run(components, command=command, resources=LIMITS)
+    name = tenant.run(components, command=command, resources=LIMITS, timeout="10m")
     assert_whole(tenant, name, 100_000)
 
 
@@ -110,8 +110,10 @@ def test_whoever_is_killed_while_it_prints_nothing_is_lost_or_doubled(
     tenant.wait(name, lambda run: (run.get("status") or {}).get("phase") == "Running")
     for part in ("collector", "node-logs", "collector"):
         time.sleep(3)  # let the component print
-        names = pods(tenant, part)
-        tenant.kubectl("delete", f"--namespace={NAMESPACE}", *names, "--grace-period=0", "--force", "--wait=false")
+        # A pod that was killed before may just be replaced.
+        waiting.until(lambda: None if pods(tenant, part) else "none", what=f"pods of {part}", timeout=60)  # noqa: B023 - called before the loop goes on
+        force = ("--grace-period=0", "--force", "--wait=false", "--ignore-not-found")
+        tenant.kubectl("delete", f"--namespace={NAMESPACE}", *pods(tenant, part), *force)
     if connection.own:
         kubelet = own.plan().named("kubelet")
         try:

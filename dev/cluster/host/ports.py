@@ -18,12 +18,13 @@ def free_port() -> int:
     """Reserve a port for a process that is about to start. No other caller gets the port meanwhile.
 
     A port chosen by the system (port 0) can be given to another process as soon as it is closed. Instead, each pytest
-    worker has its own range of ports and reuses a port only after all others.
+    worker has its own range of ports and reuses a port only after all others. Processes that are no workers have the
+    last range: `make test` runs the tests that kill parts in one process, beside the workers of the unit tests.
 
     Raises:
         RuntimeError: all ports of the range are in use.
     """
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", f"gw{WORKERS - 1}").removeprefix("gw")) % WORKERS
     for _ in range(OF_A_WORKER):
         port = FIRST + worker * OF_A_WORKER + next(_given) % OF_A_WORKER
         if holder(port) is None:

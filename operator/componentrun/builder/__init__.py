@@ -10,6 +10,7 @@ Modules, lowest first:
     folder       the content of a folder as entries of a layer
     retrying     repeats requests to a registry that is away
     pushing      pushes an image: what the registry has is not sent
-    steps        the steps before and after the commands
+    preparing    the step before the commands
+    publishing   the step after them
     dockerfiles  the steps before and after BuildKit builds a Dockerfile
 """

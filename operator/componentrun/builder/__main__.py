@@ -14,10 +14,8 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from componentrun.builder.dockerfiles import prepare_dockerfile, publish_layout
 from componentrun.builder.grants import read_docker_config, read_git_login, read_inputs
 from componentrun.builder.settings import read_settings
-from componentrun.builder.steps import prepare, publish
 from componentrun.core.builds.exchange import (
     CONTROL_MOUNT,
     FETCH,
@@ -71,11 +69,15 @@ def main(arguments: Sequence[str], termination_log: str = _TERMINATION_LOG) -> i
 
 
 def _fetch(started: float) -> StepReport:
+    from componentrun.builder.preparing import prepare  # noqa: PLC0415 - each step imports only what it needs
+
     inputs = read_inputs(_GRANT)
     login = read_git_login(_GRANT, inputs)
     _say(f"fetching {inputs.url} at commit {inputs.commit[:_SHORT_COMMIT]}")
     settings = read_settings(os.environ)
     if inputs.engine == "dockerfile":
+        from componentrun.builder.dockerfiles import prepare_dockerfile  # noqa: PLC0415 - likewise
+
         fetched = prepare_dockerfile(inputs, login, _CODE, _CONTROL, HOME_MOUNT, settings)
         how = f"building `{inputs.dockerfile}`"
     else:
@@ -92,11 +94,15 @@ def _fetch(started: float) -> StepReport:
 
 
 def _push(started: float) -> StepReport:
+    from componentrun.builder.publishing import publish  # noqa: PLC0415 - likewise
+
     inputs = read_inputs(_GRANT)
     pulls, pushes = (read_docker_config(_GRANT, name) for name in (PULL_FILE, PUSH_FILE))
     registry = read_settings(os.environ).registry
     _say(f"pushing {inputs.target}:{inputs.name}")
     if inputs.engine == "dockerfile":
+        from componentrun.builder.dockerfiles import publish_layout  # noqa: PLC0415 - likewise
+
         pushed = asyncio.run(publish_layout(inputs, [pushes], _IMAGE, registry))
     else:
         pushed = asyncio.run(publish(inputs, [pulls], [pushes], _CODE, _CONTROL, registry))

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from componentrun.builder.publishing import refused_as
 from componentrun.builder.pushing import Pushed, push_blob, push_tag
-from componentrun.builder.retrying import with_retries
-from componentrun.builder.steps import refused_as
+from componentrun.builder.retrying import with_git_retries, with_retries
 from componentrun.core.builds.dockerfile import dockerfile_script
 from componentrun.core.builds.errors import BuildError, BuildProblem
 from componentrun.core.builds.exchange import AUTHORITIES_FILE, CONTROL_MOUNT, IMAGE_MOUNT, SCRIPT_FILE
@@ -89,7 +89,7 @@ def prepare_dockerfile(
         OSError: a folder can't be written.
     """
     url = parse_git_url(inputs.url, "url")
-    fetched = fetch(url, inputs.commit, inputs.context_dir, code, login, settings.git)
+    fetched = with_git_retries(lambda: fetch(url, inputs.commit, inputs.context_dir, code, login, settings.git))
     if inputs.dockerfile not in fetched.files:
         folder = f"folder `{inputs.context_dir}` of the repository" if inputs.context_dir else "the repository"
         raise BuildError(

@@ -17,7 +17,7 @@ from componentrun.core.builds.login import SshLogin
 from componentrun.git.budget import Budget
 from componentrun.git.ssh import StrictSsh
 from componentrun.process.kubernetes.access.proxy import proxy_for
-from componentrun.registry.exchange import origin
+from componentrun.registry.origin import origin
 from componentrun.storage.store.clientvalues import plain_pem
 
 if TYPE_CHECKING:

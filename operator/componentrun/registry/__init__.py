@@ -6,6 +6,7 @@ Modules, lowest first:
 
     settings      how to reach registries
     errors        what can go wrong: one sentence for each cause
+    origin        where a login may go
     exchange      one request with its redirects: TLS, timeouts, limits of size
     challenge     the header WWW-Authenticate
     tokens        tokens of registries that refer to a token service

@@ -11,7 +11,8 @@ from componentrun.core.images import problems
 from componentrun.core.images.reference import DOCKER_HUB
 from componentrun.registry import errors
 from componentrun.registry.challenge import choose_challenge
-from componentrun.registry.exchange import Answer, Exchange, origin
+from componentrun.registry.exchange import Answer, Exchange
+from componentrun.registry.origin import origin
 from componentrun.registry.tokens import basic, fetch_token
 
 if TYPE_CHECKING:

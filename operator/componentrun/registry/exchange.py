@@ -20,6 +20,7 @@ import aiohttp
 from componentrun.errors import AWAY_STATUSES, PlatformError, Reason
 from componentrun.process.kubernetes.access.proxy import proxy_for
 from componentrun.registry import errors
+from componentrun.registry.origin import origin
 from componentrun.storage.store.clientvalues import plain_pem
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from componentrun.registry.settings import RegistrySettings
 
-__all__ = ["Answer", "Content", "Exchange", "origin"]
+__all__ = ["Answer", "Content", "Exchange"]
 
 Content = bytes | Callable[[], IO[bytes]]
 """The body of a request: bytes, or what opens it, which is called for each attempt."""
@@ -40,7 +41,6 @@ _LONGEST_RETRY_AFTER: Final = 3600.0
 _CONNECTIONS: Final = 256
 _CONNECTIONS_PER_HOST: Final = 8
 """A host that does not respond must not take the connections of others."""
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,6 @@ class Answer:
     def media_type(self) -> str:
         """Media type in lower case without parameters; empty if there is none."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def origin(url: str) -> str:
-    """Scheme, host and port of a URL."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}:{parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)}"
 
 
 class Exchange:
@@ -198,7 +192,9 @@ class Exchange:
         host = urlsplit(source).netloc
         try:
             parts: SplitResult = urlsplit(urljoin(source, location))
-            is_usable = bool(location and parts.hostname and parts.scheme in _DEFAULT_PORTS and "@" not in parts.netloc)
+            is_usable = bool(
+                location and parts.hostname and parts.scheme in {"http", "https"} and "@" not in parts.netloc
+            )
         except ValueError:
             is_usable = False
         if not is_usable:

@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 from componentrun.core.images import problems
 from componentrun.registry import errors
-from componentrun.registry.exchange import origin
+from componentrun.registry.origin import origin
 
 if TYPE_CHECKING:
     from componentrun.core.images.pullsecrets import Login

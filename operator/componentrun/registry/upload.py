@@ -13,8 +13,8 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 from componentrun.core.images import problems
 from componentrun.registry import errors
 from componentrun.registry.authorized import AuthorizedExchange, refusal_of
-from componentrun.registry.exchange import origin
 from componentrun.registry.manifest import MANIFEST_TYPES, digest_of
+from componentrun.registry.origin import origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import asyncssh
-from dulwich.server import DictBackend
+from dulwich.server import BackendRepo, DictBackend
 from dulwich.web import make_wsgi_chain
 
 from componentrun.core.builds.login import HttpsLogin, SshLogin
@@ -64,7 +64,8 @@ class HttpsServer:
     @contextmanager
     def running(self) -> Iterator[HttpsServer]:
         """Listen on a free port."""
-        chain = make_wsgi_chain(DictBackend({"/team/app.git": self.repository}))
+        repositories: dict[str, BackendRepo] = {"/team/app.git": self.repository}
+        chain = make_wsgi_chain(DictBackend(repositories))
 
         def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
             path, authorization = environ["PATH_INFO"], environ.get("HTTP_AUTHORIZATION", "")
@@ -76,7 +77,7 @@ class HttpsServer:
             if special is not None:
                 start_response(special[0], special[1])
                 return [special[2]]
-            return chain(environ, start_response)  # type: ignore[arg-type, return-value]
+            return chain(environ, start_response)
 
         with make_server(self.address, 0, application, handler_class=_Quiet) as server:
             server.socket = self.authority.server_context().wrap_socket(server.socket, server_side=True)

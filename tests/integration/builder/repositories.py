@@ -75,7 +75,7 @@ def annotate(repository: Repo, name: str, commit_id: str) -> None:
     """Point an annotated tag to a commit."""
     made = Tag()
     made.name = name.encode()
-    made.object = (Commit, commit_id.encode())  # type: ignore[assignment]
+    made.object = (Commit, commit_id.encode())
     made.tagger, made.tag_time, made.tag_timezone = b"Ann <ann@example.com>", 1_700_000_000, 0
     made.message = b"release\n"
     repository.object_store.add_object(made)

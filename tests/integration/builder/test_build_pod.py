@@ -145,7 +145,7 @@ def test_commands_see_no_login_and_can_not_change_what_is_pushed_beside_the_code
 ) -> None:
     revision = commit(server.repository, {b"main.py": MAIN})
     probes = (
-        "env > env.txt",
+        "sleep 10000 & env > env.txt",
         "find / -xdev -type f -newer /code/main.py 2>/dev/null | sort > new.txt || true",
         "cat /proc/mounts > mounts.txt",
         "ls -R /run/componentrun > run.txt 2>&1",
@@ -282,7 +282,7 @@ async def test_a_parent_without_a_shell_or_without_itself_is_named(
     bench: Bench, server: HttpsServer, plain: str
 ) -> None:
     revision = commit(server.repository, {b"main.py": MAIN})
-    repository = Repository(plain, "builds/parents/scratch")
+    repository = Repository(plain, "test-parents/scratch")
     digest = await push_parent(RegistrySettings(frozenset({plain})), repository, layer=empty_layer())
     failure = bench.run(git(server, revision), repository.at(digest), login=GIT_LOGIN).state.failure
     assert failure is not None

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.builder.steps import prepare, publish
-from componentrun.core.builds.errors import BuildError, BuildProblem
+from componentrun.builder.preparing import prepare
+from componentrun.builder.publishing import publish
+from componentrun.core.builds.errors import BuildError, BuildProblem, GitAwayError
 from componentrun.core.builds.exchange import SCRIPT_FILE
 from componentrun.core.builds.identity import BuildInputs
 from componentrun.core.images.pullsecrets import Login, PullSecret
@@ -215,8 +216,9 @@ async def test_a_package_that_does_not_exist_fails_the_commands_with_its_name(
     build.fetch()
     done = build.run()
     assert done.returncode == 1
-    assert "no-such-package" in done.stderr
-    assert done.stdout.splitlines()[-1].startswith("componentrun: step 1 of 3: ")
+    first, *errors = done.stdout.splitlines()
+    assert first.startswith("componentrun: step 1 of 3: ")
+    assert "no-such-package" in "".join(errors)
 
 
 async def test_a_parent_for_another_machine_is_named(
@@ -228,3 +230,19 @@ async def test_a_parent_for_another_machine_is_named(
     with pytest.raises(BuildError, match="is there for linux/amd64, and the build needs linux/arm64") as caught:
         await build.push()
     assert caught.value.problem is BuildProblem.UNUSABLE_PARENT
+
+
+async def test_a_git_host_that_is_away_for_a_moment_is_asked_again(
+    server: HttpsServer, registry: RealRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("componentrun.builder.retrying._GIT_WAITS", (0.0, 0.0))
+    answers = [("503 Service Unavailable", [], b"")] * 2
+    server.answer = lambda _path: answers.pop() if answers else None
+    inputs = await inputs_for(server, registry, commit(server.repository, FILES), tmp_path / "build")
+    build = Build(server, registry, inputs, tmp_path / "build")
+    build.fetch()
+    assert (build.code / "main.py").exists()
+    answers += [("503 Service Unavailable", [], b"")] * 3
+    with pytest.raises(GitAwayError, match="it answered 503"):
+        build.fetch()
+    assert answers == []

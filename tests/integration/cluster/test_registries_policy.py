@@ -90,7 +90,7 @@ class Place:
             seen.update(self.refused(document))
             return None if seen else "it was accepted"
 
-        waiting.until(missing, what="the new policy", timeout=60)
+        waiting.until(missing, what="the new policy", timeout=120)
         return seen[document["metadata"]["name"]]
 
 
@@ -274,5 +274,5 @@ def test_the_api_server_has_no_doubt_about_the_expressions(place: Place, suffix:
         is_checked = seen.get("observedGeneration") == policy["metadata"]["generation"]
         return None if is_checked else "its expressions were not checked yet"
 
-    waiting.until(missing, what="the status of the policy", timeout=60)
+    waiting.until(missing, what="the status of the policy", timeout=120)
     assert not (seen.get("typeChecking") or {}).get("expressionWarnings")

@@ -26,6 +26,7 @@ import yaml
 from componentrun.api.common import API_VERSION, GROUP, VERSION
 from componentrun.api.names import OPERATOR_LABEL
 from dev.cluster import connection as cluster_connection
+from dev.cluster import waiting
 from dev.cluster.host.ports import free_port
 from dev.images import ensure
 from e2e import tenant as tenants
@@ -58,16 +59,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-UNTIL_TOLD = 'until [ -s /tmp/told-by ] && [ ! -e "/proc/$(cat /tmp/told-by)" ]; do sleep 0.2; done'
-"""Command of a component that runs until the test calls `let_go`, however slow the machine is.
-
-It waits until the process of `let_go` has ended, because all processes of a container are killed when its first one
-ends."""
-
-
-def let_go(tenant: Tenant, name: str) -> None:
-    """Let the component of a run's first attempt continue after `UNTIL_TOLD`."""
-    tenant.kubectl("exec", f"{name}-1", "--container=component", "--", "sh", "-c", "echo $$ > /tmp/told-by")
+LONG = "10m"
+"""Timeout of runs: no test needs so long on a slow machine, though some run others while a component waits."""
 
 
 def has_been(phase: str, run: dict[str, Any]) -> bool:
@@ -238,7 +231,7 @@ class Place:
         """Create a run for this operator with one attempt. `spec` sets fields; None unsets a field."""
         name = f"r-{uuid.uuid4().hex[:8]}"
         once = {"limit": 0}
-        full: dict[str, Any] = {"image": self.image, "resources": SMALL, "timeout": "2m", "retry": once, **spec}
+        full: dict[str, Any] = {"image": self.image, "resources": SMALL, "timeout": LONG, "retry": once, **spec}
         if args:
             full["args"] = list(args)
         body = {
@@ -255,6 +248,15 @@ class Place:
     def await_phase(self, name: str, phase: str) -> None:
         """Wait until the run is in this phase."""
         self.tenant.wait(name, lambda run: run.get("status", {}).get("phase") == phase, timeout=120)
+
+    def await_line(self, name: str, words: str) -> None:
+        """Wait until the component of the run's first attempt has printed these words, so its traps are set."""
+
+        def missing() -> str | None:
+            printed = self.tenant.kubectl("logs", f"{name}-1", "--container=component").stdout
+            return None if words in printed else f"it has printed {printed!r}"
+
+        waiting.until(missing, what=f"the line `{words}` of {name}", timeout=120)
 
     def failed(self, name: str, reason: str, *words: str, seconds: float = 120) -> dict[str, Any]:
         """Status of a run, which must be Failed with this reason and a message that contains these words."""
@@ -295,7 +297,7 @@ def submit(tenant: Tenant, operator: OperatorProcess, images: dict[str, str]) ->
             "image": images["test-components"],
             "args": list(args),
             "resources": SMALL,
-            "timeout": "2m",
+            "timeout": LONG,
             **spec,
         }
         body = {

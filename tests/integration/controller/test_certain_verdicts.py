@@ -9,7 +9,7 @@ import pytest
 
 from componentrun.api import names
 from dev.cluster import waiting
-from tests.integration.controller.conftest import UNTIL_TOLD, let_go
+from e2e.tenant.holding import UNTIL_TOLD, let_go
 
 if TYPE_CHECKING:
     from e2e.tenant import Tenant

@@ -10,9 +10,10 @@ import kubernetes.client
 import pytest
 
 from dev.cluster import waiting
+from e2e.tenant.holding import UNTIL_TOLD, let_go
 from e2e.tenant.tenant import phase_of
 from tests.integration.controller import killing
-from tests.integration.controller.conftest import UNTIL_TOLD, has_been, left, let_go
+from tests.integration.controller.conftest import has_been, left
 from tests.integration.controller.killing import Death
 
 if TYPE_CHECKING:

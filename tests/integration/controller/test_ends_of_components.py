@@ -10,7 +10,7 @@ import pytest
 
 from dev.cluster import waiting
 from e2e.faults import kill
-from tests.integration.controller.conftest import UNTIL_TOLD, let_go
+from e2e.tenant.holding import UNTIL_TOLD, let_go
 
 if TYPE_CHECKING:
     from dev.cluster.connection import Connection
@@ -61,7 +61,7 @@ class TestSignals:
             pytest.skip("its processes are on another machine")
         name = place.run("sleep-for", "300")
         place.await_phase(name, "Running")
-        waiting.until(lambda: _said(place, name, "s left"), what="its first line", timeout=60)
+        place.await_line(name, "s left")
         kill(place.tenant.pods(name)[0], "component", ".*sleep-for")
         status = place.failed(name, "ApplicationError", "killed by SIGKILL")
         assert status["exitCode"] == 137
@@ -152,12 +152,6 @@ class TestForkBomb:
         assert place.tenant.wait(neighbour)["status"]["phase"] == "Succeeded"
         place.failed(name, "Timeout", "50s", seconds=240)
         assert "Resource temporarily unavailable" in place.tenant.last_words(name)
-
-
-def _said(place: Place, name: str, words: str) -> str | None:
-    """None when the component has printed the words."""
-    said = place.tenant.kubectl("logs", f"{name}-1", "--container=component").stdout
-    return None if words in said else f"it said {said!r}"
 
 
 def _runs_again(place: Place, name: str) -> str | None:

@@ -36,6 +36,7 @@ class TestEvicted:
     def test_by_the_eviction_api(self, place: Place) -> None:
         name = place.run("sleep-for", "300")
         place.await_phase(name, "Running")
+        place.await_line(name, "s left")
         pod = place.tenant.pods(name)[0].metadata.name
         eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
         place.tenant.core.create_namespaced_pod_eviction(pod, place.tenant.namespace, eviction)
@@ -70,6 +71,7 @@ class TestEvicted:
         limits = {"cpu": "100m", "memory": "64Mi", "ephemeral-storage": large_disk}
         name = place.run("sleep-for", "300", resources={"limits": limits})
         place.await_phase(name, "Running")
+        place.await_line(name, "s left")
         other = place.run("true", resources={"limits": limits}, priorityClassName=higher)
         place.failed(name, "Evicted", "make room", "`priorityClassName`")
         assert "told to stop" in place.tenant.last_words(name)

@@ -19,8 +19,9 @@ from componentrun.api.names import OPERATOR_LABEL
 from dev.cluster import waiting
 from e2e import tenant as tenants
 from e2e.faults.wire import Wire
+from e2e.tenant.holding import UNTIL_TOLD
 from e2e.tenant.tenant import SMALL, STORAGE, phase_of
-from tests.integration.controller.conftest import UNTIL_TOLD, OperatorProcess
+from tests.integration.controller.conftest import OperatorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
-from tests.integration.controller.conftest import UNTIL_TOLD, let_go
+from e2e.tenant.holding import UNTIL_TOLD, let_go
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -185,7 +185,7 @@ class TestTwoOperators:
         lease = {"COMPONENTRUN_LEASE": f"{tenant.namespace}/operator", "COMPONENTRUN_LEASE_SECONDS": "30"}
         operator.start(**lease)
         operator.wait_ready()
-        name = submit("sh", "-c", UNTIL_TOLD, timeout="10m")
+        name = submit("sh", "-c", UNTIL_TOLD)
         tenant.wait(name, lambda run: run.get("status", {}).get("phase") == "Running")
         second.start(**lease)
         second.wait_ready()

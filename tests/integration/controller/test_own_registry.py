@@ -15,9 +15,10 @@ import pytest
 from componentrun.api.common import GROUP, VERSION
 from dev.cluster import layout, waiting
 from e2e import tenant as tenants
+from e2e.tenant.holding import UNTIL_TOLD, let_go
 from e2e.tenant.repository import Repository
 from e2e.tenant.tenant import SMALL
-from tests.integration.controller.conftest import UNTIL_TOLD, OperatorProcess, Place, let_go
+from tests.integration.controller.conftest import OperatorProcess, Place
 from tests.integration.registry.realregistry import PASSWORD, USER, Authority, RealRegistry
 
 if TYPE_CHECKING:

@@ -137,10 +137,14 @@ def test_a_run_finds_an_image_that_no_pod_has_used_on_its_node(
     status = place.tenant.wait(name)["status"]
     assert status["phase"] == "Succeeded", status
     assert status["imageID"].endswith(digest)
-    events = place.tenant.kubectl("get", "events", "-o", "json", f"--field-selector=involvedObject.name={name}-1")
-    about = [item["message"] for item in json.loads(events.stdout)["items"] if digest in item["message"]]
-    assert any("already present on machine" in message for message in about), about
-    assert not any(message.startswith("Pull") for message in about), about
+
+    def events() -> list[str]:
+        found = place.tenant.kubectl("get", "events", "-o", "json", f"--field-selector=involvedObject.name={name}-1")
+        return [item["message"] for item in json.loads(found.stdout)["items"] if digest in item["message"]]
+
+    # A kubelet writes events beside its work.
+    until(lambda: any("already present on machine" in message for message in events()), "the kubelet's event")
+    assert not any(message.startswith("Pull") for message in events()), events()
 
 
 def test_another_digest_replaces_the_image_and_without_pre_pull_nothing_is_left(

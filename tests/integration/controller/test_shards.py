@@ -17,8 +17,9 @@ from componentrun.api.names import OPERATOR_LABEL
 from componentrun.core.lease.shard import shard_of
 from dev.cluster import waiting
 from e2e import tenant as tenants
+from e2e.tenant.holding import UNTIL_TOLD, let_go
 from e2e.tenant.tenant import SMALL
-from tests.integration.controller.conftest import UNTIL_TOLD, OperatorProcess, let_go
+from tests.integration.controller.conftest import OperatorProcess
 from tests.integration.controller.seen import PodsSeen
 
 if TYPE_CHECKING:
@@ -105,10 +106,23 @@ def wait_until_it_leads(*operators: OperatorProcess) -> None:
         waiting.until(lambda: None if leads(operator) else "stands by", what=operator.log.name, timeout=60)  # noqa: B023 - called before the loop goes on
 
 
-def executed(operator: OperatorProcess) -> float:
-    """Number of runs whose end this operator has written."""
+def executed(operator: OperatorProcess) -> int:
+    """Number of runs whose end this operator has counted."""
     found = re.findall(r"^componentrun_results_total\{.*\} (\S+)$", operator.ask("/metrics")[1], re.MULTILINE)
-    return sum(map(float, found))
+    return sum(int(float(count)) for count in found)
+
+
+def wait_until_executed(*expected: tuple[OperatorProcess, int]) -> None:
+    """Wait until each operator has counted its number of runs.
+
+    An operator counts a run when it has the answer to its write, and others can see what was written before.
+    """
+
+    def problem() -> str | None:
+        found, wanted = [executed(operator) for operator, _ in expected], [count for _, count in expected]
+        return None if found == wanted else f"found {found}, expected {wanted}"
+
+    waiting.until(problem, what="number of runs executed by each operator", timeout=30)
 
 
 def has_a_pod(run: dict[str, Any]) -> bool:
@@ -124,7 +138,7 @@ def test_each_shard_executes_its_own_runs_and_is_replaced_by_its_own_standby(
     for owner, place in lab.places.items():
         lab.submit(owner, "short", "sleep-for", "0")
         assert place.wait("short")["status"]["phase"] == "Succeeded"
-    assert [executed(operator) for operator in (first, other, standby)] == [1, 1, 0]
+    wait_until_executed((first, 1), (other, 1), (standby, 0))
 
     for owner, place in lab.places.items():
         lab.submit(owner, "long", command=["sh", "-c", UNTIL_TOLD])
@@ -135,7 +149,7 @@ def test_each_shard_executes_its_own_runs_and_is_replaced_by_its_own_standby(
         let_go(place, "long")
         assert place.wait("long")["status"]["phase"] == "Succeeded"
         assert len(seen[owner].of("long")) == 1
-    assert [executed(operator) for operator in (other, standby)] == [2, 1]
+    wait_until_executed((other, 2), (standby, 1))
 
     # Nobody is left for shard 0, and shard 1 does not touch its namespace.
     standby.kill()
@@ -176,11 +190,8 @@ def test_runs_go_on_once_while_two_shards_become_three(lab: Lab, seen: dict[int,
         assert (status["phase"], len(status["attempts"])) == ("Succeeded", 1), status
         assert len(seen[owner].of("before")) == 1
         assert sorted((place.table("out.c-main.words") or "").splitlines()) == sorted(WORDS.splitlines())
-    ended = {number: executed(operator) for number, operator in enumerate(new)}
-    expected = dict.fromkeys(range(3), 0.0)
-    for place in lab.places.values():
-        expected[shard_of(place.namespace, 3)] += 1
-    assert ended == expected
+    owners = [shard_of(place.namespace, 3) for place in lab.places.values()]
+    wait_until_executed(*((operator, owners.count(number)) for number, operator in enumerate(new)))
 
 
 def waits_for(operator: OperatorProcess, lease: str) -> str | None:

@@ -10,9 +10,10 @@ import pytest
 from dev.cluster import waiting
 from e2e import tenant as tenants
 from e2e.faults.wire import Wire
+from e2e.tenant.holding import UNTIL_TOLD, let_go
 from e2e.tenant.tenant import phase_of
 from tests.integration.controller import killing
-from tests.integration.controller.conftest import UNTIL_TOLD, left, let_go
+from tests.integration.controller.conftest import left
 from tests.integration.controller.killing import Death
 from tests.integration.controller.seen import PodsSeen
 

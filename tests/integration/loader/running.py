@@ -74,7 +74,7 @@ class Loader:
         with self._log.open("ab") as log:
             command = [sys.executable, "-m", "componentrun.loader"]
             self._process = subprocess.Popen(command, env=environment, stderr=log, stdout=log)
-        waiting.until(self._unready, what="the loader", timeout=60)
+        waiting.until(self._unready, what="the loader", timeout=120)
 
     def end(self, number: int = signal.SIGTERM) -> int | None:
         """Stop the loader, and return its exit code."""
@@ -125,7 +125,7 @@ class Loader:
 
     def metrics(self) -> str:
         """The loader's Prometheus metrics."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}/metrics", timeout=60) as answer:
             return str(answer.read().decode())
 
     def _unready(self) -> str | None:

@@ -41,10 +41,10 @@ pytestmark = pytest.mark.store
 
 @pytest.fixture(autouse=True)
 def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorter waits and fewer attempts than in production."""
+    """Shorter waits and fewer attempts than in production, but enough for a busy store."""
     monkeypatch.setattr(load_module, "_LONGEST_PAUSE", 0.01)
     monkeypatch.setattr(load_module, "_MOST_TRIES", 4)
-    monkeypatch.setattr(fileio, "StoreTimeouts", partial(StoreTimeouts, response=1.0))
+    monkeypatch.setattr(fileio, "StoreTimeouts", partial(StoreTimeouts, response=10.0))
 
 
 A, B = "out.c-main.a", "out.c-main.b"
@@ -126,7 +126,8 @@ def test_a_catalog_that_answers_nothing_of_use_is_named(
 def test_a_catalog_that_hangs_is_waited_for_only_so_long(
     bench: Bench, far: Bench, catalog_gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalog_module, "_ANSWER_SECONDS", 0.5)
+    # Commits never get a response here. Other requests do, from a catalog that may be busy.
+    monkeypatch.setattr(catalog_module, "_ANSWER_SECONDS", 5.0)
     monkeypatch.setattr(catalog_module, "_COMMIT_SECONDS", 0.5)
     far.catalog = Catalog(far.settings)
     request, ended = start(bench), threading.Event()

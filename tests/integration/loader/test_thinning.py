@@ -24,7 +24,7 @@ from tests.integration.loader.foreign import Foreign
 from tests.integration.loader.gateway import Answer, CutError
 from tests.integration.loader.maintained import A, Place
 from tests.integration.loader.stagedin import planned, staged_in
-from tests.integration.loader.test_interleavings import Held, publish
+from tests.integration.loader.test_interleavings import Held, make_namespace, publish
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,6 +154,7 @@ def test_a_commit_that_removed_snapshots_and_was_not_answered_is_found(
 
 
 def test_two_loads_that_remove_the_same_snapshots_are_both_in_with_their_marks(place: Place) -> None:
+    make_namespace(place)
     runs = [place.new_run() for _ in range(24)]
     tables = [place.table(run, A, ["id"], [[run]], incremental=True) for run in runs]
     with ThreadPoolExecutor(3) as pool:

@@ -65,7 +65,10 @@ def test_anything_else_than_a_step_is_refused(arguments: list[str], capsys: pyte
     assert "fetch|push" in capsys.readouterr().err
 
 
-def test_a_git_host_that_is_away_may_be_back_later(grant: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_git_host_that_is_away_may_be_back_later(
+    grant: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("componentrun.builder.retrying._GIT_WAITS", (0.0, 0.0))
     code, report = ended("fetch", grant)
     assert (code, report.reason, report.is_transient) == (1, "SourceUnavailable", True)
     printed = capsys.readouterr()

@@ -219,7 +219,7 @@ def test_a_run_of_a_later_release_is_listed_and_keeps_no_others_from_being_delet
 def test_list_of_an_unknown_phase_names_the_known_ones(world: World) -> None:
     result = world.run("list", "--phase", "dreaming")
     assert result.exit_code == 1
-    assert "The phases are Queued, Suspended, Pending" in result.stderr
+    assert "The phases are Queued, Suspended, Building, Pending" in result.stderr
 
 
 def test_list_of_nothing_says_so_on_stderr(world: World) -> None:

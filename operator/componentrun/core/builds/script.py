@@ -54,7 +54,8 @@ def build_script(steps: tuple[Step, ...], folder: str, home: str, arguments: Var
     """The script.
 
     Each step runs in a shell of its own in the folder, so `cd` and variables of one step do not reach the next one.
-    The script ends with the exit code of the first step that fails.
+    The script ends with the exit code of the first step that fails. Everything is printed to one stream: a container
+    runtime reads two streams in any order, so that errors could appear before the line of their step.
 
     Args:
         steps: what it runs.
@@ -63,7 +64,7 @@ def build_script(steps: tuple[Step, ...], folder: str, home: str, arguments: Var
         arguments: variables for the steps.
     """
     variables = [*_ENVIRONMENT, ("HOME", home), ("TMPDIR", home), *sorted(arguments)]
-    lines = ["set -eu", "umask 022", *(f"export {name}={shlex.quote(value)}" for name, value in variables)]
+    lines = ["exec 2>&1", "set -eu", "umask 022", *(f"export {name}={shlex.quote(value)}" for name, value in variables)]
     for number, step in enumerate(steps, start=1):
         lines += [
             f"cd {shlex.quote(folder)}",

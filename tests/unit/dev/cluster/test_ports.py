@@ -19,10 +19,13 @@ def test_no_port_is_given_twice_though_several_threads_ask_at_once() -> None:
 
 def test_workers_have_none_in_common_and_nobody_is_given_one_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[set[int]] = []
-    for worker in ("gw0", "gw1", "gw8"):
-        monkeypatch.setenv("PYTEST_XDIST_WORKER", worker)
+    for worker in ("gw0", "gw1", "gw7", None):  # None: a process that is no worker
+        if worker is None:
+            monkeypatch.delenv("PYTEST_XDIST_WORKER")
+        else:
+            monkeypatch.setenv("PYTEST_XDIST_WORKER", worker)
         given.append({ports.free_port() for _ in range(20)})
-    assert len(set.union(*given)) == 60
+    assert len(set.union(*given)) == 80
     assert 20_244 < min(set.union(*given)) <= max(set.union(*given)) < 30_000
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from componentrun import __version__
 from componentrun.api import names
 from componentrun.api.build.componentbuild import ComponentBuild, ComponentBuildSpec, GitCommit
 from componentrun.api.common import ObjectMeta, duration_seconds
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BuildRequest", "ParentChoice", "new_build", "read_request", "with_target"]
 
-_TOOL: Final = "componentrun"
-"""Name of the builder among the tools of a build. Another release may make other layers of the same files."""
 _DEFAULT_TAG: Final = "latest"
 
 
@@ -227,7 +224,6 @@ def new_build(
         commands=build.commands,
         arguments=build.arguments or None,
         entrypoint=build.entrypoint,
-        tools={_TOOL: __version__},
         target=request.target.name,
         timeout_seconds=request.timeout_seconds,
     )

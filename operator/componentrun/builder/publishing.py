@@ -1,26 +1,21 @@
-"""The steps before and after the commands of a build.
+"""The step after the commands of a build: the folder becomes layers, which are pushed with the registry's login.
 
-Before: the repository is fetched with the git login, and the script for the parent image is written. After: the folder
-becomes layers, which are pushed with the registry's login. The commands run in between without either of them. They
-may change the folder, and nothing else that the last step reads.
+The commands may have changed the folder, and nothing else that this step reads.
 """
 
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from componentrun.builder.folder import entries_of
 from componentrun.builder.pushing import LayerFile, Pushed, layer_file, pull_parent, push
-from componentrun.core.builds.conventions import Recipe, choose_recipe, dump_recipe, parse_recipe
+from componentrun.core.builds.conventions import Recipe, parse_recipe
 from componentrun.core.builds.errors import BuildError, BuildProblem
-from componentrun.core.builds.exchange import RECIPE_FILE, SCRIPT_FILE
+from componentrun.core.builds.exchange import RECIPE_FILE
 from componentrun.core.builds.image import Changes
-from componentrun.core.builds.script import build_script, steps_of
-from componentrun.core.builds.source import parse_git_url
 from componentrun.core.images.pullsecrets import logins_for
 from componentrun.core.images.reference import parse_repository
-from componentrun.git.fetch import fetch
 from componentrun.registry.client import RegistryClient
 from componentrun.registry.errors import ImageError
 from componentrun.registry.upload import RegistryUploader
@@ -30,54 +25,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from componentrun.core.builds.identity import BuildInputs, Variables
-    from componentrun.core.builds.login import HttpsLogin, SshLogin
     from componentrun.core.images.pullsecrets import PullSecret
-    from componentrun.git.checkout import CheckedOut
-    from componentrun.git.settings import GitSettings
     from componentrun.registry.settings import RegistrySettings
 
-__all__ = ["Prepared", "prepare", "publish", "refused_as"]
+__all__ = ["publish", "refused_as"]
 
 _LABEL_PREFIX: Final = "org.opencontainers.image."
-
-
-class Prepared(NamedTuple):
-    """What was fetched, and how the image is made of it."""
-
-    fetched: CheckedOut
-    recipe: Recipe
-
-
-def prepare(
-    inputs: BuildInputs,
-    login: HttpsLogin | SshLogin | None,
-    code: Path,
-    control: Path,
-    home: str,
-    settings: GitSettings,
-) -> Prepared:
-    """Fetch the repository, and write the script that runs the commands.
-
-    Args:
-        inputs: everything that goes into the build.
-        login: how to log in to the git host.
-        code: an empty folder, which the commands have as `inputs.folder`.
-        control: an empty folder for the script and the recipe.
-        home: a folder of the commands that is not part of the image.
-        settings: limits and timeouts.
-
-    Raises:
-        BuildError: the repository can't be read or built.
-        GitAwayError: the host can't answer now.
-        OSError: a folder can't be written.
-    """
-    url = parse_git_url(inputs.url, "url")
-    fetched = fetch(url, inputs.commit, inputs.context_dir, code, login, settings)
-    recipe = choose_recipe(frozenset(fetched.files), inputs.folder, inputs.commands, inputs.entrypoint)
-    steps = steps_of(recipe, are_dependencies_there=False)
-    (control / SCRIPT_FILE).write_text(build_script(steps, inputs.folder, home, inputs.arguments))
-    (control / RECIPE_FILE).write_bytes(dump_recipe(recipe))
-    return Prepared(fetched, recipe)
 
 
 async def publish(
