@@ -258,6 +258,7 @@ def test_what_to_do_about_it_is_told(bench: Bench, server: HttpsServer, parent: 
     assert advice in failure.advice, failure
 
 
+@pytest.mark.long
 def test_a_folder_that_grows_too_large_is_a_full_disk(bench: Bench, server: HttpsServer, parent: str) -> None:
     revision = commit(server.repository, {b"main.py": MAIN})
     commands = ["head -c 1200M /dev/zero > large; sleep 100"]

@@ -39,7 +39,7 @@ class FakeBuildObjects:
             self.created.append(key.name)
         return self.objects[key]
 
-    async def replace(self, build: ComponentBuild) -> ComponentBuild:
+    async def replace(self, build: ComponentBuild, ended: ComponentBuild) -> ComponentBuild:  # noqa: ARG002
         del self.objects[Key(build.metadata.namespace, build.metadata.name)]
         return await self.create(build)
 

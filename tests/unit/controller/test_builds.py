@@ -393,19 +393,26 @@ class TestCallers:
         assert found is not None
         assert found.spec == first.spec
 
-    async def test_one_that_is_at_work_or_has_an_image_is_not_replaced(self, cluster: Cluster) -> None:
+    async def test_one_that_is_at_work_is_not_replaced(self, cluster: Cluster) -> None:
         first = await cluster.create()
         await cluster.settle()
-        assert (await cluster.seen.replace(wanted())).metadata.uid == first.metadata.uid
+        assert (await cluster.seen.replace(wanted(), first)).metadata.uid == first.metadata.uid
+
+    async def test_one_whose_image_was_deleted_is_replaced_once(self, cluster: Cluster) -> None:
+        first = await cluster.create()
+        await cluster.settle()
         cluster.run_steps(FETCH, COMMANDS, PUSH, phase="Succeeded")
         await cluster.settle()
-        assert (await cluster.seen.replace(wanted())).status.digest == DIGEST
+        second = await cluster.seen.replace(wanted(), first)
+        third = await cluster.seen.replace(wanted(), first)
+        assert second.metadata.uid == third.metadata.uid != first.metadata.uid
+        assert second.status.digest is None
 
     async def test_one_that_has_failed_is_replaced_once(self, cluster: Cluster) -> None:
         first = await cluster.create(wanted(cancel=True))
         await cluster.settle()
-        second = await cluster.seen.replace(wanted())
-        third = await cluster.seen.replace(wanted())
+        second = await cluster.seen.replace(wanted(), first)
+        third = await cluster.seen.replace(wanted(), first)
         assert second.metadata.uid == third.metadata.uid != first.metadata.uid
         await cluster.settle()
         assert len(cluster.pods) == 1

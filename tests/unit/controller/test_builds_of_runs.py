@@ -21,6 +21,8 @@ from tests.unit.registry.fakeregistry import FakeRegistry, image_manifest
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from componentrun.api.build.componentbuild import ComponentBuild
+
 ONE, TWO = "1" * 40, "2" * 40
 URL = "https://git.example.com/team/app.git"
 IMAGE = "sha256:" + "a" * 64
@@ -203,6 +205,42 @@ async def test_a_build_that_failed_fails_its_runs_and_is_tried_again_for_later_o
     await operator.live(0)
     assert world.run("second")["status"]["phase"] == "Building"
     assert world.build_objects.created == [key(world).name] * 2
+
+
+@pytest.mark.usefixtures("git")
+async def test_an_image_that_was_deleted_from_the_registry_is_built_again(world: World, registry: FakeRegistry) -> None:
+    add_component(world, registry)
+    operator = FakeOperator(world)
+    add_run(world, "first")
+    await operator.live(0)
+    world.build_objects.end(key(world), phase="Succeeded", digest=IMAGE, completionTime="2025-12-31T23:59:59Z")
+    await operator.live(0)
+    assert image(world, "first-1").endswith(IMAGE)
+
+    world.now += timedelta(seconds=5)
+    add_run(world, "second")
+    await operator.live(0)
+    assert world.run("second")["status"]["phase"] == "Building"
+    assert world.build_objects.created == [key(world).name] * 2
+
+
+@pytest.mark.usefixtures("git")
+async def test_a_build_that_ends_just_before_a_run_waits_for_it_wakes_the_run(
+    world: World, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_component(world, registry)
+    operator = FakeOperator(world)
+    create = world.build_objects.create
+
+    async def created(build: ComponentBuild) -> ComponentBuild:
+        answer = await create(build)
+        world.build_objects.end(key(world), phase="Succeeded", digest=IMAGE)  # its event comes before the answer
+        return answer
+
+    monkeypatch.setattr(world.build_objects, "create", created)
+    add_run(world)
+    await operator.live(0)
+    assert image(world, "load-1").endswith(IMAGE)
 
 
 @pytest.mark.usefixtures("git")

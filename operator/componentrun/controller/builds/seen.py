@@ -13,7 +13,7 @@ from componentrun.api.build.componentbuild import ComponentBuild
 from componentrun.api.unreadable import what_is_wrong
 from componentrun.controller.watching.cachekeys import Key
 from componentrun.controller.watching.caches import ObjectCache
-from componentrun.core.builds.lifecycle.status import has_ended, has_failed
+from componentrun.core.builds.lifecycle.status import has_ended
 from componentrun.core.lease.shard import WHOLE, Shard
 from componentrun.errors import UnsupportedError
 from componentrun.process.kubernetes.errors import (
@@ -168,11 +168,11 @@ class BuildsSeen:
                 return present
         raise UnavailableError(f"ComponentBuild {metadata.namespace}/{metadata.name} is deleted again and again")
 
-    async def replace(self, build: ComponentBuild) -> ComponentBuild:
-        """Create a ComponentBuild anew if the present one of its name has failed or was cancelled.
+    async def replace(self, build: ComponentBuild, ended: ComponentBuild) -> ComponentBuild:
+        """Create a ComponentBuild anew if the present one of its name is still the one that has ended.
 
         Returns:
-            The new one; or the present one, if it has not failed (any more).
+            The new one; or the present one, which another caller has created meanwhile.
 
         Raises:
             KubeError: the API server refused or is unavailable.
@@ -180,7 +180,7 @@ class BuildsSeen:
         key = Key(build.metadata.namespace, build.metadata.name)
         present = await self.read(key)
         if present is not None:
-            if not has_failed(present.status):
+            if present.metadata.uid != ended.metadata.uid or not has_ended(present.status):
                 return present
             await self.delete(present)
         return await self.create(build)

@@ -6,7 +6,8 @@
 4. The run stays in phase Building with the name in its status, and is reconciled when the build has ended. It keeps the
    commit, even if its branch has moved meanwhile.
 
-A failed build is tried again for runs that are created after its end.
+A build that has failed, or whose image was deleted from the registry, is tried again for runs that are created after
+its end.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ class KnownBuilds(Protocol):
     async def create(self, build: ComponentBuild) -> ComponentBuild:
         """Create a build, or return the present one of its name."""
 
-    async def replace(self, build: ComponentBuild) -> ComponentBuild:
-        """Delete a build that has ended, and create it again."""
+    async def replace(self, build: ComponentBuild, ended: ComponentBuild) -> ComponentBuild:
+        """Delete a build that has ended, and create it again, unless another caller has: the new build."""
 
     def listen(self, listener: Callable[[Key], object]) -> None:
         """Call `listener` with the key of each build that has changed."""
@@ -133,7 +134,8 @@ class BuiltImages:
             return Resolved(digest, build.metadata.name, "Build", self._clock())
         present = await self._objects.create(build)
         if has_ended(present) and (was_unwanted(present) or _is_past(present, created)):
-            present = await self._objects.replace(build)
+            # Also one with an image: the registry does not have it any more.
+            present = await self._objects.replace(build, present)
         if not has_ended(present):
             raise BuildPendingError(present)
         return self._result(present)
@@ -195,7 +197,14 @@ class BuiltImages:
 
     def wait(self, run: Key, build: str) -> None:
         """Note that a run waits for a build of its namespace."""
-        self._waiting.setdefault(Key(run.namespace, build), set()).add(run)
+        key = Key(run.namespace, build)
+        self._waiting.setdefault(key, set()).add(run)
+        try:
+            present = self._objects.get(key)
+        except UnsupportedError:
+            return
+        if present is not None and has_ended(present):  # between the answer that the run waits for and now
+            self._look(run)
 
     def is_wanted(self, key: Key, _build: ComponentBuild) -> bool:
         """Whether a run waits for a build. True as long as it is not known that runs have waited and do not any more.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,10 @@ __all__ = ["GitCommits"]
 
 _AT_ONCE: Final = 4
 """Look-ups of a namespace at the same time. Each takes a thread, also while its host does not respond."""
+_THREADS: Final = 32
+"""Threads for all look-ups. A host can hold them for as long as it sends a byte now and then, also after the look-up
+was given up. So they are not those of asyncio, which the operator needs for everything else, such as its own
+credentials."""
 
 
 class GitCommits:
@@ -36,6 +41,7 @@ class GitCommits:
         self._kube = kube
         self._settings = settings
         self._away = away
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="git")
         self._slots: dict[str, asyncio.Semaphore] = defaultdict(partial(asyncio.Semaphore, _AT_ONCE))
 
     async def find(self, request: BuildRequest) -> FoundCommit:
@@ -53,7 +59,8 @@ class GitCommits:
             self._slots[request.namespace],
             self._away.asking(request.namespace, request.url.host, git_timeout),
         ):
-            return await asyncio.to_thread(look_up, request.url, request.ref, login, self._settings)
+            look = partial(look_up, request.url, request.ref, login, self._settings)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, look)
 
     async def _login(self, request: BuildRequest) -> HttpsLogin | SshLogin | None:
         name = request.secret

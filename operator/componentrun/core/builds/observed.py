@@ -15,6 +15,7 @@ from componentrun.api.build.componentbuild import BuildStep, BuildStepName, Push
 from componentrun.core.builds.exchange import COMMANDS, FETCH, PUSH, STEPS, read_report
 from componentrun.core.builds.failures.commands import command_failure
 from componentrun.core.builds.failures.starts import next_look, start_failure, wait_failure
+from componentrun.core.builds.failures.verdict import BuildFailure, build_failure
 from componentrun.core.podstatus.diagnosis import OWN_DISK, SHUT_DOWN
 from componentrun.core.podstatus.reading import read_containers, read_pod
 from componentrun.core.podstatus.results import (
@@ -27,7 +28,7 @@ from componentrun.core.podstatus.results import (
 )
 from componentrun.core.podstatus.stuck import IMAGE_REASONS, START_REASONS
 from componentrun.core.podstatus.view import OOM_KILLED, ContainerView, PodView
-from componentrun.reasons import GUIDANCE, Reason
+from componentrun.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,21 +45,6 @@ PENDING_SECONDS: Final = 600
 """How long a pod may wait for a node and a kubelet. As `core.limits.Limits.pending`."""
 _LOST_NODE: Final = frozenset({"DeletionByTaintManager", "DeletionByPodGC"})
 _EVICTED: Final = frozenset({"EvictionByEvictionAPI", "PreemptionByScheduler", "TerminationByKubelet"})
-
-
-@dataclass(frozen=True, slots=True)
-class BuildFailure:
-    """Why a build has failed, or its pod is gone."""
-
-    reason: Reason
-    message: str
-    """What happened, in whole sentences."""
-    advice: str = ""
-    """What to do about it, in whole sentences; empty if there is nothing to do."""
-    last_words: str | None = None
-    """The end of what the commands printed, if they failed."""
-    is_transient: bool = False
-    """Whether the same build may succeed later, because a git host, a registry or a node was away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +121,7 @@ def read_build_pod(pod: dict[str, Any] | None, spec: ComponentBuildSpec, now: da
         now: the time.
     """
     if pod is None:
-        missing = _failure(Reason.POD_DELETED, "The build's pod does not exist any more.", is_transient=True)
+        missing = build_failure(Reason.POD_DELETED, "The build's pod does not exist any more.", is_transient=True)
         return BuildPodState("Failed", failure=missing, is_gone=True)
     status = pod.get("status")
     found = {view.name: view for view in read_containers(status if isinstance(status, dict) else {})}
@@ -187,19 +173,6 @@ def _report(container: ContainerView) -> StepReport | None:
     return read_report(container.message) if container.has_ended else None
 
 
-def _failure(
-    reason: Reason,
-    message: str,
-    advice: str | None = None,
-    words: str | None = None,
-    *,
-    is_transient: bool = False,
-) -> BuildFailure:
-    """A failure with the usual advice for its reason, unless there is a more precise one."""
-    usual = GUIDANCE[reason].advice
-    return BuildFailure(reason, message, usual if advice is None else advice, words, is_transient)
-
-
 # What the steps report
 
 
@@ -210,7 +183,7 @@ def _reported(facts: _Facts) -> BuildFailure | None:
         if report is not None and not report.ok:
             reason = agent_reason(report.reason, Reason.INTERNAL)
             message = f"{capitalized(excerpt(report.message or 'no reason was given', 2000))}."
-            return _failure(reason, message, report.advice, is_transient=report.is_transient)
+            return build_failure(reason, message, report.advice, is_transient=report.is_transient)
     return None
 
 
@@ -226,7 +199,7 @@ def _out_of_memory(facts: _Facts) -> BuildFailure | None:
                 f"The kernel killed {_title(container)} for using more memory than the limit of a build "
                 f"({ending(container)})."
             )
-            return _failure(Reason.BUILD_OUT_OF_MEMORY, message, words=_words(facts))
+            return build_failure(Reason.BUILD_OUT_OF_MEMORY, message, words=_words(facts))
     return None
 
 
@@ -236,7 +209,7 @@ def _not_started(facts: _Facts) -> BuildFailure | None:
         failed = container.has_failed and facts.is_own_end(container)
         found = start_failure(container, _image(facts), facts.view.node) if failed else None
         if found is not None:
-            return _failure(found.reason, found.message, found.advice, is_transient=found.is_transient)
+            return build_failure(found.reason, found.message, found.advice, is_transient=found.is_transient)
     return None
 
 
@@ -245,7 +218,7 @@ def _commands_failed(facts: _Facts) -> BuildFailure | None:
     if not commands.has_failed or not facts.is_own_end(commands):
         return None
     found = command_failure(commands, last_words(commands), is_dockerfile=facts.spec.engine == "dockerfile")
-    return _failure(found.reason, found.summary, found.advice, last_words(commands))
+    return build_failure(found.reason, found.summary, found.advice, last_words(commands))
 
 
 def _silent(facts: _Facts) -> BuildFailure | None:
@@ -255,7 +228,7 @@ def _silent(facts: _Facts) -> BuildFailure | None:
         if container.has_ended and not ended_well and facts.is_own_end(container):
             message = f"{capitalized(_title(container))} ended with {ending(container)} and left no report."
             advice = "This is a defect of the platform: look at the log of the step in the build's pod."
-            return _failure(Reason.INTERNAL, message, advice)
+            return build_failure(Reason.INTERNAL, message, advice)
     return None
 
 
@@ -269,7 +242,7 @@ def _disk_full(facts: _Facts) -> BuildFailure | None:
     if not OWN_DISK.search(view.message):
         return None
     message = f"The build wrote more than it may: {excerpt(view.message)}."
-    return _failure(Reason.BUILD_DISK_FULL, message, words=_words(facts))
+    return build_failure(Reason.BUILD_DISK_FULL, message, words=_words(facts))
 
 
 def _timeout(facts: _Facts) -> BuildFailure | None:
@@ -281,7 +254,7 @@ def _timeout(facts: _Facts) -> BuildFailure | None:
         f"The build took longer than its timeout of {facts.spec.timeout_seconds} s, which includes pulling the parent "
         f"image. The last step was `{facts.current.name}`."
     )
-    return _failure(Reason.BUILD_TIMEOUT, message, words=_words(facts))
+    return build_failure(Reason.BUILD_TIMEOUT, message, words=_words(facts))
 
 
 def _node_lost(facts: _Facts) -> BuildFailure | None:
@@ -290,7 +263,7 @@ def _node_lost(facts: _Facts) -> BuildFailure | None:
     if not is_lost and view.reason not in SHUT_DOWN | {"NodeLost"} and view.disruption not in _LOST_NODE:
         return None
     words = f" ({excerpt(view.message)})" if view.message else ""
-    return _failure(
+    return build_failure(
         Reason.NODE_LOST,
         f"{_node(view)} stopped responding, or was shut down, while it built the image{words}.",
         is_transient=True,
@@ -303,7 +276,7 @@ def _evicted(facts: _Facts) -> BuildFailure | None:
         return None
     words = excerpt(view.message) or view.disruption or "no reason given"
     message = f"{_node(view)} was drained or ran short, and the build's pod was evicted: {words}."
-    return _failure(Reason.EVICTED, message, is_transient=True)
+    return build_failure(Reason.EVICTED, message, is_transient=True)
 
 
 def _refused_by_node(facts: _Facts) -> BuildFailure | None:
@@ -312,7 +285,7 @@ def _refused_by_node(facts: _Facts) -> BuildFailure | None:
     if view.phase != "Failed" or any(container.has_started for container in facts.containers):
         return None
     why = ": ".join(filter(None, (view.reason, excerpt(view.message)))) or "no reason given"
-    return _failure(Reason.NODE_REFUSED, f"{_node(view)} refused the build's pod: {why}.", is_transient=True)
+    return build_failure(Reason.NODE_REFUSED, f"{_node(view)} refused the build's pod: {why}.", is_transient=True)
 
 
 def _deleted(facts: _Facts) -> BuildFailure | None:
@@ -320,7 +293,7 @@ def _deleted(facts: _Facts) -> BuildFailure | None:
     if view.deleted_at is None:
         return None
     message = f"Somebody deleted pod `{view.name}` before the image was built."
-    return _failure(Reason.POD_DELETED, message, is_transient=True)
+    return build_failure(Reason.POD_DELETED, message, is_transient=True)
 
 
 # What a pod waits for
@@ -334,7 +307,7 @@ def _waits_in_vain(facts: _Facts) -> BuildFailure | None:
     found = wait_failure(container, _image(facts), _waits_since(facts), facts.now)
     if found is None:
         return None
-    return _failure(found.reason, found.message, found.advice, is_transient=found.is_transient)
+    return build_failure(found.reason, found.message, found.advice, is_transient=found.is_transient)
 
 
 def _not_placed(facts: _Facts) -> BuildFailure | None:
@@ -345,9 +318,9 @@ def _not_placed(facts: _Facts) -> BuildFailure | None:
     if not view.scheduled:
         why = excerpt(view.unschedulable) or "no scheduler has looked at it"
         message = f"No node could take the build's pod for {PENDING_SECONDS} s: {why}."
-        return _failure(Reason.UNSCHEDULABLE, message, "This is up to the platform team: have nodes added.")
+        return build_failure(Reason.UNSCHEDULABLE, message, "This is up to the platform team: have nodes added.")
     message = f"Node `{view.node}` has not started the build's pod for {PENDING_SECONDS} s."
-    return _failure(Reason.START_FAILED, message, "Look at the pod's events and at the node's kubelet.")
+    return build_failure(Reason.START_FAILED, message, "Look at the pod's events and at the node's kubelet.")
 
 
 def _unknown(facts: _Facts) -> BuildFailure | None:
@@ -359,7 +332,7 @@ def _unknown(facts: _Facts) -> BuildFailure | None:
         f"Pod `{view.name}` ended in a way that ComponentRun does not know (phase {view.phase}, "
         f"reason `{view.reason or 'none'}`, {containers})."
     )
-    return _failure(Reason.INTERNAL, message)
+    return build_failure(Reason.INTERNAL, message)
 
 
 def _look_again_at(facts: _Facts) -> datetime | None:

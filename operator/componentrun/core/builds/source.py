@@ -28,6 +28,8 @@ _HOST: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\]")
 _USER: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _PATH: Final = re.compile(r"[A-Za-z0-9._~+/@%-]+")
 _SCP: Final = re.compile(r"(?P<user>[^@/:]+)@(?P<host>[^/:]+):(?P<path>[^/].*)")
+_HOME: Final = "/~/"
+"""Beginning of a path that is relative to the home folder of the SSH user, in a URL."""
 _MOST_CHARACTERS: Final = 1024
 _REF_REFUSED: Final = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[/.-]|/\.|[/.]$|\.lock(?:/|$)")
 """What git refuses in names of refs (git-check-ref-format), and names that begin with `-`."""
@@ -58,7 +60,7 @@ class GitUrl:
     def text(self) -> str:
         """The normal form."""
         user = f"{self.user}@" if self.user else ""
-        path = self.path if self.path.startswith("/") else f"/~/{self.path}"
+        path = self.path if self.path.startswith("/") else f"{_HOME}{self.path}"
         return f"{self.scheme}://{user}{self.authority}{path}"
 
 
@@ -101,6 +103,9 @@ def parse_git_url(url: str, owner: str) -> GitUrl:
 def _checked(owner: str, scheme: Literal["https", "ssh"], host: str, port: int, user: str, path: str) -> GitUrl:
     if not _HOST.fullmatch(host.lower()):
         raise _invalid_url(owner, "it has no usable host")
+    if scheme == "ssh" and path.startswith(_HOME):
+        # The normal form of `user@host:path`. Common git hosts know the path without this prefix only.
+        path = path.removeprefix(_HOME).lstrip("/")
     if scheme == "ssh" and not _USER.fullmatch(user):
         raise _invalid_url(owner, "it names no usable user of the SSH server")
     parts = path.split("/")

@@ -36,11 +36,17 @@ def test_a_url_has_a_normal_form(url: str, normal: str) -> None:
     assert parse_git_url(url, "url").text == normal
 
 
-@pytest.mark.parametrize("url", ["git@git.example.com:team/app.git", "https://git.example.com:8443/a/b"])
+@pytest.mark.parametrize(
+    "url", ["git@git.example.com:team/app.git", "ssh://git@git.example.com/~//app", "https://git.example.com:8443/a/b"]
+)
 def test_the_normal_form_is_a_url_of_the_same_repository(url: str) -> None:
     first = parse_git_url(url, "url")
-    again = parse_git_url(first.text, "url")
-    assert again.text.replace("/~/", "/") == first.text.replace("/~/", "/")
+    assert parse_git_url(first.text, "url") == first
+
+
+def test_the_path_of_the_short_form_reaches_the_host_as_it_was_written() -> None:
+    normal = parse_git_url("git@git.example.com:team/app.git", "url").text
+    assert parse_git_url(normal, "url").path == "team/app.git"
 
 
 @pytest.mark.parametrize(
@@ -52,6 +58,7 @@ def test_the_normal_form_is_a_url_of_the_same_repository(url: str) -> None:
         "https://git.example.com/a?b=c", "https://git.example.com/a#b", "https://git.example.com:99999/a",
         "ssh://git.example.com/app", "ssh://-oProxyCommand=x@git.example.com/app", "ssh://git@-oProxyCommand=x/app",
         "git@-oProxyCommand=x:app", "git@git.example.com:-oProxyCommand=x", "git@git.example.com:a;b",
+        "ssh://git@git.example.com/~/-x",
         "https://git.example.com/ä", "https://git.example.com/a\nb", "https://git.example.com/" + "a" * 2000,
     ],
 )  # fmt: skip
