@@ -54,6 +54,32 @@ def test_their_namespace_enforces_restricted_pods_and_outlives_the_chart(rendere
     assert namespace["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
 
 
+@pytest.mark.parametrize(
+    ("profile", "level"), [("componentrun/buildkit.json", "baseline"), ("Unconfined", "privileged")]
+)
+def test_dockerfiles_need_a_seccomp_profile_and_a_weaker_level(rendered: Chart, profile: str, level: str) -> None:
+    documents = rendered.render(
+        *ON,
+        "builds.dockerfile.enabled=true",
+        f"builds.dockerfile.seccompProfile={profile}",
+        "builds.dockerfile.image=b:1",
+    )
+    (namespace,) = of_kind(documents, "Namespace")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == level
+    builds = settings_from(operator_settings.Settings, environment(documents, "operator")).image_builds
+    assert (builds.dockerfile_image, builds.seccomp_profile) == ("b:1", profile)
+
+
+def test_dockerfiles_without_a_seccomp_profile_are_refused(rendered: Chart) -> None:
+    assert "builds.dockerfile.seccompProfile" in rendered.refusal(IMAGE, *ON, "builds.dockerfile.enabled=true")
+
+
+def test_dockerfiles_are_off_by_default(rendered: Chart) -> None:
+    assert not settings_from(
+        operator_settings.Settings, environment(rendered.render(*ON), "operator")
+    ).image_builds.builds_dockerfiles
+
+
 def test_a_namespace_that_exists_is_used(rendered: Chart) -> None:
     documents = rendered.render(*ON, "builds.createNamespace=false", "builds.namespace=own")
     assert not of_kind(documents, "Namespace")

@@ -37,7 +37,7 @@ from componentrun.core.builds.lifecycle.status import (
     with_pod,
 )
 from componentrun.core.builds.observed import read_build_pod
-from componentrun.core.builds.pod import check_build
+from componentrun.core.builds.pod import check_build, parents_of
 from componentrun.core.images.allowed import check_allowed
 from componentrun.core.images.reference import parse_reference
 from componentrun.errors import ComponentRunError, Reason, UnsupportedError, UserError
@@ -251,7 +251,8 @@ class Builds:
             KubeError: the API server refused or is unavailable.
         """
         check_build(build, self._settings)
-        check_allowed(parse_reference(build.spec.parent, "spec.parent"), self._allowed)
+        for field, image in parents_of(build.spec):
+            check_allowed(parse_reference(image, field), self._allowed)
         return await read_build_logins(self._kube, self._references, build, self._settings)
 
     async def _follow(self, key: Key, build: ComponentBuild, named: BuildPod) -> None:
