@@ -93,8 +93,11 @@ class RunFollowers:
         self._reap()
         for pod in list(self._state.pods.values()):
             for container in self._started(pod):
-                if not self._inbox.journal.done(container_key(pod.uid, container.name)):
+                key = container_key(pod.uid, container.name)
+                if not self._inbox.journal.done(key):
                     self._follow_container(pod, container)
+                if pod.build is not None and not self._inbox.journal.done(key):
+                    break  # its steps run one after another, and their lines stay in this order
 
     def done(self) -> bool:
         """Whether everything that the run's pods printed was read. To be called when the run is over."""
