@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -76,7 +77,6 @@ FAILED = (step(FETCH), step(COMMANDS, exitCode=2), step(PUSH, "waiting"))
 def world() -> World:
     settings = Settings(collector_segment_seconds=0.05, events_wait_seconds=0.25, builds_namespace=PLACE)
     made = World(settings=settings)
-    made.kube.put("namespaces", {"metadata": {"name": PLACE}})
     plays = made.kube.logs.plays
     plays[FETCH], plays[COMMANDS], plays[PUSH] = [Play(log("f"))], [Play(log("c", begin=1))], [Play(log("p", begin=2))]
     return made
@@ -84,10 +84,7 @@ def world() -> World:
 
 def add(world: World, raw: dict[str, Any]) -> dict[str, Any]:
     """Have the API server know the pod."""
-    status = raw["status"]
-    made = world.kube.server.put("pods", raw, PLACE)
-    made["metadata"].update(raw["metadata"])
-    made["status"] = status
+    world.kube.server.put("pods", copy.deepcopy(raw), PLACE)
     return raw
 
 
@@ -133,8 +130,8 @@ async def test_a_run_that_goes_on_reports_its_build(world: World) -> None:
     await until(is_reported)
     assert world.kube.patched[0]["status"]["events"] == {"count": 5, "builds": [BUILD]}
     assert await lines(world) == EVERYTHING
-    pods.vanished({"build-uid"}, EventErrors("pods"))
-    version = world.kube.objects["componentruns", NAMESPACE, "clean"]["metadata"]["resourceVersion"]
+    pods.vanished({"build-uid"}, EventErrors("pods", world.metrics))
+    version = world.kube.server.get("componentruns", NAMESPACE, "clean")["metadata"]["resourceVersion"]
     raw = raw_run(**ENDED | WAITED)
     raw["metadata"]["resourceVersion"] = version
     runs.changed(raw)
@@ -143,7 +140,7 @@ async def test_a_run_that_goes_on_reports_its_build(world: World) -> None:
         return len(world.kube.patched) > 1
 
     await until(is_delivered)
-    assert world.kube.patched[1]["status"]["events"] == {"count": 8, "delivered": True, "message": ""}
+    assert world.kube.patched[1]["status"]["events"] == {"count": 7, "delivered": True, "message": ""}
     assert await lines(world) == EVERYTHING
     await registry.stop()
 
