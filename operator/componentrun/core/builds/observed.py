@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from componentrun.api.build.componentbuild import ComponentBuildSpec
     from componentrun.core.builds.exchange import StepReport
 
-__all__ = ["BuildFailure", "BuildPodState", "read_build_pod"]
+__all__ = ["BuildFailure", "BuildPodState", "has_stopped", "read_build_pod"]
 
 PodPhase = Literal["Pending", "Fetching", "Building", "Pushing", "Succeeded", "Failed"]
 
@@ -136,6 +136,15 @@ def read_build_pod(pod: dict[str, Any] | None, spec: ComponentBuildSpec, now: da
         if failure is not None:
             return BuildPodState("Failed", steps, failure=failure, is_gone=rule in _GONE)
     return BuildPodState(_phase(facts), steps, look_again_at=_look_again_at(facts))
+
+
+def has_stopped(pod: dict[str, Any]) -> bool:
+    """Whether nothing of a pod runs, or will be started. A pod with a step that has failed starts no further one."""
+    status = pod.get("status")
+    views = read_containers(status if isinstance(status, dict) else {})
+    steps = [view for view in views if view.name in STEPS]
+    is_over = any(step.has_failed or (step.name == PUSH and step.has_ended) for step in steps)
+    return read_pod(pod).is_terminal or (is_over and not any(step.is_running for step in steps))
 
 
 def _step(container: ContainerView) -> BuildStep:
