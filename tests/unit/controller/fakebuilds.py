@@ -32,6 +32,9 @@ class FakeBuildObjects:
     def get(self, key: Key) -> ComponentBuild | None:
         return self.objects.get(key)
 
+    async def read(self, key: Key) -> ComponentBuild | None:
+        return self.objects.get(key)
+
     async def create(self, build: ComponentBuild) -> ComponentBuild:
         key = Key(build.metadata.namespace, build.metadata.name)
         if key not in self.objects:
@@ -39,7 +42,7 @@ class FakeBuildObjects:
             self.created.append(key.name)
         return self.objects[key]
 
-    async def replace(self, build: ComponentBuild, ended: ComponentBuild) -> ComponentBuild:  # noqa: ARG002
+    async def replace(self, build: ComponentBuild, ended: ComponentBuild) -> ComponentBuild:  # noqa: ARG002 - the real one's
         del self.objects[Key(build.metadata.namespace, build.metadata.name)]
         return await self.create(build)
 
@@ -48,7 +51,14 @@ class FakeBuildObjects:
 
     def end(self, key: Key, **status: Any) -> None:
         """Write the status of a build, and tell it."""
-        document = self.objects[key].to_dict() | {"status": status}
+        outcome = {
+            "type": "Succeeded",
+            "status": str(status["phase"] == "Succeeded"),
+            "reason": status.get("reason", "Succeeded"),
+            "message": status.get("message", ""),
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }
+        document = self.objects[key].to_dict() | {"status": {**status, "conditions": [outcome]}}
         self.objects[key] = ComponentBuild.model_validate(document)
         for listener in self._listeners:
             listener(key)

@@ -3,14 +3,18 @@ HTTP; nothing builds, the test writes what a build ended with."""
 
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun.controller.images import gitcommits
+from componentrun.api.component import Component
+from componentrun.controller.images import awayhosts, gitcommits
 from componentrun.controller.watching.cachekeys import Key
 from componentrun.core.builds.errors import BuildError, BuildProblem, GitAwayError
+from componentrun.core.builds.lifecycle.request import read_request
 from componentrun.core.builds.settings import BuildSettings
 from componentrun.core.builds.source import FoundCommit
 from componentrun.registry.client import RegistryClient
@@ -43,7 +47,7 @@ class Git:
         self.asked: list[str] = []
         self.error: Exception | None = None
 
-    def look_up(self, url: Any, ref: str, login: object, settings: object) -> FoundCommit:  # noqa: ARG002
+    def look_up(self, url: Any, ref: str, login: object, settings: object) -> FoundCommit:  # noqa: ARG002 - the real one's
         self.asked.append(url.text)
         if self.error is not None:
             raise self.error
@@ -355,3 +359,51 @@ async def test_an_image_that_was_built_for_another_channel_is_not_used(
     await operator.live(0)
     assert world.run()["status"]["phase"] == "Building"
     assert len(world.build_objects.created) == 2
+
+
+async def test_hosts_that_hang_take_the_threads_of_their_own_namespace_only(
+    world: World, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread is taken until its look-up has really ended, and a run does not wait for one without a limit."""
+    monkeypatch.setattr(awayhosts, "_LONGEST_LOOKUP", 0.1)
+    hung, asked = threading.Event(), list[str]()
+
+    def look_up(url: Any, *_: object) -> FoundCommit:
+        asked.append(url.host)
+        if url.host != "git.example.com":
+            hung.wait(30)
+        return FoundCommit(ONE, "refs/heads/main")
+
+    monkeypatch.setattr(gitcommits, "look_up", look_up)
+    commits = FakeOperator(world).images.built._commits
+    add_component(world, registry)
+    component = Component.model_validate(world.kube.objects["components", NAMESPACE, "app"])
+    good = read_request(component, "master", world.builds)
+    try:
+        for number in range(6):
+            bad = replace(good, namespace="bad", url=replace(good.url, host=f"hung-{number}.example.com"))
+            with pytest.raises(GitAwayError, match="did not respond"):
+                await commits.find(bad)
+        assert len(asked) == 4
+        assert (await commits.find(good)).commit == ONE
+    finally:
+        hung.set()
+
+
+async def test_a_watch_that_knows_an_earlier_build_of_the_name_fails_no_run(
+    world: World, registry: FakeRegistry, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of an operator that has just become the leader, and whose watch lags behind."""
+    add_component(world, registry)
+    operator = FakeOperator(world)
+    add_run(world)
+    await operator.live(0)
+    present = world.build_objects.objects[key(world)]
+    world.build_objects.end(key(world), phase="Failed", reason="BuildFailed", message="No.")
+    failed = world.build_objects.objects[key(world)]
+    earlier = failed.model_copy(update={"metadata": failed.metadata.model_copy(update={"uid": "earlier"})})
+    world.build_objects.objects[key(world)] = present
+    monkeypatch.setattr(world.build_objects, "get", lambda _: earlier)
+    await operator.live(0)
+    assert world.run()["status"]["phase"] == "Building"
+    assert git.asked == [URL]

@@ -15,24 +15,23 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
-from componentrun.api.build.componentbuild import ComponentBuild
 from componentrun.api.componentrun import RunBuild
 from componentrun.controller.images.awayhosts import registry_timeout
 from componentrun.controller.images.logins import read_logins
 from componentrun.controller.watching.cachekeys import Key
 from componentrun.core.builds.lifecycle.request import new_build, read_request
-from componentrun.core.builds.lifecycle.waiting import failure_of, has_ended, waiting_message, was_unwanted
+from componentrun.core.builds.lifecycle.status import has_ended
+from componentrun.core.builds.lifecycle.waiting import failure_of, waiting_message, was_unwanted
 from componentrun.core.images.channels import Resolved
 from componentrun.core.lifecycle.status import is_terminal
 from componentrun.errors import UnsupportedError
-from componentrun.process.kubernetes.errors import NotFoundError
-from componentrun.process.kubernetes.resources import BUILDS
 from componentrun.registry.errors import ImageError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from componentrun.api.build.componentbuild import ComponentBuild
     from componentrun.api.component import Component
     from componentrun.controller.images.awayhosts import AwayHosts
     from componentrun.controller.images.gitcommits import GitCommits
@@ -44,11 +43,11 @@ if TYPE_CHECKING:
     from componentrun.process.kubernetes.client import Kube
     from componentrun.registry.client import RegistryClient
 
+__all__ = ["BuildPendingError", "BuiltImages", "KnownBuilds"]
+
 _MAY_WAIT: Final = frozenset({None, "Queued", "Building"})
 """Phases of a run that may wait for a build, also for one that its status does not name: that of a processor."""
 _NOT_THERE: Final = frozenset({Problem.NO_SUCH_TAG, Problem.NO_SUCH_REPOSITORY})
-
-__all__ = ["BuildPendingError", "BuiltImages", "KnownBuilds"]
 
 
 class KnownBuilds(Protocol):
@@ -56,6 +55,9 @@ class KnownBuilds(Protocol):
 
     def get(self, key: Key) -> ComponentBuild | None:
         """The build of this key; None if no watch has reported it."""
+
+    async def read(self, key: Key) -> ComponentBuild | None:
+        """The build as the API server has it now; None if there is none."""
 
     async def create(self, build: ComponentBuild) -> ComponentBuild:
         """Create a build, or return the present one of its name."""
@@ -72,6 +74,7 @@ class BuildPendingError(Exception):
 
     def __init__(self, build: ComponentBuild) -> None:
         """`build` has not ended."""
+        self.uid = build.metadata.uid
         self.build = RunBuild(name=build.metadata.name, component=build.spec.component)
         self.message = waiting_message(build)
         super().__init__(self.message)
@@ -133,10 +136,10 @@ class BuiltImages:
         if digest is not None:
             return Resolved(digest, build.metadata.name, "Build", self._clock())
         present = await self._objects.create(build)
-        if has_ended(present) and (was_unwanted(present) or _is_past(present, created)):
+        if has_ended(present.status) and (was_unwanted(present) or _is_past(present, created)):
             # Also one with an image: the registry does not have it any more.
             present = await self._objects.replace(build, present)
-        if not has_ended(present):
+        if not has_ended(present.status):
             raise BuildPendingError(present)
         return self._result(present)
 
@@ -148,19 +151,16 @@ class BuiltImages:
             UserError, PlatformError: it has failed.
             KubeError: the API server is unavailable.
         """
-        present = self._objects.get(Key(namespace, build.name)) or await self._read(namespace, build.name)
+        key = Key(namespace, build.name)
+        present = self._objects.get(key)
+        if present is None or (has_ended(present.status) and failure_of(present) is not None):
+            # The watch may lag behind, and may know an earlier build of this name that has failed.
+            present = await self._objects.read(key)
         if present is None or was_unwanted(present):
             return None
-        if not has_ended(present):
+        if not has_ended(present.status):
             raise BuildPendingError(present)
         return self._result(present)
-
-    async def _read(self, namespace: str, name: str) -> ComponentBuild | None:
-        """The build, by a request: a watch may not have reported it yet. None if there is none."""
-        try:
-            return ComponentBuild.model_validate(await self._kube.get(BUILDS, namespace, name))
-        except NotFoundError:
-            return None
 
     def _result(self, build: ComponentBuild) -> Resolved:
         failure = failure_of(build)
@@ -193,15 +193,16 @@ class BuiltImages:
         """Whether an image is in a repository that builds are pushed to, which only the platform can write."""
         return self.settings.is_enabled and image.startswith(f"{self.settings.repository}/")
 
-    def wait(self, run: Key, build: str) -> None:
+    def wait(self, run: Key, pending: BuildPendingError) -> None:
         """Note that a run waits for a build of its namespace."""
-        key = Key(run.namespace, build)
+        key = Key(run.namespace, pending.build.name)
         self._waiting.setdefault(key, set()).add(run)
         try:
             present = self._objects.get(key)
         except UnsupportedError:
             return
-        if present is not None and has_ended(present):  # between the answer that the run waits for and now
+        if present is not None and present.metadata.uid == pending.uid and has_ended(present.status):
+            # It ended between the answer that the run has to wait and now.
             self._look(run)
 
     def is_wanted(self, key: Key, _build: ComponentBuild) -> bool:
@@ -225,13 +226,16 @@ class BuiltImages:
         return run.status.phase in _MAY_WAIT
 
     def _changed(self, key: Key) -> None:
-        for run in self._waiting.get(key, ()):
+        runs = self._waiting.get(key)
+        if runs is None:
+            return
+        for run in runs:
             self._look(run)
         try:
             present = self._objects.get(key)
         except UnsupportedError:
             return
-        if present is None or has_ended(present):
+        if present is None or has_ended(present.status):
             # A run that goes on waiting says so again.
             self._waiting.pop(key, None)
 

@@ -17,6 +17,8 @@ from componentrun.git.refs import look_up
 from componentrun.process.kubernetes.storages import find_secret
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from componentrun.controller.images.awayhosts import AwayHosts
     from componentrun.core.builds.lifecycle.request import BuildRequest
     from componentrun.core.builds.login import HttpsLogin, SshLogin
@@ -26,11 +28,11 @@ if TYPE_CHECKING:
 __all__ = ["GitCommits"]
 
 _AT_ONCE: Final = 4
-"""Look-ups of a namespace at the same time. Each takes a thread, also while its host does not respond."""
-_THREADS: Final = 32
-"""Threads for all look-ups. A host can hold them for as long as it sends a byte now and then, also after the look-up
-was given up. So they are not those of asyncio, which the operator needs for everything else, such as its own
-credentials."""
+"""Threads of a namespace. A host can hold one for as long as it sends a byte now and then, also after its look-up was
+given up, and then the namespace has one thread less."""
+_THREADS: Final = 256
+"""Threads for all look-ups, created on demand. They are not those of asyncio, which the operator needs for everything
+else, such as its own credentials."""
 
 
 class GitCommits:
@@ -55,12 +57,17 @@ class GitCommits:
         if COMMIT.fullmatch(request.ref):
             return FoundCommit(request.ref, "")
         login = await self._login(request)
-        async with (
-            self._slots[request.namespace],
-            self._away.asking(request.namespace, request.url.host, git_timeout),
-        ):
-            look = partial(look_up, request.url, request.ref, login, self._settings)
-            return await asyncio.get_running_loop().run_in_executor(self._threads, look)
+        look = partial(look_up, request.url, request.ref, login, self._settings)
+        async with self._away.asking(request.namespace, request.url.host, git_timeout):
+            return await self._in_thread(request.namespace, look)
+
+    async def _in_thread(self, namespace: str, look: Callable[[], FoundCommit]) -> FoundCommit:
+        """Run a look-up in a thread of a namespace. The thread is free again when the look-up has really ended."""
+        slot = self._slots[namespace]
+        await slot.acquire()
+        running = asyncio.get_running_loop().run_in_executor(self._threads, look)
+        running.add_done_callback(partial(_released, slot))
+        return await asyncio.shield(running)
 
     async def _login(self, request: BuildRequest) -> HttpsLogin | SshLogin | None:
         name = request.secret
@@ -73,3 +80,10 @@ class GitCommits:
             )
         content = {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items()}
         return read_login(request.url, content, f"Secret `{name}`")
+
+
+def _released(slot: asyncio.Semaphore, ended: asyncio.Future[FoundCommit]) -> None:
+    """Free the thread of a look-up that has ended, and take note of its error: nobody may wait for it any more."""
+    slot.release()
+    if not ended.cancelled():
+        ended.exception()

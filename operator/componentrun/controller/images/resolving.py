@@ -160,7 +160,7 @@ class Images:
             return await self._shared_resolve(choice, component, namespace, names, self._architectures(run), created)
         except BuildPendingError as pending:
             pending.build = pending.build.model_copy(update={"channel": choice.channel, "build_hash": choice.build})
-            self.built.wait(Key(namespace, run.metadata.name), pending.build.name)
+            self.built.wait(Key(namespace, run.metadata.name), pending)
             raise
 
     async def _verify_kept(

@@ -17,7 +17,6 @@ from componentrun.core.builds.lifecycle.status import (
     failure_of,
     followed,
     has_ended,
-    has_failed,
     is_decided,
     may_be_unwanted,
     with_pod,
@@ -117,7 +116,7 @@ def test_an_image_is_the_end() -> None:
     assert outcome(status) == ("True", "Succeeded")
     assert DIGEST in (status.message or "")
     assert has_ended(status)
-    assert not has_failed(status)
+    assert status.digest is not None
 
 
 def test_a_failure_is_the_end() -> None:
@@ -128,7 +127,8 @@ def test_a_failure_is_the_end() -> None:
     assert (status.phase, status.completion_time, status.digest) == ("Failed", NOW, None)
     assert (status.message, status.advice, status.last_words) == (COMMAND.message, "Correct it.", "last words")
     assert outcome(status) == ("False", "BuildFailed")
-    assert has_failed(status)
+    assert has_ended(status)
+    assert status.digest is None
 
 
 @pytest.mark.parametrize(("attempts", "is_end"), [(1, False), (MOST_PODS - 1, False), (MOST_PODS, True)])
@@ -150,7 +150,8 @@ def test_a_cancelled_build_has_a_phase_of_its_own(failure: BuildFailure) -> None
     status = failed(made, failure, NOW)
     assert (status.phase, status.steps) == ("Cancelled", (FETCH,))
     assert outcome(status) == ("False", "BuildCancelled")
-    assert has_failed(status)
+    assert has_ended(status)
+    assert status.digest is None
 
 
 def test_an_error_before_the_pod_is_a_failure_with_its_advice() -> None:

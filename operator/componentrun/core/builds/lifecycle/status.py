@@ -34,7 +34,6 @@ __all__ = [
     "failure_of",
     "followed",
     "has_ended",
-    "has_failed",
     "is_decided",
     "is_lost",
     "may_be_unwanted",
@@ -75,11 +74,6 @@ def failure_of(error: ComponentRunError, reason: Reason | None = None) -> BuildF
 def has_ended(status: ComponentBuildStatus) -> bool:
     """Whether the build has succeeded, failed or was cancelled."""
     return is_settled(status.conditions, SUCCEEDED)
-
-
-def has_failed(status: ComponentBuildStatus) -> bool:
-    """Whether the build has ended without an image."""
-    return has_ended(status) and status.digest is None
 
 
 def may_be_unwanted(build: ComponentBuild, now: datetime) -> bool:

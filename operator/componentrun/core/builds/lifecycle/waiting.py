@@ -10,18 +10,12 @@ if TYPE_CHECKING:
     from componentrun.api.build.componentbuild import ComponentBuild
     from componentrun.errors import ComponentRunError
 
-__all__ = ["failure_of", "has_ended", "waiting_message", "was_unwanted"]
+__all__ = ["failure_of", "waiting_message", "was_unwanted"]
 
-_ENDED: Final = frozenset({"Succeeded", "Failed", "Cancelled"})
 _OF_THE_PLATFORM: Final = frozenset({Reason.PUSH_REFUSED, Reason.START_FAILED, Reason.POD_REJECTED, Reason.INTERNAL})
 """Reasons that the author of a run can't do anything about."""
 _SHORT: Final = 12
 """Characters of a commit in messages."""
-
-
-def has_ended(build: ComponentBuild) -> bool:
-    """Whether a build has ended."""
-    return build.status.phase in _ENDED
 
 
 def was_unwanted(build: ComponentBuild) -> bool:
