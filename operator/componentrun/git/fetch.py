@@ -66,7 +66,7 @@ def _download(client: GitClient, path: bytes, url: GitUrl, commit: str, reposito
 
     try:
         with git_errors(url):
-            client.fetch_pack(path, wants, repository.get_graph_walker(), file.write, depth=1)  # type: ignore[arg-type]
+            client.fetch_pack(path, wants, repository.get_graph_walker(), file.write, depth=1)  # type: ignore[arg-type]  # dulwich names its own type of hashes
     except BuildError as error:
         abort()
         raise no_such_commit(url, commit) if error.problem is BuildProblem.NO_SUCH_COMMIT else error from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -74,11 +73,13 @@ class Site:
 
     def until(self, name: str, check: Callable[[dict[str, Any]], bool], seconds: float = 120) -> dict[str, Any]:
         """The status of a build, as soon as the check is true."""
-        deadline = time.monotonic() + seconds
-        while not check(status := self.status(name)):
-            assert time.monotonic() < deadline, (status, self.objects("pods"))
-            time.sleep(0.2)
-        return status
+
+        def problem() -> str | None:
+            status = self.status(name)
+            return None if check(status) else f"its status is {status}, pods are {self.objects('pods')}"
+
+        waiting.until(problem, what=f"build {name}", timeout=seconds)
+        return self.status(name)
 
     def ended(self, name: str) -> dict[str, Any]:
         return self.until(name, lambda status: "completionTime" in status)
@@ -90,10 +91,9 @@ class Site:
         return [item["metadata"]["name"] for item in json.loads(answer)["items"]]
 
     def nothing_is_left(self) -> None:
-        deadline = time.monotonic() + 60
-        while found := self.objects():
-            assert time.monotonic() < deadline, found
-            time.sleep(0.2)
+        waiting.until(
+            lambda: ", ".join(self.objects()) or None, what="the clean-up of the namespace of builds", timeout=60
+        )
 
     def printed(self, status: dict[str, Any]) -> str:
         """What the built image prints, run by its digest: it ends with an exit code of its own."""

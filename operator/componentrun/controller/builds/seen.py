@@ -13,6 +13,7 @@ from componentrun.api.build.componentbuild import ComponentBuild
 from componentrun.api.unreadable import what_is_wrong
 from componentrun.controller.watching.cachekeys import Key
 from componentrun.controller.watching.caches import ObjectCache
+from componentrun.controller.watching.target import CountedTarget
 from componentrun.core.builds.lifecycle.status import has_ended
 from componentrun.core.lease.shard import WHOLE, Shard
 from componentrun.errors import UnsupportedError
@@ -285,62 +286,15 @@ class BuildsSeen:
             listener(key)
 
 
-class _Builds:
-    """Receives the changes of ComponentBuilds."""
-
-    def __init__(self, seen: BuildsSeen, metrics: Metrics) -> None:
-        self._seen = seen
-        self._metrics = metrics
-
-    def changed(self, raw: Mapping[str, Any]) -> None:
-        """Handle a ComponentBuild that was created or changed."""
-        self._metrics.watch_event(BUILDS.plural)
-        self._seen.saw_build(raw)
-
-    def listed(self, raw: Mapping[str, Any]) -> None:
-        """Handle a listed ComponentBuild."""
-        self.changed(raw)
-
-    def deleted(self, uid: str, last: Mapping[str, Any], /) -> None:
-        """Handle a deleted ComponentBuild."""
-        self._metrics.watch_event(BUILDS.plural)
-        self._seen.lost_build(Key.of(last), uid)
-
-    def vanished(self, uids: AbstractSet[str], errors: EventErrors, /) -> None:
-        """Handle ComponentBuilds that were deleted while nothing was watched."""
-        self._seen.vanished_builds(uids, errors)
-
-
-class _Pods:
-    """Receives the changes of pods of builds."""
-
-    def __init__(self, seen: BuildsSeen, metrics: Metrics) -> None:
-        self._seen = seen
-        self._metrics = metrics
-
-    def changed(self, raw: Mapping[str, Any]) -> None:
-        """Handle a pod that was created or changed."""
-        self._metrics.watch_event(PODS.plural)
-        self._seen.saw_pod(raw)
-
-    def listed(self, raw: Mapping[str, Any]) -> None:
-        """Handle a listed pod."""
-        self.changed(raw)
-
-    def deleted(self, uid: str, last: Mapping[str, Any], /) -> None:
-        """Handle a deleted pod."""
-        self._metrics.watch_event(PODS.plural)
-        self._seen.lost_pod(build_of_pod(last), uid)
-
-    def vanished(self, uids: AbstractSet[str], errors: EventErrors, /) -> None:
-        """Handle pods that were deleted while nothing was watched."""
-        self._seen.vanished_pods(uids, errors)
-
-
 def make_build_watches(kube: Kube, seen: BuildsSeen, metrics: Metrics, pods_namespace: str) -> list[Watch]:
     """Watches of the ComponentBuilds, for each watched namespace or for all, and of the pods of builds."""
     scopes: tuple[str | None, ...] = seen.namespaces or (None,)
-    builds, pods = _Builds(seen, metrics), _Pods(seen, metrics)
+    builds = CountedTarget(
+        BUILDS, metrics, key_of=Key.of, saw=seen.saw_build, lost=seen.lost_build, vanished=seen.vanished_builds
+    )
+    pods = CountedTarget(
+        PODS, metrics, key_of=build_of_pod, saw=seen.saw_pod, lost=seen.lost_pod, vanished=seen.vanished_pods
+    )
     return [
         *(Watch(kube, BUILDS, namespace, "", builds, metrics) for namespace in scopes),
         Watch(kube, PODS, pods_namespace, f"{names.OUR_BUILDS},{names.BUILD_NAMESPACE_LABEL}", pods, metrics),

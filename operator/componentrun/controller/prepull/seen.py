@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from componentrun.api import names
 from componentrun.api.common import GROUP
 from componentrun.controller.watching.cachekeys import Key, version_of
+from componentrun.controller.watching.target import CountedTarget
 from componentrun.core.images.prepullstatus import NodePod, read_pod
 from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, DAEMON_SETS, PODS
 from componentrun.process.kubernetes.watch import Watch
@@ -129,63 +130,22 @@ def _daemon_set_of(pod: Mapping[str, Any]) -> Key:
     return Key(pod["metadata"]["namespace"], pod["metadata"]["labels"][names.PRE_PULL_LABEL])
 
 
-class _DaemonSets:
-    """Receives the changes of DaemonSets."""
-
-    def __init__(self, seen: PrePullsSeen, metrics: Metrics) -> None:
-        self._seen = seen
-        self._metrics = metrics
-
-    def changed(self, raw: Mapping[str, Any]) -> None:
-        """Handle a DaemonSet that was created or changed."""
-        self._metrics.watch_event(DAEMON_SETS.plural)
-        self._seen.saw_daemon_set(raw)
-
-    def listed(self, raw: Mapping[str, Any]) -> None:
-        """Handle a listed DaemonSet."""
-        self.changed(raw)
-
-    def deleted(self, uid: str, last: Mapping[str, Any], /) -> None:
-        """Handle a deleted DaemonSet."""
-        self._metrics.watch_event(DAEMON_SETS.plural)
-        self._seen.lost_daemon_set(Key.of(last), uid)
-
-    def vanished(self, uids: AbstractSet[str], errors: EventErrors, /) -> None:
-        """Handle DaemonSets that were deleted while nothing was watched."""
-        self._seen.vanished_daemon_sets(uids, errors)
-
-
-class _Pods:
-    """Receives the changes of their pods."""
-
-    def __init__(self, seen: PrePullsSeen, metrics: Metrics) -> None:
-        self._seen = seen
-        self._metrics = metrics
-
-    def changed(self, raw: Mapping[str, Any]) -> None:
-        """Handle a pod that was created or changed."""
-        self._metrics.watch_event(PODS.plural)
-        self._seen.saw_pod(raw)
-
-    def listed(self, raw: Mapping[str, Any]) -> None:
-        """Handle a listed pod."""
-        self.changed(raw)
-
-    def deleted(self, uid: str, last: Mapping[str, Any], /) -> None:
-        """Handle a deleted pod."""
-        self._metrics.watch_event(PODS.plural)
-        self._seen.lost_pod(_daemon_set_of(last), uid)
-
-    def vanished(self, uids: AbstractSet[str], errors: EventErrors, /) -> None:
-        """Handle pods that were deleted while nothing was watched."""
-        self._seen.vanished_pods(uids, errors)
-
-
 def make_pre_pull_watches(kube: Kube, seen: PrePullsSeen, metrics: Metrics, namespaces: Sequence[str]) -> list[Watch]:
     """Watches of the DaemonSets and of their pods: for each of these namespaces, or for all."""
     scopes: tuple[str | None, ...] = tuple(namespaces) or (None,)
+    daemon_sets = CountedTarget(
+        DAEMON_SETS,
+        metrics,
+        key_of=Key.of,
+        saw=seen.saw_daemon_set,
+        lost=seen.lost_daemon_set,
+        vanished=seen.vanished_daemon_sets,
+    )
+    pods = CountedTarget(
+        PODS, metrics, key_of=_daemon_set_of, saw=seen.saw_pod, lost=seen.lost_pod, vanished=seen.vanished_pods
+    )
     return [
         Watch(kube, resource, namespace, names.OUR_PRE_PULLS, target, metrics)
         for namespace in scopes
-        for resource, target in ((DAEMON_SETS, _DaemonSets(seen, metrics)), (PODS, _Pods(seen, metrics)))
+        for resource, target in ((DAEMON_SETS, daemon_sets), (PODS, pods))
     ]

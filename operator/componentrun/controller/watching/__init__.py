@@ -8,5 +8,6 @@ Modules, lowest first:
     caches        all caches
     events        applies events to caches and queues runs
     podwatch      watches pods; runs, Components and Storages are watched through kopf (`controller.handlers`)
+    target        passes what a watch reports on to what keeps the objects of one kind
     resync        full resync, to recover from missed watch events
 """

@@ -129,7 +129,7 @@ def write_layer(entries: Iterable[Entry], folder: str, out: IO[bytes], *, hides_
     compressed = _Hashing(out)
     # The parameters leave no name and no time in the header of the compressed file.
     with gzip.GzipFile(filename="", mode="wb", compresslevel=_COMPRESSION, fileobj=compressed, mtime=0) as packed:
-        plain = _Hashing(packed)  # type: ignore[arg-type]
+        plain = _Hashing(packed)  # type: ignore[arg-type]  # it has the methods of a file that are used
         with tarfile.open(fileobj=plain, mode="w|", format=tarfile.PAX_FORMAT, bufsize=_CHUNK) as archive:  # type: ignore[call-overload]
             archive.addfile(_header(root, "folder"))
             if hides_below:
