@@ -14,6 +14,7 @@ from componentrun.api import names
 from componentrun.api.build.componentbuild import ComponentBuildSpec
 from componentrun.api.common import API_VERSION, GROUP, VERSION
 from componentrun.core.builds.pod import build_inputs
+from dev.cluster import waiting
 from e2e import tenant as tenants
 from e2e.tenant.repository import Repository
 from tests.integration.builder.gitservers import PASSWORD, USER, HttpsServer
