@@ -14,5 +14,6 @@ Packages, lowest first:
     events      finding events
     throughput  many runs on a control plane with simulated nodes
     catalogue   applying and listing catalogues of Components
+    builds      images built from a git repository
     registry    all benchmarks by name
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from benchmarks.builds import benchmarks as builds
 from benchmarks.catalogue import sync as catalogue_sync
 from benchmarks.collector import log_lines, log_readers, pipeline, redaction
 from benchmarks.events import event_queries
@@ -66,6 +67,9 @@ BENCHMARKS: Final = (
     Benchmark("memory.services", memory_use.services, 5),
     Benchmark("catalogue.sync", catalogue_sync.sync, 3),
     Benchmark("processors.run", processors.run, 9),
+    Benchmark("builds.there", builds.there, 7),
+    Benchmark("builds.python", builds.python, 3),
+    Benchmark("builds.many", builds.many, 3),
 )
 
 

@@ -53,6 +53,10 @@ _BUSY_CONTROL_PLANE: Final = (
     "Job, but the operator takes more CPU time than the controllers of Jobs."
 )
 _ANOTHER_SHAPE: Final = "This shape of the pod has become faster than today's, so decision 0091 should be read again."
+_BUILDS_NEED_TWO_PODS: Final = (
+    "Two pods run one after another, that of the build with three containers in a row and that of the run. The kubelet "
+    "syncs its containers once a second, so each container begins up to a second later than it could."
+)
 GOALS: Final = (
     Goal(
         "overhead.tiny.run",
@@ -285,4 +289,70 @@ GOALS: Final = (
     Goal("catalogue.sync.second", None, 2.0, "s", "A sync that changes none of 200 Components takes at most 2 s"),
     Goal("catalogue.sync.list", None, 1.0, "s", "200 Components are listed in at most 1 s"),
     Goal("processors.run.added", None, 2.5, "s", "A processor adds at most 2.5 s to a run"),
+    Goal(
+        "builds.there.added",
+        None,
+        0.3,
+        "s",
+        "If the image of a branch is there, a component starts at most 0.3 s later than with a ready image",
+        reason=(
+            "The kubelet syncs its containers once a second, so the starts of two equal pods differ by up to a second. "
+            "The pod itself is created earlier (`builds.there.added.pod`)."
+        ),
+    ),
+    Goal(
+        "builds.there.added.pod",
+        None,
+        0.3,
+        "s",
+        "If the image of a branch is there, a run's pod is created at most 0.3 s later than with a ready image",
+    ),
+    Goal(
+        "builds.python.cold",
+        None,
+        10.0,
+        "s",
+        "A component with ten Python packages starts at most 10 s after its run, its first build included",
+        reason=_BUILDS_NEED_TWO_PODS,
+    ),
+    Goal(
+        "builds.python.changed",
+        None,
+        7.0,
+        "s",
+        "After a changed line, a component with ten Python packages starts at most 7 s after its run",
+        reason=(
+            f"{_BUILDS_NEED_TWO_PODS} pip installs the packages again (part of `builds.python.changed.commands`), "
+            "although their layer is in the registry and is not sent again."
+        ),
+    ),
+    Goal(
+        "builds.python.changed.sent",
+        None,
+        64.0,
+        "KiB",
+        "After a changed line, only the layer of the code and the image's configuration are sent: at most 64 KiB",
+    ),
+    Goal(
+        "builds.many.last",
+        None,
+        2.0,
+        "s",
+        "The last of 20 components starts at most 2 s after the end of the build that all of them need",
+        reason=(
+            "20 pods start at once on processors that also run the control plane. With a ready image, the same takes "
+            "`builds.many.ready`."
+        ),
+    ),
+    Goal(
+        "builds.many.last.pod",
+        None,
+        2.0,
+        "s",
+        "The last of 20 pods is created at most 2 s after the end of the build that all of them need",
+        reason=(
+            "For each pod, the operator creates its Secret and its network policy, and writes a status. The processors "
+            "also run the control plane, and the pods that have been created start meanwhile."
+        ),
+    ),
 )

@@ -14,7 +14,19 @@ __all__ = ["RESULTS", "Figure", "append", "newest", "read"]
 
 RESULTS: Final = Path(__file__).parents[1] / "results.jsonl"
 """All recorded figures, one JSON object per line, oldest first."""
-_AREAS: Final = ("overhead", "transfer", "tables", "start", "throughput", "events", "collector", "memory", "catalogue")
+_AREAS: Final = (
+    "overhead",
+    "transfer",
+    "tables",
+    "start",
+    "throughput",
+    "events",
+    "collector",
+    "memory",
+    "catalogue",
+    "processors",
+    "builds",
+)
 
 
 @dataclass(frozen=True, slots=True)

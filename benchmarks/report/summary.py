@@ -71,6 +71,11 @@ _QUESTIONS: Final = (
         "operator {}, collector {}, a run's stage-out {}",
         ("memory.services.operator", "memory.services.collector", "memory.idle.stage-out"),
     ),
+    _Question(
+        "How soon does a component start whose image has to be built first (Python, ten packages)?",
+        "{}; after a changed line {}",
+        ("builds.python.cold", "builds.python.changed"),
+    ),
 )
 
 

@@ -12,7 +12,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 CHART: Final = ROOT / "helm" / "componentrun"
 _VALUES: Final = ("<!-- values: generated from values.yaml by `make generate` -->", "<!-- values: end -->")
 _RIGHTS: Final = ("<!-- rights: generated from the templates by `make generate` -->", "<!-- rights: end -->")
-_PARTS: Final = ("operator", "builds", "collector", "nodelogs", "loader", "maintenance")
+_PARTS: Final = ("operator", "builds", "collector", "buildlogs", "nodelogs", "loader", "maintenance")
 _MARK: Final = "# --"
 
 

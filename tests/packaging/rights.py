@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["BUILDS", "BUILD_PODS", "LEASE", "PRE_PULL", "SPARK", "USED"]
+__all__ = ["BUILDS", "BUILD_LOGS", "BUILD_PODS", "LEASE", "PRE_PULL", "SEEN_BUILDS", "SPARK", "USED"]
 
 Rights = dict[tuple[str, str], tuple[str, str]]
 
@@ -127,3 +127,11 @@ BUILD_PODS: Final[Rights] = {
     ("secrets", "create"): ("controller/builds/objects.py", "self._kube.create(SECRETS, "),
 }
 """Those in the namespace of builds."""
+BUILD_LOGS: Final[Rights] = {
+    ("pods", "list"): ("collector/runs/builds.py", "self._kube.pages(PODS, "),
+    ("pods", "watch"): _WATCH,
+    ("pods/log", "get"): ("collector/readers/api/follower.py", "self._kube.log("),
+}
+"""Those of a collector in the namespace of builds."""
+SEEN_BUILDS: Final[Rights] = {("componentbuilds", "get"): ("collector/runs/builds.py", "self._kube.get(BUILDS, ")}
+"""Further ones of a collector in all of its namespaces, if images are built."""

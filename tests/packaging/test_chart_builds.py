@@ -14,7 +14,7 @@ from componentrun.core.pod.networkpolicy import build_policy
 from dev.install import chart
 from tests.environment import settings_from
 from tests.packaging.charts import IMAGE, Chart, environment, of_kind, rights
-from tests.packaging.rights import BUILD_PODS, BUILDS
+from tests.packaging.rights import BUILD_LOGS, BUILD_PODS, BUILDS, SEEN_BUILDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,6 +52,32 @@ def test_their_namespace_enforces_restricted_pods_and_outlives_the_chart(rendere
     assert namespace["metadata"]["name"] == NAMESPACE
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     assert namespace["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
+@pytest.mark.parametrize(
+    ("profile", "level"), [("componentrun/buildkit.json", "baseline"), ("Unconfined", "privileged")]
+)
+def test_dockerfiles_need_a_seccomp_profile_and_a_weaker_level(rendered: Chart, profile: str, level: str) -> None:
+    documents = rendered.render(
+        *ON,
+        "builds.dockerfile.enabled=true",
+        f"builds.dockerfile.seccompProfile={profile}",
+        "builds.dockerfile.image=b:1",
+    )
+    (namespace,) = of_kind(documents, "Namespace")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == level
+    builds = settings_from(operator_settings.Settings, environment(documents, "operator")).image_builds
+    assert (builds.dockerfile_image, builds.seccomp_profile) == ("b:1", profile)
+
+
+def test_dockerfiles_without_a_seccomp_profile_are_refused(rendered: Chart) -> None:
+    assert "builds.dockerfile.seccompProfile" in rendered.refusal(IMAGE, *ON, "builds.dockerfile.enabled=true")
+
+
+def test_dockerfiles_are_off_by_default(rendered: Chart) -> None:
+    assert not settings_from(
+        operator_settings.Settings, environment(rendered.render(*ON), "operator")
+    ).image_builds.builds_dockerfiles
 
 
 def test_a_namespace_that_exists_is_used(rendered: Chart) -> None:
@@ -93,13 +119,26 @@ class TestRights:
             (role,) = [item for item in roles if item["metadata"]["name"].endswith("operator")]
             assert rights(role["rules"]) >= set(BUILDS)
 
-    def test_only_the_operator_has_rights_in_the_namespace_of_builds(self, rendered: Chart) -> None:
-        there = in_namespace(rendered.render(*ON))
-        assert there["RoleBinding"]["subjects"] == [
-            {"kind": "ServiceAccount", "name": "release-componentrun-operator", "namespace": "somewhere"}
-        ]
-        assert there["RoleBinding"]["roleRef"]["name"] == there["Role"]["metadata"]["name"]
-        assert rights(there["Role"]["rules"]) == set(BUILD_PODS)
+    def test_the_collector_sees_builds(self, rendered: Chart) -> None:
+        on, off = rendered.render(*ON), rendered.render()
+        assert rights(role_rules(on, "collector")) - rights(role_rules(off, "collector")) == set(SEEN_BUILDS)
+        assert environment(on, "collector")["COMPONENTRUN_BUILDS_NAMESPACE"] == NAMESPACE
+        assert environment(off, "collector")["COMPONENTRUN_BUILDS_NAMESPACE"] == ""
+
+    @pytest.mark.parametrize("has_collector", [True, False])
+    def test_operator_and_collector_alone_have_rights_in_the_namespace_of_builds(
+        self, rendered: Chart, has_collector: bool
+    ) -> None:
+        documents = rendered.render(*ON, f"collector.enabled={str(has_collector).lower()}")
+        there = [item for item in documents if item["metadata"].get("namespace") == NAMESPACE]
+        roles = {item["metadata"]["name"]: rights(item["rules"]) for item in of_kind(there, "Role")}
+        found = {}
+        for binding in of_kind(there, "RoleBinding"):
+            (subject,) = binding["subjects"]
+            assert (subject["kind"], subject["namespace"]) == ("ServiceAccount", "somewhere")
+            found[subject["name"]] = roles[binding["roleRef"]["name"]]
+        expected = {"release-componentrun-operator": set(BUILD_PODS)}
+        assert found == expected | ({"release-componentrun-collector": set(BUILD_LOGS)} if has_collector else {})
 
     def test_users_cancel_builds_and_nobody_creates_them(self, rendered: Chart) -> None:
         documents = rendered.render()
@@ -110,7 +149,9 @@ class TestRights:
         assert found == {"view": {"get", "list", "watch"}, "edit": {"patch", "delete"}, "admin": set()}
 
 
-@pytest.mark.parametrize("used", [BUILDS, BUILD_PODS], ids=["everywhere", "in the namespace of builds"])
+@pytest.mark.parametrize(
+    "used", [{**BUILDS, **BUILD_PODS}, {**SEEN_BUILDS, **BUILD_LOGS}], ids=["operator", "collector"]
+)
 def test_what_a_right_is_for_stands_where_it_is_said_to(used: dict[tuple[str, str], tuple[str, str]]) -> None:
     for right, (file, code) in used.items():
         assert code in (chart.ROOT / "operator" / "componentrun" / file).read_text(), (right, file)

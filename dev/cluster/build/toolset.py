@@ -98,6 +98,7 @@ TOOLS: Final = {
         Tool("kwok", ("kwok",)),
         Tool("argo", ("workflow-controller",)),
         Tool("cosign", ("cosign",)),
+        Tool("buildkit", ("buildkitd", "buildctl", "rootlesskit")),
     )
 }
 STANDARD: Final = ("kubernetes", "containerd", "etcd", "runc", "pause", "kubectl", "helm")

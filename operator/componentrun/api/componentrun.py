@@ -238,6 +238,8 @@ class EventsStatus(StatusModel):
     """Number of events written to Storage so far."""
     attempts: int = 0
     """Number of attempts, from the first, whose lines are all in Storage. Updated while the run goes on."""
+    builds: Annotated[tuple[str, ...], Field(max_length=64)] = ()
+    """Names of the ComponentBuilds that the run has waited for and whose lines are all in Storage."""
     delivered: bool = False
     """Whether every line of every container of every attempt is in Storage."""
     message: str = ""

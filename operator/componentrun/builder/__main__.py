@@ -21,6 +21,7 @@ from componentrun.core.builds.exchange import (
     FETCH,
     GRANT_MOUNT,
     HOME_MOUNT,
+    IMAGE_MOUNT,
     PULL_FILE,
     PUSH,
     PUSH_FILE,
@@ -44,6 +45,7 @@ _TERMINATION_LOG: Final = "/dev/termination-log"
 _SHORT_COMMIT: Final = 12
 _CODE: Final = Path(FOLDER)
 _CONTROL: Final = Path(CONTROL_MOUNT)
+_IMAGE: Final = Path(IMAGE_MOUNT)
 _GRANT: Final = Path(GRANT_MOUNT)
 
 
@@ -72,11 +74,22 @@ def _fetch(started: float) -> StepReport:
     inputs = read_inputs(_GRANT)
     login = read_git_login(_GRANT, inputs)
     _say(f"fetching {inputs.url} at commit {inputs.commit[:_SHORT_COMMIT]}")
-    git = read_settings(os.environ).git
-    fetched, recipe = prepare(inputs, login, _CODE, _CONTROL, HOME_MOUNT, git)
+    settings = read_settings(os.environ)
+    if inputs.engine == "dockerfile":
+        from componentrun.builder.dockerfiles import prepare_dockerfile  # noqa: PLC0415 - likewise
+
+        fetched = prepare_dockerfile(inputs, login, _CODE, _CONTROL, HOME_MOUNT, settings)
+        how = f"building `{inputs.dockerfile}`"
+    else:
+        fetched, recipe = prepare(inputs, login, _CODE, _CONTROL, HOME_MOUNT, settings.git)
+        how = (
+            f"building with the conventions for {recipe.language}"
+            if recipe.language
+            else "building with given commands"
+        )
     seconds = time.monotonic() - started
     _say(f"fetched {_counted(len(fetched.files), 'file')}, {_size(fetched.size)}, in {seconds:.1f} s")
-    _say(f"building with the conventions for {recipe.language}" if recipe.language else "building with given commands")
+    _say(how)
     return StepReport(ok=True, seconds=round(seconds, 3))
 
 
@@ -87,7 +100,12 @@ def _push(started: float) -> StepReport:
     pulls, pushes = (read_docker_config(_GRANT, name) for name in (PULL_FILE, PUSH_FILE))
     registry = read_settings(os.environ).registry
     _say(f"pushing {inputs.target}:{inputs.name}")
-    pushed = asyncio.run(publish(inputs, [pulls], [pushes], _CODE, _CONTROL, registry))
+    if inputs.engine == "dockerfile":
+        from componentrun.builder.dockerfiles import publish_layout  # noqa: PLC0415 - likewise
+
+        pushed = asyncio.run(publish_layout(inputs, [pushes], _IMAGE, registry))
+    else:
+        pushed = asyncio.run(publish(inputs, [pulls], [pushes], _CODE, _CONTROL, registry))
     seconds = time.monotonic() - started
     _say(_what_was_pushed(inputs.target, pushed, seconds))
     return StepReport(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from componentrun.core.images.pullsecrets import PullSecret
     from componentrun.registry.settings import RegistrySettings
 
-__all__ = ["publish"]
+__all__ = ["publish", "refused_as"]
 
 _LABEL_PREFIX: Final = "org.opencontainers.image."
 
@@ -72,16 +72,16 @@ async def publish(
             mounted=source if source.host == target.host else None,
         ) as uploader,
     ):
-        with _refused_as(BuildProblem.PARENT_REFUSED):
+        with refused_as(BuildProblem.PARENT_REFUSED):
             parent = await pull_parent(client, source, digest, inputs.platform, logins_for(source, pulls))
-        with ExitStack() as stack, _refused_as(BuildProblem.PUSH_REFUSED):
+        with ExitStack() as stack, refused_as(BuildProblem.PUSH_REFUSED):
             layers = _layers(stack, recipe, code, inputs.folder)
             changes = Changes(recipe.entrypoint, inputs.folder, recipe.environment, _labels(inputs))
             return await push(uploader, client, parent, layers, changes, inputs.name)
 
 
 @contextmanager
-def _refused_as(problem: BuildProblem) -> Iterator[None]:
+def refused_as(problem: BuildProblem) -> Iterator[None]:
     """Turn the refusal of a registry into an error of the build, which says whose registry it was."""
     try:
         yield

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from componentrun.builder.retrying import with_retries
 from componentrun.core.builds.errors import BuildError, BuildProblem
-from componentrun.core.builds.image import Image, NewLayer, ParentImage, choose_platform, extend, read_parent
+from componentrun.core.builds.image import NewLayer, ParentImage, choose_platform, extend, read_parent
 from componentrun.core.builds.layer import Entry, write_layer
 from componentrun.registry.errors import ImageError
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from componentrun.registry.client import RegistryClient
     from componentrun.registry.upload import RegistryUploader
 
-__all__ = ["LayerFile", "Parent", "Pushed", "layer_file", "pull_parent", "push"]
+__all__ = ["LayerFile", "Parent", "Pushed", "layer_file", "pull_parent", "push", "push_blob", "push_tag"]
 
 _CONFIG_BYTES: Final = 4 * 2**20
 
@@ -136,9 +136,9 @@ async def push(
     for descriptor in parent.image.layers:
         await _take_over(uploader, client, parent, descriptor, pushed)
     for item in layers:
-        await _send(uploader, item.layer.written.digest, item.layer.written.size, partial(_open, item.path), pushed)
-    await _send(uploader, image.config_digest, len(image.config), image.config, pushed)
-    pushed.digest = await _tag(uploader, image, tag)
+        await push_blob(uploader, item.layer.written.digest, item.layer.written.size, partial(_open, item.path), pushed)
+    await push_blob(uploader, image.config_digest, len(image.config), image.config, pushed)
+    pushed.digest = await push_tag(uploader, image.manifest, image.media_type, tag)
     return pushed
 
 
@@ -158,7 +158,7 @@ async def _take_over(
     else:
         with tempfile.NamedTemporaryFile(prefix="parent-") as file:
             await with_retries(lambda: _download(client, parent, digest, size, file))
-            await _send(uploader, digest, size, partial(_open, Path(file.name)), pushed)
+            await push_blob(uploader, digest, size, partial(_open, Path(file.name)), pushed)
         pushed.copied += 1
 
 
@@ -176,7 +176,7 @@ async def _download(client: RegistryClient, parent: Parent, digest: str, size: i
     file.flush()
 
 
-async def _send(
+async def push_blob(
     uploader: RegistryUploader, digest: str, size: int, content: bytes | Callable[[], IO[bytes]], pushed: Pushed
 ) -> None:
     """Upload a blob, unless it is there."""
@@ -193,12 +193,12 @@ async def _send(
         pushed.known += 1
 
 
-async def _tag(uploader: RegistryUploader, image: Image, tag: str) -> str:
+async def push_tag(uploader: RegistryUploader, manifest: bytes, media_type: str, tag: str) -> str:
     """Upload the manifest. Returns the digest that the tag means then."""
 
     async def attempt() -> str:
         # Another build of the same input may have been faster.
-        return await uploader.tagged(tag) or await uploader.put_manifest(tag, image.manifest, image.media_type)
+        return await uploader.tagged(tag) or await uploader.put_manifest(tag, manifest, media_type)
 
     try:
         return await with_retries(attempt)

@@ -24,6 +24,8 @@ __all__ = ["ChartBuilds", "build_checks", "chart_builds"]
 
 _ENFORCE: Final = "pod-security.kubernetes.io/enforce"
 _RESTRICTED: Final = "restricted"
+_UNCONFINED: Final = "Unconfined"
+"""As `core.builds.settings.UNCONFINED`."""
 _DNS_PORT: Final = 53
 
 
@@ -37,6 +39,8 @@ class ChartBuilds:
     """Empty: images are pushed without a login."""
     pull_secrets: tuple[str, ...]
     """Secrets for pulling the image of the steps before and after the commands."""
+    level: str = _RESTRICTED
+    """Pod Security Standard that the pods of builds need."""
 
 
 def chart_builds(operator: JsonObject) -> ChartBuilds | None:
@@ -54,7 +58,15 @@ def chart_builds(operator: JsonObject) -> ChartBuilds | None:
         variables.get("BUILDS_REPOSITORY", ""),
         variables.get("BUILDS_PUSH_SECRET", ""),
         tuple(filter(None, variables.get("AGENT_PULL_SECRETS", "").split(","))),
+        _level(variables),
     )
+
+
+def _level(variables: dict[str, str]) -> str:
+    if not variables.get("BUILDS_DOCKERFILE_IMAGE"):
+        return _RESTRICTED
+    is_unconfined = variables.get("BUILDS_DOCKERFILE_SECCOMP", _UNCONFINED) in {"", _UNCONFINED}
+    return "privileged" if is_unconfined else "baseline"
 
 
 def build_checks(session: Session, builds: ChartBuilds) -> Iterator[Check]:
@@ -88,11 +100,11 @@ def _namespace(session: Session, builds: ChartBuilds) -> Check:
         return Check("builds", "fail", f"there is no namespace `{name}`, in which images are built", advice)
     level = (found["metadata"].get("labels") or {}).get(_ENFORCE)
     where = f"images are built in namespace `{name}` and pushed to `{builds.repository}`"
-    if level != _RESTRICTED:
-        advice = f"`kubectl label namespace {name} {_ENFORCE}={_RESTRICTED} --overwrite`. Pods of builds need no more."
+    if level != builds.level:
+        advice = f"`kubectl label namespace {name} {_ENFORCE}={builds.level} --overwrite`: what pods of builds need."
         allowed = f"`{level}`" if level else "no level"
         return Check("builds", "warn", f"{where}, which enforces {allowed} of pod security", advice)
-    return Check("builds", "ok", f"{where}; it enforces `{_RESTRICTED}` pods")
+    return Check("builds", "ok", f"{where}; it enforces `{builds.level}` pods")
 
 
 def _push_secret(session: Session, builds: ChartBuilds) -> Check:

@@ -12,7 +12,7 @@ from componentrun.collector.events.stores import Stores
 from componentrun.collector.forward.forwarder import Forwarder
 from componentrun.collector.metrics import Metrics
 from componentrun.collector.readers.node.servers import NodeLogs
-from componentrun.collector.runs.registry import PodTarget, Registry, RunTarget
+from componentrun.collector.runs.registry import BuildPodTarget, PodTarget, Registry, RunTarget
 from componentrun.collector.runs.worker import Services
 from componentrun.process.kubernetes.client import connect
 from componentrun.process.kubernetes.resources import PODS, RUNS
@@ -74,6 +74,9 @@ def _watches(kube: Kube, chosen: Settings, registry: Registry, nodes: NodeLogs |
     made: list[Watch] = []
     if nodes is not None and chosen.node_logs is not None:
         made.append(Watch(kube, PODS, chosen.node_logs.namespace, logserver.SELECTOR, nodes, metrics))
+    if chosen.builds_namespace is not None:
+        target = BuildPodTarget(registry)
+        made.append(Watch(kube, PODS, chosen.builds_namespace, names.PODS_OF_BUILDS, target, metrics))
     for namespace in chosen.namespaces or (None,):
         # Pods first, so that the pods of a run are mostly known when the run is seen.
         made += [

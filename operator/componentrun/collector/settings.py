@@ -54,6 +54,8 @@ class Settings(ProcessSettings):
     """Events of one run; further lines are only counted."""
     collector_run_mib: Annotated[int, Field(ge=1, le=2**20), Chart("collector.runMiB")] = _LIMITS.bytes // _MIB
     """Size of one run's printed lines; further lines are only counted."""
+    builds_namespace: Annotated[DnsLabel | None, Chart("builds.namespace")] = None
+    """Namespace of the pods of builds; None: nothing is built. The operator has the same setting."""
     collector_reader: Annotated[Literal["api", "node"], Chart("collector.reader")] = "api"
     """How logs are read: over the Kubernetes API, or from the files of the nodes."""
     collector_nodelogs_namespace: Annotated[DnsLabel | None, Expected("the name of a namespace")] = None

@@ -19,6 +19,7 @@ import componentrun
 from componentrun.api.common import API_VERSION, GROUP
 from componentrun.controller.builds.builds import Builds
 from componentrun.controller.builds.seen import BuildsSeen
+from componentrun.controller.builds.unread import UnreadBuilds
 from componentrun.controller.clockwatch import ClockWatch
 from componentrun.controller.components.checks import ComponentChecks
 from componentrun.controller.handlers import Context
@@ -132,6 +133,7 @@ class Operator:
         self._pre_pulls = PrePulls(
             kube, caches, references, images, settings.pre_pulls, metrics, kube.clock.now, namespaces
         )
+        unread_builds = UnreadBuilds(caches.runs, settings.limits.events_wait, kube.clock.now)
         self._builds = Builds(
             kube,
             builds_seen,
@@ -141,6 +143,7 @@ class Operator:
             kube.clock.now,
             settings.allowed_registries,
             images.built.is_wanted,
+            unread_builds,
         )
         self._checks = StorageChecks(kube, caches.storages, stores, scopes, kube.clock.now, gate, catalogs)
         context = Context(kube, caches, self._queue, metrics, self._checks, self._relists)

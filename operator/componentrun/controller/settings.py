@@ -202,6 +202,14 @@ class Settings(ProcessSettings):
     """Secret in the builds' namespace with the login that may push images; None: none is needed."""
     builds_builder_image: _ImageReference | None = None
     """Image of the steps before and after the commands of a build; None: that of the agents."""
+    builds_dockerfile_image: _ImageReference | None = None
+    """Image with BuildKit for Dockerfiles; None: they are not built."""
+    builds_dockerfile_seccomp: Annotated[
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]*$")],
+        Expected("`Unconfined`, or the path of a profile such as `componentrun/buildkit.json`"),
+        Chart("builds.dockerfile.seccompProfile"),
+    ] = _BUILDS.seccomp_profile
+    """Profile of seccomp of the container of BuildKit."""
     builds_git_hosts: Annotated[
         tuple[Annotated[str, StringConstraints(pattern=r"^[^\s/@]+$", to_lower=True)], ...],
         *Words,
@@ -282,6 +290,8 @@ class Settings(ProcessSettings):
             builder_image=self.builds_builder_image or self.agent_image,
             builder_pull_secrets=self.agent_pull_secrets,
             git_hosts=self.builds_git_hosts,
+            dockerfile_image=self.builds_dockerfile_image or "",
+            seccomp_profile=self.builds_dockerfile_seccomp,
             platform=self.builds_platform,
             cpu_limit=self.builds_cpu,
             memory_limit=self.builds_memory,

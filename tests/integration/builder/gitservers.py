@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dulwich.repo import Repo
+    from dulwich.server import BackendRepo
 
     from tests.integration.registry.realregistry import Authority
 

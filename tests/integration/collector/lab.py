@@ -211,7 +211,7 @@ class Lab:
 
     def delivered(self, name: str) -> dict[str, Any] | None:
         events = self.get(name)["status"].get("events")
-        return events if events and events["delivered"] else None
+        return events if events and events.get("delivered") else None
 
 
 class Collector:

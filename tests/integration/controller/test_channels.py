@@ -69,8 +69,8 @@ def test_a_missing_tag_is_found_before_a_pod_exists(registry_place: Place, tags:
 @pytest.mark.parametrize(
     ("channel", "words"),
     [
-        ({"name": "a"}, "exactly one of tag, semver, digest and build"),
-        ({"name": "a", "tag": "1", "semver": "^1"}, "exactly one of tag, semver, digest and build"),
+        ({"name": "a"}, "exactly one of tag, semver and digest"),
+        ({"name": "a", "tag": "1", "semver": "^1"}, "exactly one of tag, semver and digest"),
         ({"name": "a", "digest": f"sha256:{'a' * 64}", "follow": "EachRun"}, "a digest never changes"),
         ({"name": "a", "tag": f"sha256:{'a' * 64}"}, "spec.channels[0].tag"),
         ({"name": "a", "tag": "1", "interval": "1h"}, "interval goes with follow Interval"),

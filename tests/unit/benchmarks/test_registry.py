@@ -38,4 +38,5 @@ def test_names_are_given_once_and_begin_with_an_area() -> None:
         "memory",
         "catalogue",
         "processors",
+        "builds",
     }

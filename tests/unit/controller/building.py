@@ -13,6 +13,7 @@ from componentrun.api.build.componentbuild import ComponentBuild, ComponentBuild
 from componentrun.api.common import ObjectMeta
 from componentrun.controller.builds.builds import Builds
 from componentrun.controller.builds.seen import BuildsSeen, build_of_pod
+from componentrun.controller.builds.unread import UnreadBuilds
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.storages.references import References
 from componentrun.controller.watching.caches import Caches, Key
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 PLACE: Final = "builds"
 """Namespace of the pods."""
+EVENTS_WAIT: Final = 900.0
+"""Seconds that a pod is kept for the collector."""
 DIGEST: Final = "sha256:" + "d" * 64
 SETTINGS: Final = BuildSettings(
     is_enabled=True,
@@ -111,6 +114,7 @@ class Cluster:
             self.metrics,
             lambda: self.now,
             is_wanted=lambda _key, _build: self.waiting,
+            unread=UnreadBuilds(self.caches.runs, EVENTS_WAIT, lambda: self.now),
         )
         for watch in self.builds._watches:
             watch.begin_at("1", set())
@@ -134,7 +138,7 @@ class Cluster:
             self.seen.lost_build(key, uid) if is_gone else self.seen.saw_build(obj)
         elif plural == "pods" and names.BUILD_LABEL in (obj["metadata"].get("labels") or {}):
             self.seen.lost_pod(build_of_pod(obj), uid) if is_gone else self.seen.saw_pod(obj)
-        elif plural == "components":
+        elif plural in {"components", "componentruns"}:
             take_in(self.caches, self.queue, plural, kind, obj)
 
     # What a run, a user and time do
@@ -157,6 +161,11 @@ class Cluster:
             if self.kube.server.storage.version == before:
                 return
         raise AssertionError("the operator does not come to rest")
+
+    def run(self, name: str, **status: Any) -> None:
+        """A run as operator and collector have left it."""
+        spec = {"component": "app"}
+        self.kube.put("componentruns", {"metadata": {"name": name}, "spec": spec, "status": status})
 
     def pass_by(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)

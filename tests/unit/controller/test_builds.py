@@ -15,7 +15,7 @@ from componentrun.core.builds.lifecycle.status import MOST_PODS
 from componentrun.core.builds.settings import BuildSettings
 from componentrun.core.lease.shard import Shard, shard_of
 from componentrun.process.kubernetes.errors import AlreadyExistsError, ForbiddenError, QuotaExceededError
-from tests.unit.controller.building import DIGEST, PLACE, SETTINGS, Cluster, wanted
+from tests.unit.controller.building import DIGEST, EVENTS_WAIT, PLACE, SETTINGS, Cluster, wanted
 from tests.unit.controller.fakekube import NAMESPACE, Crash
 
 
@@ -92,6 +92,78 @@ async def test_commands_that_fail_end_the_build_with_their_last_words(cluster: C
     assert cluster.status["advice"]
     assert cluster.pods == []
     assert metric(cluster, "BuildFailed") == 1
+
+
+class TestUnread:
+    """The pod of a build is kept until its lines are among the events of the runs that waited for it."""
+
+    @staticmethod
+    async def ended(cluster: Cluster, *runs: str, **events: Any) -> None:
+        """A build that has succeeded, and runs that waited for it."""
+        made = await cluster.create()
+        await cluster.settle()
+        waited = {"phase": "Building", "build": {"name": made.metadata.name, "component": "app"}}
+        for run in runs:
+            cluster.run(run, **waited | events)
+        cluster.run_steps(FETCH, COMMANDS, PUSH, phase="Succeeded")
+        await cluster.settle()
+        assert cluster.status["phase"] == "Succeeded"
+
+    async def test_until_all_runs_have_reported_it(self, cluster: Cluster) -> None:
+        await self.ended(cluster, "one", "two")
+        name = cluster.build["metadata"]["name"]
+        build = {"name": name, "component": "app"}
+        assert len(cluster.pods) == 1
+        cluster.run("one", phase="Running", build=build, events={"count": 3, "builds": [name]})
+        await cluster.settle()
+        assert len(cluster.pods) == 1
+        cluster.run("two", phase="Failed", build=build, events={"count": 3, "delivered": True})
+        await cluster.settle()
+        assert cluster.pods == []
+        assert cluster.secrets == {}
+
+    async def test_no_longer_than_other_finished_pods(self, cluster: Cluster) -> None:
+        await self.ended(cluster, "one")
+        cluster.pass_by(EVENTS_WAIT - 1)
+        await cluster.settle()
+        assert len(cluster.pods) == 1
+        cluster.pass_by(1)
+        await cluster.settle()
+        assert cluster.pods == []
+
+    async def test_the_next_operator_keeps_it_too(self, cluster: Cluster) -> None:
+        await self.ended(cluster, "one")
+        cluster.start()
+        await cluster.settle()
+        assert len(cluster.pods) == 1
+        cluster.kube.remove("componentruns", NAMESPACE, "one")
+        await cluster.settle()
+        assert cluster.pods == []
+
+    async def test_a_run_that_waits_for_something_else_keeps_nothing(self, cluster: Cluster) -> None:
+        cluster.run("other", phase="Building", build={"name": "b-other", "component": "app"})
+        await self.ended(cluster)
+        assert cluster.pods == []
+
+    async def test_a_pod_that_still_runs_is_not_kept(self, cluster: Cluster) -> None:
+        made = await cluster.create()
+        await cluster.settle()
+        cluster.run("one", phase="Building", build={"name": made.metadata.name, "component": "app"})
+        cluster.run_steps(FETCH)
+        cluster.kube.change("componentbuilds", made.metadata.name, {"spec": {"cancel": True}})
+        await cluster.settle()
+        assert condition(cluster) == ("False", "BuildCancelled")
+        assert cluster.pods == []
+
+    async def test_a_step_that_has_failed_is_the_last_one(self, cluster: Cluster) -> None:
+        """The kubelet reports the end of the pod after that of its container."""
+        made = await cluster.create()
+        await cluster.settle()
+        cluster.run("one", phase="Building", build={"name": made.metadata.name, "component": "app"})
+        cluster.run_steps(FETCH, COMMANDS, failing=COMMANDS, phase="Pending")
+        await cluster.settle()
+        assert condition(cluster) == ("False", "BuildFailed")
+        assert len(cluster.pods) == 1
 
 
 class TestRefused:

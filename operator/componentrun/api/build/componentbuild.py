@@ -7,7 +7,14 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from componentrun.api.build.source import BuildArguments, BuildCommand
+from componentrun.api.build.source import (
+    BuildArguments,
+    BuildBases,
+    BuildCommand,
+    BuildEngine,
+    BuildStage,
+    DockerfilePath,
+)
 from componentrun.api.common import ApiModel, Condition, LocalName, ObjectMeta, StatusModel
 from componentrun.api.run.podtemplate import LocalObjectReference
 
@@ -47,12 +54,19 @@ class ComponentBuildSpec(ApiModel):
 
     component: LocalName
     """Name of the Component."""
-    engine: Literal["layer"] = "layer"
-    """`layer`: commands run in the parent image, and the folder of the code becomes layers on top of it."""
+    engine: BuildEngine = "layer"
+    """`layer`: commands run in the parent image, and the folder of the code becomes layers on top of it. `dockerfile`:
+    BuildKit builds a Dockerfile of the repository."""
     git: GitCommit
     """The commit that is built."""
-    parent: Annotated[str, Field(min_length=1, max_length=1024)]
-    """Parent image with its digest."""
+    parent: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """Parent image with its digest. Not set with the engine `dockerfile`."""
+    dockerfile: DockerfilePath | None = None
+    """Path of the Dockerfile in the folder that is built."""
+    stage: BuildStage | None = None
+    """Stage of the Dockerfile that is built. Not set: the last one."""
+    bases: BuildBases | None = None
+    """Images, with their digests, that replace those that the Dockerfile names."""
     platform: Annotated[str, Field(pattern=r"^[a-z0-9]+/[a-z0-9]+$", max_length=64)]
     """Platform of the image, e.g. `linux/amd64`."""
     folder: Annotated[str, Field(pattern=r"^/[^\s]*$", max_length=512)]
@@ -60,7 +74,7 @@ class ComponentBuildSpec(ApiModel):
     commands: Annotated[tuple[BuildCommand, ...], Field(max_length=64)] = ()
     """Lines for the shell. Empty: those for the language of the repository."""
     arguments: BuildArguments | None = None
-    """Environment variables of the commands."""
+    """Environment variables of the commands, or build arguments of the Dockerfile."""
     entrypoint: Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=64)] = ()
     """Entrypoint of the image. Empty: that of the language of the repository."""
     tools: Annotated[dict[str, Annotated[str, Field(max_length=253)]], Field(max_length=16)] | None = None
@@ -88,7 +102,8 @@ class BuildStep(StatusModel):
     """One step of a build: a container of its pod."""
 
     name: BuildStepName
-    """`fetch`: fetches the repository. `commands`: runs the commands in the parent image. `push`: pushes the image."""
+    """`fetch`: fetches the repository. `commands`: runs the commands in the parent image, or
+    builds the Dockerfile. `push`: pushes the image."""
     start_time: datetime | None = None
     """When it began."""
     completion_time: datetime | None = None

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
+from componentrun.collector.events.buildlines import BuildLinesTaken
 from componentrun.collector.events.pending import Entry, PendingEvents, PlainEvents
 from componentrun.collector.events.segment import ReadySegment
 from componentrun.collector.readers.api.position import Position
@@ -27,7 +28,7 @@ from componentrun.core.redact.masks import REFUSALS, Masks
 from componentrun.storage.events.segments import MAX_SEGMENT_EVENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from componentrun.collector.readers.line import Line
     from componentrun.collector.runs.facts import RunFacts
@@ -71,6 +72,7 @@ class Journal:
         finished: whether the run's last event was added.
         problems: what could not be delivered, in sentences; the most important first.
         masks: values that lines of the run asked to redact.
+        builds: how many lines of builds the run has.
     """
 
     def __init__(self, run: RunFacts, limits: Limits = _DEFAULT_LIMITS) -> None:
@@ -96,6 +98,7 @@ class Journal:
         self._left_lines = 0
         self._left_bytes = 0
         """What the component printed beyond the limits."""
+        self.builds = BuildLinesTaken()
 
     @property
     def full(self) -> bool:
@@ -170,6 +173,34 @@ class Journal:
             self._oldest = min(self._oldest or oldest, oldest)
         (self._positions.get(key) or self.position(key)).add(lines)
 
+    def take_build(
+        self, key: str, groups: Sequence[Group | Block], lines: Sequence[Line], redactor: LineRedactor, *, step: str
+    ) -> None:
+        """Lines of a build become events of a run that waits for it, see `take`.
+
+        They count for a limit of their own: builds must not take the room of what the run's component prints.
+
+        Args:
+            key: of the container.
+            groups: what becomes an event each, or of a block an event for each line.
+            lines: the lines of all groups.
+            redactor: takes secrets out.
+            step: of the build.
+        """
+        if self.builds.take(lines):
+            for group, what in zip(groups, parse_groups(groups, redactor), strict=True):
+                for time, content in _build_events(group, what):
+                    params = limit_params({**content.params, "step": step})
+                    self._append(time, EventContent(content.type, content.message, params), names.BUILD, None)
+            self._note_lines(key, redactor, groups[-1].time, None)
+            if redactor.has_masks:
+                self.builds.masked.add(key.partition("/")[0])
+            oldest = min([group.oldest for group in groups])
+            self._oldest = min(self._oldest or oldest, oldest)
+        else:
+            self.problem(LifecycleEvent("build limit", groups[0].time, "warn", self.builds.limit_message))
+        (self._positions.get(key) or self.position(key)).add(lines)
+
     def key_lines(self, key: str) -> int:
         """See `LineRedactor.key_lines`: how it was when the last line of the container was taken."""
         return self._key_lines.get(key, 0)
@@ -184,8 +215,16 @@ class Journal:
             message = f"a value in an `::add-mask::` line is not hidden: {REFUSALS[why]}"
             self.add_lifecycle(LifecycleEvent(f"mask {why}", time, "warn", message, {}, attempt), redactor)
 
-    def is_at_limits(self, lines: Sequence[Line], held: tuple[int, int]) -> bool:
-        """Whether the last event or byte that the run may have is among these lines, or those of which it is held."""
+    def is_at_limits(self, lines: Sequence[Line], held: tuple[int, int], step: str = "") -> bool:
+        """Whether the last event or byte that the run may have is among these lines, or those of which it is held.
+
+        Args:
+            lines: the next lines.
+            held: number and size of the lines that are held before them.
+            step: of the build that has printed them; empty: a container of the run has.
+        """
+        if step:
+            return self.builds.ends_in(lines, held)
         events, size = self._limits.events + 1 - self.next_seq, self._limits.bytes - self._printed
         if events <= 0 or size <= 0:
             return False  # all of them are beyond
@@ -262,6 +301,9 @@ class Journal:
 
     def finish(self, event: LifecycleEvent, redactor: AnyRedactor) -> None:
         """Add the run's last event, preceded by one about lines beyond the limits."""
+        if self.builds.left_lines:
+            params = {"lines": self.builds.left_lines, "bytes": self.builds.left_bytes}
+            self.problem(LifecycleEvent("build left out", event.time, "warn", self.builds.left_message, params))
         if self._left_lines:
             size = f"{counted(self._left_lines, 'line')} of {self._left_bytes:,} bytes"
             message = f"{size} were left out: the run printed too much"
@@ -290,6 +332,7 @@ class Journal:
             "left": [self._left_lines, self._left_bytes],
             "masks": self.masks.to_json(),
             "keys": dict(sorted(self._key_lines.items())),
+            "builds": self.builds.to_json(),
         }
 
     @classmethod
@@ -314,6 +357,7 @@ class Journal:
         self._left_lines, self._left_bytes = (int(value) for value in checkpoint.get("left", (0, 0)))
         self.masks = Masks(checkpoint.get("masks"))
         self._key_lines = {key: int(lines) for key, lines in checkpoint.get("keys", {}).items()}
+        self.builds = BuildLinesTaken.from_json(checkpoint.get("builds") or {})
         return self
 
     def _append(self, time: int, what: EventContent, source: str, attempt: int | None, *, last: bool = False) -> None:
@@ -322,6 +366,15 @@ class Journal:
         self.size += self._overhead + len(what.message)
         if what.params:
             self.size += _size(what.params)
+
+
+def _build_events(group: Group | Block, what: EventContent | Block) -> Iterator[tuple[int, EventContent]]:
+    """The events of a group with their times, each by itself."""
+    if isinstance(what, Block):
+        for time, text in zip(what.times, what.texts, strict=True):
+            yield time, EventContent("info", text)
+    else:
+        yield group.time, what
 
 
 def _position_of(document: dict[str, Any]) -> Position | FilePosition:

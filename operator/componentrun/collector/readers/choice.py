@@ -72,12 +72,14 @@ class ReaderChoice:
         """A follower that continues where this container's log was read to."""
         key = container_key(pod.uid, container.name)
         position = inbox.journal.known_position(key)
-        if self.nodes is not None and not (isinstance(position, Position) and position.lines):
+        # Log servers serve containers of runs only.
+        nodes = self.nodes if pod.build is None else None
+        if nodes is not None and not (isinstance(position, Position) and position.lines):
             if not isinstance(position, FilePosition):
                 position = FilePosition()
                 inbox.journal.begin(key, position)
             where = (pod.namespace, pod.name, pod.uid, container.name)
-            source = Source(self.nodes, pod.node, where, _started(container))
+            source = Source(nodes, pod.node, where, _started(container))
             return FileFollower(source, view, sink, position, inbox.metrics)
         if isinstance(position, FilePosition):
             _change(key, pod, container, position, inbox)
@@ -89,7 +91,7 @@ class ReaderChoice:
             inbox.metrics,
             late=inbox.journal.position(key).lines > 0 or _is_old(container),
             # The agents write each line together with its newline.
-            ends_lines=not names.is_program(container.name),
+            ends_lines=pod.build is None and not names.is_program(container.name),
             pace=self.pace,
         )
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from componentrun.collector.readers.grouping import Block, Group
     from componentrun.collector.readers.line import Line
     from componentrun.collector.runs.facts import PodFacts
+    from componentrun.core.redact.masks import Masks
     from componentrun.core.redact.redactor import Redactor
 
 __all__ = ["ContainerSink", "Inbox"]
@@ -116,13 +117,18 @@ def _kind_of(container: str) -> str:
 class ContainerSink:
     """See `follower.Sink`."""
 
-    def __init__(self, inbox: Inbox, pod: PodFacts, container: str, redactor: Redactor) -> None:
-        """Take lines of one container."""
-        self._inbox, self._source = inbox, source_of(container)
+    def __init__(
+        self, inbox: Inbox, pod: PodFacts, container: str, redactor: Redactor, masks: Masks | None = None
+    ) -> None:
+        """Take lines of one container. `masks` are those of the pod of a build; a run's are in its journal."""
+        is_build = pod.build is not None
+        self._inbox, self._source = inbox, names.BUILD if is_build else source_of(container)
         self._key, self._attempt = container_key(pod.uid, container), pod.attempt
-        self._lines = inbox.metrics.lines.labels(_kind_of(container))
-        self._limited = names.is_program(container) or container == names.GELF
-        masks = inbox.journal.masks if self._limited else None
+        self._step = container if is_build else ""
+        self._lines = inbox.metrics.lines.labels(names.BUILD if is_build else _kind_of(container))
+        self._limited = is_build or names.is_program(container) or container == names.GELF
+        if self._limited and not is_build:
+            masks = inbox.journal.masks
         self._plain_redactor = redactor
         self._redactor = LineRedactor(redactor, masks, inbox.journal.key_lines(self._key))
         self._grouper = Grouper()
@@ -135,7 +141,7 @@ class ContainerSink:
 
     def take(self, lines: Sequence[Line]) -> bool:
         """Take the next lines. False: the journal is full until `room` returns."""
-        if self._limited and self._inbox.journal.is_at_limits(lines, self._grouper.size):
+        if self._limited and self._inbox.journal.is_at_limits(lines, self._grouper.size, self._step):
             # The limit has to be found to the line.
             for line in lines:
                 released = self._grouper.take(line)
@@ -169,6 +175,9 @@ class ContainerSink:
         )  # it may quote text that was received instead of a line
 
     def _release(self, groups: Sequence[Group | Block], lines: Sequence[Line]) -> None:
+        if self._step:
+            self._inbox.journal.take_build(self._key, groups, lines, self._redactor, step=self._step)
+            return
         self._inbox.journal.take(
             self._key, groups, lines, self._redactor, source=self._source, attempt=self._attempt, limited=self._limited
         )

@@ -10,6 +10,7 @@ Modules, lowest first:
     state       the current state of one run and its pods
     secret      reads the values that must not appear in events
     followers   the log followers of one run
+    builds      the builds that one run has waited for
     worker      collects the events of one run
     registry    all runs, from the watches
 """

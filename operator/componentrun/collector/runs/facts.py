@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
 from componentrun.api.componentrun import ComponentRunStatus
+from componentrun.core.builds.exchange import STEPS
 from componentrun.core.lifecycle.ending import is_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["ContainerFacts", "PodFacts", "RunFacts", "pod_facts", "run_facts"]
+__all__ = ["ContainerFacts", "PodFacts", "RunFacts", "build_pod_facts", "has_waited_for", "pod_facts", "run_facts"]
 
 _NOT_STARTED: Final = frozenset(
     {"StartError", "ContainerCannotRun", "CreateContainerError", "CreateContainerConfigError"}
@@ -77,7 +78,7 @@ class ContainerFacts:
 
 @dataclass(frozen=True, slots=True)
 class PodFacts:
-    """One pod of a run."""
+    """One pod of a run, or of a build that runs wait for."""
 
     namespace: str
     name: str
@@ -94,6 +95,10 @@ class PodFacts:
     node: str = ""
     """Its node; empty until it is scheduled."""
     containers: tuple[ContainerFacts, ...] = field(default=())
+    build: tuple[str, str] | None = None
+    """Namespace and name of its ComponentBuild; None: it is the pod of a run."""
+    created: datetime | None = None
+    """When it was created, to the second; None if not known."""
 
     @property
     def may_start(self) -> bool:
@@ -127,7 +132,34 @@ def run_facts(raw: Mapping[str, Any]) -> RunFacts:
 
 
 def pod_facts(raw: Mapping[str, Any]) -> PodFacts:
-    """Read a Pod as the API server sends it."""
+    """Read the Pod of a run as the API server sends it."""
+    return _pod(raw, None)
+
+
+def build_pod_facts(raw: Mapping[str, Any]) -> PodFacts:
+    """Read the Pod of a build as the API server sends it."""
+    labels = raw["metadata"]["labels"]
+    return _pod(raw, (labels[names.BUILD_NAMESPACE_LABEL], labels[names.BUILD_LABEL]))
+
+
+def has_waited_for(run: RunFacts, pod: PodFacts) -> bool:
+    """Whether a run waits, or has waited, for the build of this pod.
+
+    A ComponentBuild may be created again with the same name, so the pod has to be from the time in which the run
+    waited. The kubelet and the API server tell times to the second, rounded down.
+    """
+    build, phases = run.status.build, run.status.phases
+    waits = [number for number, item in enumerate(phases) if item.phase == "Building"]
+    if build is None or pod.build != (run.namespace, build.name) or not waits:
+        return False
+    since, later = phases[waits[0]].start_time.replace(microsecond=0), phases[waits[-1] + 1 :]
+    if later and pod.created is not None and pod.created > later[0].start_time:
+        return False
+    ends = [item.finished_at for item in pod.containers if item.finished_at is not None]
+    return not (pod.ended and ends) or max(ends) >= since
+
+
+def _pod(raw: Mapping[str, Any], build: tuple[str, str] | None) -> PodFacts:
     metadata, status = raw["metadata"], raw.get("status") or {}
     labels = metadata.get("labels") or {}
     ended = status.get("phase") in _POD_ENDED
@@ -149,7 +181,12 @@ def pod_facts(raw: Mapping[str, Any]) -> PodFacts:
         ended=ended,
         deleting="deletionTimestamp" in metadata,
         node=(raw.get("spec") or {}).get("nodeName") or "",
-        containers=tuple(_container(found[name], ended, name in sidecars) for name in _in_order(found)),
+        containers=tuple(
+            _container(found[name], ended, name in sidecars)
+            for name in (_in_order(found) if build is None else [step for step in STEPS if step in found])
+        ),
+        build=build,
+        created=_moment(metadata.get("creationTimestamp")),
     )
 
 

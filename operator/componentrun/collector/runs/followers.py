@@ -3,6 +3,10 @@
 A container is done when its follower has returned, which means that the log was read to its end. There are two
 exceptions, both for containers that are not reported as terminated: a sidecar whose log was checked after the run's
 end and had no further lines, and a container that is given up, for which an event says that lines may be missing.
+
+A run that waits for a build follows the containers of its pod as well. Nothing of them is known to be secret: commands
+have no login, and the parameters of runs are not part of a build. Well-known forms of secrets are redacted, and values
+that the commands mask. Those are kept in memory only: there is no Secret of the run whose key could encrypt them.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from componentrun.collector.events.journal import container_key
 from componentrun.collector.readers.api.follower import View
 from componentrun.collector.readers.sink import ContainerSink
 from componentrun.collector.runs.secret import SecretReader
+from componentrun.core.redact.masks import Masks
 from componentrun.core.redact.redactor import Redactor
 from componentrun.errors import Reason
 
@@ -41,6 +46,9 @@ _LOCKED: Final = (
 )
 
 
+_FORGOTTEN: Final = "a line of the build asked to redact a value before this collector was started"
+
+
 class RunFollowers:
     """Starts followers, and knows when all logs were read.
 
@@ -60,6 +68,10 @@ class RunFollowers:
         """Uids of pods for whose component's start the collector has stopped waiting."""
         self._joined: set[str] = set()
         """Uids of pods that were added to the run's masks."""
+        self._build_masks: dict[str, tuple[Redactor, Masks]] = {}
+        """What is redacted in lines of builds, by the uid of the pod."""
+        self._left: dict[str, frozenset[str]] = {}
+        """Containers of pods of builds that go on without this run: those that had started."""
         self.redactor = Redactor()
 
     @property
@@ -80,9 +92,12 @@ class RunFollowers:
         """Start followers of started containers, and note which ones have returned."""
         self._reap()
         for pod in list(self._state.pods.values()):
-            for container in pod.containers:
-                if container.started and not self._inbox.journal.done(container_key(pod.uid, container.name)):
+            for container in self._started(pod):
+                key = container_key(pod.uid, container.name)
+                if not self._inbox.journal.done(key):
                     self._follow_container(pod, container)
+                if pod.build is not None and not self._inbox.journal.done(key):
+                    break  # its steps run one after another, and their lines stay in this order
 
     def done(self) -> bool:
         """Whether everything that the run's pods printed was read. To be called when the run is over."""
@@ -95,11 +110,32 @@ class RunFollowers:
         An operator that ends a run before its component has started deletes the pod; the kubelet may be faster.
         """
         pod, journal = self._state.pods[pod_uid], self._inbox.journal
-        if pod.may_start and pod_uid not in self._state.gone:
+        if pod.may_start and pod_uid not in self._state.gone and pod_uid not in self._left:
             if not self._is_overdue(self._state.over_for):
                 return False
             self._give_up_start(pod)
-        return all(journal.done(container_key(pod.uid, item.name)) for item in pod.containers if item.started)
+        return all(journal.done(container_key(pod.uid, item.name)) for item in self._started(pod))
+
+    def leave(self, pod_uid: str) -> None:
+        """Read no further lines of the pod of a build, which goes on for other runs after the end of this one."""
+        pod = self._state.pods[pod_uid]
+        if pod_uid in self._left:
+            return
+        self._left[pod_uid] = frozenset(item.name for item in pod.containers if item.started)
+        for container in self._started(pod):
+            key = container_key(pod_uid, container.name)
+            if container.ended or self._inbox.journal.done(key):
+                continue
+            if key in self._followers:
+                self._tasks.pop(key).cancel()
+                del self._followers[key]
+                self._finish(key)
+            else:
+                self._inbox.journal.finish_container(key)
+
+    def _started(self, pod: PodFacts) -> list[ContainerFacts]:
+        """The containers of a pod that have a log, as far as it is read."""
+        return [item for item in pod.containers if item.started and item.name in self._left.get(pod.uid, {item.name})]
 
     def _give_up_start(self, pod: PodFacts) -> None:
         if pod.uid not in self._not_started:
@@ -130,6 +166,9 @@ class RunFollowers:
         if follower is not None:
             self._check(key, follower, pod, container)
             return
+        if pod.build is not None:
+            self._follow_build(key, pod, container)
+            return
         reader = self._reader(pod)
         if reader.redactor is not None:
             self.redactor = reader.redactor
@@ -141,6 +180,16 @@ class RunFollowers:
                 self._withhold(key, pod, container, _LOCKED)
         elif reader.given_up:
             self._withhold(key, pod, container, reader.given_up)
+
+    def _follow_build(self, key: str, pod: PodFacts, container: ContainerFacts) -> None:
+        if pod.uid not in self._build_masks:
+            if pod.uid in self._inbox.journal.builds.masked:
+                self._withhold(key, pod, container, _FORGOTTEN)
+                return
+            redactor, masks = Redactor(), Masks()
+            masks.add_pod(pod.uid, b"", redactor)
+            self._build_masks[pod.uid] = redactor, masks
+        self._start(key, pod, container, *self._build_masks[pod.uid])
 
     def _join(self, pod: PodFacts, reader: SecretReader) -> None:
         if pod.uid not in self._joined and reader.redactor is not None:
@@ -170,8 +219,10 @@ class RunFollowers:
             self._spawn(f"secret {pod.uid}", reader.run())
         return self._readers[pod.uid]
 
-    def _start(self, key: str, pod: PodFacts, container: ContainerFacts, redactor: Redactor) -> None:
-        sink = ContainerSink(self._inbox, pod, container.name, redactor)
+    def _start(
+        self, key: str, pod: PodFacts, container: ContainerFacts, redactor: Redactor, masks: Masks | None = None
+    ) -> None:
+        sink = ContainerSink(self._inbox, pod, container.name, redactor, masks)
         follower = self._reader_choice.follower(
             pod, container, lambda: self._view(pod.uid, container.name, follower), sink, self._inbox
         )

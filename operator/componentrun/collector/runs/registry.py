@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
 from componentrun.collector.events.writer import SupersededError
-from componentrun.collector.runs.facts import PodFacts, pod_facts, run_facts
+from componentrun.collector.runs.facts import PodFacts, build_pod_facts, has_waited_for, pod_facts, run_facts
 from componentrun.collector.runs.state import RunState
 from componentrun.collector.runs.worker import Worker
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from componentrun.collector.runs.worker import Services
     from componentrun.process.kubernetes.eventerrors import EventErrors
 
-__all__ = ["PodTarget", "Registry", "RunTarget"]
+__all__ = ["BuildPodTarget", "PodTarget", "Registry", "RunTarget"]
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ class Registry:
         self._pods: dict[str, PodFacts] = {}
         self._pods_of: dict[str, dict[str, PodFacts]] = {}
         """Pods by the uid of the run in their label."""
+        self._pods_of_builds: dict[str, PodFacts] = {}
         self._stopping = False
 
     def run_changed(self, run: RunFacts) -> None:
@@ -49,6 +50,7 @@ class Registry:
         state = self._states.get(run.uid)
         if state is not None:
             state.run_changed(run)
+            self._attach_builds(state)
         elif not run.delivered and not self._stopping and self._is_ours(run.uid):
             self._begin(run)
 
@@ -71,6 +73,28 @@ class Registry:
         state = self._states.get(pod.run_uid) if pod is not None else None
         if pod is not None and state is not None and _belongs(pod, state.run):
             state.pod_deleted(uid)
+
+    def build_pod_changed(self, pod: PodFacts) -> None:
+        """Update the pod of a build."""
+        self._pods_of_builds[pod.uid] = pod
+        for state in self._states.values():
+            if pod.uid in state.pods or has_waited_for(state.run, pod):
+                state.pod_changed(pod)
+
+    def build_pod_deleted(self, uid: str) -> None:
+        """Record that the pod of a build was deleted."""
+        self._pods_of_builds.pop(uid, None)
+        for state in self._states.values():
+            if uid in state.pods:
+                state.pod_deleted(uid)
+
+    def _attach_builds(self, state: RunState) -> None:
+        """Give a run the pods of the build that it waits for, or has waited for."""
+        if state.run.status.build is None:
+            return
+        for pod in self._pods_of_builds.values():
+            if pod.uid not in state.pods and has_waited_for(state.run, pod):
+                state.pod_changed(pod)
 
     def _forget_pod(self, uid: str) -> PodFacts | None:
         pod = self._pods.pop(uid, None)
@@ -96,6 +120,7 @@ class Registry:
         for pod in self._pods_of.get(run.uid, {}).values():
             if _belongs(pod, run):
                 state.pod_changed(pod)
+        self._attach_builds(state)
         self._states[run.uid] = state
         task = asyncio.create_task(self._supervise(state), name=f"run {run.namespace}/{run.name}")
         task.add_done_callback(lambda _: self._forget(run.uid))
@@ -163,6 +188,31 @@ class RunTarget:
         for uid in uids:
             with errors.of(uid, uid):
                 self._registry.run_deleted(uid)
+
+
+class BuildPodTarget:
+    """Hears about pods of builds."""
+
+    def __init__(self, registry: Registry) -> None:
+        """Update this registry."""
+        self._registry = registry
+
+    def changed(self, raw: Mapping[str, Any]) -> None:
+        """A pod as it is now."""
+        self._registry.build_pod_changed(build_pod_facts(raw))
+
+    listed = changed
+
+    def deleted(self, uid: str, last: Mapping[str, Any]) -> None:
+        """Record that a pod was deleted."""
+        self.changed(last)
+        self._registry.build_pod_deleted(uid)
+
+    def vanished(self, uids: AbstractSet[str], errors: EventErrors) -> None:
+        """Pods are gone, and their end was missed."""
+        for uid in uids:
+            with errors.of(uid, uid):
+                self._registry.build_pod_deleted(uid)
 
 
 class PodTarget:

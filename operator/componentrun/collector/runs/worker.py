@@ -20,6 +20,7 @@ from componentrun.collector.readers.api.end import Pace
 from componentrun.collector.readers.choice import ReaderChoice
 from componentrun.collector.readers.sink import Inbox
 from componentrun.collector.runs import lifecycle, report
+from componentrun.collector.runs.builds import BuildsOfRun
 from componentrun.collector.runs.facts import pod_facts
 from componentrun.collector.runs.followers import RunFollowers
 from componentrun.collector.runs.podphases import with_pod_phases
@@ -97,6 +98,7 @@ class Worker:
         """Events in Storage."""
         self._reported = run_events.attempts if (run_events := state.run.status.events) is not None else 0
         """Number of the last attempt whose events are reported as stored."""
+        self._builds = BuildsOfRun(state, services.kube, services.settings, self._log)
         self._stopping = False
 
     def stop(self) -> None:
@@ -144,6 +146,7 @@ class Worker:
                 return
             if not inbox.waiting and not self._state.over:
                 await self._report_attempts(inbox, followers)
+                await self._builds.report(self._count, inbox, followers)
             if inbox.waiting and time.monotonic() >= self._due_at(inbox):
                 inbox.settle(quiet_for=_PAUSE)
                 await (self._wait(_PAUSE) if journal.empty else self._write(inbox))
@@ -165,7 +168,7 @@ class Worker:
         pauses = []
         if inbox.waiting:
             pauses.append(max(self._due_at(inbox) - time.monotonic(), 0.0))
-        if self._state.over or followers.has_ended_follower or self._unreported():
+        if self._state.over or followers.has_ended_follower or self._unreported() or self._builds.is_unreported:
             pauses.append(_TICK)
         return min(pauses, default=None)
 
@@ -254,7 +257,7 @@ class Worker:
         for attempt in self._state.run.status.attempts:
             if not await self._known(attempt, inbox):
                 return False
-        return followers.done()
+        return await self._builds.known(inbox, followers) and followers.done()
 
     async def _look_for(self, attempt: Attempt, inbox: Inbox) -> None:
         """Read a pod by name that the watch has not reported, or not since it ended: the watch may be behind."""

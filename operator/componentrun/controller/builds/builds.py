@@ -8,6 +8,8 @@ rests on a cache. An operator that ends between two writes leaves what the next 
     pod, status              the next one creates the Secrets
     pod, status, Secrets     the next one follows the pod
     final status, pod        the next one deletes the pod
+
+A pod that has stopped is deleted when its lines are among the events of the runs that waited for it (`unread`).
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ from componentrun.core.builds.lifecycle.status import (
     may_be_unwanted,
     with_pod,
 )
-from componentrun.core.builds.observed import read_build_pod
-from componentrun.core.builds.pod import check_build
+from componentrun.core.builds.observed import has_stopped, read_build_pod
+from componentrun.core.builds.pod import check_build, parents_of
 from componentrun.core.images.allowed import check_allowed
 from componentrun.core.images.reference import parse_reference
 from componentrun.errors import ComponentRunError, Reason, UnsupportedError, UserError
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from componentrun.api.build.componentbuild import ComponentBuild, ComponentBuildStatus
     from componentrun.controller.builds.logins import BuildLogins
     from componentrun.controller.builds.seen import BuildsSeen, SeenPod
+    from componentrun.controller.builds.unread import UnreadBuilds
     from componentrun.controller.metrics import Metrics
     from componentrun.controller.storages.references import References
     from componentrun.controller.watching.cachekeys import Key
@@ -96,6 +99,7 @@ class Builds:
         clock: Callable[[], datetime],
         allowed_registries: Sequence[str] = (),
         is_wanted: Callable[[Key, ComponentBuild], bool] = _always,
+        unread: UnreadBuilds | None = None,
     ) -> None:
         """Do nothing before `activate`.
 
@@ -108,6 +112,7 @@ class Builds:
             clock: returns the API server's time.
             allowed_registries: registries that parent images may come from, in the form of `normal_prefix`; empty: all.
             is_wanted: see the attribute.
+            unread: knows which runs lack lines of a build; None: its pod is deleted at once.
         """
         self._kube = kube
         self.seen = seen
@@ -119,6 +124,7 @@ class Builds:
         self._allowed = tuple(allowed_registries)
         self._is_active = False
         self._objects = BuildObjects(kube, settings)
+        self._unread = unread
         self._has_secrets: set[str] = set()
         """Uids of the pods whose Secrets this operator has created."""
         self._queue: WorkQueue[Key] = WorkQueue(
@@ -126,6 +132,8 @@ class Builds:
         )
         self._watches = make_build_watches(kube, seen, metrics, settings.namespace) if settings.is_enabled else []
         seen.listen(self.look)
+        if unread is not None:
+            unread.listen(self.look)
 
     def activate(self, active: bool) -> None:  # noqa: FBT001 - a state, not a switch
         """Start or stop. Only the operator that holds the Lease changes anything."""
@@ -177,9 +185,7 @@ class Builds:
         if build is None or not self.seen.is_ours(build):
             return True
         if has_ended(build.status):
-            for pod in pods:
-                if pod.build_uid == uid:
-                    await self._delete(pod.name, pod.uid)
+            await self._clean_up(key, build)
         elif build.status.pod is None:
             await self._begin(key, build)
         else:
@@ -251,7 +257,8 @@ class Builds:
             KubeError: the API server refused or is unavailable.
         """
         check_build(build, self._settings)
-        check_allowed(parse_reference(build.spec.parent, "spec.parent"), self._allowed)
+        for field, image in parents_of(build.spec):
+            check_allowed(parse_reference(image, field), self._allowed)
         return await read_build_logins(self._kube, self._references, build, self._settings)
 
     async def _follow(self, key: Key, build: ComponentBuild, named: BuildPod) -> None:
@@ -302,7 +309,7 @@ class Builds:
         return None
 
     async def _end(self, key: Key, build: ComponentBuild, status: ComponentBuildStatus) -> None:
-        """Write the final status, and then delete the pod."""
+        """Write the final status, and then delete the pod if it is not needed any more."""
         written = await self._write(key, build, status)
         if written is None:
             return
@@ -310,8 +317,27 @@ class Builds:
         began = status.start_time or build.metadata.creation_timestamp or now
         self._metrics.build_ended(reason, (now - began).total_seconds())
         _log.info("ComponentBuild %s ended: %s: %s", key, reason, status.message)
-        if status.pod is not None and status.pod.uid is not None:
-            await self._delete(status.pod.name, status.pod.uid)
+        await self._clean_up(key, written)
+
+    async def _clean_up(self, key: Key, build: ComponentBuild) -> None:
+        """Delete the pods of a build that has ended. One that has stopped is kept until its lines have been read."""
+        until = None if self._unread is None else self._unread.kept_until(key, build)
+        for pod in self._pods_of(key, build):
+            found = None if until is None else await self._objects.read_pod(pod)
+            if until is not None and found is not None and has_stopped(found):
+                self._queue.add_after(key, max((until - self._clock()).total_seconds(), _NOT_YET_SECONDS))
+            elif pod.uid is not None:
+                await self._delete(pod.name, pod.uid)
+
+    def _pods_of(self, key: Key, build: ComponentBuild) -> list[BuildPod]:
+        """The pods of a build: those that the watch has reported, and the one in its status."""
+        uid, named = build.metadata.uid, build.status.pod
+        pods = [
+            BuildPod(namespace=self._settings.namespace, name=pod.name, uid=pod.uid)
+            for pod in self.seen.pods(key)
+            if pod.build_uid == uid and not pod.is_ending
+        ]
+        return pods if named is None or any(pod.uid == named.uid for pod in pods) else [*pods, named]
 
     async def _write(self, key: Key, build: ComponentBuild, status: ComponentBuildStatus) -> ComponentBuild | None:
         """Write what has changed of the status, which follows from this version of the build.

@@ -92,11 +92,13 @@ async def _push_login(kube: Kube, build: ComponentBuild, settings: BuildSettings
 
 async def _pull_logins(kube: Kube, references: References, build: ComponentBuild) -> bytes | None:
     """The logins with which the operator, too, reads the parent image for a run of this Component."""
-    namespace = build.metadata.namespace
+    namespace, parent = build.metadata.namespace, build.spec.parent
+    if parent is None:  # BuildKit, whose container runs other people's code, has no login.
+        return None
     component = await references.component(namespace, build.spec.component)
     if component is None:
         return None
-    repository = parse_reference(build.spec.parent, "spec.parent")
+    repository = parse_reference(parent, "spec.parent")
     names = await secrets_without_run(references, component)
     logins = await read_logins(kube, namespace, names, repository)
     return docker_config(repository, logins.usable)

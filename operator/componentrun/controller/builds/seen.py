@@ -297,5 +297,5 @@ def make_build_watches(kube: Kube, seen: BuildsSeen, metrics: Metrics, pods_name
     )
     return [
         *(Watch(kube, BUILDS, namespace, "", builds, metrics) for namespace in scopes),
-        Watch(kube, PODS, pods_namespace, f"{names.OUR_BUILDS},{names.BUILD_NAMESPACE_LABEL}", pods, metrics),
+        Watch(kube, PODS, pods_namespace, names.PODS_OF_BUILDS, pods, metrics),
     ]

@@ -128,10 +128,12 @@ class BuiltImages:
             TransientError: the git host, a registry or the API server does not respond.
         """
         request = read_request(component, choice.channel, self.settings, self._allowed)
-        found, parent = await asyncio.gather(
-            self._commits.find(request), self._parent(request.namespace, request.parent, names)
+        found, parent, bases = await asyncio.gather(
+            self._commits.find(request),
+            self._parent(request.namespace, request.parent, names),
+            asyncio.gather(*(self._digest(request.namespace, base, names) for _, base in request.bases)),
         )
-        build = new_build(request, found, parent, self.settings)
+        build = new_build(request, found, parent, self.settings, bases)
         digest = await self._pushed(build, request.target)
         if digest is not None:
             return Resolved(digest, build.metadata.name, "Build", self._clock())
@@ -168,7 +170,10 @@ class BuiltImages:
             raise failure
         return Resolved(build.status.digest or "", build.metadata.name, "Build", self._clock())
 
-    async def _parent(self, namespace: str, parent: ParentChoice, names: tuple[str, ...]) -> str:
+    async def _parent(self, namespace: str, parent: ParentChoice | None, names: tuple[str, ...]) -> str | None:
+        return None if parent is None else await self._digest(namespace, parent, names)
+
+    async def _digest(self, namespace: str, parent: ParentChoice, names: tuple[str, ...]) -> str:
         # A digest is looked up, too: the pod has logins of the platform, and must not use what the tenant can't read.
         async with self._away.asking(namespace, parent.repository.host, registry_timeout):
             logins = await read_logins(self._kube, namespace, names, parent.repository)

@@ -107,6 +107,10 @@ class ObjectCache:
         """All objects of a namespace as JSON."""
         return (cached.document for _, cached in self._objects.of(namespace))
 
+    def documents_of(self, namespace: str) -> Iterator[tuple[Key, bytes]]:
+        """Keys of all objects of a namespace, and the objects as JSON."""
+        return ((key, cached.document) for key, cached in self._objects.of(namespace))
+
     def vanished(self, key: Key, uid: str) -> bool:
         """Remove an object that a listing lacks. Same as `gone`."""
         return self.gone(key, uid)

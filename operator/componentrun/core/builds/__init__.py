@@ -11,6 +11,7 @@ Packages and modules, lowest first:
     conventions     commands for the languages that are recognised by their files
     identity        everything that goes into a build, and its hash
     script          the shell script that runs the commands in the parent image
+    dockerfile      the shell script that builds a Dockerfile with BuildKit
     layer           layers: archives that depend on their content alone
     image           the configuration and the manifest on top of the parent image
     exchange        what the operator and the containers of a build exchange

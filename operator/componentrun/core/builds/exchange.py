@@ -16,12 +16,14 @@ from componentrun.reasons import GUIDANCE, Reason
 from componentrun.wire.documents import from_json, to_json
 
 __all__ = [
+    "AUTHORITIES_FILE",
     "CA_BUNDLE_VARIABLE",
     "COMMANDS",
     "CONTROL_MOUNT",
     "FETCH",
     "GRANT_MOUNT",
     "HOME_MOUNT",
+    "IMAGE_MOUNT",
     "INPUTS_FILE",
     "PLAIN_HTTP_VARIABLE",
     "PULL_FILE",
@@ -49,9 +51,12 @@ STEP_COMMAND: Final = ("python3", "-m", "componentrun.builder")
 CONTROL_MOUNT: Final = "/run/componentrun/control"
 SCRIPT_FILE: Final = "script"
 RECIPE_FILE: Final = "recipe.json"
-"""Files in the control folder."""
+AUTHORITIES_FILE: Final = "authorities.pem"
+"""Files in the control folder. A build of a Dockerfile has no recipe, and may have certificate authorities."""
 HOME_MOUNT: Final = "/run/componentrun/home"
 """Caches and temporary files of the commands."""
+IMAGE_MOUNT: Final = "/run/componentrun/image"
+"""What BuildKit makes of a Dockerfile, as an OCI image layout."""
 GRANT_MOUNT: Final = "/run/componentrun/grant"
 """Folder of fetch and of push with files of their own Secret."""
 INPUTS_FILE: Final = "inputs.json"

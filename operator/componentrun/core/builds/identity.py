@@ -21,6 +21,9 @@ _NAME_PREFIX: Final = "build-"
 _NAME_CHARACTERS: Final = 40
 """160 bits of the hash: two builds with one name are out of reach, and names fit into labels (63 characters)."""
 
+_VARIABLES: Final = ("arguments", "bases", "tools")
+_OF_DOCKERFILES: Final = frozenset({"dockerfile", "stage", "bases"})
+
 Variables = tuple[tuple[str, str], ...]
 """Names and values. Their order has no meaning."""
 
@@ -29,21 +32,27 @@ Variables = tuple[tuple[str, str], ...]
 class BuildInputs:
     """Everything that decides what a build makes and where its image is."""
 
-    engine: Literal["layer"] = "layer"
+    engine: Literal["layer", "dockerfile"] = "layer"
     url: str
     """Normal form of the repository's address."""
     commit: str
     context_dir: str = ""
-    parent: str
-    """The parent image by its digest."""
+    parent: str = ""
+    """The parent image by its digest; empty with a Dockerfile."""
     platform: str
     """`os/architecture`."""
     folder: str
     """Absolute path of the code in the image."""
+    dockerfile: str = ""
+    """Path of the Dockerfile in the folder that is built; this and the next two are of the engine `dockerfile`."""
+    stage: str = ""
+    """Stage of the Dockerfile; empty: the last one."""
+    bases: Variables = ()
+    """Names of images in the Dockerfile, and the images by digest that replace them."""
     commands: tuple[str, ...] = ()
     """Lines for the shell; empty: those of a convention."""
     arguments: Variables = ()
-    """Environment of the commands. They are not in the image, and are no place for secrets."""
+    """Environment of the commands, or build arguments. They are no place for secrets."""
     entrypoint: tuple[str, ...] = ()
     """Empty: that of a convention."""
     tools: Variables = ()
@@ -53,13 +62,9 @@ class BuildInputs:
 
     def canonical(self) -> bytes:
         """The text that is hashed: the same for the same input."""
-        return _canonical(
-            {
-                **asdict(self),
-                "arguments": dict(self.arguments),
-                "tools": dict(self.tools),
-            }
-        )
+        content = asdict(self) | {name: dict(getattr(self, name)) for name in _VARIABLES}
+        # Names of builds in layers do not depend on what only Dockerfiles have.
+        return _canonical({name: value for name, value in content.items() if value or name not in _OF_DOCKERFILES})
 
     @classmethod
     def parse(cls, canonical: bytes) -> BuildInputs:
@@ -72,8 +77,8 @@ class BuildInputs:
             content = json.loads(canonical)
             if content.pop("format") != FORMAT:
                 raise ValueError("the inputs of a build have another format")
-            for name in ("arguments", "tools"):
-                content[name] = tuple(sorted(content[name].items()))
+            for name in _VARIABLES:
+                content[name] = tuple(sorted(content.get(name, {}).items()))
             for name in ("commands", "entrypoint"):
                 content[name] = tuple(content[name])
             return cls(**content)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from componentrun.api.build.componentbuild import ComponentBuildSpec
     from componentrun.core.builds.exchange import StepReport
 
-__all__ = ["BuildFailure", "BuildPodState", "read_build_pod"]
+__all__ = ["BuildFailure", "BuildPodState", "has_stopped", "read_build_pod"]
 
 PodPhase = Literal["Pending", "Fetching", "Building", "Pushing", "Succeeded", "Failed"]
 
@@ -138,6 +138,15 @@ def read_build_pod(pod: dict[str, Any] | None, spec: ComponentBuildSpec, now: da
     return BuildPodState(_phase(facts), steps, look_again_at=_look_again_at(facts))
 
 
+def has_stopped(pod: dict[str, Any]) -> bool:
+    """Whether nothing of a pod runs, or will be started. A pod with a step that has failed starts no further one."""
+    status = pod.get("status")
+    views = read_containers(status if isinstance(status, dict) else {})
+    steps = [view for view in views if view.name in STEPS]
+    is_over = any(step.has_failed or (step.name == PUSH and step.has_ended) for step in steps)
+    return read_pod(pod).is_terminal or (is_over and not any(step.is_running for step in steps))
+
+
 def _step(container: ContainerView) -> BuildStep:
     return BuildStep(
         name=_STEP_NAMES[container.name],
@@ -187,6 +196,11 @@ def _reported(facts: _Facts) -> BuildFailure | None:
     return None
 
 
+def _image(facts: _Facts) -> str:
+    """The image in which the commands run, for messages."""
+    return facts.spec.parent or "the image of BuildKit"
+
+
 def _out_of_memory(facts: _Facts) -> BuildFailure | None:
     for container in facts.containers:
         if container.has_failed and container.reason == OOM_KILLED:
@@ -202,7 +216,7 @@ def _not_started(facts: _Facts) -> BuildFailure | None:
     """A container whose program could not be started."""
     for container in facts.containers:
         failed = container.has_failed and facts.is_own_end(container)
-        found = start_failure(container, facts.spec.parent, facts.view.node) if failed else None
+        found = start_failure(container, _image(facts), facts.view.node) if failed else None
         if found is not None:
             return build_failure(found.reason, found.message, found.advice, is_transient=found.is_transient)
     return None
@@ -212,7 +226,7 @@ def _commands_failed(facts: _Facts) -> BuildFailure | None:
     commands = facts.commands
     if not commands.has_failed or not facts.is_own_end(commands):
         return None
-    found = command_failure(commands, last_words(commands))
+    found = command_failure(commands, last_words(commands), is_dockerfile=facts.spec.engine == "dockerfile")
     return build_failure(found.reason, found.summary, found.advice, last_words(commands))
 
 
@@ -299,7 +313,7 @@ def _waits_in_vain(facts: _Facts) -> BuildFailure | None:
     container = facts.current
     if container.has_ended or not container.is_waiting:
         return None
-    found = wait_failure(container, facts.spec.parent, _waits_since(facts), facts.now)
+    found = wait_failure(container, _image(facts), _waits_since(facts), facts.now)
     if found is None:
         return None
     return build_failure(found.reason, found.message, found.advice, is_transient=found.is_transient)

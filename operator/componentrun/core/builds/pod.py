@@ -2,7 +2,8 @@
 
 Three containers run one after another: `fetch` has the git login, `push` the registry's, and `commands`, which run
 other people's code in the parent image, have neither. They share the folder of the code. The script and the recipe are
-in a folder that only `fetch` can write. All of it meets the restricted pod security standard (decision 0113).
+in a folder that only `fetch` can write. All of it meets the restricted pod security standard (decision 0113), except
+BuildKit, which takes the place of the commands for a Dockerfile (decision 0118).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from componentrun.api.common import quantity_value
 from componentrun.core.builds import exchange
 from componentrun.core.builds.identity import BuildInputs
 from componentrun.core.builds.login import LOGIN_KEYS
-from componentrun.core.builds.settings import FOLDER, USER
+from componentrun.core.builds.settings import FOLDER, UNCONFINED, USER
 from componentrun.core.builds.source import parse_git_url
 from componentrun.core.images.reference import Repository, parse_reference, parse_repository
 from componentrun.core.pod.containers import KUBERNETES_VARIABLES
@@ -36,6 +37,7 @@ __all__ = [
     "build_secrets",
     "check_build",
     "check_parent",
+    "parents_of",
     "pod_name",
     "target_of",
 ]
@@ -48,6 +50,7 @@ _CONTROL_SIZE: Final = "16Mi"
 _CODE: Final = "code"
 _CONTROL: Final = "control"
 _HOME: Final = "home"
+_IMAGE: Final = "image"
 _REQUESTS: Final = {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "64Mi"}
 """What each container requests at least; less if its limit is lower. Without them, the limits would be requested."""
 _DISKS: Final = 4
@@ -63,7 +66,10 @@ def build_inputs(spec: ComponentBuildSpec) -> BuildInputs:
         url=spec.git.url,
         commit=spec.git.commit,
         context_dir=spec.git.context_dir or "",
-        parent=spec.parent,
+        parent=spec.parent or "",
+        dockerfile=spec.dockerfile or "",
+        stage=spec.stage or "",
+        bases=tuple(sorted((spec.bases or {}).items())),
         platform=spec.platform,
         folder=spec.folder,
         commands=spec.commands,
@@ -85,19 +91,30 @@ def check_build(build: ComponentBuild, settings: BuildSettings) -> BuildInputs:
     inputs, metadata, spec = build_inputs(build.spec), build.metadata, build.spec
     target = target_of(metadata.namespace, spec.component, settings).name
     url = parse_git_url(spec.git.url, "spec.git.url")
-    _, at, digest = spec.parent.partition("@")
     problems = (
         (inputs.name != metadata.name, f"its name is not the hash of its input, which is `{inputs.name}`"),
         (spec.target != target, f"spec.target is `{spec.target}`; expected `{target}`"),
         (spec.folder != FOLDER, f"spec.folder is `{spec.folder}`; expected `{FOLDER}`"),
-        (not at or not digest, f"spec.parent is `{spec.parent}`; expected an image with a digest"),
+        (
+            spec.engine == "dockerfile" and not settings.builds_dockerfiles,
+            "spec.engine is `dockerfile`, which the platform has not enabled",
+        ),
+        (
+            not _has_parts_of_engine(spec),
+            f"spec.engine is `{spec.engine}`; expected `layer` with `parent`, or `dockerfile` with `dockerfile`",
+        ),
+        *(
+            ("@" not in image, f"{field} is `{image}`; expected an image with a digest")
+            for field, image in parents_of(spec)
+        ),
         (url.text != spec.git.url, f"spec.git.url is not in its normal form, `{url.text}`"),
         (
             bool(settings.git_hosts) and url.authority not in settings.git_hosts,
             f"spec.git.url: the platform does not allow repositories on `{url.authority}`",
         ),
     )
-    check_parent(parse_reference(spec.parent, "spec.parent"), metadata.namespace, settings)
+    for field, image in parents_of(spec):
+        check_parent(parse_reference(image, field), metadata.namespace, settings)
     for is_wrong, problem in problems:
         if is_wrong:
             raise UserError(
@@ -106,6 +123,18 @@ def check_build(build: ComponentBuild, settings: BuildSettings) -> BuildInputs:
                 advice="Delete it. The operator creates ComponentBuilds when runs need them.",
             )
     return inputs
+
+
+def parents_of(spec: ComponentBuildSpec) -> tuple[tuple[str, str], ...]:
+    """The images that a build starts from, as far as it names them, each with its field for messages."""
+    parent = () if spec.parent is None else (("spec.parent", spec.parent),)
+    return (*parent, *((f"spec.bases[{name}]", image) for name, image in sorted((spec.bases or {}).items())))
+
+
+def _has_parts_of_engine(spec: ComponentBuildSpec) -> bool:
+    if spec.engine == "layer":
+        return spec.parent is not None and not (spec.dockerfile or spec.stage or spec.bases)
+    return spec.dockerfile is not None and not (spec.parent or spec.commands or spec.entrypoint)
 
 
 def target_of(namespace: str, component: str, settings: BuildSettings) -> Repository:
@@ -187,14 +216,14 @@ def build_pod(build: ComponentBuild, settings: BuildSettings, attempt: int = 1) 
             # The commands run on a node for which the image is.
             "nodeSelector": {"kubernetes.io/os": system, "kubernetes.io/arch": architecture},
             "imagePullSecrets": [{"name": secret} for secret in pull_secrets],
-            "initContainers": [_builder(exchange.FETCH, settings), _commands(spec, settings)],
-            "containers": [_builder(exchange.PUSH, settings)],
-            "volumes": _volumes(name, settings),
+            "initContainers": [_builder(exchange.FETCH, spec, settings), _commands_of_engine(spec, settings)],
+            "containers": [_builder(exchange.PUSH, spec, settings)],
+            "volumes": _volumes(name, spec, settings),
         },
     }
 
 
-def _builder(step: str, settings: BuildSettings) -> dict[str, Any]:
+def _builder(step: str, spec: ComponentBuildSpec, settings: BuildSettings) -> dict[str, Any]:
     """A container of ours: before or after the commands."""
     variables = {
         exchange.PLAIN_HTTP_VARIABLE: ",".join(settings.plain_http),
@@ -204,6 +233,9 @@ def _builder(step: str, settings: BuildSettings) -> dict[str, Any]:
     read_only = {"readOnly": True} if step == exchange.PUSH else {}
     # It is the pod's only container, so its limit is the pod's, which all volumes together count against.
     disks = _DISKS if step == exchange.PUSH else 1
+    # Of a Dockerfile, the image is pushed; in layers, the folder.
+    image = [{"name": _IMAGE, "mountPath": exchange.IMAGE_MOUNT, "readOnly": True}]
+    has_image = step == exchange.PUSH and spec.engine == "dockerfile"
     return {
         "name": step,
         "image": settings.builder_image,
@@ -217,9 +249,46 @@ def _builder(step: str, settings: BuildSettings) -> dict[str, Any]:
             {"name": _CONTROL, "mountPath": exchange.CONTROL_MOUNT, **read_only},
             {"name": _grant(step), "mountPath": exchange.GRANT_MOUNT, "readOnly": True},
             {"name": _tmp(step), "mountPath": "/tmp"},  # noqa: S108 - a path in the container
+            *(image if has_image else ()),
         ],
         # The termination message is the report, so it must never be a part of the log.
         "terminationMessagePolicy": "File",
+    }
+
+
+def _commands_of_engine(spec: ComponentBuildSpec, settings: BuildSettings) -> dict[str, Any]:
+    return _buildkit(settings) if spec.engine == "dockerfile" else _commands(spec, settings)
+
+
+def _buildkit(settings: BuildSettings) -> dict[str, Any]:
+    """The container that builds a Dockerfile: BuildKit without root, and without a login.
+
+    It needs what `restricted` forbids: system calls for user namespaces and mounts, and file capabilities of the two
+    programs that map users, which have no effect without privilege escalation.
+    """
+    profile = settings.seccomp_profile
+    is_unconfined = profile == UNCONFINED
+    seccomp = {"type": UNCONFINED} if is_unconfined else {"type": "Localhost", "localhostProfile": profile}
+    return {
+        "name": exchange.COMMANDS,
+        "image": settings.dockerfile_image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/bin/sh", f"{exchange.CONTROL_MOUNT}/{exchange.SCRIPT_FILE}"],
+        "workingDir": FOLDER,
+        "env": [{"name": name, "value": ""} for name in KUBERNETES_VARIABLES],
+        "resources": _resources(settings, 2),
+        "securityContext": {
+            "allowPrivilegeEscalation": True,
+            "capabilities": {"drop": ["ALL"], "add": ["SETUID", "SETGID"]},
+            "seccompProfile": seccomp,
+        },
+        "volumeMounts": [
+            {"name": _CODE, "mountPath": FOLDER, "readOnly": True},
+            {"name": _CONTROL, "mountPath": exchange.CONTROL_MOUNT, "readOnly": True},
+            {"name": _HOME, "mountPath": exchange.HOME_MOUNT},
+            {"name": _IMAGE, "mountPath": exchange.IMAGE_MOUNT},
+        ],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 
 
@@ -250,13 +319,14 @@ def _resources(settings: BuildSettings, disks: int) -> dict[str, Any]:
     return {"requests": requests, "limits": limits}
 
 
-def _volumes(pod: str, settings: BuildSettings) -> list[dict[str, Any]]:
+def _volumes(pod: str, spec: ComponentBuildSpec, settings: BuildSettings) -> list[dict[str, Any]]:
     sizes = {
         _CODE: settings.disk_limit,
         _HOME: settings.disk_limit,
         _tmp(exchange.FETCH): settings.disk_limit,
         _tmp(exchange.PUSH): settings.disk_limit,
         _CONTROL: _CONTROL_SIZE,
+        **({_IMAGE: settings.disk_limit} if spec.engine == "dockerfile" else {}),
     }
     return [
         *({"name": name, "emptyDir": {"sizeLimit": size}} for name, size in sizes.items()),

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["DEFAULT_TIMEOUT_SECONDS", "FOLDER", "USER", "BuildSettings"]
+__all__ = ["DEFAULT_TIMEOUT_SECONDS", "FOLDER", "UNCONFINED", "USER", "BuildSettings"]
 
 DEFAULT_TIMEOUT_SECONDS: Final = 900
 FOLDER: Final = "/code"
 """Path of the code in images. /data belongs to the runs."""
 USER: Final = 1000
 """Numeric user of all containers of a build."""
+UNCONFINED: Final = "Unconfined"
+"""No profile of seccomp."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,10 @@ class BuildSettings:
     """Hosts that repositories may be on, each with a port if it is not the scheme's; empty: all."""
     platform: str = "linux/amd64"
     """Platform of the images."""
+    dockerfile_image: str = ""
+    """Image with `rootlesskit`, `buildkitd` and `buildctl` of BuildKit; empty: Dockerfiles are not built."""
+    seccomp_profile: str = UNCONFINED
+    """Profile of seccomp with which BuildKit runs: `Unconfined`, or the path of one that the nodes have."""
     cpu_limit: str = "1"
     memory_limit: str = "1Gi"
     disk_limit: str = "4Gi"
@@ -42,3 +48,8 @@ class BuildSettings:
     """Registries that are reached over HTTP without TLS."""
     ca_bundle: str | None = None
     """Certificate authorities, as PEM text, that are trusted for registries and git hosts."""
+
+    @property
+    def builds_dockerfiles(self) -> bool:
+        """Whether the engine `dockerfile` is enabled."""
+        return bool(self.dockerfile_image)

@@ -44,6 +44,11 @@ class LineRedactor:
         self._others = 0
         self._refusals: list[Refusal] = []
 
+    @property
+    def has_masks(self) -> bool:
+        """Whether lines have asked to redact values."""
+        return self._masks is not None and self._masks.has_values
+
     def refused(self) -> list[Refusal]:
         """Reasons why values of `::add-mask::` lines since the last call were not accepted."""
         refusals, self._refusals = self._refusals, []

@@ -97,6 +97,11 @@ class Masks:
         self._redactors: dict[str, Redactor] = {}
         self._encrypted_cache: dict[str, str] | None = None
 
+    @property
+    def has_values(self) -> bool:
+        """Whether any value is masked."""
+        return bool(self._values)
+
     def add_pod(self, pod_uid: str, key: bytes, redactor: Redactor) -> None:
         """Add a pod of the run: its redactor gets all values, and its key decrypts and encrypts the checkpoint."""
         self._keys[pod_uid], self._redactors[pod_uid] = key, redactor

@@ -33,7 +33,8 @@ DEPENDENCIES = DependencyInputs(
     tools=(("builder", "0.1.0"),),
 )
 OTHER: dict[str, object] = {
-    "engine": "dockerfile", "commands": ("make install", "make"), "arguments": (("A", "2"), ("B", "1")),
+    "engine": "dockerfile", "bases": (("python:3", "mirror.example.com/python@sha256:1"),),
+    "commands": ("make install", "make"), "arguments": (("A", "2"), ("B", "1")),
     "entrypoint": (), "tools": (("builder", "0.2.0"),), "files": (("uv.lock", "2" * 64), ("pyproject.toml", "1" * 64)),
 }  # fmt: skip
 

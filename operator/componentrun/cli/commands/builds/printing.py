@@ -15,7 +15,7 @@ from componentrun.errors import without_advice
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from componentrun.api.build.componentbuild import ComponentBuild
+    from componentrun.api.build.componentbuild import ComponentBuild, ComponentBuildSpec
     from componentrun.cli.kubernetes.cluster import JsonObject
     from componentrun.cli.session import Session
 
@@ -77,6 +77,16 @@ def print_build(session: Session, build: ComponentBuild) -> None:
             session.output.line(INDENT, Cell("| ", "dim"), line)
 
 
+def _origin(spec: ComponentBuildSpec) -> Iterator[tuple[str, list[Cell | str]]]:
+    """What the image is built on."""
+    if spec.parent:
+        yield "Parent", [spec.parent]
+    if spec.dockerfile:
+        yield "Dockerfile", [spec.dockerfile, f" (stage {spec.stage})" if spec.stage else ""]
+    for name, image in sorted((spec.bases or {}).items()):
+        yield "Base", [f"{name}: {image}"]
+
+
 def _facts(session: Session, build: ComponentBuild) -> Iterator[tuple[str, list[Cell | str]]]:
     status, spec, now = build.status, build.spec, session.now()
     yield "Name", [build.metadata.name]
@@ -86,7 +96,7 @@ def _facts(session: Session, build: ComponentBuild) -> Iterator[tuple[str, list[
     yield "Commit", [spec.git.commit, f" ({_short_ref(spec.git.ref)})" if spec.git.ref else ""]
     if spec.git.context_dir:
         yield "Folder", [spec.git.context_dir]
-    yield "Parent", [spec.parent]
+    yield from _origin(spec)
     yield "Image", [f"{spec.target}@{status.digest}" if status.digest else f"{spec.target}:{build.metadata.name}"]
     is_being_cancelled = spec.cancel and not status.completion_time
     yield "Phase", [styled(status.phase or FIRST_PHASE), "  (cancel asked for)" if is_being_cancelled else ""]

@@ -56,19 +56,31 @@ class CommandFailure(NamedTuple):
     advice: str
 
 
-def command_failure(commands: ContainerView, words: str | None) -> CommandFailure:
+def command_failure(commands: ContainerView, words: str | None, *, is_dockerfile: bool = False) -> CommandFailure:
     """Why the commands failed.
 
     Args:
         commands: their container, ended.
         words: the end of what they printed; None if the kubelet has nothing.
+        is_dockerfile: whether BuildKit built a Dockerfile.
     """
+    if is_dockerfile:
+        return _dockerfile_failure(commands, words or "")
     step, printed = _last_step(words or "")
     which = "The commands" if step is None else f"Command {step['number']} of {step['count']}"
     line = "" if step is None else f" `{excerpt(step['line'], _MOST_COMMAND)}`"
     reason, advice = _cause(commands, printed, "" if step is None else step["line"])
     summary = f"{which}{line} ended with {ending(commands)}"
     cause = excerpt(error_sentence(printed).rpartition("\n")[2], _MOST_CAUSE) if printed.strip() else ""
+    return CommandFailure(reason, f"{summary}: {cause}." if cause else f"{summary} and printed nothing.", advice)
+
+
+def _dockerfile_failure(commands: ContainerView, words: str) -> CommandFailure:
+    """The last line of BuildKit names the step; what the step printed is above it."""
+    cause = excerpt(words.strip().rpartition("\n")[2].removeprefix("error: failed to solve: "), _MOST_CAUSE)
+    summary = f"Building the Dockerfile ended with {ending(commands)}"
+    reason = Reason.BUILD_DISK_FULL if _DISK.search(words) else Reason.BUILD_FAILED
+    advice = _NEEDS_NETWORK if _NETWORK.search(words) else GUIDANCE[reason].advice
     return CommandFailure(reason, f"{summary}: {cause}." if cause else f"{summary} and printed nothing.", advice)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from componentrun.api import names
 from componentrun.api.build.componentbuild import ComponentBuild, ComponentBuildSpec, GitCommit
 from componentrun.api.common import ObjectMeta, duration_seconds
+from componentrun.core.builds.dockerfile import DEFAULT_DOCKERFILE
 from componentrun.core.builds.pod import build_inputs, check_parent, target_of
 from componentrun.core.builds.settings import DEFAULT_TIMEOUT_SECONDS, FOLDER
 from componentrun.core.builds.source import check_context_dir, check_ref, parse_git_url
@@ -54,7 +55,10 @@ class BuildRequest:
     context_dir: str
     secret: str | None
     """Name of the Secret with the login of the git host."""
-    parent: ParentChoice
+    parent: ParentChoice | None
+    """None with the engine `dockerfile`."""
+    bases: tuple[tuple[str, ParentChoice], ...]
+    """Names of images in the Dockerfile, and the images that replace them."""
     target: Repository
     timeout_seconds: int
 
@@ -106,9 +110,14 @@ def read_request(
     _check_host(url, settings, owner)
     if git.ref is not None:
         check_ref(git.ref, f"{owner}.source.git.ref")
-    parent = _parent(component)
-    check_allowed(parent.repository, allowed)
-    check_parent(parent.repository, metadata.namespace, settings)
+    _check_engine(build, settings, owner)
+    parent = _parent(component) if build.engine == "layer" else None
+    bases = tuple(
+        (name, _choice(image, f"{owner}.bases[{name}]")) for name, image in sorted((build.bases or {}).items())
+    )
+    for choice in (*([] if parent is None else [parent]), *(base for _, base in bases)):
+        check_allowed(choice.repository, allowed)
+        check_parent(choice.repository, metadata.namespace, settings)
     return BuildRequest(
         metadata.namespace,
         metadata.name,
@@ -118,6 +127,7 @@ def read_request(
         check_context_dir(git.context_dir or "", f"{owner}.source.git.contextDir"),
         git.secret_ref.name if git.secret_ref is not None else None,
         parent,
+        bases,
         target_of(metadata.namespace, metadata.name, settings),
         _timeout(build, owner),
     )
@@ -134,9 +144,34 @@ def _check_host(url: GitUrl, settings: BuildSettings, owner: str) -> None:
     )
 
 
+def _check_engine(build: Build, settings: BuildSettings, owner: str) -> None:
+    of_layers = {"commands": build.commands, "entrypoint": build.entrypoint}
+    of_dockerfiles = {"dockerfile": build.dockerfile, "target": build.target, "bases": build.bases}
+    others = of_dockerfiles if build.engine == "layer" else of_layers
+    for field, value in others.items():
+        if value:
+            other = "dockerfile" if build.engine == "layer" else "layer"
+            raise UserError(
+                f"{owner}.{field} has no effect with the engine `{build.engine}`",
+                Reason.INVALID_SPEC,
+                advice=f"Remove it, or set `engine: {other}`.",
+            )
+    if build.engine == "dockerfile":
+        if not settings.builds_dockerfiles:
+            raise UserError(
+                f"{owner}.engine is `dockerfile`, which the platform has not enabled",
+                Reason.INVALID_SPEC,
+                advice="Use the engine `layer`, or have `builds.dockerfile.enabled` of the chart set.",
+            )
+        check_context_dir(build.dockerfile or DEFAULT_DOCKERFILE, f"{owner}.dockerfile")
+
+
 def _parent(component: Component) -> ParentChoice:
     owner = f"Component `{component.metadata.name}`: spec.image"
-    image = component_image(component, None, "spec.tag")
+    return _choice(component_image(component, None, "spec.tag"), owner)
+
+
+def _choice(image: str, owner: str) -> ParentChoice:
     repository = parse_reference(image, owner)
     name, _, digest = image.partition("@")
     return ParentChoice(repository, None if digest else split_tag(name)[1] or _DEFAULT_TAG, digest or None)
@@ -151,16 +186,25 @@ def _timeout(build: Build, owner: str) -> int:
         raise UserError(f"{owner}.timeout: {error}", Reason.INVALID_SPEC) from error
 
 
-def new_build(request: BuildRequest, found: FoundCommit, parent_digest: str, settings: BuildSettings) -> ComponentBuild:
+def new_build(
+    request: BuildRequest,
+    found: FoundCommit,
+    parent_digest: str | None,
+    settings: BuildSettings,
+    base_digests: Sequence[str] = (),
+) -> ComponentBuild:
     """The build of a commit on a parent. The same input has the same name.
 
     Args:
         request: what the channel asks for.
         found: the commit.
-        parent_digest: digest of the parent image.
+        parent_digest: digest of the parent image; None if the request has none.
         settings: platform of the image.
+        base_digests: digests of the images in `request.bases`.
     """
-    build = request.build
+    build, parent = request.build, request.parent
+    is_dockerfile = build.engine == "dockerfile"
+    bases = {name: base.repository.at(digest) for (name, base), digest in zip(request.bases, base_digests, strict=True)}
     spec = ComponentBuildSpec(
         component=request.component,
         git=GitCommit(
@@ -170,7 +214,11 @@ def new_build(request: BuildRequest, found: FoundCommit, parent_digest: str, set
             secret_ref=build.source.git.secret_ref,
             context_dir=request.context_dir or None,
         ),
-        parent=request.parent.repository.at(parent_digest),
+        engine=build.engine,
+        parent=parent.repository.at(parent_digest) if parent is not None and parent_digest is not None else None,
+        dockerfile=build.dockerfile or DEFAULT_DOCKERFILE if is_dockerfile else None,
+        stage=build.target,
+        bases=bases or None,
         platform=settings.platform,
         folder=FOLDER,
         commands=build.commands,

@@ -8,9 +8,10 @@ from componentrun.errors import PlatformError, Reason, UserError
 
 if TYPE_CHECKING:
     from componentrun.api.build.componentbuild import ComponentBuild
+    from componentrun.api.componentrun import ComponentRunStatus
     from componentrun.errors import ComponentRunError
 
-__all__ = ["failure_of", "waiting_message", "was_unwanted"]
+__all__ = ["failure_of", "lacks_lines", "waiting_message", "was_unwanted"]
 
 _OF_THE_PLATFORM: Final = frozenset({Reason.PUSH_REFUSED, Reason.START_FAILED, Reason.POD_REJECTED, Reason.INTERNAL})
 """Reasons that the author of a run can't do anything about."""
@@ -21,6 +22,14 @@ _SHORT: Final = 12
 def was_unwanted(build: ComponentBuild) -> bool:
     """Whether a build was stopped because no run waited for it, and not by a person."""
     return build.status.phase == "Cancelled" and not build.spec.cancel
+
+
+def lacks_lines(status: ComponentRunStatus, build: str) -> bool:
+    """Whether a run has waited for a build, and the collector has not reported that its lines are among the events."""
+    if status.build is None or status.build.name != build:
+        return False
+    events = status.events
+    return events is None or not (events.delivered or build in events.builds)
 
 
 def waiting_message(build: ComponentBuild) -> str:

@@ -1,0 +1,97 @@
+"""The engine `dockerfile`: the script that builds a Dockerfile with BuildKit.
+
+BuildKit runs without root, in a user namespace of its own, and the commands of the Dockerfile run beside it: they can
+reach everything that it has. Therefore its container has no login. It writes the image into a folder, and another
+container pushes it.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from componentrun.core.builds.identity import BuildInputs, Variables
+
+__all__ = ["DEFAULT_DOCKERFILE", "DOCKERFILE_STEP", "buildkit_configuration", "dockerfile_script"]
+
+DEFAULT_DOCKERFILE: Final = "Dockerfile"
+DOCKERFILE_STEP: Final = "componentrun: building"
+"""Beginning of the line that the script prints before BuildKit starts."""
+_START_TRIES: Final = 300
+"""Times that the script looks, each a tenth of a second after the other, whether BuildKit has started."""
+
+_SCRIPT: Final = """\
+set -eu
+umask 022
+export USER=user HOME={home} TMPDIR={home} XDG_RUNTIME_DIR={home} BUILDKIT_HOST=unix://{home}/buildkitd.sock
+export SSL_CERT_DIR=/etc/ssl/certs:{control}
+echo {title}
+cat > "$HOME/buildkitd.toml" <<'END-OF-CONFIGURATION'
+{configuration}END-OF-CONFIGURATION
+rootlesskit buildkitd --config "$HOME/buildkitd.toml" --root "$HOME/buildkit" --addr "$BUILDKIT_HOST" \\
+  --oci-worker-no-process-sandbox > "$HOME/buildkitd.log" 2>&1 &
+daemon=$!
+tries=0
+until buildctl debug workers > /dev/null 2>&1; do
+  tries=$((tries + 1))
+  if [ "$tries" -gt {tries} ] || ! kill -0 "$daemon" 2> /dev/null; then
+    tail -n 20 "$HOME/buildkitd.log" >&2
+    echo 'BuildKit did not start' >&2
+    exit 70
+  fi
+  sleep 0.1
+done
+{build}
+"""
+
+
+def dockerfile_script(
+    inputs: BuildInputs, home: str, image: str, control: str, labels: Variables, plain_http: Sequence[str] = ()
+) -> str:
+    """The script, for a POSIX shell in the image of BuildKit.
+
+    Args:
+        inputs: everything that goes into the build.
+        home: a folder for the state of BuildKit. It has to exist.
+        image: a folder for the image, as an OCI image layout. It has to exist.
+        control: a folder that may have a file with more certificate authorities.
+        labels: labels of the image.
+        plain_http: registries that are reached over HTTP without TLS.
+    """
+    options = [
+        f"filename={inputs.dockerfile}",
+        f"platform={inputs.platform}",
+        # What a `# syntax` line names would be pulled from the internet and run instead of BuildKit's own frontend.
+        "cmdline=dockerfile.v0",
+        *([f"target={inputs.stage}"] if inputs.stage else ()),
+        *(f"build-arg:{name}={value}" for name, value in sorted(inputs.arguments)),
+        *(f"context:{name}=docker-image://{base}" for name, base in sorted(inputs.bases)),
+        *(f"label:{name}={value}" for name, value in sorted(labels)),
+    ]
+    command = [
+        *("buildctl", "build", "--progress=plain", "--frontend=dockerfile.v0"),
+        *(f"--local={name}={inputs.folder}" for name in ("context", "dockerfile")),
+        *(word for option in options for word in ("--opt", option)),
+        f"--output=type=oci,tar=false,dest={image}",
+    ]
+    return _SCRIPT.format(
+        home=shlex.quote(home),
+        control=shlex.quote(control),
+        title=shlex.quote(f"{DOCKERFILE_STEP} {inputs.dockerfile}"),
+        configuration=buildkit_configuration(plain_http),
+        tries=_START_TRIES,
+        build=shlex.join(command),
+    )
+
+
+def buildkit_configuration(plain_http: Sequence[str]) -> str:
+    """`buildkitd.toml`: registries without TLS, and no frontends that are images."""
+    lines = ['[frontend."gateway.v0"]', "  enabled = false"]
+    for host in sorted(plain_http):
+        # A string of JSON is one of TOML.
+        lines += [f"[registry.{json.dumps(host)}]", "  http = true"]
+    return "\n".join(lines) + "\n"

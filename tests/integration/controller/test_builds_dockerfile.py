@@ -1,0 +1,117 @@
+"""Runs of Components whose images BuildKit builds from a Dockerfile, without root, in a `baseline` namespace."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from dev.cluster import paths, waiting
+from dev.images.catalogue import ROOT
+from tests.integration.builder import buildkit
+from tests.integration.builder.gitservers import PASSWORD
+from tests.integration.controller.buildlab import OUTPUT, Lab, laboratory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dev.cluster.connection import Connection
+
+PROFILE: Final = "componentrun/buildkit.json"
+BASE: Final = "python:3.12-slim"
+"""An image that this cluster does not have: another one takes its place."""
+DOCKERFILE: Final = f"""
+# syntax=registry.invalid/frontend:1
+FROM {BASE} AS first
+USER root
+ARG GREETING
+RUN mkdir -p /opt/app && echo "$GREETING" > /opt/app/greeting
+COPY main.py /opt/app/
+RUN cat /opt/app/greeting && python3 -m py_compile /opt/app/main.py
+USER 1000:1000
+CMD ["python3", "/opt/app/main.py"]
+"""
+SEARCH: Final = """
+FROM {base}
+USER root
+RUN echo searching; \\
+    for folder in / /proc/[0-9]*/root/; do \\
+      if grep -rIsl --exclude-dir=proc --exclude-dir=sys -e '{password}' "$folder"run "$folder"var "$folder"home \\
+        "$folder"tmp "$folder"code; then exit 9; fi; \\
+      if ls -d "$folder"run/componentrun/grant "$folder"run/secrets 2>/dev/null; then exit 10; fi; \\
+    done; \\
+    if cat /proc/[0-9]*/environ | tr '\\0' '\\n' | grep -e '{password}'; then exit 11; fi
+COPY main.py /main.py
+CMD ["python3", "/main.py"]
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(
+    connection: Connection,
+    images: dict[str, str],
+    settings: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Lab]:
+    if not buildkit.is_built():
+        pytest.skip("BuildKit is not built: `python -m dev.cluster build buildkit`")
+    profile = paths.home() / "cluster/kubelet/seccomp" / PROFILE
+    if connection.own:
+        profile.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "helm/componentrun/files/seccomp/buildkit.json", profile)
+    with laboratory(
+        connection,
+        images,
+        settings,
+        tmp_path_factory,
+        level="baseline",
+        COMPONENTRUN_BUILDS_DOCKERFILE_IMAGE=buildkit.image(connection),
+        COMPONENTRUN_BUILDS_DOCKERFILE_SECCOMP=PROFILE,
+    ) as started:
+        yield started
+
+
+def component(lab: Lab, **build: Any) -> str:
+    return lab.add_component(engine="dockerfile", bases={BASE: lab.place.image}, **build)
+
+
+def test_a_dockerfile_is_enough(lab: Lab) -> None:
+    lab.commit("docker", Dockerfile=DOCKERFILE.encode())
+    name = component(lab, arguments={"GREETING": "good morning, $(HOME)"})
+    status = lab.ran(name, output=OUTPUT)
+    assert (lab.place.tenant.table("out.c-main.built") or "").splitlines()[1:] == ["1,docker"]
+    (build,) = lab.builds(name)
+    assert build["spec"]["bases"][BASE].partition("@")[2].startswith("sha256:")
+    assert [step["name"] for step in build["status"]["steps"]] == ["fetch", "commands", "push"]
+    waiting.until(lab.pods_of_builds, what="the pods of builds", timeout=60)
+
+    again = lab.ran(name, output=OUTPUT)
+    assert "Building" not in [item["phase"] for item in again["phases"]], "the image is there"
+    assert again["image"] == status["image"]
+
+    lab.commit("another", Dockerfile=DOCKERFILE.encode())
+    changed = lab.ran(name, output=OUTPUT)
+    assert changed["image"] != status["image"]
+    known = [item["status"]["pushed"].get("knownLayers", 0) for item in lab.builds(name)]
+    assert max(known) > 0, "layers of the base are not sent again"
+
+
+def test_a_step_that_fails_says_why(lab: Lab) -> None:
+    lab.commit("broken", Dockerfile=f"FROM {BASE}\nRUN echo looking for it >&2; exit 3\n".encode())
+    name = component(lab)
+    status = lab.place.failed(lab.start(name), "BuildFailed", "exit code: 3")
+    assert status["build"]["component"] == name
+    (build,) = lab.builds(name)
+    assert "looking for it" in build["status"]["lastWords"]
+
+
+def test_a_repository_without_the_dockerfile_says_so(lab: Lab) -> None:
+    lab.commit("none")
+    lab.place.failed(lab.start(component(lab, dockerfile="docker/Other")), "BuildFailed", "docker/Other")
+
+
+def test_steps_find_no_login(lab: Lab) -> None:
+    pattern = f"[{PASSWORD[0]}]{PASSWORD[1:]}"  # so that the Dockerfile, which a step may see, does not match itself
+    lab.commit("search", Dockerfile=SEARCH.format(base=BASE, password=pattern).encode())
+    lab.ran(component(lab))
