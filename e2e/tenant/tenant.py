@@ -21,8 +21,8 @@ from typer.testing import CliRunner
 
 from componentrun.api.common import API_VERSION, GROUP, VERSION
 from componentrun.cli.app import app
-from componentrun.cli.kubernetes.client import KubeCluster
 from componentrun.cli.session import Makers
+from componentrun.client.kubernetes.client import KubeCluster
 from componentrun.process.kubernetes.access.context import access_of
 from componentrun.process.kubernetes.access.kubeconfig import read_kubeconfig
 from componentrun.process.kubernetes.blocking import BlockingKube

@@ -2,15 +2,14 @@
 
 What comes in: arguments, the kubeconfig and the namespace's Storage. What goes out: data on stdout, progress and errors
 on stderr, an exit code that scripts can rely on. What is done elsewhere: every decision about a run
-(`componentrun.controller`), the bytes of tables and events (`componentrun.storage`).
+(`componentrun.controller`), the bytes of tables and events (`componentrun.storage`). What programs need as well, above
+all the connection to the cluster and the Storage, is in `componentrun.client`.
 
 Packages and modules, lowest first:
 
-    errors       errors with advice, and exit codes
-    models       objects of the API server as models
+    errors       exit codes, and advice for errors
     terminal     output and input
-    kubernetes   the interface to Kubernetes
-    storage      the interface to a Storage
+    storage      what only commands need of a Storage
     session      what one invocation works with: cluster, store, output
     options      options that several commands share; eventoptions: options that select events
     request      from flags and files to a ComponentRun

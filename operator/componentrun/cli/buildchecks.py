@@ -10,15 +10,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.cli.errors import NotAllowedError, NotFoundError, advice_of
-from componentrun.cli.storage.store import Check
+from componentrun.client.storage.store import Check
 from componentrun.errors import ComponentRunError
 from componentrun.process.kubernetes.resources import NAMESPACES, NETWORK_POLICIES, SECRETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from componentrun.cli.kubernetes.cluster import JsonObject
     from componentrun.cli.session import Session
+    from componentrun.client.kubernetes.cluster import JsonObject
 
 __all__ = ["ChartBuilds", "build_checks", "chart_builds"]
 

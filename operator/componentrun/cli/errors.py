@@ -1,4 +1,4 @@
-"""Errors that a person at a terminal reads: what is wrong, and advice on a line of its own.
+"""Errors that a person at a terminal reads: those of the client, with the exit codes and the advice of commands.
 
     ComponentRunError
     ├── UserError         ── BadRequestError      exit code 1
@@ -11,7 +11,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError
+from componentrun.client.errors import (
+    BadRequestError,
+    EnvironmentFault,
+    NotAllowedError,
+    NotFoundError,
+    UnknownKindError,
+    WaitTimeoutError,
+)
+from componentrun.errors import ComponentRunError, Reason, UserError
 
 __all__ = [
     "EXIT_FAULT",
@@ -24,6 +32,7 @@ __all__ = [
     "EnvironmentFault",
     "NotAllowedError",
     "NotFoundError",
+    "UnknownKindError",
     "WaitTimeoutError",
     "advice_of",
     "exit_code_of",
@@ -40,42 +49,6 @@ EXIT_TIMEOUT: Final = 124
 """Waiting took longer than `--wait-timeout`; the code of `timeout(1)`."""
 EXIT_INTERRUPTED: Final = 130
 """Ctrl-C."""
-
-
-class BadRequestError(UserError):
-    """The request can't be carried out as it stands."""
-
-    def __init__(self, summary: str, advice: str = "", reason: Reason = Reason.INVALID_SPEC) -> None:
-        """What is wrong, and what to do about it."""
-        super().__init__(summary, reason, advice=advice)
-
-
-class NotFoundError(BadRequestError):
-    """There is no such object."""
-
-
-class NotAllowedError(BadRequestError):
-    """The caller lacks a permission in the cluster."""
-
-
-class EnvironmentFault(PlatformError):  # noqa: N818 - a fault of the surroundings; `EnvironmentError` is the standard library's
-    """The cluster or the store did not do its part."""
-
-    def __init__(self, summary: str, advice: str = "", reason: Reason = Reason.INTERNAL) -> None:
-        """What is wrong, and what to do about it."""
-        super().__init__(summary, reason, advice=advice)
-
-
-class UnknownKindError(EnvironmentFault):
-    """The cluster does not know this kind of object: its CRD is not installed."""
-
-
-class WaitTimeoutError(ComponentRunError):
-    """The run did not finish in time; it still runs."""
-
-    def __init__(self, summary: str, advice: str) -> None:
-        """What is wrong, and what to do about it."""
-        super().__init__(summary, Reason.TIMEOUT, advice=advice)
 
 
 _STORE_ADVICE: Final = "`componentrun doctor` checks every Storage of the namespace."

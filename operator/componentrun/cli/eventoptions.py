@@ -12,7 +12,7 @@ from componentrun.api.durations import long_duration_seconds
 from componentrun.cli.errors import BadRequestError
 
 if TYPE_CHECKING:
-    from componentrun.cli.storage.store import Store
+    from componentrun.client.storage.store import Store
     from componentrun.storage.events.query import EventQuery
 
 __all__ = [

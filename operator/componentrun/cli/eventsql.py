@@ -13,8 +13,8 @@ from componentrun.cli.errors import BadRequestError
 from componentrun.cli.eventoptions import moment
 from componentrun.cli.queryresults import ResultFormat, chosen_format, write_answer
 from componentrun.cli.session import Session
-from componentrun.cli.storage.tablestore import EventAnswer
 from componentrun.cli.terminal.render import Format
+from componentrun.client.storage.tablestore import EventAnswer
 
 __all__ = ["Chosen", "EventFormat", "File", "Limit", "Output", "Sql", "query", "text_format"]
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from componentrun.api.componentrun import ComponentRun, PhaseTime
-    from componentrun.cli.storage.store import EventFeed, EventRecord
+    from componentrun.client.storage.store import EventFeed, EventRecord
 
 __all__ = ["Follower", "exit_code", "follow_or_leave", "is_over", "print_event", "print_outcome"]
 

@@ -15,8 +15,8 @@ from componentrun.cli.terminal.words import age, count, duration, first_line
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from componentrun.cli.kubernetes.cluster import JsonObject
     from componentrun.cli.session import Session
+    from componentrun.client.kubernetes.cluster import JsonObject
 
 __all__ = ["listing"]
 

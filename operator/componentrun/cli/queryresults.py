@@ -10,10 +10,10 @@ import typer
 
 from componentrun.cli.errors import BadRequestError
 from componentrun.cli.session import Session
-from componentrun.cli.storage.tablestore import QueryAnswer
 from componentrun.cli.terminal.render import Cell
 from componentrun.cli.terminal.saving import save
 from componentrun.cli.terminal.words import count, on_one_line, size
+from componentrun.client.storage.tablestore import QueryAnswer
 
 __all__ = ["ResultFile", "ResultFormat", "RowLimit", "chosen_format", "write_answer"]
 

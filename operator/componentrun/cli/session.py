@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
 from componentrun.cli.errors import BadRequestError, EnvironmentFault, NotFoundError
-from componentrun.cli.models import parsed
 from componentrun.cli.terminal.render import Output
+from componentrun.client.models import parsed
 from componentrun.errors import ComponentRunError, UserError
 from componentrun.process.kubernetes.resources import RUNS, STORAGES
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from componentrun.api.componentrun import ComponentRun
     from componentrun.api.storage import Storage
-    from componentrun.cli.kubernetes.cluster import Cluster, JsonObject
     from componentrun.cli.storage.eventplace import EventPlace
-    from componentrun.cli.storage.filestore import FileStore
-    from componentrun.cli.storage.store import Store
-    from componentrun.cli.storage.tablestore import TableStore
+    from componentrun.client.kubernetes.cluster import Cluster, JsonObject
+    from componentrun.client.storage.filestore import FileStore
+    from componentrun.client.storage.store import Store
+    from componentrun.client.storage.tablestore import TableStore
 
 __all__ = ["LATEST", "Makers", "Session", "parse_run"]
 
@@ -34,13 +34,13 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
 def _connect(context: str | None, namespace: str | None) -> Cluster:
-    from componentrun.cli.kubernetes.client import connect  # noqa: PLC0415 - few commands need it
+    from componentrun.client.kubernetes.client import connect  # noqa: PLC0415 - few commands need it
 
     return connect(context, namespace)
 
 
 def _open_store(cluster: Cluster, storage: JsonObject, endpoint: str | None) -> Store:
-    from componentrun.cli.storage.objects import open_storage  # noqa: PLC0415 - likewise
+    from componentrun.client.storage.objects import open_storage  # noqa: PLC0415 - likewise
 
     return open_storage(cluster, storage, endpoint)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun.cli.request.parameters import MAX_RUN_BYTES
+from componentrun.client.request.parameters import MAX_RUN_BYTES
 
 if TYPE_CHECKING:
     from tests.integration.cli.conftest import Place
@@ -59,7 +59,7 @@ def test_what_the_api_server_says_to_larger_ones_is_understood(place: Place, tmp
         "import json, sys\n"
         "from componentrun.process.kubernetes.resources import RUNS\n"
         "from componentrun.cli.errors import BadRequestError, advice_of\n"
-        "from componentrun.cli.kubernetes.client import connect\n"
+        "from componentrun.client.kubernetes.client import connect\n"
         "try:\n"
         "    connect(None, sys.argv[1]).create(RUNS, json.load(open(sys.argv[2])))\n"
         "except BadRequestError as error:\n"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
-from componentrun.cli.storage.objects import ObjectStore
+from componentrun.client.storage.objects import ObjectStore
 from componentrun.loader.loading.load import load
 from componentrun.loader.maintenance import replacing, rewriting
 from componentrun.loader.maintenance.choosing import RewriteLimits

@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 from componentrun.cli.storage.sqlsetup import setup_of
-from componentrun.cli.storage.store import Engine
+from componentrun.client.storage.store import Engine
 from tests.integration.loader.eventruns import EventBench
 from tests.integration.loader.staging import Bench
 

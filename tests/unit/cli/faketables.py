@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from componentrun.cli.storage.tablestore import FilesRewritten, Preview, TableInfo
+from componentrun.client.storage.tablestore import FilesRewritten, Preview, TableInfo
 from componentrun.errors import Reason, UserError
 from componentrun.loader.reading.querying import answer_of
 from componentrun.loader.reading.referenced import referenced_tables
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import IO
 
-    from componentrun.cli.storage.tablestore import EventAnswer, QueryAnswer, TableDetails, TableVersion
-    from componentrun.cli.terminal.progress import Progress
+    from componentrun.client.storage.progress import Progress
+    from componentrun.client.storage.tablestore import EventAnswer, QueryAnswer, TableDetails, TableVersion
 
 START = datetime(2026, 11, 24, 8, 0, 0, tzinfo=UTC)
 

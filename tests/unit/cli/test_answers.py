@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from componentrun.cli.errors import BadRequestError, advice_of, exit_code_of
-from componentrun.cli.kubernetes.answers import Asked, explain
-from componentrun.cli.kubernetes.client import KubeCluster, connect
+from componentrun.client.kubernetes.answers import Asked, explain
+from componentrun.client.kubernetes.client import KubeCluster, connect
 from componentrun.process.kubernetes.access.access import Access
 from componentrun.process.kubernetes.blocking import BlockingKube
 from componentrun.process.kubernetes.errors import UnavailableError, error_for

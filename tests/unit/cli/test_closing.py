@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from componentrun.cli.app import app
 from componentrun.cli.commands import events as event_commands
-from componentrun.cli.storage.objects import ObjectStore
+from componentrun.client.storage.objects import ObjectStore
 from tests.unit.storage.pastruns import Run, in_memory, write
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pytest
 from componentrun import __version__
 from componentrun.api.crd import KINDS, crd
 from componentrun.cli.errors import BadRequestError, EnvironmentFault
-from componentrun.cli.storage.store import Check
+from componentrun.client.storage.store import Check
 from componentrun.errors import PlatformError, Reason, UserError
 from componentrun.process.kubernetes.resources import CRDS, DEPLOYMENTS
 from componentrun.wire.loader import CatalogCheck

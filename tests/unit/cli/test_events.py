@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from componentrun.cli.storage.store import EventRecord
+    from componentrun.client.storage.store import EventRecord
     from tests.unit.cli.world import World
 
 UID = "3f2a1c9e-0000-4000-8000-00000000abcd"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from componentrun.cli.errors import advice_of, exit_code_of
-from componentrun.cli.kubernetes.answers import Asked, explain
+from componentrun.client.kubernetes.answers import Asked, explain
 from componentrun.process.kubernetes.errors import error_for
 from componentrun.process.kubernetes.resources import RUNS
 

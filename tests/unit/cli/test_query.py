@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from componentrun.cli.errors import EnvironmentFault
-from componentrun.cli.storage.objects import open_storage
+from componentrun.client.storage.objects import open_storage
 from componentrun.process.kubernetes.resources import STORAGES
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def test_what_is_not_installed_is_named(world: World, monkeypatch: pytest.Monkey
     real = builtins.__import__
 
     def without(name: str, *rest: Any) -> Any:
-        if name == "componentrun.cli.storage.catalogtables":
+        if name == "componentrun.client.storage.catalogtables":
             raise ModuleNotFoundError("No module named 'pyiceberg'", name="pyiceberg")
         return real(name, *rest)
 

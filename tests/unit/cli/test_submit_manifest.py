@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from componentrun.api.componentrun import ComponentRunSpec
 from componentrun.api.problems import EXPECTED
 from componentrun.cli.app import app
-from componentrun.cli.request.manifest import generated_name
+from componentrun.client.request.naming import generated_name
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from componentrun.cli.errors import EnvironmentFault
-from componentrun.cli.storage.objects import open_storage
-from componentrun.cli.storage.tablestore import Preview
+from componentrun.client.storage.objects import open_storage
+from componentrun.client.storage.tablestore import Preview
 from componentrun.errors import PlatformError, Reason, UserError
 from componentrun.process.kubernetes.resources import STORAGES
 

@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from componentrun.cli.storage.tablestore import ColumnInfo, TableDetails, TableVersion
+from componentrun.client.storage.tablestore import ColumnInfo, TableDetails, TableVersion
 from componentrun.errors import Reason, UserError
 from tests.unit.cli.world import START
 

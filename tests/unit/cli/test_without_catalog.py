@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from componentrun.cli.app import app
-from componentrun.cli.storage.objects import open_storage
+from componentrun.client.storage.objects import open_storage
 from componentrun.errors import UserError
 from componentrun.process.kubernetes.resources import STORAGES
 

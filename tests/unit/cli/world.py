@@ -20,11 +20,11 @@ from obstore.store import MemoryStore
 from typer.testing import CliRunner
 
 from componentrun.cli.app import app
-from componentrun.cli.kubernetes.client import KubeCluster
-from componentrun.cli.kubernetes.cluster import JsonObject
 from componentrun.cli.session import Makers
-from componentrun.cli.storage.fileobjects import ObjectFiles
-from componentrun.cli.storage.store import Check, EventRecord, KeptFile
+from componentrun.client.kubernetes.client import KubeCluster
+from componentrun.client.kubernetes.cluster import JsonObject
+from componentrun.client.storage.fileobjects import ObjectFiles
+from componentrun.client.storage.store import Check, EventRecord, KeptFile
 from componentrun.storage.cleanup.sweep import Swept
 from componentrun.storage.events.events import Event, Placed
 from componentrun.storage.events.query import EventQuery

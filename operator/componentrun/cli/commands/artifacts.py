@@ -9,10 +9,10 @@ import typer
 from componentrun.cli import options
 from componentrun.cli.errors import BadRequestError
 from componentrun.cli.session import Session
-from componentrun.cli.storage.store import KeptFile, Store
 from componentrun.cli.terminal.render import Cell, Row, document
 from componentrun.cli.terminal.saving import save
 from componentrun.cli.terminal.words import count, size
+from componentrun.client.storage.store import KeptFile, Store
 
 __all__ = ["register"]
 

@@ -7,9 +7,9 @@ import typer
 from componentrun.cli import options
 from componentrun.cli.catalogues.cluster import components_of
 from componentrun.cli.errors import EnvironmentFault, NotAllowedError, NotFoundError, UnknownKindError
-from componentrun.cli.kubernetes.cluster import JsonObject
 from componentrun.cli.session import Session
 from componentrun.cli.terminal.render import Cell, Format, ListFormat, Row, document
+from componentrun.client.kubernetes.cluster import JsonObject
 from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, component_resource
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ def convert(
     Keys that start with `#` become references to a Secret, because only the original can decrypt their values.
     """
     from componentrun.cli.conversion.configuration import convert as converted_from  # noqa: PLC0415 - loads the models
-    from componentrun.cli.request.manifest import check  # noqa: PLC0415 - likewise
+    from componentrun.client.request.validation import check  # noqa: PLC0415 - likewise
 
     text, _ = sources.read(file)
     converted = converted_from(text, component)

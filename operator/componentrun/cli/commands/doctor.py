@@ -10,11 +10,11 @@ from componentrun import __version__
 from componentrun.cli import options
 from componentrun.cli.buildchecks import build_checks, chart_builds
 from componentrun.cli.errors import EXIT_USER, advice_of
-from componentrun.cli.kubernetes.answers import INSTALL
-from componentrun.cli.kubernetes.cluster import JsonObject
 from componentrun.cli.session import Session
-from componentrun.cli.storage.store import Check
 from componentrun.cli.terminal.render import Cell, document, styled
+from componentrun.client.kubernetes.answers import INSTALL
+from componentrun.client.kubernetes.cluster import JsonObject
+from componentrun.client.storage.store import Check
 from componentrun.errors import ComponentRunError
 from componentrun.process.kubernetes.resources import (
     BUILDS,

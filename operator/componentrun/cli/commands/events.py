@@ -12,10 +12,10 @@ from componentrun.cli import eventoptions, eventsql, options
 from componentrun.cli.errors import BadRequestError, NotFoundError
 from componentrun.cli.eventoptions import Question
 from componentrun.cli.session import Session
-from componentrun.cli.storage.store import EventRecord, Store
 from componentrun.cli.terminal.render import Format, document, json_text
 from componentrun.cli.terminal.saving import save
 from componentrun.cli.terminal.words import clock, count, size
+from componentrun.client.storage.store import EventRecord, Store
 
 if TYPE_CHECKING:
     from componentrun.api.componentrun import ComponentRun

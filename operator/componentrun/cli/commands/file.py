@@ -12,12 +12,12 @@ from componentrun.cli import options
 from componentrun.cli.errors import BadRequestError
 from componentrun.cli.request.sources import local_file
 from componentrun.cli.session import Session
-from componentrun.cli.storage.filestore import FileInfo
 from componentrun.cli.terminal.asking import ask
 from componentrun.cli.terminal.progress import bar
 from componentrun.cli.terminal.render import Cell, Row, document
 from componentrun.cli.terminal.saving import save
 from componentrun.cli.terminal.words import age, count, moment, size
+from componentrun.client.storage.filestore import FileInfo
 from componentrun.contract import DEFAULT_FILE_LIMIT
 
 __all__ = ["app"]

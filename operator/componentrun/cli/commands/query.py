@@ -8,7 +8,7 @@ import typer
 from componentrun.cli import options
 from componentrun.cli.queryresults import ResultFile, ResultFormat, RowLimit, chosen_format, write_answer
 from componentrun.cli.session import Session
-from componentrun.cli.storage.store import Engine
+from componentrun.client.storage.store import Engine
 
 __all__ = ["register"]
 

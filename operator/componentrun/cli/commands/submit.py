@@ -9,11 +9,11 @@ import typer
 from componentrun.cli import options
 from componentrun.cli.commands.runs import parse_duration
 from componentrun.cli.errors import BadRequestError, EnvironmentFault
-from componentrun.cli.kubernetes.cluster import JsonObject
 from componentrun.cli.request import sources
 from componentrun.cli.session import Session, parse_run
-from componentrun.cli.storage.store import EventRecord
 from componentrun.cli.terminal.render import Cell, Format, document
+from componentrun.client.kubernetes.cluster import JsonObject
+from componentrun.client.storage.store import EventRecord
 from componentrun.errors import ComponentRunError
 from componentrun.process.kubernetes.resources import RUNS
 
@@ -140,7 +140,8 @@ def submit(
     ] = False,
 ) -> None:
     """Create a run from flags, a file or another run, and print its name."""
-    from componentrun.cli.request.manifest import RunFlags, build, check, parse  # noqa: PLC0415 - loads the models
+    from componentrun.cli.request.manifest import RunFlags, build, parse  # noqa: PLC0415 - loads the models
+    from componentrun.client.request.validation import check  # noqa: PLC0415 - likewise
 
     limit = parse_duration("--wait-timeout", wait_timeout)
     if file is not None and from_run is not None:

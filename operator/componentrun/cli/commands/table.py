@@ -13,12 +13,12 @@ from componentrun.cli.commands.events import number_or_namespace
 from componentrun.cli.errors import BadRequestError
 from componentrun.cli.request.sources import local_file
 from componentrun.cli.session import Session
-from componentrun.cli.storage.tablestore import TableInfo, TableStore
 from componentrun.cli.terminal.asking import ask
 from componentrun.cli.terminal.progress import bar
 from componentrun.cli.terminal.render import Cell, Row, document
 from componentrun.cli.terminal.saving import save
 from componentrun.cli.terminal.words import age, count, on_one_line, size
+from componentrun.client.storage.tablestore import TableInfo, TableStore
 
 __all__ = ["TableId", "app"]
 

@@ -11,9 +11,9 @@ from componentrun.cli import options
 from componentrun.cli.commands.table import TableId
 from componentrun.cli.errors import BadRequestError, NotAllowedError
 from componentrun.cli.session import Session
-from componentrun.cli.storage.tablestore import FilesRewritten
 from componentrun.cli.terminal.render import Output, document
 from componentrun.cli.terminal.words import count, size
+from componentrun.client.storage.tablestore import FilesRewritten
 
 if TYPE_CHECKING:
     from componentrun.cli.storage.eventplace import EventPlace

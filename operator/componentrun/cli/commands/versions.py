@@ -10,10 +10,10 @@ import typer
 from componentrun.cli import options
 from componentrun.cli.commands.table import TableId
 from componentrun.cli.session import Session
-from componentrun.cli.storage.tablestore import TableDetails, TableVersion
 from componentrun.cli.terminal.asking import ask
 from componentrun.cli.terminal.render import INDENT, Cell, Row, document
 from componentrun.cli.terminal.words import count, moment, size
+from componentrun.client.storage.tablestore import TableDetails, TableVersion
 
 __all__ = ["register"]
 

@@ -25,7 +25,7 @@ from componentrun.wire.phpvalues import EMPTY, list_at, object_at
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from componentrun.cli.kubernetes.cluster import JsonObject
+    from componentrun.client.kubernetes.cluster import JsonObject
     from componentrun.wire.phpvalues import Tell
 
 __all__ = ["Converted", "convert"]

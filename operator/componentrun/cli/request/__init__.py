@@ -3,7 +3,6 @@
 Modules, lowest first:
 
     flags        the flags of `submit`
-    parameters   parameters from flags and files
     sources      files, stdin, or another run
-    manifest     a validated ComponentRun
+    manifest     the manifest of a ComponentRun
 """

@@ -11,8 +11,8 @@ from typing import Any
 
 from componentrun.catalogue.yamltext import RepeatedKeyError, documents
 from componentrun.cli.errors import BadRequestError
-from componentrun.cli.kubernetes.cluster import JsonObject
-from componentrun.cli.request.parameters import json_text
+from componentrun.client.kubernetes.cluster import JsonObject
+from componentrun.client.request.parameters import json_text
 from componentrun.wire.jsontext import kind_of, trimmed
 
 __all__ = ["again", "local_file", "parameters", "read"]

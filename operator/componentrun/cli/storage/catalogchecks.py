@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from componentrun.cli.errors import advice_of
-from componentrun.cli.storage.objects import CATALOG_URI
-from componentrun.cli.storage.store import Check
+from componentrun.client.storage.objects import CATALOG_URI
+from componentrun.client.storage.store import Check
 from componentrun.core.storages.catalog import CATALOG
 from componentrun.errors import UserError
 from componentrun.wire.loader import CatalogReason
@@ -14,8 +14,8 @@ from componentrun.wire.loader import CatalogReason
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from componentrun.cli.kubernetes.cluster import JsonObject
-    from componentrun.cli.storage.store import Store
+    from componentrun.client.kubernetes.cluster import JsonObject
+    from componentrun.client.storage.store import Store
     from componentrun.wire.loader import CatalogCheck
 
 __all__ = ["catalog_checks"]

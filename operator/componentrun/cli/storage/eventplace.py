@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from componentrun.api.component import ClusterComponent, Component
 from componentrun.api.storage import Storage
 from componentrun.cli.errors import UnknownKindError
-from componentrun.cli.models import Model, parsed
+from componentrun.client.models import Model, parsed
 from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, RUNS, STORAGES
 from componentrun.storage.events.retention import Retention, retention_of
 
 if TYPE_CHECKING:
-    from componentrun.cli.kubernetes.cluster import Cluster, JsonObject
+    from componentrun.client.kubernetes.cluster import Cluster, JsonObject
 
 __all__ = ["EventPlace", "event_place"]
 

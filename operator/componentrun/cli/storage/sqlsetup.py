@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from componentrun.cli.storage.store import Engine
+from componentrun.client.storage.store import Engine
 from componentrun.loader.catalog.names import IcebergName, events_table, to_iceberg
 from componentrun.sql.tables import quoted
 from componentrun.storage.store.keys import TableId

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
+
+from componentrun.client.storage.progress import no_progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from componentrun.cli.terminal.render import Output
+    from componentrun.client.storage.progress import Progress
 
-__all__ = ["Progress", "bar"]
+__all__ = ["bar"]
 
-Progress: TypeAlias = Callable[[int, int | None], None]
-"""Called with the bytes that are done and the bytes that there are (None: unknown)."""
 _LARGE: Final = 8_000_000
 """Bytes: less than this is over before a bar says anything."""
 
@@ -23,7 +23,7 @@ _LARGE: Final = 8_000_000
 def bar(output: Output, title: str, total: int | None, *, quiet: bool = False) -> Iterator[Progress]:
     """Yield a function that shows progress: it takes the bytes done, and the total if that is known only now."""
     if quiet or not output.on_terminal() or (total is not None and total < _LARGE):
-        yield _nothing
+        yield no_progress
         return
     from rich import progress  # noqa: PLC0415 - likewise
     from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
@@ -41,7 +41,3 @@ def bar(output: Output, title: str, total: int | None, *, quiet: bool = False) -
             display.update(task, completed=count, total=total if new_total is None else new_total)
 
         yield update
-
-
-def _nothing(_done: int, _total: int | None) -> None:
-    """No bar."""

@@ -8,8 +8,8 @@ from componentrun.cli.errors import BadRequestError, NotFoundError
 from componentrun.process.kubernetes.resources import BUILDS
 
 if TYPE_CHECKING:
-    from componentrun.cli.kubernetes.cluster import JsonObject
     from componentrun.cli.session import Session
+    from componentrun.client.kubernetes.cluster import JsonObject
 
 __all__ = ["find_build", "newest_first"]
 

@@ -7,10 +7,10 @@ import typer
 from componentrun.cli import options
 from componentrun.cli.commands.builds.finding import find_build, newest_first
 from componentrun.cli.commands.builds.printing import print_build, print_table
-from componentrun.cli.kubernetes.cluster import JsonObject
-from componentrun.cli.models import parsed
 from componentrun.cli.session import Session
 from componentrun.cli.terminal.render import Format, ListFormat, document
+from componentrun.client.kubernetes.cluster import JsonObject
+from componentrun.client.models import parsed
 from componentrun.process.kubernetes.resources import BUILDS
 
 if TYPE_CHECKING:

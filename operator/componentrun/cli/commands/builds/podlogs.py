@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from componentrun.api.build.componentbuild import ComponentBuild
-    from componentrun.cli.kubernetes.cluster import JsonObject
     from componentrun.cli.session import Session
+    from componentrun.client.kubernetes.cluster import JsonObject
 
 __all__ = ["print_log"]
 

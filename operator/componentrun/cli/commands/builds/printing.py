@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from componentrun.api.build.componentbuild import ComponentBuild, ComponentBuildSpec
-    from componentrun.cli.kubernetes.cluster import JsonObject
     from componentrun.cli.session import Session
+    from componentrun.client.kubernetes.cluster import JsonObject
 
 __all__ = ["FIRST_PHASE", "print_build", "print_table"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from componentrun.cli.errors import EnvironmentFault
+from componentrun.client.errors import EnvironmentFault
 
 if TYPE_CHECKING:
     from componentrun.api.common import ApiModel
-    from componentrun.cli.kubernetes.cluster import JsonObject
+    from componentrun.client.kubernetes.cluster import JsonObject
 
 __all__ = ["Model", "parsed"]
 

@@ -10,7 +10,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from componentrun.cli.errors import BadRequestError
+from componentrun.client.errors import BadRequestError
 from componentrun.contract import MAX_PARAMETERS_TEXT
 from componentrun.wire.documents import MAX_DEPTH, is_too_deep
 from componentrun.wire.jsontext import parse_object, trimmed
@@ -18,7 +18,7 @@ from componentrun.wire.jsontext import parse_object, trimmed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from componentrun.cli.kubernetes.cluster import JsonObject
+    from componentrun.client.kubernetes.cluster import JsonObject
 
 __all__ = [
     "MAX_RUN_BYTES",

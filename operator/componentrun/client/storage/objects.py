@@ -13,9 +13,9 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
-from componentrun.cli.errors import BadRequestError, EnvironmentFault, NotFoundError
-from componentrun.cli.storage.fileobjects import ObjectFiles
-from componentrun.cli.storage.store import Check, EventRecord, KeptFile
+from componentrun.client.errors import BadRequestError, EnvironmentFault, NotFoundError
+from componentrun.client.storage.fileobjects import ObjectFiles
+from componentrun.client.storage.store import Check, EventRecord, KeptFile
 from componentrun.process.kubernetes.resources import SECRETS
 from componentrun.storage.events.feed import EventFeed
 from componentrun.storage.events.query import EventQuery, last_events, locate
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from componentrun.api.storage import Storage
-    from componentrun.cli.kubernetes.cluster import Cluster, JsonObject
-    from componentrun.cli.storage.tablestore import TableStore
-    from componentrun.cli.terminal.progress import Progress
+    from componentrun.client.kubernetes.cluster import Cluster, JsonObject
+    from componentrun.client.storage.progress import Progress
+    from componentrun.client.storage.tablestore import TableStore
     from componentrun.storage.access.doctor import Check as DoctorCheck
     from componentrun.storage.cleanup.sweep import Swept
     from componentrun.storage.events.events import Placed
@@ -116,7 +116,7 @@ class ObjectStore:
         """The tables of the Storage. Imports the extra `loader` at the first use."""
         access = self.catalog_access()
         try:
-            from componentrun.cli.storage.catalogtables import CatalogTables  # noqa: PLC0415 - needs the extra `loader`
+            from componentrun.client.storage.catalogtables import CatalogTables  # noqa: PLC0415 - needs the extra `loader`
         except ModuleNotFoundError as error:
             if not (error.name or "").startswith("pyiceberg"):
                 raise

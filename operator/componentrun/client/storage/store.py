@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from pathlib import Path
 
-    from componentrun.cli.storage.filestore import FileStore
-    from componentrun.cli.storage.tablestore import TableStore
+    from componentrun.client.storage.filestore import FileStore
+    from componentrun.client.storage.tablestore import TableStore
     from componentrun.storage.cleanup.sweep import Swept
     from componentrun.storage.events.events import Placed
     from componentrun.storage.events.query import EventQuery

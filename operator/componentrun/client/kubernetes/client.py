@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from componentrun.cli.errors import BadRequestError
-from componentrun.cli.kubernetes.answers import Asked, explain
+from componentrun.client.errors import BadRequestError
+from componentrun.client.kubernetes.answers import Asked, explain
 from componentrun.process.kubernetes.access.context import access_of
 from componentrun.process.kubernetes.access.errors import AccessError
 from componentrun.process.kubernetes.access.incluster import in_cluster_access, is_in_cluster
@@ -18,7 +18,7 @@ from componentrun.process.kubernetes.resources import SELF_SUBJECT_REVIEWS, Reso
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from componentrun.cli.kubernetes.cluster import JsonObject
+    from componentrun.client.kubernetes.cluster import JsonObject
     from componentrun.process.kubernetes.access.access import Access
 
 __all__ = ["KubeCluster", "connect"]

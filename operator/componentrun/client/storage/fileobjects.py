@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING
 
-from componentrun.cli.errors import NotFoundError
-from componentrun.cli.storage.filestore import FileInfo
+from componentrun.client.errors import NotFoundError
+from componentrun.client.storage.filestore import FileInfo
 from componentrun.errors import Reason
 from componentrun.storage.files.index import is_file_id
 from componentrun.storage.files.lookup import FileQuery, find_files
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from componentrun.cli.terminal.progress import Progress
+    from componentrun.client.storage.progress import Progress
     from componentrun.storage.files.record import FileRecord
     from componentrun.storage.store.connection import Store
 

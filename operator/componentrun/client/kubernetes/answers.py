@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api.names import GROUP
-from componentrun.cli.errors import (
+from componentrun.client.errors import (
     BadRequestError,
     EnvironmentFault,
     NotAllowedError,
     NotFoundError,
     UnknownKindError,
 )
-from componentrun.cli.request.parameters import USE_A_CONFIG_MAP
+from componentrun.client.request.parameters import USE_A_CONFIG_MAP
 from componentrun.process.kubernetes.exchange import UNTRUSTED
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
-from componentrun.cli.storage.tablestore import (
+from componentrun.client.storage.tablestore import (
     ColumnInfo,
     FilesRewritten,
     Preview,
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from componentrun.cli.storage.tablestore import EventAnswer, QueryAnswer
-    from componentrun.cli.terminal.progress import Progress
+    from componentrun.client.storage.progress import Progress
+    from componentrun.client.storage.tablestore import EventAnswer, QueryAnswer
     from componentrun.loader.reading.versions import TableFacts, Version
     from componentrun.storage.store.connection import Store
     from componentrun.storage.store.settings import StoreSettings

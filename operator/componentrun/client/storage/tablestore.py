@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from componentrun.cli.terminal.progress import Progress
+    from componentrun.client.storage.progress import Progress
 
 __all__ = [
     "ColumnInfo",

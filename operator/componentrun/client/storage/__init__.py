@@ -1,0 +1,12 @@
+"""The border to a Storage.
+
+Modules, lowest first:
+
+    progress        progress of a transfer
+    tablestore      the interface to tables
+    filestore       the interface to files
+    store           the interface to a Storage
+    fileobjects     files in the object store
+    objects         a Storage in the object store
+    catalogtables   tables of the catalog
+"""
