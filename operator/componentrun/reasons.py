@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["GUIDANCE", "RETRIED_BEFORE_START", "RETRIED_IF_NAMED", "Guidance", "Reason"]
+__all__ = [
+    "GUIDANCE",
+    "LIMIT_REASONS",
+    "RETRIED_BEFORE_START",
+    "RETRIED_IF_NAMED",
+    "STOPPED_REASONS",
+    "USER_REASONS",
+    "Guidance",
+    "Reason",
+]
 
 
 class Reason(StrEnum):
@@ -162,6 +171,24 @@ RETRIED_IF_NAMED: Final = frozenset({
 })  # fmt: skip
 """What `retry.afterStart` may name: tried again although the component has started, which only its developer can
 know to be harmless."""
+
+
+USER_REASONS: Final = frozenset({
+    Reason.BUILD_FAILED, Reason.COMPONENT_NOT_FOUND, Reason.COMPONENT_WITHDRAWN, Reason.CONFIG_MAP_NOT_FOUND,
+    Reason.INPUT_INVALID, Reason.INPUT_NOT_FOUND, Reason.INVALID_CONFIGURATION, Reason.INVALID_SPEC,
+    Reason.OUTPUT_INVALID, Reason.OUTPUT_MISSING, Reason.PARENT_UNAVAILABLE, Reason.SECRET_NOT_FOUND,
+    Reason.SOURCE_UNAVAILABLE, Reason.STORAGE_NOT_FOUND, Reason.USER_ERROR,
+})  # fmt: skip
+"""The author of the run, its configuration or the component can fix these: exit code 1, and a `UserError`."""
+
+LIMIT_REASONS: Final = frozenset({
+    Reason.BUILD_DISK_FULL, Reason.BUILD_OUT_OF_MEMORY, Reason.BUILD_TIMEOUT, Reason.DISK_FULL, Reason.OUT_OF_MEMORY,
+    Reason.TIMEOUT,
+})  # fmt: skip
+"""The run has reached a limit of time, memory or disk."""
+
+STOPPED_REASONS: Final = frozenset({Reason.BUILD_CANCELLED, Reason.CANCELLED, Reason.REPLACED})
+"""Somebody has stopped the run."""
 
 
 @dataclass(frozen=True, slots=True)

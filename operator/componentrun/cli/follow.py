@@ -23,19 +23,21 @@ from componentrun.cli.errors import (
     NotFoundError,
     WaitTimeoutError,
 )
-from componentrun.cli.session import Session, parse_run
 from componentrun.cli.terminal.interrupts import interrupts
 from componentrun.cli.terminal.render import Cell, styled
 from componentrun.cli.terminal.words import clock, count, duration, size, stamp
+from componentrun.client.models import parse_run
 from componentrun.contract import EVENTS_WAIT_SECONDS
 from componentrun.core.lifecycle.conditions import EVENTS_DELIVERED, find
-from componentrun.errors import PlatformError, Reason, TransientError, without_advice
+from componentrun.errors import PlatformError, TransientError, without_advice
 from componentrun.process.kubernetes.resources import RUNS
+from componentrun.reasons import USER_REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from componentrun.api.componentrun import ComponentRun, PhaseTime
+    from componentrun.cli.session import Session
     from componentrun.client.storage.store import EventFeed, EventRecord
 
 __all__ = ["Follower", "exit_code", "follow_or_leave", "is_over", "print_event", "print_outcome"]
@@ -51,14 +53,6 @@ LONGEST_WAIT: Final = timedelta(seconds=EVENTS_WAIT_SECONDS) + PATIENCE
 
 _FINAL: Final = frozenset({"Succeeded", "Failed", "Cancelled"})
 """Same as `core.lifecycle.ending.TERMINAL`, whose module takes 0.1 s to load; a test compares them."""
-_USER_REASONS: Final = frozenset(
-    {
-        Reason.USER_ERROR, Reason.OUTPUT_MISSING, Reason.OUTPUT_INVALID, Reason.INPUT_NOT_FOUND, Reason.INPUT_INVALID,
-        Reason.INVALID_SPEC, Reason.COMPONENT_NOT_FOUND, Reason.STORAGE_NOT_FOUND, Reason.SECRET_NOT_FOUND,
-        Reason.SOURCE_UNAVAILABLE, Reason.PARENT_UNAVAILABLE, Reason.BUILD_FAILED,
-    }
-)  # fmt: skip
-"""The author of the run, its configuration or the component can fix these."""
 
 
 def is_over(run: ComponentRun) -> bool:
@@ -70,7 +64,7 @@ def exit_code(run: ComponentRun) -> int:
     """0 if the run succeeded, 1 if its user can fix it, 2 otherwise."""
     if run.status.phase == "Succeeded":
         return EXIT_OK
-    return EXIT_USER if run.status.reason in _USER_REASONS else EXIT_FAULT
+    return EXIT_USER if run.status.reason in USER_REASONS else EXIT_FAULT
 
 
 @dataclass

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
-from componentrun.cli.errors import BadRequestError, EnvironmentFault, NotFoundError
+from componentrun.cli.errors import BadRequestError, NotFoundError
 from componentrun.cli.terminal.render import Output
-from componentrun.client.models import parsed
-from componentrun.errors import ComponentRunError, UserError
-from componentrun.process.kubernetes.resources import RUNS, STORAGES
+from componentrun.client.models import parse_run
+from componentrun.errors import ComponentRunError
+from componentrun.process.kubernetes.resources import RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from componentrun.client.storage.store import Store
     from componentrun.client.storage.tablestore import TableStore
 
-__all__ = ["LATEST", "Makers", "Session", "parse_run"]
+__all__ = ["LATEST", "Makers", "Session"]
 
 LATEST = "@latest"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
@@ -159,34 +159,6 @@ class Session:
         return event_place(self.cluster, self._storage(self.storage)[1])
 
     def _storage(self, name: str | None) -> tuple[JsonObject, Storage]:
-        from componentrun.api.storage import Storage  # noqa: PLC0415 - the models take a while to load
-        from componentrun.storage.store.resource import choose  # noqa: PLC0415 - likewise
+        from componentrun.client.storage.choosing import choose_storage  # noqa: PLC0415 - few commands need it
 
-        storages = {storage["metadata"]["name"]: storage for storage in self.cluster.list(STORAGES)}
-        models: dict[str, Storage] = {}
-        faults: dict[str, EnvironmentFault] = {}
-        for title, storage in storages.items():
-            try:
-                models[title] = parsed(Storage, storage)
-            except EnvironmentFault as error:
-                faults[title] = error
-        try:
-            choice = choose(models.values(), name, self.cluster.namespace)
-        except UserError:
-            # Report a Storage that can't be read only if it is the one that was asked for, or may be.
-            for title, fault in faults.items():
-                if name in {None, title}:
-                    raise fault from None
-            raise
-        return storages[choice.metadata.name], choice
-
-
-def parse_run(raw: JsonObject) -> ComponentRun:
-    """Parse a run.
-
-    Raises:
-        EnvironmentFault: this release can't read it.
-    """
-    from componentrun.api.componentrun import ComponentRun  # noqa: PLC0415 - the models take a while to load
-
-    return parsed(ComponentRun, raw)
+        return choose_storage(self.cluster, name)

@@ -4,6 +4,7 @@ ComponentRunError
 ├── UserError
 │   └── BadRequestError        the request can't be carried out as it stands
 │       ├── NotFoundError      there is no such object
+│       ├── AlreadyExistsError there is another object of this name
 │       └── NotAllowedError    the caller lacks a permission
 ├── PlatformError
 │   └── EnvironmentFault       the cluster or the store did not do its part
@@ -16,6 +17,7 @@ from __future__ import annotations
 from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError
 
 __all__ = [
+    "AlreadyExistsError",
     "BadRequestError",
     "EnvironmentFault",
     "NotAllowedError",
@@ -35,6 +37,10 @@ class BadRequestError(UserError):
 
 class NotFoundError(BadRequestError):
     """There is no such object."""
+
+
+class AlreadyExistsError(BadRequestError):
+    """There is another object of this name."""
 
 
 class NotAllowedError(BadRequestError):

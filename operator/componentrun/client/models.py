@@ -8,9 +8,10 @@ from componentrun.client.errors import EnvironmentFault
 
 if TYPE_CHECKING:
     from componentrun.api.common import ApiModel
+    from componentrun.api.componentrun import ComponentRun
     from componentrun.client.kubernetes.cluster import JsonObject
 
-__all__ = ["Model", "parsed"]
+__all__ = ["Model", "parse_run", "parsed"]
 
 Model = TypeVar("Model", bound="ApiModel")
 
@@ -39,6 +40,17 @@ def parsed(kind: type[Model], raw: JsonObject, namespace: str = "") -> Model:
             f"understand: {first['msg']}",
             "Use the release of `componentrun` that the operator has. `componentrun doctor` shows both.",
         ) from error
+
+
+def parse_run(raw: JsonObject) -> ComponentRun:
+    """Parse a run.
+
+    Raises:
+        EnvironmentFault: this release can't read it.
+    """
+    from componentrun.api.componentrun import ComponentRun  # noqa: PLC0415 - the models take a while to load
+
+    return parsed(ComponentRun, raw)
 
 
 def _without_nulls(raw: JsonObject) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from componentrun.api.durations import duration_seconds
 from componentrun.cli import options
 from componentrun.cli.errors import EXIT_FAULT, EXIT_OK, BadRequestError, EnvironmentFault
 from componentrun.cli.listing import listing
-from componentrun.cli.session import Session, parse_run
+from componentrun.cli.session import Session
 from componentrun.cli.terminal.asking import ask
 from componentrun.cli.terminal.render import Cell, Format, ListFormat, document
 from componentrun.client.kubernetes.cluster import JsonObject
+from componentrun.client.models import parse_run
 from componentrun.process.kubernetes.resources import RUNS
 
 if TYPE_CHECKING:

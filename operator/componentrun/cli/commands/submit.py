@@ -10,9 +10,10 @@ from componentrun.cli import options
 from componentrun.cli.commands.runs import parse_duration
 from componentrun.cli.errors import BadRequestError, EnvironmentFault
 from componentrun.cli.request import sources
-from componentrun.cli.session import Session, parse_run
+from componentrun.cli.session import Session
 from componentrun.cli.terminal.render import Cell, Format, document
 from componentrun.client.kubernetes.cluster import JsonObject
+from componentrun.client.models import parse_run
 from componentrun.client.storage.store import EventRecord
 from componentrun.errors import ComponentRunError
 from componentrun.process.kubernetes.resources import RUNS

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api.names import GROUP
 from componentrun.client.errors import (
+    AlreadyExistsError,
     BadRequestError,
     EnvironmentFault,
     NotAllowedError,
@@ -123,7 +124,7 @@ def _denied(status: int, reason: str, words: str, request: Asked) -> ComponentRu
         )
     if reason == "AlreadyExists":
         advice = "Choose another name, or leave out `--name` to have one generated."
-        return BadRequestError(f"{request.thing} exists already{request.place}", advice)
+        return AlreadyExistsError(f"{request.thing} exists already{request.place}", advice)
     if reason == "Forbidden" and " cannot " in words:
         resource = "/version" if request.resource is None else request.resource.rule
         return NotAllowedError(

@@ -12,17 +12,21 @@ from componentrun.process.kubernetes.access.errors import AccessError
 from componentrun.process.kubernetes.access.incluster import in_cluster_access, is_in_cluster
 from componentrun.process.kubernetes.access.kubeconfig import kubeconfig_files, read_kubeconfig
 from componentrun.process.kubernetes.blocking import BlockingKube
-from componentrun.process.kubernetes.errors import KubeError
+from componentrun.process.kubernetes.errors import GoneError, KubeError
 from componentrun.process.kubernetes.resources import SELF_SUBJECT_REVIEWS, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from componentrun.client.kubernetes.cluster import JsonObject
     from componentrun.process.kubernetes.access.access import Access
+    from componentrun.process.kubernetes.httpconnection import Connection
 
-__all__ = ["KubeCluster", "connect"]
+__all__ = ["KubeCluster", "access_to", "connect"]
 
+WATCH_SECONDS: Final = 240
+"""Maximum duration of a watch."""
 _POD_LOG: Final = Resource("", "v1", "pods/log", "Pod")
 """As rights and messages name it."""
 _NO_SUCH_FIELD: Final = "field label not supported"
@@ -93,10 +97,34 @@ class KubeCluster:
             for line in self._kube.log(namespace, pod, container, follow=follow):
                 yield line.decode(errors="replace").rstrip("\r\n")
 
-    def create(self, resource: Resource, manifest: JsonObject, *, dry_run: bool = False) -> JsonObject:
+    def create(
+        self, resource: Resource, manifest: JsonObject, *, dry_run: bool = False, may_repeat: bool = False
+    ) -> JsonObject:
         """Create an object; unknown fields are refused, not dropped."""
         with self._explained("create", resource, str(manifest.get("metadata", {}).get("name", ""))):
-            return self._kube.create(resource, self.namespace, manifest, dry_run=dry_run)
+            return self._kube.create(resource, self.namespace, manifest, dry_run=dry_run, may_repeat=may_repeat)
+
+    def watch(self, resource: Resource, name: str, version: str, connection: Connection) -> Iterator[JsonObject]:
+        """Watch events of one object behind a version, until the server ends the response.
+
+        If the version is too old, the object is read again and returned as an event of type `MODIFIED`.
+        """
+        with self._explained("watch", resource, name):
+            try:
+                yield from self._kube.watch(
+                    resource,
+                    self.namespace,
+                    version,
+                    WATCH_SECONDS,
+                    fields=f"metadata.name={name}",
+                    connection=connection,
+                )
+            except GoneError:
+                yield {"type": "MODIFIED", "object": self._kube.get(resource, self.namespace, name)}
+
+    def watch_connection(self) -> Connection:
+        """A connection for `watch`."""
+        return self._kube.watch_connection(WATCH_SECONDS)
 
     def patch(self, resource: Resource, name: str, patch: JsonObject) -> JsonObject:
         """Merge `patch` into an object."""
@@ -135,21 +163,37 @@ def _field(item: JsonObject, path: str) -> Any:
     return value
 
 
-def connect(context: str | None, namespace: str | None) -> KubeCluster:
+def connect(context: str | None, namespace: str | None, kubeconfig: Path | None = None) -> KubeCluster:
     """Connect to the cluster of the kubeconfig or, without one, of the pod that this process runs in.
 
     Raises:
         BadRequestError: there is no usable configuration.
     """
+    access = access_to(context, kubeconfig)
     try:
-        access = _access(context)
         return KubeCluster(BlockingKube(access), namespace or access.namespace)
     except AccessError as error:
         raise BadRequestError(error.summary, error.advice) from error
 
 
-def _access(context: str | None) -> Access:
-    files = kubeconfig_files()
+def access_to(context: str | None, kubeconfig: Path | None = None) -> Access:
+    """How the cluster of the kubeconfig is reached or, without one, of the pod that this process runs in.
+
+    Args:
+        context: of the kubeconfig; None: its current one.
+        kubeconfig: file; None: those that KUBECONFIG names, or `~/.kube/config`.
+
+    Raises:
+        BadRequestError: there is no usable configuration.
+    """
+    try:
+        return _access(context, kubeconfig)
+    except AccessError as error:
+        raise BadRequestError(error.summary, error.advice) from error
+
+
+def _access(context: str | None, kubeconfig: Path | None) -> Access:
+    files = kubeconfig_files() if kubeconfig is None else [kubeconfig]
     if context is not None or files or not is_in_cluster():
         return access_of(read_kubeconfig(files), context)
     try:

@@ -38,12 +38,13 @@ from componentrun.storage.store.places import encode
 from componentrun.wire.loader import LoadRequest
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from componentrun.client.storage.progress import Progress
     from componentrun.client.storage.tablestore import EventAnswer, QueryAnswer
+    from componentrun.client.storage.threads import Runner
+    from componentrun.csv.columnfacts import ColumnFacts
     from componentrun.loader.reading.versions import TableFacts, Version
     from componentrun.storage.store.connection import Store
     from componentrun.storage.store.settings import StoreSettings
@@ -56,7 +57,7 @@ _CHUNK: Final = 2**20
 class CatalogTables:
     """All methods raise only errors of `componentrun.errors`."""
 
-    def __init__(self, settings: StoreSettings, runner: asyncio.Runner, counting: Callable[[Progress], Store]) -> None:
+    def __init__(self, settings: StoreSettings, runner: Runner, counting: Callable[[Progress], Store]) -> None:
         """Connect to the catalog.
 
         Args:
@@ -97,14 +98,16 @@ class CatalogTables:
         incremental: bool,
         primary_key: Sequence[str],
         progress: Progress,
+        schema: Sequence[ColumnFacts] = (),
     ) -> TableInfo:
-        """Load a CSV file as a run with a generated uid."""
+        """Load a CSV file as a run with a generated uid. With a schema, columns get its types, else they are text."""
         target, run = TableId.parse(table), new_run_uid()
         store = self._counting(progress)
         job = store_table(store, file, target, run, primary_key=tuple(primary_key), incremental=incremental)
-        result = self._runner.run(job)
+        result = replace(self._runner.run(job), schema=tuple(schema))
         buckets = (target.bucket_id,)
-        request = LoadRequest(encode(self._settings), run, 1, (result,), store.layout.data(run, 1), buckets)
+        prefix, is_typed = store.layout.data(run, 1), bool(schema)
+        request = LoadRequest(encode(self._settings), run, 1, (result,), prefix, buckets, typed=is_typed)
         with tempfile.TemporaryDirectory(prefix="componentrun-") as folder:
             load(self._catalog, request, folder)
         self._runner.run(store.delete([part.key for part in result.slices]))

@@ -13,11 +13,11 @@ from componentrun.storage.files.records import change_file, delete_file, need_fi
 from componentrun.storage.files.upload import upload_file
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from componentrun.client.storage.progress import Progress
+    from componentrun.client.storage.threads import Runner
     from componentrun.storage.files.record import FileRecord
     from componentrun.storage.store.connection import Store
 
@@ -30,7 +30,7 @@ class ObjectFiles:
     def __init__(
         self,
         store: Store,
-        runner: asyncio.Runner,
+        runner: Runner,
         counting: Callable[[Progress], Store],
     ) -> None:
         """`counting` returns a store that reports how many bytes it has written."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from componentrun.client.kubernetes.cluster import Cluster, JsonObject
     from componentrun.client.storage.progress import Progress
     from componentrun.client.storage.tablestore import TableStore
+    from componentrun.client.storage.threads import Runner
     from componentrun.storage.access.doctor import Check as DoctorCheck
     from componentrun.storage.cleanup.sweep import Swept
     from componentrun.storage.events.events import Placed
@@ -50,8 +51,16 @@ _DOCTOR_ADVICE: Final = (
 )
 
 
-def open_storage(cluster: Cluster, storage: JsonObject, endpoint: str | None) -> ObjectStore:
+def open_storage(
+    cluster: Cluster, storage: JsonObject, endpoint: str | None, runner: Runner | None = None
+) -> ObjectStore:
     """Open the store of a Storage.
+
+    Args:
+        cluster: has the Secrets of the Storage.
+        storage: the object.
+        endpoint: overrides the endpoint of the Storage.
+        runner: runs coroutines; None: an event loop in the caller's thread, which must not have one.
 
     Raises:
         UserError: its Secret, or a key of it, is missing, or a value is malformed.
@@ -66,7 +75,7 @@ def open_storage(cluster: Cluster, storage: JsonObject, endpoint: str | None) ->
         except NotFoundError:
             secret = None  # `settings_of` says which keys it has to hold
     settings = settings_of(model, secret, endpoint=endpoint)
-    return ObjectStore(open_store(settings), functools.partial(_catalog, cluster, model))
+    return ObjectStore(open_store(settings), functools.partial(_catalog, cluster, model), runner)
 
 
 def _catalog(cluster: Cluster, storage: Storage) -> CatalogSettings | None:
@@ -89,14 +98,19 @@ def _catalog(cluster: Cluster, storage: Storage) -> CatalogSettings | None:
 class ObjectStore:
     """One Storage."""
 
-    def __init__(self, store: Store, catalog: Callable[[], CatalogSettings | None] = lambda: None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        catalog: Callable[[], CatalogSettings | None] = lambda: None,
+        runner: Runner | None = None,
+    ) -> None:
         """Use `open_storage`, except in tests.
 
         `catalog` is called when tables are used: files, state and events need no credentials of the catalog.
         """
         self._store = store
         self._find_catalog = catalog
-        self._runner = asyncio.Runner(loop_factory=_Loop)
+        self._runner: Runner = runner or asyncio.Runner(loop_factory=_Loop)
 
     @property
     def name(self) -> str:
@@ -136,6 +150,11 @@ class ObjectStore:
                 "must be able to do), or choose another Storage with `--storage NAME`.",
             )
         return replace(self._store.settings, catalog=catalog)
+
+    @property
+    def store(self) -> Store:
+        """The object store, for asynchronous callers."""
+        return self._store
 
     def state(self, owner: StateOwner) -> dict[str, Any]:
         """The saved state of a configuration; empty if there is none."""
@@ -244,7 +263,7 @@ def _state(check: DoctorCheck) -> str:
 class Feed:
     """A run's events, each once."""
 
-    def __init__(self, runner: asyncio.Runner, feed: EventFeed) -> None:
+    def __init__(self, runner: Runner, feed: EventFeed) -> None:
         """Of what this gives."""
         self._runner = runner
         self._feed = feed

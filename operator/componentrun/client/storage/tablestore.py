@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from componentrun.client.storage.progress import Progress
+    from componentrun.csv.columnfacts import ColumnFacts
 
 __all__ = [
     "ColumnInfo",
@@ -168,8 +169,9 @@ class TableStore(Protocol):
         incremental: bool,
         primary_key: Sequence[str],
         progress: Progress,
+        schema: Sequence[ColumnFacts] = (),
     ) -> TableInfo:
-        """Load a CSV file with a header line into a table, at once."""
+        """Load a CSV file with a header line into a table, at once. Without a schema, new columns are text."""
 
     def get(self, table: str, target: IO[bytes], progress: Progress) -> TableInfo:
         """Write a table as CSV with a header line; its rows and bytes as they are there, without the header."""

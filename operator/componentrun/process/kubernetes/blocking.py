@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import random
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -54,7 +55,7 @@ successor."""
 
 
 class BlockingKube:
-    """Requests to one API server, one at a time. Close it to free its connection."""
+    """Requests to one API server, one at a time, from any thread. Close it to free its connection."""
 
     def __init__(self, access: Access) -> None:
         """Nothing is sent yet.
@@ -64,6 +65,7 @@ class BlockingKube:
         """
         self._access = access
         self._connection = Connection(access, _READ_SECONDS)
+        self._lock = threading.Lock()
         self._random = random.Random()  # noqa: S311 - spreads retries, keeps no secret
 
     def __enter__(self) -> Self:
@@ -111,14 +113,24 @@ class BlockingKube:
         *,
         labels: str = "",
         fields: str = "",
+        connection: Connection | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Events behind a version, until the server ends the answer, at the latest after so many seconds.
+
+        Args:
+            resource: the kind.
+            namespace: of the objects; None: all.
+            version: the version.
+            seconds: maximum duration.
+            labels: selector of labels.
+            fields: selector of fields.
+            connection: from `watch_connection`, for callers that abort the watch from another thread.
 
         Raises:
             GoneError: the version is too old.
         """
         request = Request("GET", resource.path(namespace), watching(version, seconds, labels, fields))
-        connection = Connection(self._access, seconds + _READ_SECONDS)
+        connection = connection or self.watch_connection(seconds)
         try:
             for line in self._answer(connection, request):
                 yield checked_event(parse(line, "watch"))
@@ -126,6 +138,10 @@ class BlockingKube:
             raise cut_off(request, error) from error
         finally:
             connection.close()
+
+    def watch_connection(self, seconds: int) -> Connection:
+        """A connection for a watch of so many seconds. `abort` ends the watch from another thread."""
+        return Connection(self._access, seconds + _READ_SECONDS)
 
     def log(self, namespace: str, pod: str, container: str, *, follow: bool) -> Iterator[bytes]:
         """Lines of a container's log, each with its line break; a line of more than 64 KiB in parts.
@@ -156,11 +172,26 @@ class BlockingKube:
             connection.close()
 
     def create(
-        self, resource: Resource, namespace: str | None, body: Mapping[str, Any], *, dry_run: bool = False
+        self,
+        resource: Resource,
+        namespace: str | None,
+        body: Mapping[str, Any],
+        *,
+        dry_run: bool = False,
+        may_repeat: bool = False,
     ) -> dict[str, Any]:
-        """Create an object. A field that the server does not know is refused. `dry_run`: only check it."""
+        """Create an object. A field that the server does not know is refused.
+
+        Args:
+            resource: the kind.
+            namespace: of the object.
+            body: the object.
+            dry_run: only check it.
+            may_repeat: whether a creation whose answer was lost is sent again. The answer may then be that the object
+                exists, since the first one has created it.
+        """
         query = STRICT | ({"dryRun": "All"} if dry_run else {})
-        return self.request("POST", resource.path(namespace), query=query, body=body)
+        return self.request("POST", resource.path(namespace), query=query, body=body, may_repeat=may_repeat)
 
     def patch(
         self, resource: Resource, namespace: str | None, name: str, body: Mapping[str, Any], subresource: str = ""
@@ -199,8 +230,9 @@ class BlockingKube:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         kind: str = JSON,
+        may_repeat: bool = False,
     ) -> dict[str, Any]:
-        """One request.
+        """One request. `may_repeat`: send it again even if it may have been carried out, whatever the method.
 
         Raises:
             KubeError: the server refused it; the subclass says why.
@@ -209,7 +241,7 @@ class BlockingKube:
         """
         data = None if body is None else body_of(body, kind)
         request = Request(method, path, query or {}, data, kind)
-        retries = Retries(self._pause, may_repeat=method in _REPEATABLE)
+        retries = Retries(self._pause, may_repeat=may_repeat or method in _REPEATABLE)
         while True:
             try:
                 content = self._content(request)
@@ -221,11 +253,12 @@ class BlockingKube:
 
     def _content(self, request: Request) -> bytes:
         """One try."""
-        try:
-            content: bytes = self._answer(self._connection, request).read()
-        except (http.client.HTTPException, OSError) as error:
-            self.close()
-            raise cut_off(request, error) from error
+        with self._lock:
+            try:
+                content: bytes = self._answer(self._connection, request).read()
+            except (http.client.HTTPException, OSError) as error:
+                self.close()
+                raise cut_off(request, error) from error
         return content
 
     def _answer(self, connection: Connection, request: Request) -> http.client.HTTPResponse:

@@ -155,14 +155,14 @@ class Kube:
             query["continue"] = metadata["continue"]
 
     async def watch(
-        self, resource: Resource, namespace: str | None, version: str, labels: str = ""
+        self, resource: Resource, namespace: str | None, version: str, labels: str = "", *, fields: str = ""
     ) -> AsyncIterator[dict[str, Any]]:
         """Events after a version, until the server ends the response.
 
         Raises:
             GoneError: the version is too old.
         """
-        query = watching(version, _WATCH_SECONDS, labels)
+        query = watching(version, _WATCH_SECONDS, labels, fields)
         tail = b""
         async with self._open("GET", resource.path(namespace), query=query, limits=_WATCH_TIMEOUT) as answer:
             async for chunk in answer.content.iter_any():

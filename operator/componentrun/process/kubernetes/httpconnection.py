@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import select
+import socket
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -69,6 +70,16 @@ class Connection:
             raise AccessError(f"proxy `{self._proxy}`: expected a URL that starts with `http://`")
         self._certificate: Certificate | None = None
         self._http: http.client.HTTPConnection | None = None
+        self._socket: socket.socket | None = None
+        self._is_aborted = False
+
+    def abort(self) -> None:
+        """Make the request that another thread is waiting for fail, and all later ones."""
+        self._is_aborted = True
+        if self._socket is not None:
+            with suppress(OSError):  # it is closed already
+                # Not the method of an SSLSocket, which also drops the TLS state that the other thread is using.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close it; the next request opens it again."""
@@ -135,6 +146,10 @@ class Connection:
         self._certificate = certificate
         connection.connect()
         connection.sock.settimeout(self._read_seconds)
+        self._socket = connection.sock
+        if self._is_aborted:
+            connection.close()
+            raise ConnectionAbortedError("the request was aborted")
         return connection
 
 
