@@ -64,6 +64,11 @@ class RunWatch:
         """Whether the run has ended, or was deleted."""
         return self._observation.is_final
 
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the run was deleted."""
+        return self._observation.is_deleted
+
     def await_change(self, known: ComponentRun, seconds: float | None) -> ComponentRun:
         """Wait until the run differs from its known state, at most so many seconds. Returns its state."""
         with self._changed:

@@ -100,9 +100,9 @@ def manifest_of(
     _merge(spec, "input", _input(tables, options))
     _merge(spec, "output", _output(options))
     _merge(spec, "network", {"mode": options["network"]} if "network" in options else {})
-    limits = {key: options[key] for key in ("cpu", "memory") if key in options}  # type: ignore[literal-required]
+    limits = {key: options[key] for key in ("cpu", "memory") if key in options}
     _merge(spec, "resources", {"limits": limits} if limits else {})
-    metadata = {key: dict(options[key]) for key in ("labels", "annotations") if key in options}  # type: ignore[literal-required]
+    metadata = {key: dict(options[key]) for key in ("labels", "annotations") if key in options}
     manifest = {
         "apiVersion": API_VERSION,
         "kind": "ComponentRun",
@@ -119,7 +119,7 @@ def is_same_request(run: ComponentRun, manifest: JsonObject) -> bool:
     return run.spec.model_dump(exclude=_MUTABLE) == wanted.spec.model_dump(exclude=_MUTABLE)
 
 
-def _merge(spec: JsonObject, key: str, fields: Mapping[str, Any]) -> None:
+def _merge(spec: JsonObject, key: str, fields: JsonObject) -> None:
     if fields:
         spec[key] = dict(spec.get(key) or {}) | fields
 

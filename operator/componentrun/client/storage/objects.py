@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from componentrun.storage.store.catalog import CatalogSettings
     from componentrun.storage.store.settings import StoreSettings
 
-__all__ = ["ObjectStore", "open_storage"]
+__all__ = ["ObjectStore", "open_storage", "record_of"]
 
 CATALOG_URI: Final = "COMPONENTRUN_CATALOG_URI"
 _BATCH: Final = 1000
@@ -197,7 +197,7 @@ class ObjectStore:
 
     def last_events(self, query: EventQuery, limit: int) -> list[EventRecord]:
         """The last matching events of all runs, at most `limit`, oldest first."""
-        return [_record(event) for event in self._runner.run(last_events(self._store, query, limit))]
+        return [record_of(event) for event in self._runner.run(last_events(self._store, query, limit))]
 
     def export_events(self, target: Path, query: EventQuery, run: str | None, limit: int | None) -> int:
         """Write matching events of one run (by its uid), or of all, to a Parquet file. Returns their number."""
@@ -273,7 +273,7 @@ class Feed:
         stream = self._feed.read()
         try:
             while batch := self._runner.run(_some(stream)):
-                yield from map(_record, batch)
+                yield from map(record_of, batch)
         finally:
             # If the caller stops early, requests for the next events are still in progress.
             self._runner.run(stream.aclose())
@@ -305,7 +305,8 @@ class _Counting:
         return etag
 
 
-def _record(placed: Placed) -> EventRecord:
+def record_of(placed: Placed) -> EventRecord:
+    """An event as the client's callers get it."""
     event = placed.event
     raw = {key: value for key, value in asdict(event).items() if value is not None}
     if placed.name:
