@@ -76,13 +76,13 @@ def _function(name: str, function: Any, comment: str) -> str:
 
 def _parameter(parameter: inspect.Parameter) -> str:
     stars = "**" if parameter.kind is parameter.VAR_KEYWORD else ""
-    default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
+    default = "" if parameter.default is parameter.empty else f" = {_text(repr(parameter.default))}"
     return f"{stars}{parameter.name}: {_text(parameter.annotation)}{default}"
 
 
 def _text(annotation: Any) -> str:
     text = annotation if isinstance(annotation, str) else getattr(annotation, "__forward_arg__", str(annotation))
-    return str(text)
+    return str(text).replace("'", '"')  # as the formatter writes it
 
 
 def _first_line(member: Any) -> str:

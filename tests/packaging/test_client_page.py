@@ -25,16 +25,25 @@ def test_all_names_of_the_package_can_be_imported() -> None:
     assert all(getattr(client, name).__name__ == name for name in client.__all__)
 
 
-def test_examples_pass_mypy_in_strict_mode(tmp_path: Path) -> None:
+def test_examples_pass_mypy_in_strict_mode_and_mistakes_do_not(tmp_path: Path) -> None:
     page = PAGE.read_text().partition("## Signatures")[0]
     examples = [dedent(found[2]) for found in EXAMPLE.finditer(page)]
     assert len(examples) == 4
     file = tmp_path / "program.py"
     body = "".join(f"{example}\n" for example in examples[:3])
-    file.write_text(f"def work() -> None:\n{indent(body, '    ')}\n\n{examples[3]}")
+    wrong = dedent("""
+        from componentrun.client import Client
+
+        def wrong(client: Client) -> int:
+            return client.submit("delays", nmae="a").phase
+    """)
+    file.write_text(f"def work() -> None:\n{indent(body, '    ')}\n\n{examples[3]}\n\n{wrong}")
     command = [
         sys.executable, "-m", "mypy", "--strict", "--config-file=", "--ignore-missing-imports",
         "--cache-dir", str(ROOT / ".mypy_cache/users"), str(file),
     ]  # fmt: skip
     result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert result.returncode == 0, result.stdout
+    errors = [line.partition(" error: ")[2] for line in result.stdout.splitlines() if " error: " in line]
+    assert len(errors) == 2, result.stdout
+    assert "nmae" in errors[0]
+    assert 'expected "int"' in errors[1]
