@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 PROFILE: Final = "componentrun/buildkit.json"
 BASE: Final = "python:3.12-slim"
 """An image that this cluster does not have: another one takes its place."""
+TOOLS: Final = "docker.io/team/tools:latest"
+"""Another one, by a name that BuildKit shortens."""
 DOCKERFILE: Final = f"""
 # syntax=registry.invalid/frontend:1
 FROM {BASE} AS first
 USER root
 ARG GREETING
 RUN mkdir -p /opt/app && echo "$GREETING" > /opt/app/greeting
+COPY --from={TOOLS} /usr/bin/env /opt/app/env
 COPY main.py /opt/app/
 RUN cat /opt/app/greeting && python3 -m py_compile /opt/app/main.py
 USER 1000:1000
@@ -73,7 +76,7 @@ def lab(
 
 
 def component(lab: Lab, **build: Any) -> str:
-    return lab.add_component(engine="dockerfile", bases={BASE: lab.place.image}, **build)
+    return lab.add_component(engine="dockerfile", bases={BASE: lab.place.image, TOOLS: lab.place.image}, **build)
 
 
 def test_a_dockerfile_is_enough(lab: Lab) -> None:

@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
     from componentrun.core.builds.identity import BuildInputs, Variables
 
-__all__ = ["DEFAULT_DOCKERFILE", "DOCKERFILE_STEP", "buildkit_configuration", "dockerfile_script"]
+__all__ = ["DEFAULT_DOCKERFILE", "DOCKERFILE_STEP", "buildkit_configuration", "context_name", "dockerfile_script"]
 
 DEFAULT_DOCKERFILE: Final = "Dockerfile"
 DOCKERFILE_STEP: Final = "componentrun: building"
 """Beginning of the line that the script prints before BuildKit starts."""
+_DEFAULT_REGISTRY: Final = ("index.docker.io/", "docker.io/", "library/")
+"""What names of images begin with if nothing else is written, in this order."""
+_DEFAULT_TAG: Final = ":latest"
 _START_TRIES: Final = 300
 """Times that the script looks, each a tenth of a second after the other, whether BuildKit has started."""
 
@@ -69,7 +72,7 @@ def dockerfile_script(
         "cmdline=dockerfile.v0",
         *([f"target={inputs.stage}"] if inputs.stage else ()),
         *(f"build-arg:{name}={value}" for name, value in sorted(inputs.arguments)),
-        *(f"context:{name}=docker-image://{base}" for name, base in sorted(inputs.bases)),
+        *(f"context:{context_name(name)}=docker-image://{base}" for name, base in sorted(inputs.bases)),
         *(f"label:{name}={value}" for name, value in sorted(labels)),
     ]
     command = [
@@ -86,6 +89,18 @@ def dockerfile_script(
         tries=_START_TRIES,
         build=shlex.join(command),
     )
+
+
+def context_name(image: str) -> str:
+    """The name by which BuildKit looks for the replacement of an image: the shortest one, without the default tag.
+
+    Args:
+        image: name of an image or of a stage, as `bases` has it.
+    """
+    name = image
+    for prefix in _DEFAULT_REGISTRY:
+        name = name.removeprefix(prefix)
+    return name.removesuffix(_DEFAULT_TAG)
 
 
 def buildkit_configuration(plain_http: Sequence[str]) -> str:

@@ -52,6 +52,20 @@ class TestScript:
             "platform=linux/amd64",
         } <= set(found)
 
+    @pytest.mark.parametrize(
+        ("name", "asked_for"),
+        [
+            ("docker.io/library/python:3.12-slim", "python:3.12-slim"),
+            ("index.docker.io/library/python", "python"),
+            ("docker.io/team/app:latest", "team/app"),
+            ("ghcr.io/astral-sh/uv:latest", "ghcr.io/astral-sh/uv"),
+            ("registry.example.com/library/python:latest", "registry.example.com/library/python"),
+            ("first", "first"),
+        ],
+    )
+    def test_a_base_is_named_as_buildkit_looks_for_it(self, name: str, asked_for: str) -> None:
+        assert f"context:{asked_for}=docker-image://{PARENT}" in options(bases={name: PARENT})
+
     def test_the_last_stage_is_the_default(self) -> None:
         assert not [option for option in options() if option.startswith("target=")]
 
