@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from componentrun.builder.retrying import with_git_retries
 from componentrun.core.builds.conventions import Recipe, choose_recipe, dump_recipe
 from componentrun.core.builds.exchange import RECIPE_FILE, SCRIPT_FILE
+from componentrun.core.builds.lockfiles.uv import LOCK_FILE, PROJECT_FILE, check_uv_lock
 from componentrun.core.builds.script import build_script, steps_of
 from componentrun.core.builds.source import parse_git_url
 from componentrun.git.fetch import fetch
@@ -59,7 +60,18 @@ def prepare(
     # It downloads everything before it writes into the folder.
     fetched = with_git_retries(lambda: fetch(url, inputs.commit, inputs.context_dir, code, login, settings))
     recipe = choose_recipe(frozenset(fetched.files), inputs.folder, inputs.commands, inputs.entrypoint)
+    _check_lock_file(recipe, code)
     steps = steps_of(recipe, are_dependencies_there=False)
     (control / SCRIPT_FILE).write_text(build_script(steps, inputs.folder, home, inputs.arguments))
     (control / RECIPE_FILE).write_bytes(dump_recipe(recipe))
     return Prepared(fetched, recipe)
+
+
+def _check_lock_file(recipe: Recipe, code: Path) -> None:
+    """Refuse a lock file that does not fit its project, before anything is installed from it."""
+    files = () if recipe.dependencies is None else recipe.dependencies.files
+    paths = [code / name for name in (PROJECT_FILE, LOCK_FILE)]
+    # What a link leads to may be anything.
+    if LOCK_FILE in files and all(path.is_file() and not path.is_symlink() for path in paths):
+        project, lock = (path.read_text(encoding="utf-8", errors="replace") for path in paths)
+        check_uv_lock(project, lock)

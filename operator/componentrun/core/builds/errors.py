@@ -33,6 +33,7 @@ class BuildProblem(StrEnum):
     TOO_LARGE = "TooLarge"
     SUBMODULE = "Submodule"
     LFS_POINTER = "LfsPointer"
+    LOCK_OUTDATED = "LockOutdated"
     UNUSABLE_NAME = "UnusableName"
     LINK_LEAVES_FOLDER = "LinkLeavesFolder"
     SPECIAL_FILE = "SpecialFile"
@@ -53,7 +54,8 @@ _SOURCE: Final = (
     BuildProblem.NO_SUCH_COMMIT, BuildProblem.NO_SUCH_FOLDER,
 )  # fmt: skip
 _CONTENT: Final = (
-    BuildProblem.TOO_LARGE, BuildProblem.SUBMODULE, BuildProblem.LFS_POINTER, BuildProblem.UNUSABLE_NAME,
+    BuildProblem.TOO_LARGE, BuildProblem.SUBMODULE, BuildProblem.LFS_POINTER, BuildProblem.LOCK_OUTDATED,
+    BuildProblem.UNUSABLE_NAME,
     BuildProblem.LINK_LEAVES_FOLDER, BuildProblem.SPECIAL_FILE, BuildProblem.UNREADABLE,
     BuildProblem.NO_CONVENTION, BuildProblem.SEVERAL_CONVENTIONS, BuildProblem.NO_ENTRYPOINT,
 )  # fmt: skip
