@@ -221,6 +221,24 @@ async def test_a_package_that_does_not_exist_fails_the_commands_with_its_name(
     assert "no-such-package" in "".join(errors)
 
 
+async def test_a_lock_file_that_does_not_fit_its_project_is_named_before_anything_is_installed(
+    server: HttpsServer, registry: RealRegistry, tmp_path: Path
+) -> None:
+    root = '[[package]]\nname = "app"\nsource = { virtual = "." }\n'
+    lock = root + '[package.metadata]\nrequires-dist = [{ name = "six" }]\n'
+    files: Mapping[bytes, Item | bytes] = {
+        b"main.py": b"import idna\n",
+        b"pyproject.toml": b'[project]\nname = "app"\ndependencies = ["six", "idna"]\n',
+        b"uv.lock": lock.encode(),
+    }
+    inputs = await inputs_for(server, registry, commit(server.repository, files), tmp_path / "build")
+    build = Build(server, registry, inputs, tmp_path / "build")
+    with pytest.raises(BuildError, match=r"names `idna`, which `uv\.lock` does not have") as caught:
+        build.fetch()
+    assert caught.value.problem is BuildProblem.LOCK_OUTDATED
+    assert list((tmp_path / "build" / "control").iterdir()) == []
+
+
 async def test_a_parent_for_another_machine_is_named(
     server: HttpsServer, registry: RealRegistry, tmp_path: Path
 ) -> None:

@@ -28,7 +28,7 @@ from componentrun.core.podstatus.results import (
 )
 from componentrun.core.podstatus.stuck import IMAGE_REASONS, START_REASONS
 from componentrun.core.podstatus.view import OOM_KILLED, ContainerView, PodView
-from componentrun.reasons import Reason
+from componentrun.reasons import GUIDANCE, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +44,7 @@ _STEP_NAMES: Final[dict[str, BuildStepName]] = {FETCH: "fetch", COMMANDS: "comma
 PENDING_SECONDS: Final = 600
 """How long a pod may wait for a node and a kubelet. As `core.limits.Limits.pending`."""
 _LOST_NODE: Final = frozenset({"DeletionByTaintManager", "DeletionByPodGC"})
+_ENDLESS_STEP: Final = f"{GUIDANCE[Reason.BUILD_TIMEOUT].advice} A step of a Dockerfile ends when all processes that it has started have ended."
 _EVICTED: Final = frozenset({"EvictionByEvictionAPI", "PreemptionByScheduler", "TerminationByKubelet"})
 
 
@@ -263,7 +264,8 @@ def _timeout(facts: _Facts) -> BuildFailure | None:
         f"The build took longer than its timeout of {facts.spec.timeout_seconds} s, which includes pulling the parent "
         f"image. The last step was `{facts.current.name}`."
     )
-    return build_failure(Reason.BUILD_TIMEOUT, message, words=_words(facts))
+    is_dockerfile = facts.spec.engine == "dockerfile" and facts.current is facts.commands
+    return build_failure(Reason.BUILD_TIMEOUT, message, _ENDLESS_STEP if is_dockerfile else None, words=_words(facts))
 
 
 def _node_lost(facts: _Facts) -> BuildFailure | None:

@@ -1,7 +1,7 @@
 """Whether `uv.lock` fits `pyproject.toml`.
 
-`uv export --frozen` reads the lock file alone: a dependency that was added to the project afterwards would be missing in
-the image, without a word. Only what both files say plainly is compared, because a build must not fail for another
+`uv export --frozen` reads the lock file alone: a dependency that was added to the project afterwards would be missing
+in the image, without a word. Only what both files say plainly is compared, because a build must not fail for another
 spelling of the same.
 """
 
