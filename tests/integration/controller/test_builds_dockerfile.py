@@ -27,6 +27,7 @@ BASE: Final = "python:3.12-slim"
 """An image that this cluster does not have: another one takes its place."""
 TOOLS: Final = "docker.io/team/tools:latest"
 """Another one, by a name that BuildKit shortens."""
+TOKEN: Final = "token-of-the-index"
 DOCKERFILE: Final = f"""
 # syntax=registry.invalid/frontend:1
 FROM {BASE} AS first
@@ -35,6 +36,7 @@ ARG GREETING
 RUN mkdir -p /opt/app && echo "$GREETING" > /opt/app/greeting
 COPY --from={TOOLS} /usr/bin/env /opt/app/env
 COPY main.py /opt/app/
+RUN --mount=type=secret,id=token test "$(cat /run/secrets/token)" = {TOKEN}
 RUN cat /opt/app/greeting && python3 -m py_compile /opt/app/main.py
 USER 1000:1000
 CMD ["python3", "/opt/app/main.py"]
@@ -85,8 +87,11 @@ def component(lab: Lab, **build: Any) -> str:
 
 def test_a_dockerfile_is_enough(lab: Lab) -> None:
     lab.commit("docker", Dockerfile=DOCKERFILE.encode())
-    name = component(lab, arguments={"GREETING": "good morning, $(HOME)"})
+    lab.place.tenant.secret("index", {"password": TOKEN})
+    secrets = {"token": {"name": "index", "key": "password"}}
+    name = component(lab, arguments={"GREETING": "good morning, $(HOME)"}, secrets=secrets)
     status = lab.ran(name, output=OUTPUT)
+    assert TOKEN not in json.dumps(lab.builds(name))
     assert (lab.place.tenant.table("out.c-main.built") or "").splitlines()[1:] == ["1,docker"]
     (build,) = lab.builds(name)
     assert build["spec"]["bases"][BASE].partition("@")[2].startswith("sha256:")

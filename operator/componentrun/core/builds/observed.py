@@ -44,7 +44,7 @@ _STEP_NAMES: Final[dict[str, BuildStepName]] = {FETCH: "fetch", COMMANDS: "comma
 PENDING_SECONDS: Final = 600
 """How long a pod may wait for a node and a kubelet. As `core.limits.Limits.pending`."""
 _LOST_NODE: Final = frozenset({"DeletionByTaintManager", "DeletionByPodGC"})
-_ENDLESS_STEP: Final = f"{GUIDANCE[Reason.BUILD_TIMEOUT].advice} A step of a Dockerfile ends when all processes that it has started have ended."
+_ENDLESS_STEP: Final = "A step of a Dockerfile ends when all processes that it has started have ended."
 _EVICTED: Final = frozenset({"EvictionByEvictionAPI", "PreemptionByScheduler", "TerminationByKubelet"})
 
 
@@ -264,8 +264,10 @@ def _timeout(facts: _Facts) -> BuildFailure | None:
         f"The build took longer than its timeout of {facts.spec.timeout_seconds} s, which includes pulling the parent "
         f"image. The last step was `{facts.current.name}`."
     )
-    is_dockerfile = facts.spec.engine == "dockerfile" and facts.current is facts.commands
-    return build_failure(Reason.BUILD_TIMEOUT, message, _ENDLESS_STEP if is_dockerfile else None, words=_words(facts))
+    advice = GUIDANCE[Reason.BUILD_TIMEOUT].advice
+    if facts.spec.engine == "dockerfile" and facts.current is facts.commands:
+        advice = f"{advice} {_ENDLESS_STEP}"
+    return build_failure(Reason.BUILD_TIMEOUT, message, advice, _words(facts))
 
 
 def _node_lost(facts: _Facts) -> BuildFailure | None:
