@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from componentrun.builder.retrying import with_git_retries
 from componentrun.core.builds.conventions import Recipe, choose_recipe, dump_recipe
 from componentrun.core.builds.exchange import RECIPE_FILE, SCRIPT_FILE
-from componentrun.core.builds.lockfiles.uv import LOCK_FILE, PROJECT_FILE, check_uv_lock
+from componentrun.core.builds.lockfiles import npm, uv
 from componentrun.core.builds.script import build_script, steps_of
 from componentrun.core.builds.source import parse_git_url
 from componentrun.git.fetch import fetch
@@ -70,8 +70,9 @@ def prepare(
 def _check_lock_file(recipe: Recipe, code: Path) -> None:
     """Refuse a lock file that does not fit its project, before anything is installed from it."""
     files = () if recipe.dependencies is None else recipe.dependencies.files
-    paths = [code / name for name in (PROJECT_FILE, LOCK_FILE)]
-    # What a link leads to may be anything.
-    if LOCK_FILE in files and all(path.is_file() and not path.is_symlink() for path in paths):
-        project, lock = (path.read_text(encoding="utf-8", errors="replace") for path in paths)
-        check_uv_lock(project, lock)
+    for module, check in ((uv, uv.check_uv_lock), (npm, npm.check_npm_lock)):
+        paths = [code / name for name in (module.PROJECT_FILE, module.LOCK_FILE)]
+        # What a link leads to may be anything.
+        if module.LOCK_FILE in files and all(path.is_file() and not path.is_symlink() for path in paths):
+            project, lock = (path.read_text(encoding="utf-8", errors="replace") for path in paths)
+            check(project, lock)

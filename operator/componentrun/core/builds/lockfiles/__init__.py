@@ -1,9 +1,10 @@
 """Whether a lock file fits its project. Pure.
 
-npm refuses one that does not. uv does so only if it may ask the package index that the lock file names, which a
-platform may have replaced by a mirror.
+uv refuses one that does not only if it may ask the package index that the lock file names, which a platform may have
+replaced by a mirror; and npm does not say why in the last lines that it prints.
 
 Modules:
 
-    uv  `uv.lock` and `pyproject.toml`
+    npm  `package-lock.json` and `package.json`
+    uv   `uv.lock` and `pyproject.toml`
 """
