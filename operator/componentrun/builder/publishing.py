@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from componentrun.builder.folder import entries_of
 from componentrun.builder.pushing import LayerFile, Pushed, layer_file, pull_parent, push
 from componentrun.core.builds.conventions import Recipe, parse_recipe
-from componentrun.core.builds.errors import BuildError, BuildProblem
 from componentrun.core.builds.dependencies.layer import DependencyLayer
 from componentrun.core.builds.dependencies.reuse import parse_plan
+from componentrun.core.builds.errors import BuildError, BuildProblem
 from componentrun.core.builds.exchange import PLAN_FILE, RECIPE_FILE
 from componentrun.core.builds.image import Changes, NewLayer
 from componentrun.core.builds.layer import Written

@@ -11,7 +11,7 @@ import errno
 from dataclasses import dataclass, replace
 from typing import Final
 
-from componentrun.core.builds.dependencies.layer import DependencyLayer
+from componentrun.core.builds.dependencies.layer import DependencyLayer  # noqa: TC001 - `from_json` reads its fields
 from componentrun.errors import ComponentRunError, TransientError
 from componentrun.reasons import GUIDANCE, Reason
 from componentrun.wire.documents import from_json, to_json

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["are_pinned"]
 
 _REQUIREMENT: Final = re.compile(
-    r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[A-Za-z0-9._, -]*\])?\s*={2,3}\s*[A-Za-z0-9.!+_-]+\s*(?:;.*?)?(?:\s+--hash[ =]\S+)*"
+    r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[A-Za-z0-9._, -]*\])?\s*={2,3}\s*[A-Za-z0-9.!+_-]+"
+    r"\s*(?:;.*?)?(?:\s+--hash[ =]\S+)*"
 )
 """A name with an exact version."""
 _PIP_OPTION: Final = re.compile(
