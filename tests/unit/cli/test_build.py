@@ -174,7 +174,7 @@ class TestGet:
         shown = world.run("build", "get", FIRST).stdout
         assert f"Image:        r.io/builds/team/app@sha256:{7:064x}" in shown
         assert "Sent:         2.0 kB (layers: 1 known, 3 mounted, 0 copied)" in shown
-        assert "Dependencies: those of an earlier build, 4.0 kB" in shown
+        assert "Dependencies: those of an earlier build, 4.1 kB" in shown
 
     def test_for_programs(self, world: World) -> None:
         add(world, FIRST, **failed())
