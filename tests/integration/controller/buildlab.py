@@ -50,11 +50,11 @@ class Lab:
         content |= {name.replace("__", ".").encode(): data for name, data in files.items()}
         return repositories.commit(self.repository, content, ref)
 
-    def add_component(self, *, follow: str = "EachRun", **build: Any) -> str:
+    def add_component(self, *, follow: str = "EachRun", parent: str | None = None, **build: Any) -> str:
         """Create a Component with one channel that is built. Returns its name."""
         name = f"app-{uuid.uuid4().hex[:8]}"
         git = {"url": self.server.url, "ref": "main", "secretRef": {"name": SECRET}}
-        image, _, tag = self.place.image.rpartition(":")
+        image, _, tag = (parent or self.place.image).rpartition(":")
         channel = {"name": "master", "build": {"source": {"git": git}, **build}, "follow": follow}
         self.place.tenant.apply(
             "Component", name, {"image": image, "tag": tag, "channels": [channel], "resources": SMALL}

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.builds.servers import package_index
+from benchmarks.builds.wheels import make_wheels
 from dev.cluster import waiting
+from dev.cluster.host import address
+from dev.images import ensure_one
+from dev.images.catalogue import Image
 from tests.integration.controller.buildlab import OUTPUT, SECRET, Lab, laboratory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dev.cluster.connection import Connection
+
+
+PARENT = Path(__file__).parents[3] / "benchmarks" / "images" / "python"
+"""A parent image with pip."""
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +77,23 @@ def test_the_same_content_is_the_same_image_whoever_builds_it(lab: Lab) -> None:
     lab.commit("same")
     digests = {lab.ran(lab.add_component())["image"].partition("@")[2] for _ in range(2)}
     assert len(digests) == 1
+
+
+def test_a_changed_line_uses_the_dependencies_again(lab: Lab, connection: Connection, tmp_path: Path) -> None:
+    parent = ensure_one(connection, Image("benchmark-python", PARENT, ("Dockerfile",)))
+    wheels = make_wheels(tmp_path, ["idna"])
+    with package_index(address.node(), list(wheels.values())) as index:
+        arguments = {"PIP_INDEX_URL": index, "PIP_TRUSTED_HOST": address.node()}
+        component = lab.add_component(parent=parent, arguments=arguments)
+        for text in ("installed", "reused"):
+            lab.commit(text, requirements__txt="".join(f"{name}\n" for name in wheels).encode())
+            lab.ran(component)
+    builds = sorted(lab.builds(component), key=lambda item: str(item["status"]["completionTime"]))
+    first, second = (build["status"] for build in builds)
+    assert [status["dependencies"].pop("state") for status in (first, second)] == ["Installed", "Reused"]
+    assert first["dependencies"] == second["dependencies"]
+    assert first["pushed"]["sentBytes"] > first["dependencies"]["size"] > second["pushed"]["sentBytes"]
+    assert first["digest"] != second["digest"]
 
 
 def test_a_command_that_fails_says_why(lab: Lab) -> None:

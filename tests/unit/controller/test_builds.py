@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from componentrun.api import names
 from componentrun.controller.watching.caches import Key, ObjectCache
-from componentrun.core.builds.exchange import COMMANDS, FETCH, INPUTS_FILE, PULL_FILE, PUSH, PUSH_FILE
+from componentrun.core.builds.dependencies.layer import DependencyLayer
+from componentrun.core.builds.exchange import COMMANDS, FETCH, INPUTS_FILE, LAYERS_FILE, PULL_FILE, PUSH, PUSH_FILE
 from componentrun.core.builds.lifecycle.history import KEPT
 from componentrun.core.builds.lifecycle.status import MOST_PODS
 from componentrun.core.builds.settings import BuildSettings
@@ -56,7 +57,7 @@ async def test_each_step_gets_its_own_logins_only(cluster: Cluster) -> None:
     await cluster.create()
     await cluster.settle()
     fetch, push, pull = (cluster.secrets[name] for name in ("fetch", "push", "pull"))
-    assert fetch.keys() == {INPUTS_FILE, "username", "password"}
+    assert fetch.keys() == {INPUTS_FILE, LAYERS_FILE, "username", "password"}
     assert fetch["password"] == b"git-pw"
     assert push.keys() == {INPUTS_FILE, PULL_FILE, PUSH_FILE}
     assert list(json.loads(push[PUSH_FILE])["auths"]) == [f"registry.example.com/builds/{NAMESPACE}/app"]
@@ -85,6 +86,20 @@ async def test_the_status_follows_the_pod_to_its_end(cluster: Cluster) -> None:
     assert cluster.secrets == {}
     assert metric(cluster, "Succeeded") == 1
     assert cluster.metrics.registry.get_sample_value("componentrun_build_duration_seconds_sum") == 7
+
+
+async def test_a_later_build_of_the_component_is_told_of_the_layer_with_the_dependencies(cluster: Cluster) -> None:
+    layer = DependencyLayer("k", DIGEST, 5, "sha256:" + "2" * 64)
+    await cluster.create()
+    await cluster.settle()
+    assert json.loads(cluster.secrets["fetch"][LAYERS_FILE]) == []
+    cluster.run_steps(FETCH, COMMANDS, PUSH, phase="Succeeded", dependencies=layer)
+    await cluster.settle()
+    assert cluster.status["dependencies"]["state"] == "Installed"
+    git = {"url": "https://git.example.com/team/app", "commit": "c" * 40}
+    await cluster.create(wanted(git=git))
+    await cluster.settle()
+    assert json.loads(cluster.secrets["fetch"][LAYERS_FILE]) == [asdict(layer)]
 
 
 async def test_commands_that_fail_end_the_build_with_their_last_words(cluster: Cluster) -> None:
@@ -278,7 +293,7 @@ class TestLogins:
         git = {"url": "https://git.example.com/team/app", "commit": "a" * 40}
         await cluster.create(wanted(git=git))
         await cluster.settle()
-        assert cluster.secrets["fetch"].keys() == {INPUTS_FILE}
+        assert cluster.secrets["fetch"].keys() == {INPUTS_FILE, LAYERS_FILE}
         assert json.loads(cluster.secrets["pull"][".dockerconfigjson"]) == {"auths": {}}
 
 

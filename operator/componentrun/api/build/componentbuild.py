@@ -20,6 +20,7 @@ from componentrun.api.common import ApiModel, Condition, LocalName, ObjectMeta, 
 from componentrun.api.run.podtemplate import LocalObjectReference
 
 __all__ = [
+    "BuildDependencies",
     "BuildPhase",
     "BuildPod",
     "BuildStep",
@@ -128,6 +129,21 @@ class PushedLayers(StatusModel):
     """Layers of the parent that were copied from another registry."""
 
 
+class BuildDependencies(StatusModel):
+    """The layer of the dependencies, which later builds of the Component can use again."""
+
+    state: Literal["Installed", "Reused"]
+    """`Installed`: the build has installed them. `Reused`: the layer is that of an earlier build."""
+    key: str
+    """Hash of everything that decides what the layer contains."""
+    digest: str
+    """Digest of the layer in the repository of the image."""
+    size: int
+    """Size of the layer in bytes."""
+    diff_id: str
+    """Digest of the layer before its compression."""
+
+
 class ComponentBuildStatus(StatusModel):
     """Observed state of the build."""
 
@@ -157,6 +173,8 @@ class ComponentBuildStatus(StatusModel):
     """Steps that have begun, in order."""
     pushed: PushedLayers | None = None
     """What pushing the image has sent."""
+    dependencies: BuildDependencies | None = None
+    """The layer of the dependencies. Not set if there is none, or if it may depend on the code."""
     last_words: str | None = None
     """The end of what the commands printed, if they failed: at most 4,000 characters."""
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from componentrun.errors import Reason, TransientError, UserError
 
-__all__ = ["REASONS", "BuildError", "BuildProblem", "GitAwayError"]
+__all__ = ["REASONS", "BuildError", "BuildProblem", "GitAwayError", "LostLayerError"]
 
 
 class BuildProblem(StrEnum):
@@ -85,3 +85,16 @@ class GitAwayError(TransientError):
         """`problem` is the cause."""
         super().__init__(summary, REASONS[problem], advice=advice)
         self.problem = problem
+
+
+class LostLayerError(TransientError):
+    """The layer of the dependencies is not in the registry any more. The next attempt installs them."""
+
+    def __init__(self, repository: str, digest: str) -> None:
+        """`digest` names the layer in the repository."""
+        super().__init__(
+            f"the layer of the dependencies, `{digest}`, which an earlier build has pushed, is not in repository "
+            f"`{repository}` any more",
+            Reason.PUSH_REFUSED,
+            advice="The next attempt installs them again. Does something delete layers of images that have a tag?",
+        )

@@ -13,7 +13,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
-__all__ = ["FORMAT", "BuildInputs", "DependencyInputs", "Variables"]
+__all__ = ["FORMAT", "BuildInputs", "Variables"]
 
 FORMAT: Final = 1
 """To be increased if the same input is to give another image, for example other modes of files in layers."""
@@ -96,36 +96,6 @@ class BuildInputs:
     def name(self) -> str:
         """Name of the build, and tag of its image."""
         return _NAME_PREFIX + self.digest[:_NAME_CHARACTERS]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DependencyInputs:
-    """Everything that decides what a layer of dependencies contains."""
-
-    parent: str
-    platform: str
-    folder: str
-    files: Variables
-    """Paths and SHA-256 of the files that name the dependencies."""
-    commands: tuple[str, ...]
-    arguments: Variables = ()
-    tools: Variables = ()
-
-    def canonical(self) -> bytes:
-        """The text that is hashed: the same for the same input."""
-        return _canonical(
-            {
-                **asdict(self),
-                "files": dict(self.files),
-                "arguments": dict(self.arguments),
-                "tools": dict(self.tools),
-            }
-        )
-
-    @property
-    def tag(self) -> str:
-        """Tag under which the layer is found again."""
-        return "dependencies-" + hashlib.sha256(self.canonical()).hexdigest()[:_NAME_CHARACTERS]
 
 
 def _canonical(content: dict[str, Any]) -> bytes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from componentrun.api.build.componentbuild import BuildStep, BuildStepName, PushedLayers
+from componentrun.api.build.componentbuild import BuildDependencies, BuildStep, BuildStepName, PushedLayers
 from componentrun.core.builds.exchange import COMMANDS, FETCH, PUSH, STEPS, read_report
 from componentrun.core.builds.failures.commands import command_failure
 from componentrun.core.builds.failures.starts import next_look, start_failure, wait_failure
@@ -61,6 +61,8 @@ class BuildPodState:
     """Digest of the image, if `Succeeded`."""
     pushed: PushedLayers | None = None
     """What pushing has sent, if `Succeeded`."""
+    dependencies: BuildDependencies | None = None
+    """The layer of the dependencies, if `Succeeded` and later builds can use it."""
     failure: BuildFailure | None = None
     """Set if and only if the phase is `Failed`."""
     is_gone: bool = False
@@ -176,7 +178,20 @@ def _succeeded(facts: _Facts, steps: tuple[BuildStep, ...]) -> BuildPodState | N
         known_layers=report.known_layers,
         copied_layers=report.copied_layers,
     )
-    return BuildPodState("Succeeded", steps, report.digest, pushed)
+    return BuildPodState("Succeeded", steps, report.digest, pushed, _dependencies(report))
+
+
+def _dependencies(report: StepReport) -> BuildDependencies | None:
+    layer = report.dependencies
+    if layer is None:
+        return None
+    return BuildDependencies(
+        state="Reused" if report.were_reused else "Installed",
+        key=layer.key,
+        digest=layer.digest,
+        size=layer.size,
+        diff_id=layer.diff_id,
+    )
 
 
 def _report(container: ContainerView) -> StepReport | None:

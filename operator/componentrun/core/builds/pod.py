@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from componentrun.api import names
 from componentrun.api.common import quantity_value
 from componentrun.core.builds import exchange
+from componentrun.core.builds.dependencies.layer import dump_layers
 from componentrun.core.builds.identity import BuildInputs
 from componentrun.core.builds.login import LOGIN_KEYS
 from componentrun.core.builds.settings import FOLDER, UNCONFINED, USER
@@ -25,9 +26,10 @@ from componentrun.core.pod.security import container_security, pod_security
 from componentrun.errors import Reason, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from componentrun.api.build.componentbuild import ComponentBuild, ComponentBuildSpec
+    from componentrun.core.builds.dependencies.layer import DependencyLayer
     from componentrun.core.builds.settings import BuildSettings
 
 __all__ = [
@@ -52,10 +54,11 @@ _CONTROL: Final = "control"
 _HOME: Final = "home"
 _IMAGE: Final = "image"
 _SECRETS: Final = "secrets"
+_SOURCE: Final = "source"
 _REQUESTS: Final = {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "64Mi"}
 """What each container requests at least; less if its limit is lower. Without them, the limits would be requested."""
-_DISKS: Final = 4
-"""Folders of the size of the disk limit: code, home, and /tmp of fetch and push."""
+_DISKS: Final = 5
+"""Folders of the size of the disk limit: code, source, home, and /tmp of fetch and push."""
 _DOCKER_CONFIG: Final = "kubernetes.io/dockerconfigjson"
 _NO_LOGINS: Final = b'{"auths":{}}'
 
@@ -252,10 +255,17 @@ def _builder(step: str, spec: ComponentBuildSpec, settings: BuildSettings) -> di
             {"name": _grant(step), "mountPath": exchange.GRANT_MOUNT, "readOnly": True},
             {"name": _tmp(step), "mountPath": "/tmp"},  # noqa: S108 - a path in the container
             *(image if has_image else ()),
+            *(_source(spec) if step == exchange.FETCH else ()),
         ],
         # The termination message is the report, so it must never be a part of the log.
         "terminationMessagePolicy": "File",
     }
+
+
+def _source(spec: ComponentBuildSpec) -> list[dict[str, Any]]:
+    """Mount of the folder with the repository, if a convention builds it."""
+    has_convention = spec.engine == "layer" and not spec.commands
+    return [{"name": _SOURCE, "mountPath": exchange.SOURCE_MOUNT}] if has_convention else []
 
 
 def _commands_of_engine(spec: ComponentBuildSpec, settings: BuildSettings) -> dict[str, Any]:
@@ -310,6 +320,7 @@ def _commands(spec: ComponentBuildSpec, settings: BuildSettings) -> dict[str, An
             {"name": _CODE, "mountPath": spec.folder},
             {"name": _CONTROL, "mountPath": exchange.CONTROL_MOUNT, "readOnly": True},
             {"name": _HOME, "mountPath": exchange.HOME_MOUNT},
+            *({**mount, "readOnly": True} for mount in _source(spec)),
         ],
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
@@ -330,6 +341,7 @@ def _volumes(pod: str, spec: ComponentBuildSpec, settings: BuildSettings) -> lis
         _tmp(exchange.PUSH): settings.disk_limit,
         _CONTROL: _CONTROL_SIZE,
         **({_IMAGE: settings.disk_limit} if spec.engine == "dockerfile" else {}),
+        **dict.fromkeys((mount["name"] for mount in _source(spec)), settings.disk_limit),
     }
     return [
         *({"name": name, "emptyDir": {"sizeLimit": size}} for name, size in sizes.items()),
@@ -349,6 +361,7 @@ def build_secrets(
     registry: bytes | None,
     pulls: bytes | None,
     secrets: Mapping[str, bytes] | None = None,
+    layers: Sequence[DependencyLayer] = (),
 ) -> list[dict[str, Any]]:
     """The Secrets of a pod, which owns them, in the order in which they are to be created.
 
@@ -362,16 +375,18 @@ def build_secrets(
         registry: docker configuration with the login that may push; None: no login.
         pulls: docker configuration with the logins that may read the parent image; None: no login.
         secrets: values that steps of a Dockerfile can mount, by id.
+        layers: layers of dependencies that the repository of the image may have.
     """
     name = str(pod["metadata"]["name"])
     inputs = {exchange.INPUTS_FILE: build_inputs(build.spec).canonical()}
     login = {key: value for key, value in (git_login or {}).items() if key in LOGIN_KEYS}
+    known = {exchange.LAYERS_FILE: dump_layers(layers)}
     configs = {exchange.PULL_FILE: pulls or _NO_LOGINS, exchange.PUSH_FILE: registry or _NO_LOGINS}
     return [
         _secret_object(build, pod, _pull_secret(name), {".dockerconfigjson": pulls or _NO_LOGINS}, _DOCKER_CONFIG),
         *([_secret_object(build, pod, _secret(name, _SECRETS), secrets)] if secrets else ()),
         _secret_object(build, pod, _secret(name, exchange.PUSH), inputs | configs),
-        _secret_object(build, pod, _secret(name, exchange.FETCH), inputs | login),
+        _secret_object(build, pod, _secret(name, exchange.FETCH), inputs | known | login),
     ]
 
 

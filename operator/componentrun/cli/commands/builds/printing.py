@@ -119,6 +119,9 @@ def _facts(session: Session, build: ComponentBuild) -> Iterator[tuple[str, list[
         )
         layers = f"layers: {count(known)} known, {count(mounted)} mounted, {count(copied)} copied"
         yield "Sent", [f"{size(status.pushed.sent_bytes)} ({layers})"]
+    if status.dependencies:
+        how = "those of an earlier build" if status.dependencies.state == "Reused" else "installed"
+        yield "Dependencies", [f"{how}, {size(status.dependencies.size)}"]
 
 
 def _steps(session: Session, build: ComponentBuild) -> None:
