@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from componentrun.api.channels import (
     DEFAULT_FOLLOW,
@@ -19,6 +19,7 @@ from componentrun.api.channels import (
     ImageResolution,
 )
 from componentrun.api.common import duration_seconds
+from componentrun.core.images.freshness import fresh_since
 from componentrun.core.images.reference import Repository, parse_reference, parse_repository
 from componentrun.core.images.semver import parse_range
 from componentrun.core.images.signingkey import SigningKey, parse_signing_key
@@ -217,9 +218,16 @@ def _check(channel: Channel, owner: str, *, is_verified: bool) -> None:
 
 
 def build_hash(component: Component, channel: Channel) -> str:
-    """Hash of what decides about the builds of a channel, except for the commit and the parent's digest."""
+    """Hash of what decides about the builds of a channel, except for the commit and the parent's digest.
+
+    Raises:
+        UserError: (InvalidSpec) the time of `build start --fresh` is not valid.
+    """
     build = channel.build.to_dict() if channel.build is not None else {}
-    content = {"build": build, "parent": component_image(component, None, "spec.image")}
+    content: dict[str, Any] = {"build": build, "parent": component_image(component, None, "spec.image")}
+    fresh = fresh_since(component, channel.name)
+    if fresh is not None:
+        content["fresh"] = fresh.isoformat()
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:_HASH_CHARACTERS]
 
 

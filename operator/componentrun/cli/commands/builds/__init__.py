@@ -5,5 +5,6 @@ Modules, lowest first:
     finding     a build by its name, or by the beginning of its name
     printing    builds as lines of a table, and one build as text
     podlogs     the log of a build's pod
-    group       `list`, `get`, `logs`, `cancel`
+    starting    builds the image of a channel without a run
+    group       `list`, `get`, `logs`, `start`, `cancel`
 """

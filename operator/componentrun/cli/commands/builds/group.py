@@ -7,10 +7,11 @@ import typer
 from componentrun.cli import options
 from componentrun.cli.commands.builds.finding import find_build, newest_first
 from componentrun.cli.commands.builds.printing import print_build, print_table
+from componentrun.cli.commands.runs import parse_duration
 from componentrun.cli.kubernetes.cluster import JsonObject
 from componentrun.cli.models import parsed
 from componentrun.cli.session import Session
-from componentrun.cli.terminal.render import Format, ListFormat, document
+from componentrun.cli.terminal.render import Cell, Format, ListFormat, document
 from componentrun.process.kubernetes.resources import BUILDS
 
 if TYPE_CHECKING:
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
+_START_EPILOG = """Exit code: 0 the image is there, 1 it could not be built and its author can fix it, 2 it could not be
+built otherwise, 124 the wait timed out, 130 Ctrl-C (the build goes on)."""
+
 app = typer.Typer(
-    help="Look at builds of images from git repositories, and cancel them.",
+    help="Start, look at and cancel builds of images from git repositories.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -86,6 +90,47 @@ def logs(
     from componentrun.cli.commands.builds.podlogs import print_log  # noqa: PLC0415 - as late as the models
 
     print_log(session, _parsed(find_build(session, build)), step, follow=follow)
+
+
+@app.command(epilog=_START_EPILOG)
+@options.with_session()
+def start(
+    session: Session,
+    component: Annotated[str, typer.Argument(metavar="COMPONENT", help="Name of the Component.")],
+    channel: Annotated[
+        str | None,
+        typer.Option(
+            "--channel", metavar="NAME", help="Channel with `build`. Defaults to the Component's default one."
+        ),
+    ] = None,
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh",
+            help="Build again although the image is there, and use only images that were built after this.",
+        ),
+    ] = False,
+    wait_timeout: options.WaitTimeout = None,
+) -> None:
+    """Build the image of a channel without a run, wait for it, and print its name with the digest.
+
+    The operator looks up the branch and the parent image as for a run, and points the channel to the image. It requires
+    permission to change the Component.
+    """
+    from componentrun.cli.commands.builds.starting import start_build  # noqa: PLC0415 - as late as the models
+
+    limit = parse_duration("--wait-timeout", wait_timeout)
+    started = start_build(session, component, channel, fresh=fresh)
+    answer = started.follow(limit)
+    if answer.image is not None:
+        session.output.line(answer.image)
+        return
+    from componentrun.cli.follow import exit_code_of_reason  # noqa: PLC0415 - loads the models
+
+    session.output.note(Cell("error: ", "bold red"), f"{answer.reason}: {answer.message}")
+    if started.build:
+        session.output.note(Cell("hint: ", "cyan"), f"`componentrun build get {started.build}` shows its steps.")
+    raise typer.Exit(exit_code_of_reason(answer.reason))
 
 
 @app.command()

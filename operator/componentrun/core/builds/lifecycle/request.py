@@ -13,6 +13,7 @@ from componentrun.core.builds.pod import build_inputs, check_parent, target_of
 from componentrun.core.builds.settings import DEFAULT_TIMEOUT_SECONDS, FOLDER
 from componentrun.core.builds.source import check_context_dir, check_ref, parse_git_url
 from componentrun.core.images.allowed import check_allowed
+from componentrun.core.images.freshness import fresh_since
 from componentrun.core.images.reference import parse_reference
 from componentrun.core.pod.metadata import label_value
 from componentrun.core.request.image import component_image, split_tag
@@ -20,6 +21,7 @@ from componentrun.errors import Reason, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from componentrun.api.build.source import Build
     from componentrun.api.component import Component
@@ -61,6 +63,8 @@ class BuildRequest:
     """Names of images in the Dockerfile, and the images that replace them."""
     target: Repository
     timeout_seconds: int
+    fresh: datetime | None = None
+    """Images that were built for an earlier time are not used; None: all are."""
 
 
 def with_target(choice: ImageChoice, component: Component, settings: BuildSettings) -> ImageChoice:
@@ -130,6 +134,7 @@ def read_request(
         bases,
         target_of(metadata.namespace, metadata.name, settings),
         _timeout(build, owner),
+        fresh_since(component, channel),
     )
 
 
@@ -224,6 +229,7 @@ def new_build(
         commands=build.commands,
         arguments=build.arguments or None,
         entrypoint=build.entrypoint,
+        not_before=request.fresh,
         target=request.target.name,
         timeout_seconds=request.timeout_seconds,
     )
