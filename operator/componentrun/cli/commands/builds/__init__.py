@@ -6,5 +6,6 @@ Modules, lowest first:
     printing    builds as lines of a table, and one build as text
     podlogs     the log of a build's pod
     starting    builds the image of a channel without a run
-    group       `list`, `get`, `logs`, `start`, `cancel`
+    pruning     deletes images that nothing names any more
+    group       `list`, `get`, `logs`, `start`, `cancel`, `prune`
 """

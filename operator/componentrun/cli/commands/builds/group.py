@@ -1,13 +1,16 @@
 """The commands of `build`."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from componentrun.api.durations import long_duration_seconds
 from componentrun.cli import options
 from componentrun.cli.commands.builds.finding import find_build, newest_first
 from componentrun.cli.commands.builds.printing import print_build, print_table
 from componentrun.cli.commands.runs import parse_duration
+from componentrun.cli.errors import BadRequestError
 from componentrun.cli.kubernetes.cluster import JsonObject
 from componentrun.cli.models import parsed
 from componentrun.cli.session import Session
@@ -23,7 +26,7 @@ _START_EPILOG = """Exit code: 0 the image is there, 1 it could not be built and 
 built otherwise, 124 the wait timed out, 130 Ctrl-C (the build goes on)."""
 
 app = typer.Typer(
-    help="Start, look at and cancel builds of images from git repositories.",
+    help="Start, look at and cancel builds of images from git repositories, and delete old images.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -144,6 +147,56 @@ def cancel(session: Session, build: Name) -> None:
         return
     session.cluster.patch(BUILDS, name, {"spec": {"cancel": True}})
     session.output.note(f"ComponentBuild `{name}` will be cancelled")
+
+
+@app.command()
+@options.with_session()
+def prune(
+    session: Session,
+    unused_for: Annotated[
+        str,
+        typer.Option(
+            "--unused-for", metavar="DURATION", help="How long ago the last run that used it ended: `30d`, `12h`."
+        ),
+    ],
+    component: Annotated[
+        str | None, typer.Option("--component", metavar="NAME", help="Only images of this Component.")
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Images of all Components of the namespace.")] = False,
+    all_namespaces: Annotated[
+        bool, typer.Option("--all-namespaces", "-A", help="With `--all`: of all namespaces.")
+    ] = False,
+    secret: Annotated[
+        str | None,
+        typer.Option(
+            "--secret",
+            metavar="NAMESPACE/NAME",
+            help="Secret with the login that may delete. Defaults to the logins of `docker login` and `podman login`.",
+        ),
+    ] = None,
+    plain_http: Annotated[bool, typer.Option("--plain-http", help="Use HTTP without TLS.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be deleted.")] = False,
+    yes: options.Yes = False,
+) -> None:
+    """Delete images that were built, and that nothing names any more, from the registry.
+
+    An image is kept if a channel or its history, a Component, a build that runs, or a run or build that ended within
+    `--unused-for` names it. Runs that were deleted are not known. The operator has no permission to delete images, so
+    you need a login that has.
+    """
+    from componentrun.cli.commands.builds.pruning import Pruning, prune_images  # noqa: PLC0415 - loads clients
+
+    if all_ == (component is not None):
+        found = "both `--component` and `--all`" if all_ else "neither `--component` nor `--all`"
+        raise BadRequestError(f"found {found}; expected one of them", "Choose what to prune.")
+    if all_namespaces and not all_:
+        raise BadRequestError("found `--all-namespaces` without `--all`", "Add `--all`.")
+    try:
+        age = timedelta(seconds=long_duration_seconds(unused_for))
+    except ValueError as error:
+        raise BadRequestError(f"`--unused-for`: {error}", "For example: `--unused-for 30d`.") from error
+    pruning = Pruning(component, all_namespaces, age, unused_for, secret, plain_http)
+    prune_images(session, pruning, dry_run=dry_run, yes=yes)
 
 
 def _parsed(raw: JsonObject) -> "ComponentBuild":

@@ -6,5 +6,6 @@ Modules, lowest first:
     status   its status, from what its pod says
     waiting  what a run that waits for it says
     starts   requests to build the image of a channel without a run
+    unused   which images nothing names any more
     history  which ComponentBuilds that have ended are kept
 """
