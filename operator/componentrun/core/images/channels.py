@@ -121,8 +121,8 @@ def choose_image(spec: ComponentRunSpec, component: Component, path: str = "spec
     # A parent may have a digest.
     parse = parse_repository if channel.build is None else parse_reference
     repository = parse(component.spec.image, f"{title}: spec.image")
-    _check(channel, owner, is_verified=component.spec.verify is not None)
     follow = channel.follow or DEFAULT_FOLLOW.get(channel.name, "Pinned")
+    _check(channel, owner, follow, is_verified=component.spec.verify is not None)
     is_own = spec.tag is None or spec.tag == channel.tag
     return ImageChoice(
         repository,
@@ -196,7 +196,7 @@ def _by_tag(tag: str, component: Component, path: str) -> Channel:
     )
 
 
-def _check(channel: Channel, owner: str, *, is_verified: bool) -> None:
+def _check(channel: Channel, owner: str, follow: Follow, *, is_verified: bool) -> None:
     """Check what the API server checks as well, because a Component may have been created before its rules."""
     given = [name for name in ("tag", "semver", "digest", "build") if getattr(channel, name) is not None]
     if len(given) != 1:
@@ -214,6 +214,13 @@ def _check(channel: Channel, owner: str, *, is_verified: bool) -> None:
             "signature",
             Reason.INVALID_SPEC,
             advice="Remove `verify`, or name an image by `tag`, `semver` or `digest`.",
+        )
+    if channel.build is not None and channel.build.max_age is not None and follow == "Pinned":
+        raise UserError(
+            f"{owner}: found `maxAge` and follow `Pinned`; expected `EachRun` or `Interval`, because a pinned channel "
+            "keeps its image",
+            Reason.INVALID_SPEC,
+            advice="Set `follow`, or remove `maxAge`.",
         )
 
 
