@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 PROFILE: Final = "componentrun/buildkit.json"
 BASE: Final = "python:3.12-slim"
 """An image that this cluster does not have: another one takes its place."""
+TOKEN: Final = "token-of-the-index"
 DOCKERFILE: Final = f"""
 # syntax=registry.invalid/frontend:1
 FROM {BASE} AS first
@@ -28,6 +30,7 @@ USER root
 ARG GREETING
 RUN mkdir -p /opt/app && echo "$GREETING" > /opt/app/greeting
 COPY main.py /opt/app/
+RUN --mount=type=secret,id=token test "$(cat /run/secrets/token)" = {TOKEN}
 RUN cat /opt/app/greeting && python3 -m py_compile /opt/app/main.py
 USER 1000:1000
 CMD ["python3", "/opt/app/main.py"]
@@ -78,8 +81,11 @@ def component(lab: Lab, **build: Any) -> str:
 
 def test_a_dockerfile_is_enough(lab: Lab) -> None:
     lab.commit("docker", Dockerfile=DOCKERFILE.encode())
-    name = component(lab, arguments={"GREETING": "good morning, $(HOME)"})
+    lab.place.tenant.secret("index", {"password": TOKEN})
+    secrets = {"token": {"name": "index", "key": "password"}}
+    name = component(lab, arguments={"GREETING": "good morning, $(HOME)"}, secrets=secrets)
     status = lab.ran(name, output=OUTPUT)
+    assert TOKEN not in json.dumps(lab.builds(name))
     assert (lab.place.tenant.table("out.c-main.built") or "").splitlines()[1:] == ["1,docker"]
     (build,) = lab.builds(name)
     assert build["spec"]["bases"][BASE].partition("@")[2].startswith("sha256:")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -17,6 +19,9 @@ from componentrun.core.lease.shard import Shard, shard_of
 from componentrun.process.kubernetes.errors import AlreadyExistsError, ForbiddenError, QuotaExceededError
 from tests.unit.controller.building import DIGEST, EVENTS_WAIT, PLACE, SETTINGS, Cluster, wanted
 from tests.unit.controller.fakekube import NAMESPACE, Crash
+
+if TYPE_CHECKING:
+    from componentrun.api.build.componentbuild import ComponentBuild
 
 
 @pytest.fixture
@@ -205,6 +210,20 @@ def vars_of(settings: BuildSettings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in settings.__dataclass_fields__}
 
 
+DOCKERFILES: Final = replace(
+    SETTINGS, dockerfile_image="registry.example.com/buildkit:1", seccomp_profile="buildkit.json"
+)
+
+
+def dockerfile(**changes: Any) -> ComponentBuild:
+    return wanted(engine="dockerfile", dockerfile="Dockerfile", parent=None, commands=[], **changes)
+
+
+def secret(name: str, labels: dict[str, str] | None = None, /, **content: str) -> dict[str, Any]:
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in content.items()}
+    return {"metadata": {"name": name, "labels": labels or {}}, "type": "Opaque", "data": data}
+
+
 class TestLogins:
     async def test_a_missing_secret_of_git_is_the_end(self, cluster: Cluster) -> None:
         cluster.kube.remove("secrets", NAMESPACE, "git")
@@ -219,6 +238,39 @@ class TestLogins:
         await cluster.create()
         await cluster.settle()
         assert condition(cluster) == ("False", "PushRefused")
+
+    async def test_steps_of_a_dockerfile_get_the_secrets_that_the_component_names(self, cluster: Cluster) -> None:
+        cluster.start(DOCKERFILES)
+        cluster.kube.put("secrets", secret("index", password="index-pw", other="other-pw"))
+        await cluster.create(dockerfile(secrets={"token": {"name": "index", "key": "password"}}))
+        await cluster.settle()
+        assert cluster.secrets["secrets"] == {"token": b"index-pw"}
+        everything = json.dumps(cluster.pods) + json.dumps(cluster.build)
+        assert "index-pw" not in everything
+
+    @pytest.mark.parametrize(
+        ("name", "reason", "words"),
+        [
+            ("missing", "SecretNotFound", "there is no such Secret"),
+            ("index", "SecretNotFound", "no such key (it has: `other`)"),
+            ("store-keys", "InvalidSpec", "`store-keys` holds keys of Storage `main`"),
+            ("grants", "InvalidSpec", "which holds the grants of a run"),
+        ],
+    )
+    async def test_a_secret_that_no_step_may_have_is_the_end(
+        self, cluster: Cluster, name: str, reason: str, words: str
+    ) -> None:
+        cluster.start(DOCKERFILES)
+        cluster.kube.put("secrets", secret("index", other="pw"))
+        cluster.kube.put("secrets", secret("store-keys", password="pw"))
+        cluster.kube.put("secrets", secret("grants", {names.ATTEMPT_LABEL: "1"}, password="pw"))
+        spec = {"bucket": "lake", "credentials": {"secretName": "store-keys"}}
+        cluster.kube.put("storages", {"metadata": {"name": "main"}, "spec": spec})
+        await cluster.create(dockerfile(secrets={"token": {"name": name, "key": "password"}}))
+        await cluster.settle()
+        assert condition(cluster) == ("False", reason)
+        assert words in cluster.status["message"]
+        assert cluster.pods == []
 
     async def test_none_are_needed(self, cluster: Cluster) -> None:
         cluster.start(BuildSettings(**{**vars_of(SETTINGS), "push_secret": None}))

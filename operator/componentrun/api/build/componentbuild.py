@@ -12,6 +12,7 @@ from componentrun.api.build.source import (
     BuildBases,
     BuildCommand,
     BuildEngine,
+    BuildSecrets,
     BuildStage,
     DockerfilePath,
 )
@@ -67,6 +68,8 @@ class ComponentBuildSpec(ApiModel):
     """Stage of the Dockerfile that is built. Not set: the last one."""
     bases: BuildBases | None = None
     """Images, with their digests, that replace those that the Dockerfile names."""
+    secrets: BuildSecrets | None = None
+    """Values that steps of the Dockerfile can mount, by id."""
     platform: Annotated[str, Field(pattern=r"^[a-z0-9]+/[a-z0-9]+$", max_length=64)]
     """Platform of the image, e.g. `linux/amd64`."""
     folder: Annotated[str, Field(pattern=r"^/[^\s]*$", max_length=512)]

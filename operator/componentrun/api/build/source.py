@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from componentrun.api.common import ApiModel, Duration, LongDuration
+from componentrun.api.common import ApiModel, Duration, LongDuration, SecretKeyRef
 from componentrun.api.run.podtemplate import LocalObjectReference
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "BuildBases",
     "BuildCommand",
     "BuildEngine",
+    "BuildSecrets",
     "BuildSource",
     "BuildStage",
     "DockerfilePath",
@@ -32,6 +33,10 @@ BuildBases = Annotated[
 ]
 BuildEngine = Literal["layer", "dockerfile"]
 DockerfilePath = Annotated[str, Field(min_length=1, max_length=512)]
+BuildSecrets = Annotated[
+    dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=128)], SecretKeyRef],
+    Field(max_length=16),
+]
 BuildStage = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=128)]
 
 
@@ -75,6 +80,10 @@ class Build(ApiModel):
     """With the engine `dockerfile`: images that replace those that the Dockerfile names, e.g. `python:3.12-slim:
     mirror.example.com/python:3.12-slim`. Their tags are looked up for each run, so a tag that moves starts a new build.
     Images that are not replaced are pulled without a login, and only when something else has changed."""
+    secrets: BuildSecrets | None = None
+    """With the engine `dockerfile`: values that its steps can mount, by the id that they use: `RUN
+    --mount=type=secret,id=...`. They are from Secrets in the namespace of the Component, and are neither in the image
+    nor part of the build's name."""
     commands: Annotated[tuple[BuildCommand, ...], Field(max_length=64)] = ()
     """Lines for the shell of the parent image. They run as user 1000 in the folder of the code, each in a shell of its
     own, and can change this folder only. Defaults to those for the language of the repository: Python (`uv.lock` or

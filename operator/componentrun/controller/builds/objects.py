@@ -81,7 +81,7 @@ class BuildObjects:
             UnavailableError: a Secret of an earlier pod with the same name is not deleted yet.
             KubeError: the API server refused or is unavailable.
         """
-        for secret in build_secrets(build, pod, logins.git, logins.registry, logins.pulls):
+        for secret in build_secrets(build, pod, logins.git, logins.registry, logins.pulls, logins.secrets):
             namespace, name = self._settings.namespace, secret["metadata"]["name"]
             try:
                 await self._kube.create(SECRETS, namespace, secret)

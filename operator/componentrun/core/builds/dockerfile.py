@@ -1,7 +1,8 @@
 """The engine `dockerfile`: the script that builds a Dockerfile with BuildKit.
 
 BuildKit runs without root, in a user namespace of its own, and the commands of the Dockerfile run beside it: they can
-reach everything that it has. Therefore its container has no login. It writes the image into a folder, and another
+reach everything that it has. Therefore its container has no login, and no secrets but those that the Component names
+for these commands. It writes the image into a folder, and another
 container pushes it.
 """
 
@@ -10,6 +11,8 @@ from __future__ import annotations
 import json
 import shlex
 from typing import TYPE_CHECKING, Final
+
+from componentrun.core.builds.exchange import SECRETS_MOUNT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,6 +79,7 @@ def dockerfile_script(
         *("buildctl", "build", "--progress=plain", "--frontend=dockerfile.v0"),
         *(f"--local={name}={inputs.folder}" for name in ("context", "dockerfile")),
         *(word for option in options for word in ("--opt", option)),
+        *(f"--secret=id={name},src={SECRETS_MOUNT}/{name}" for name in sorted(inputs.secrets)),
         f"--output=type=oci,tar=false,dest={image}",
     ]
     return _SCRIPT.format(

@@ -31,6 +31,7 @@ __all__ = [
     "PUSH_FILE",
     "RECIPE_FILE",
     "SCRIPT_FILE",
+    "SECRETS_MOUNT",
     "STEPS",
     "STEP_COMMAND",
     "STEP_REPORT_BYTES",
@@ -57,6 +58,8 @@ HOME_MOUNT: Final = "/run/componentrun/home"
 """Caches and temporary files of the commands."""
 IMAGE_MOUNT: Final = "/run/componentrun/image"
 """What BuildKit makes of a Dockerfile, as an OCI image layout."""
+SECRETS_MOUNT: Final = "/run/componentrun/secrets"
+"""Values that steps of a Dockerfile can mount, each in a file with its id as name."""
 GRANT_MOUNT: Final = "/run/componentrun/grant"
 """Folder of fetch and of push with files of their own Secret."""
 INPUTS_FILE: Final = "inputs.json"

@@ -22,7 +22,7 @@ _NAME_CHARACTERS: Final = 40
 """160 bits of the hash: two builds with one name are out of reach, and names fit into labels (63 characters)."""
 
 _VARIABLES: Final = ("arguments", "bases", "tools")
-_ADDED: Final = frozenset({"dockerfile", "stage", "bases", "not_before"})
+_ADDED: Final = frozenset({"dockerfile", "stage", "bases", "secrets", "not_before"})
 """Names of builds without these do not depend on them."""
 
 Variables = tuple[tuple[str, str], ...]
@@ -45,11 +45,13 @@ class BuildInputs:
     folder: str
     """Absolute path of the code in the image."""
     dockerfile: str = ""
-    """Path of the Dockerfile in the folder that is built; this and the next two are of the engine `dockerfile`."""
+    """Path of the Dockerfile in the folder that is built; this and the next three are of the engine `dockerfile`."""
     stage: str = ""
     """Stage of the Dockerfile; empty: the last one."""
     bases: Variables = ()
     """Names of images in the Dockerfile, and the images by digest that replace them."""
+    secrets: tuple[str, ...] = ()
+    """Ids of the values that steps of the Dockerfile can mount, sorted."""
     commands: tuple[str, ...] = ()
     """Lines for the shell; empty: those of a convention."""
     arguments: Variables = ()
@@ -81,8 +83,8 @@ class BuildInputs:
                 raise ValueError("the inputs of a build have another format")
             for name in _VARIABLES:
                 content[name] = tuple(sorted(content.get(name, {}).items()))
-            for name in ("commands", "entrypoint"):
-                content[name] = tuple(content[name])
+            for name in ("commands", "entrypoint", "secrets"):
+                content[name] = tuple(content.get(name, ()))
             return cls(**content)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("not the inputs of a build") from error

@@ -51,6 +51,7 @@ _CODE: Final = "code"
 _CONTROL: Final = "control"
 _HOME: Final = "home"
 _IMAGE: Final = "image"
+_SECRETS: Final = "secrets"
 _REQUESTS: Final = {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "64Mi"}
 """What each container requests at least; less if its limit is lower. Without them, the limits would be requested."""
 _DISKS: Final = 4
@@ -70,6 +71,7 @@ def build_inputs(spec: ComponentBuildSpec) -> BuildInputs:
         dockerfile=spec.dockerfile or "",
         stage=spec.stage or "",
         bases=tuple(sorted((spec.bases or {}).items())),
+        secrets=tuple(sorted(spec.secrets or ())),
         platform=spec.platform,
         folder=spec.folder,
         commands=spec.commands,
@@ -134,7 +136,7 @@ def parents_of(spec: ComponentBuildSpec) -> tuple[tuple[str, str], ...]:
 
 def _has_parts_of_engine(spec: ComponentBuildSpec) -> bool:
     if spec.engine == "layer":
-        return spec.parent is not None and not (spec.dockerfile or spec.stage or spec.bases)
+        return spec.parent is not None and not (spec.dockerfile or spec.stage or spec.bases or spec.secrets)
     return spec.dockerfile is not None and not (spec.parent or spec.commands or spec.entrypoint)
 
 
@@ -258,10 +260,10 @@ def _builder(step: str, spec: ComponentBuildSpec, settings: BuildSettings) -> di
 
 
 def _commands_of_engine(spec: ComponentBuildSpec, settings: BuildSettings) -> dict[str, Any]:
-    return _buildkit(settings) if spec.engine == "dockerfile" else _commands(spec, settings)
+    return _buildkit(spec, settings) if spec.engine == "dockerfile" else _commands(spec, settings)
 
 
-def _buildkit(settings: BuildSettings) -> dict[str, Any]:
+def _buildkit(spec: ComponentBuildSpec, settings: BuildSettings) -> dict[str, Any]:
     """The container that builds a Dockerfile: BuildKit without root, and without a login.
 
     It needs what `restricted` forbids: system calls for user namespaces and mounts, and file capabilities of the two
@@ -288,6 +290,7 @@ def _buildkit(settings: BuildSettings) -> dict[str, Any]:
             {"name": _CONTROL, "mountPath": exchange.CONTROL_MOUNT, "readOnly": True},
             {"name": _HOME, "mountPath": exchange.HOME_MOUNT},
             {"name": _IMAGE, "mountPath": exchange.IMAGE_MOUNT},
+            *([{"name": _SECRETS, "mountPath": exchange.SECRETS_MOUNT, "readOnly": True}] if spec.secrets else ()),
         ],
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
@@ -331,11 +334,13 @@ def _volumes(pod: str, spec: ComponentBuildSpec, settings: BuildSettings) -> lis
     }
     return [
         *({"name": name, "emptyDir": {"sizeLimit": size}} for name, size in sizes.items()),
-        *(
-            {"name": _grant(step), "secret": {"secretName": _secret(pod, step), "defaultMode": _SECRET_MODE}}
-            for step in (exchange.FETCH, exchange.PUSH)
-        ),
+        *(_secret_volume(_grant(step), _secret(pod, step)) for step in (exchange.FETCH, exchange.PUSH)),
+        *([_secret_volume(_SECRETS, _secret(pod, _SECRETS))] if spec.secrets else ()),
     ]
+
+
+def _secret_volume(name: str, secret: str) -> dict[str, Any]:
+    return {"name": name, "secret": {"secretName": secret, "defaultMode": _SECRET_MODE}}
 
 
 def build_secrets(
@@ -344,6 +349,7 @@ def build_secrets(
     git_login: Mapping[str, bytes] | None,
     registry: bytes | None,
     pulls: bytes | None,
+    secrets: Mapping[str, bytes] | None = None,
 ) -> list[dict[str, Any]]:
     """The Secrets of a pod, which owns them, in the order in which they are to be created.
 
@@ -356,6 +362,7 @@ def build_secrets(
         git_login: content of the Secret that `spec.git.secretRef` names; None: no login.
         registry: docker configuration with the login that may push; None: no login.
         pulls: docker configuration with the logins that may read the parent image; None: no login.
+        secrets: values that steps of a Dockerfile can mount, by id.
     """
     name = str(pod["metadata"]["name"])
     inputs = {exchange.INPUTS_FILE: build_inputs(build.spec).canonical()}
@@ -363,6 +370,7 @@ def build_secrets(
     configs = {exchange.PULL_FILE: pulls or _NO_LOGINS, exchange.PUSH_FILE: registry or _NO_LOGINS}
     return [
         _secret_object(build, pod, _pull_secret(name), {".dockerconfigjson": pulls or _NO_LOGINS}, _DOCKER_CONFIG),
+        *([_secret_object(build, pod, _secret(name, _SECRETS), secrets)] if secrets else ()),
         _secret_object(build, pod, _secret(name, exchange.PUSH), inputs | configs),
         _secret_object(build, pod, _secret(name, exchange.FETCH), inputs | login),
     ]

@@ -154,7 +154,12 @@ def _check_host(url: GitUrl, settings: BuildSettings, owner: str) -> None:
 
 def _check_engine(build: Build, settings: BuildSettings, owner: str) -> None:
     of_layers = {"commands": build.commands, "entrypoint": build.entrypoint}
-    of_dockerfiles = {"dockerfile": build.dockerfile, "target": build.target, "bases": build.bases}
+    of_dockerfiles = {
+        "dockerfile": build.dockerfile,
+        "target": build.target,
+        "bases": build.bases,
+        "secrets": build.secrets,
+    }
     others = of_dockerfiles if build.engine == "layer" else of_layers
     for field, value in others.items():
         if value:
@@ -229,6 +234,7 @@ def new_build(
         dockerfile=build.dockerfile or DEFAULT_DOCKERFILE if is_dockerfile else None,
         stage=build.target,
         bases=bases or None,
+        secrets=build.secrets or None,
         platform=settings.platform,
         folder=FOLDER,
         commands=build.commands,
