@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.builds.servers import package_index
 from benchmarks.builds.wheels import make_wheels
+from componentrun.api.names import OPERATOR_LABEL
 from dev.cluster import waiting
 from dev.cluster.host import address
 from dev.images import ensure_one
@@ -136,6 +137,28 @@ def test_a_build_that_nobody_waits_for_is_stopped(lab: Lab) -> None:
 
     waiting.until(problem, what="the build", timeout=120)
     waiting.until(lab.pods_of_builds, what="the pods of builds", timeout=60)
+
+
+def test_images_are_built_without_a_run_built_again_and_deleted(lab: Lab) -> None:
+    lab.commit("without-a-run")
+    component = lab.add_component(commands=["date +%N > built"], follow="Pinned")
+    # An operator that is installed in the cluster would answer as well.
+    lab.place.tenant.kubectl("label", "component", component, f"{OPERATOR_LABEL}={lab.place.operator.name}")
+    first = lab.cli("build", "start", component)
+    assert "ComponentBuild `build-" in first.stderr
+    assert lab.cli("build", "start", component).stdout == first.stdout
+    assert len(lab.builds(component)) == 1
+    fresh = lab.cli("build", "start", component, "--fresh")
+    assert fresh.stdout != first.stdout
+    assert lab.ran(component)["image"] == fresh.stdout.strip()
+    assert len(lab.builds(component)) == 2
+
+    # The history of the channel keeps both, until the Component is there no more.
+    options = ("--component", component, "--unused-for", "0s", "--plain-http", "--yes")
+    assert "nothing to delete; 2 tags kept" in lab.cli("build", "prune", *options).stderr
+    lab.place.tenant.kubectl("delete", "component", component)
+    assert "2 images deleted" in lab.cli("build", "prune", *options).stderr
+    assert "nothing to delete; 0 tags kept" in lab.cli("build", "prune", *options).stderr
 
 
 def test_an_operator_that_is_killed_goes_on(lab: Lab) -> None:

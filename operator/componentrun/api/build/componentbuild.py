@@ -83,6 +83,9 @@ class ComponentBuildSpec(ApiModel):
     """Entrypoint of the image. Empty: that of the language of the repository."""
     tools: Annotated[dict[str, Annotated[str, Field(max_length=253)]], Field(max_length=16)] | None = None
     """Versions of the programs that make the image."""
+    not_before: datetime | None = None
+    """The image is built after this time, although there may be one of the same input: time of `componentrun build
+    start --fresh`, or beginning of the present period of `maxAge`. Not set if neither is used."""
     target: Annotated[str, Field(min_length=1, max_length=512)]
     """Repository that the image is pushed to. The image has the name of this object as its tag."""
     timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 900

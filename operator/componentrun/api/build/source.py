@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from componentrun.api.common import ApiModel, Duration, SecretKeyRef
+from componentrun.api.common import ApiModel, Duration, LongDuration, SecretKeyRef
 from componentrun.api.run.podtemplate import LocalObjectReference
 
 __all__ = [
@@ -93,5 +93,8 @@ class Build(ApiModel):
     (`ARG`), which its history may show. Do not put secrets into them."""
     entrypoint: Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=64)] = ()
     """Entrypoint of the image. Defaults to the program of the language, such as `main.py` with `python3`."""
+    max_age: LongDuration | None = None
+    """Maximum age of the image, e.g. `30d`; minimum `1h`. When the channel is resolved, an image that is older is built
+    again, also from the same commit. Requires `follow: EachRun` or `Interval`. Defaults to no maximum."""
     timeout: Duration | None = None
     """Timeout of the build. Defaults to `15m`; maximum `1h`."""

@@ -22,7 +22,8 @@ _NAME_CHARACTERS: Final = 40
 """160 bits of the hash: two builds with one name are out of reach, and names fit into labels (63 characters)."""
 
 _VARIABLES: Final = ("arguments", "bases", "tools")
-_OF_DOCKERFILES: Final = frozenset({"dockerfile", "stage", "bases", "secrets"})
+_ADDED: Final = frozenset({"dockerfile", "stage", "bases", "secrets", "not_before"})
+"""Names of builds without these do not depend on them."""
 
 Variables = tuple[tuple[str, str], ...]
 """Names and values. Their order has no meaning."""
@@ -61,12 +62,13 @@ class BuildInputs:
     """Versions of what makes the image, such as the builder."""
     target: str
     """Repository that the image is pushed to."""
+    not_before: str = ""
+    """Time after which it is built; empty: any image of the same input will do."""
 
     def canonical(self) -> bytes:
         """The text that is hashed: the same for the same input."""
         content = asdict(self) | {name: dict(getattr(self, name)) for name in _VARIABLES}
-        # Names of builds in layers do not depend on what only Dockerfiles have.
-        return _canonical({name: value for name, value in content.items() if value or name not in _OF_DOCKERFILES})
+        return _canonical({name: value for name, value in content.items() if value or name not in _ADDED})
 
     @classmethod
     def parse(cls, canonical: bytes) -> BuildInputs:

@@ -82,6 +82,7 @@ def build_inputs(spec: ComponentBuildSpec) -> BuildInputs:
         entrypoint=spec.entrypoint,
         tools=tuple(sorted((spec.tools or {}).items())),
         target=spec.target,
+        not_before=spec.not_before.strftime(names.FRESH_FORMAT) if spec.not_before is not None else "",
     )
 
 

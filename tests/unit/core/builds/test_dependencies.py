@@ -140,6 +140,7 @@ def built(key: str, digest: str, age: int, **spec: object) -> ComponentBuild:
         update={"dependencies": BuildDependencies(state="Installed", key=key, digest=digest, size=1, diff_id="d")}
     )
     created = datetime(2026, 12, 3, tzinfo=UTC) - timedelta(hours=age)
+    status = status.model_copy(update={"start_time": created})
     metadata = made.metadata.model_copy(update={"creation_timestamp": created})
     return made.model_copy(update={"status": status, "metadata": metadata})
 
@@ -156,3 +157,13 @@ def test_the_newest_layer_with_a_key_is_offered_and_only_to_the_first_pod() -> N
     assert [(layer.key, layer.digest) for layer in reusable_layers(first, others)] == [("a", "new"), ("b", "b")]
     again = first.model_copy(update={"status": first.status.model_copy(update={"attempts": 2})})
     assert reusable_layers(again, others) == ()
+
+
+def test_a_fresh_image_gets_layers_only_that_were_installed_after_its_time() -> None:
+    fresh = podexamples.build(notBefore="2026-12-02T22:30:00Z")
+    others = [built("a", "old", 2), built("b", "new", 1), built("c", "used", 1)]
+    used = others[2].status.dependencies
+    assert used is not None
+    reused = used.model_copy(update={"state": "Reused"})
+    others[2] = others[2].model_copy(update={"status": others[2].status.model_copy(update={"dependencies": reused})})
+    assert [layer.digest for layer in reusable_layers(fresh, others)] == ["new"]

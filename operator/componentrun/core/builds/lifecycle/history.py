@@ -41,7 +41,8 @@ def outdated(builds: Iterable[ComponentBuild], now: datetime) -> list[ComponentB
 def reusable_layers(build: ComponentBuild, others: Iterable[ComponentBuild]) -> tuple[DependencyLayer, ...]:
     """Layers of dependencies that a build may use again, newest first.
 
-    Only its first pod gets any: if the registry has deleted the layer, the next pod installs the dependencies.
+    Only its first pod gets any: if the registry has deleted the layer, the next pod installs the dependencies. An image
+    that is to be built after a time (`notBefore`) gets layers only that were installed after it.
 
     Args:
         build: the build, with its pod in its status.
@@ -52,9 +53,23 @@ def reusable_layers(build: ComponentBuild, others: Iterable[ComponentBuild]) -> 
     found: dict[str, DependencyLayer] = {}
     for other in _newest_first(others):
         layer = other.status.dependencies
-        if layer is not None and other.spec.target == build.spec.target:
+        if (
+            layer is not None
+            and other.spec.target == build.spec.target
+            and _is_new_enough(other, build.spec.not_before)
+        ):
             found.setdefault(layer.key, DependencyLayer(layer.key, layer.digest, layer.size, layer.diff_id))
     return tuple(found.values())[:_MOST_LAYERS]
+
+
+def _is_new_enough(other: ComponentBuild, not_before: datetime | None) -> bool:
+    """Whether a build installed its dependencies after a time; None: at any time."""
+    status = other.status
+    if not_before is None:
+        return True
+    began, dependencies = status.start_time, status.dependencies
+    was_installed = dependencies is not None and dependencies.state == "Installed"
+    return was_installed and began is not None and began >= not_before
 
 
 def _newest_first(builds: Iterable[ComponentBuild]) -> list[ComponentBuild]:
