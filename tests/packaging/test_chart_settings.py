@@ -40,6 +40,8 @@ namespace, and an image that only some installations need."""
 SECTIONS = {"image"}
 """Sections of the values that a helper makes into one variable."""
 OTHERS = {
+    "builds.dockerfile.enabled": True,
+    "builds.dockerfile.seccompProfile": "componentrun/buildkit.json",
     "builds.enabled": True,
     "builds.gitHosts": ["git.example.com"],
     "builds.namespace": "builds",

@@ -17,6 +17,7 @@ __all__ = [
     "MOST_CHOSEN_TAGS",
     "MOST_KEPT",
     "MOST_NODES",
+    "BuildStart",
     "Channel",
     "ChannelDigest",
     "ChannelName",
@@ -149,6 +150,23 @@ class PrePullStatus(StatusModel):
     """Nodes that do not have the image yet, at most 10; those with an error come first."""
 
 
+class BuildStart(StatusModel):
+    """What became of the last request to build the image of a channel without a run (`componentrun build start`)."""
+
+    request: str
+    """The request: value of the annotation `start-build.componentrun.dev/<channel>`."""
+    build: str | None = None
+    """ComponentBuild that makes the image. Not set if the image was there."""
+    build_hash: str | None = None
+    """Hash of the channel's `build` for which the ComponentBuild was created."""
+    image: str | None = None
+    """Image with its digest, as soon as it is there."""
+    reason: str | None = None
+    """Why there is no image. Set only if the request has failed."""
+    message: str | None = None
+    """What happened, for people."""
+
+
 class ChannelStatus(StatusModel):
     """What a channel points to."""
 
@@ -172,6 +190,8 @@ class ChannelStatus(StatusModel):
     first. At most 100. Those of a pinned channel are kept, so a run that chooses one more version is refused."""
     pre_pull: PrePullStatus | None = None
     """The nodes that the image is brought to. Only with `prePull`."""
+    build_start: BuildStart | None = None
+    """The last request to build the image without a run. Only with `build`."""
 
 
 class ImageResolution(StatusModel):

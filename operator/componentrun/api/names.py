@@ -41,6 +41,13 @@ OUR_BUILDS: Final = f"{BUILD_LABEL},{MANAGED_BY_LABEL}={MANAGED_BY}"
 """Selects the pods and Secrets of builds."""
 PODS_OF_BUILDS: Final = f"{OUR_BUILDS},{BUILD_NAMESPACE_LABEL}"
 """Selects the same, if they name the namespace of their ComponentBuild."""
+START_BUILD_PREFIX: Final = f"start-build.{GROUP}/"
+"""On a Component, followed by the name of a channel: asks the operator to build the channel's image without a run. Each
+value is one request, which the status answers."""
+FRESH_BUILD_PREFIX: Final = f"fresh-build.{GROUP}/"
+"""Likewise: a time in the form of `FRESH_FORMAT`. Images of the channel that were built for an earlier time, or for
+none, are not used."""
+FRESH_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
 CATALOGUE_LABEL: Final = f"{GROUP}/catalogue"
 """On a Component or ClusterComponent: name of the catalogue that owns it. `componentrun catalogue sync` changes and
 deletes only objects with the name of its catalogue."""

@@ -233,6 +233,13 @@ _OF_CHANNELS: Final[tuple[Rule, ...]] = (
         "message": "spec.channels: prePull can't be used with build, because an image is built when a run needs it",
     },
     {
+        "rule": (
+            "!has(self.build) || !has(self.build.maxAge)"
+            " || (has(self.follow) ? self.follow != 'Pinned' : self.name == 'master')"
+        ),
+        "message": "spec.channels: build.maxAge goes with follow EachRun or Interval; a pinned channel keeps its image",
+    },
+    {
         "rule": "!has(self.prePullNodes) || (has(self.prePull) && self.prePull)",
         "message": "spec.channels: prePullNodes goes with prePull: true",
     },

@@ -14,7 +14,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from componentrun.builder.grants import read_docker_config, read_git_login, read_inputs
+from componentrun.builder.grants import read_docker_config, read_git_login, read_inputs, read_layers
 from componentrun.builder.settings import read_settings
 from componentrun.core.builds.exchange import (
     CONTROL_MOUNT,
@@ -25,6 +25,7 @@ from componentrun.core.builds.exchange import (
     PULL_FILE,
     PUSH,
     PUSH_FILE,
+    SOURCE_MOUNT,
     StepReport,
     failed,
     termination_message,
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str], termination_log: str = _TERMINATION_LOG) -> i
 
 
 def _fetch(started: float) -> StepReport:
-    from componentrun.builder.preparing import prepare  # noqa: PLC0415 - each step imports only what it needs
+    from componentrun.builder.preparing import Folders, prepare  # noqa: PLC0415 - each step imports only what it needs
 
     inputs = read_inputs(_GRANT)
     login = read_git_login(_GRANT, inputs)
@@ -81,12 +82,15 @@ def _fetch(started: float) -> StepReport:
         fetched = prepare_dockerfile(inputs, login, _CODE, _CONTROL, HOME_MOUNT, settings)
         how = f"building `{inputs.dockerfile}`"
     else:
-        fetched, recipe = prepare(inputs, login, _CODE, _CONTROL, HOME_MOUNT, settings.git)
+        folders = Folders(_CODE, Path(SOURCE_MOUNT), _CONTROL, HOME_MOUNT)
+        fetched, recipe, plan = prepare(inputs, login, folders, settings.git, read_layers(_GRANT))
         how = (
             f"building with the conventions for {recipe.language}"
             if recipe.language
             else "building with given commands"
         )
+        if plan.layer is not None:
+            how += f"; the dependencies are those of an earlier build, {_size(plan.layer.size)}"
     seconds = time.monotonic() - started
     _say(f"fetched {_counted(len(fetched.files), 'file')}, {_size(fetched.size)}, in {seconds:.1f} s")
     _say(how)
@@ -100,12 +104,14 @@ def _push(started: float) -> StepReport:
     pulls, pushes = (read_docker_config(_GRANT, name) for name in (PULL_FILE, PUSH_FILE))
     registry = read_settings(os.environ).registry
     _say(f"pushing {inputs.target}:{inputs.name}")
+    dependencies, were_reused = None, False
     if inputs.engine == "dockerfile":
         from componentrun.builder.dockerfiles import publish_layout  # noqa: PLC0415 - likewise
 
         pushed = asyncio.run(publish_layout(inputs, [pushes], _IMAGE, registry))
     else:
-        pushed = asyncio.run(publish(inputs, [pulls], [pushes], _CODE, _CONTROL, registry))
+        published = asyncio.run(publish(inputs, [pulls], [pushes], _CODE, _CONTROL, registry))
+        pushed, dependencies, were_reused = published
     seconds = time.monotonic() - started
     _say(_what_was_pushed(inputs.target, pushed, seconds))
     return StepReport(
@@ -117,6 +123,8 @@ def _push(started: float) -> StepReport:
         mounted_layers=pushed.mounted,
         known_layers=pushed.known,
         copied_layers=pushed.copied,
+        dependencies=dependencies,
+        were_reused=were_reused,
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Final
 
-from componentrun.core.builds.exchange import INPUTS_FILE
+from componentrun.core.builds.dependencies.layer import parse_layers
+from componentrun.core.builds.exchange import INPUTS_FILE, LAYERS_FILE
 from componentrun.core.builds.identity import BuildInputs
 from componentrun.core.builds.login import LOGIN_KEYS, read_login
 from componentrun.core.builds.source import parse_git_url
@@ -15,10 +16,11 @@ from componentrun.errors import PlatformError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from componentrun.core.builds.dependencies.layer import DependencyLayer
     from componentrun.core.builds.login import HttpsLogin, SshLogin
     from componentrun.core.images.pullsecrets import PullSecret
 
-__all__ = ["read_docker_config", "read_git_login", "read_inputs"]
+__all__ = ["read_docker_config", "read_git_login", "read_inputs", "read_layers"]
 
 _OWNER: Final = "the Secret of `build.source.git.secretRef`"
 _DOCKER_CONFIG: Final = "kubernetes.io/dockerconfigjson"
@@ -37,6 +39,11 @@ def read_inputs(grant: Path) -> BuildInputs:
             f"`{INPUTS_FILE}` of the step's Secret can't be read: {type(error).__name__}",
             advice="Check whether the operator and the builder's image are of the same release.",
         ) from error
+
+
+def read_layers(grant: Path) -> tuple[DependencyLayer, ...]:
+    """Layers of dependencies that earlier builds have pushed."""
+    return parse_layers((grant / LAYERS_FILE).read_bytes())
 
 
 def read_git_login(grant: Path, inputs: BuildInputs) -> HttpsLogin | SshLogin | None:

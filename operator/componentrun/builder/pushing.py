@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from componentrun.builder.retrying import with_retries
-from componentrun.core.builds.errors import BuildError, BuildProblem
+from componentrun.core.builds.errors import BuildError, BuildProblem, LostLayerError
 from componentrun.core.builds.image import NewLayer, ParentImage, choose_platform, extend, read_parent
 from componentrun.core.builds.layer import Entry, write_layer
 from componentrun.registry.errors import ImageError
@@ -36,10 +36,11 @@ _CONFIG_BYTES: Final = 4 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class LayerFile:
-    """A layer in a file."""
+    """A new layer of an image."""
 
     layer: NewLayer
-    path: Path
+    path: Path | None
+    """None: the repository of the image has it, because an earlier build has pushed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ async def push(
     Raises:
         RegistryAwayError: the registry was away in all attempts.
         ImageError: it refuses the image.
+        LostLayerError: the repository does not have a layer that an earlier build has pushed.
         BuildError: the image would have too many layers.
     """
     existing = await with_retries(lambda: uploader.tagged(tag))
@@ -136,10 +138,32 @@ async def push(
     for descriptor in parent.image.layers:
         await _take_over(uploader, client, parent, descriptor, pushed)
     for item in layers:
-        await push_blob(uploader, item.layer.written.digest, item.layer.written.size, partial(_open, item.path), pushed)
+        await _add(uploader, item, pushed)
     await push_blob(uploader, image.config_digest, len(image.config), image.config, pushed)
-    pushed.digest = await push_tag(uploader, image.manifest, image.media_type, tag)
+    try:
+        pushed.digest = await push_tag(uploader, image.manifest, image.media_type, tag)
+    except ImageError:
+        # The registry may have deleted a layer after it was asked for it. It refuses a manifest with layers it lacks.
+        for item in layers:
+            await _check_presence(uploader, item)
+        raise
     return pushed
+
+
+async def _add(uploader: RegistryUploader, item: LayerFile, pushed: Pushed) -> None:
+    """Have a new layer in the repository."""
+    if item.path is None:
+        await _check_presence(uploader, item)
+        pushed.known += 1
+        return
+    await push_blob(uploader, item.layer.written.digest, item.layer.written.size, partial(_open, item.path), pushed)
+
+
+async def _check_presence(uploader: RegistryUploader, item: LayerFile) -> None:
+    """Check that the repository has a layer that is in no file."""
+    digest = item.layer.written.digest
+    if item.path is None and not await with_retries(lambda: uploader.has_blob(digest)):
+        raise LostLayerError(uploader.repository.name, digest)
 
 
 async def _take_over(

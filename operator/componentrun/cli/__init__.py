@@ -14,6 +14,7 @@ Packages and modules, lowest first:
     options      options that several commands share; eventoptions: options that select events
     request      from flags and files to a ComponentRun
     conversion   configurations that Keboola's API exported, as ComponentRuns
+    userlogins   logins of registries of the person at the terminal
     catalogues   catalogues of Components: sources, printing, imports, the cluster
     follow       waits for runs and follows them; exit codes
     queryresults results of SQL queries: printed, or written to files

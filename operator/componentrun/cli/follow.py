@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from componentrun.cli.session import Session
     from componentrun.client.storage.store import EventFeed, EventRecord
 
-__all__ = ["Follower", "exit_code", "follow_or_leave", "is_over", "print_event", "print_outcome"]
+__all__ = ["Follower", "exit_code", "exit_code_of_reason", "follow_or_leave", "is_over", "print_event", "print_outcome"]
 
 PAUSE_SECONDS: Final = 0.5
 """The collector writes a segment every second, so an event is shown within two seconds of being printed."""
@@ -64,7 +64,12 @@ def exit_code(run: ComponentRun) -> int:
     """0 if the run succeeded, 1 if its user can fix it, 2 otherwise."""
     if run.status.phase == "Succeeded":
         return EXIT_OK
-    return EXIT_USER if run.status.reason in USER_REASONS else EXIT_FAULT
+    return exit_code_of_reason(run.status.reason)
+
+
+def exit_code_of_reason(reason: str | None) -> int:
+    """1 if the author of the run or of the component can fix it, 2 otherwise."""
+    return EXIT_USER if reason in USER_REASONS else EXIT_FAULT
 
 
 @dataclass

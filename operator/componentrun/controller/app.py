@@ -19,6 +19,7 @@ import componentrun
 from componentrun.api.common import API_VERSION, GROUP
 from componentrun.controller.builds.builds import Builds
 from componentrun.controller.builds.seen import BuildsSeen
+from componentrun.controller.builds.starts import BuildStarts
 from componentrun.controller.builds.unread import UnreadBuilds
 from componentrun.controller.clockwatch import ClockWatch
 from componentrun.controller.components.checks import ComponentChecks
@@ -133,6 +134,7 @@ class Operator:
         self._pre_pulls = PrePulls(
             kube, caches, references, images, settings.pre_pulls, metrics, kube.clock.now, namespaces
         )
+        self._build_starts = BuildStarts(kube, caches, references, images, builds_seen, settings.operator_name)
         unread_builds = UnreadBuilds(caches.runs, settings.limits.events_wait, kube.clock.now)
         self._builds = Builds(
             kube,
@@ -142,7 +144,7 @@ class Operator:
             metrics,
             kube.clock.now,
             settings.allowed_registries,
-            images.built.is_wanted,
+            lambda key, build: images.built.is_wanted(key, build) or self._build_starts.wants(key, build),
             unread_builds,
         )
         self._checks = StorageChecks(kube, caches.storages, stores, scopes, kube.clock.now, gate, catalogs)
@@ -199,6 +201,7 @@ class Operator:
             group.create_task(self._tag_checks.run(self._settings.registry_tag_check_seconds), name="checks of tags")
             group.create_task(self._pre_pulls.run(), name="images on nodes")
             group.create_task(self._builds.run(), name="builds")
+            group.create_task(self._build_starts.run(), name="starts of builds")
             if self._lease is not None:
                 self._leading = group.create_task(self._lead(self._lease), name="lease")
             group.create_task(self._resync_regularly(), name="resync")
@@ -238,6 +241,7 @@ class Operator:
         self._tag_checks.activate(active)
         self._pre_pulls.activate(active)
         self._builds.activate(active)
+        self._build_starts.activate(active)
         self._metrics.leads(active)
 
     async def _wait_for_api(self) -> None:

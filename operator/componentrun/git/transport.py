@@ -39,6 +39,8 @@ _USER_AGENT: Final = "git/componentrun"
 
 
 _MOST_REDIRECTS: Final = 3
+_MOST_WORDS: Final = 1024
+"""Bytes of an answer that are kept for the words of an error."""
 _HTTPS_PORT: Final = 443
 
 
@@ -121,6 +123,31 @@ class _SshClient(SSHGitClient):
             protocol.close()
 
 
+class _Beginning:
+    """Keeps the first bytes of an answer."""
+
+    def __init__(self) -> None:
+        self.content = b""
+
+    def reading(self, read: Callable[[int], bytes]) -> Callable[[int], bytes]:
+        """The same function, for the next answer."""
+        self.content = b""
+
+        def kept(size: int) -> bytes:
+            content = read(size)
+            if len(self.content) < _MOST_WORDS:
+                self.content += content[: _MOST_WORDS - len(self.content)]
+            return content
+
+        return kept
+
+    @property
+    def refusal(self) -> list[bytes]:
+        """What the server says if the answer is a packet with an error (gitprotocol-pack); else nothing."""
+        length, kind = self.content[:4], self.content[4:8]
+        return [self.content[8 : int(length, 16)]] if kind == b"ERR " else []
+
+
 class _SmartClient(Urllib3HttpGitClient):
     """Speaks to git servers alone. dulwich would also read a folder of files, such as a page that it takes for one."""
 
@@ -129,6 +156,14 @@ class _SmartClient(Urllib3HttpGitClient):
         self._budget = budget
         self._authorization = "" if login is None else _basic(login)
         self._login_origin = origin(url.text)
+        self._beginning = _Beginning()
+
+    def fetch_pack(self, *arguments: Any, **options: Any) -> FetchPackResult:
+        """Download. dulwich takes an error of the server for the end of the connection, and loses its words."""
+        try:
+            return super().fetch_pack(*arguments, **options)
+        except HangupException as error:
+            raise HangupException(self._beginning.refusal) from error
 
     def _http_request(self, url: str, headers: dict[str, str] | None = None, *arguments: Any, **options: Any) -> Any:
         headers = dict(headers or {})
@@ -140,7 +175,7 @@ class _SmartClient(Urllib3HttpGitClient):
         if not kind.startswith("application/x-git-"):
             response.close()
             raise GitProtocolError(f"Invalid content-type from server: {kind}")
-        return response, self._budget.reading(read)
+        return response, self._beginning.reading(self._budget.reading(read))
 
 
 @contextmanager

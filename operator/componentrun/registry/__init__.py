@@ -15,4 +15,5 @@ Modules, lowest first:
     client        digests of tags, lists of tags, manifests, what refers to them, and blobs
     verification  finds the signatures of an image, and checks them
     upload        uploads of artifacts and of parts of images
+    removal       deletion of images
 """

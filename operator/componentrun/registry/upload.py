@@ -72,7 +72,11 @@ class Artifact:
 
 
 class RegistryUploader:
-    """Uploads to one repository. Close it to free its connections."""
+    """Uploads to one repository. Close it to free its connections.
+
+    Attributes:
+        repository: the repository.
+    """
 
     def __init__(
         self,
@@ -93,7 +97,7 @@ class RegistryUploader:
         """
         self._mounted = mounted
         self._exchange = AuthorizedExchange(settings, "pull,push", mounted=mounted)
-        self._repository = repository
+        self.repository = repository
         self._login = login
         self._known = known
         self._base = self._exchange.base(repository)
@@ -130,7 +134,7 @@ class RegistryUploader:
         self._check(answer, _CREATED)
         stored = answer.headers.get(_DIGEST_HEADER, digest)
         if stored != digest:
-            raise errors.dishonest(f"{self._repository.name}:{reference}", digest, stored)
+            raise errors.dishonest(f"{self.repository.name}:{reference}", digest, stored)
         return digest
 
     async def tagged(self, tag: str) -> str | None:
@@ -207,16 +211,16 @@ class RegistryUploader:
             ImageError: it refuses the login, or there is none.
         """
         answer = await self._exchange.send(
-            method, self._repository, self._login, path, headers, what=what, limit=_ANSWER_BYTES, data=data
+            method, self.repository, self._login, path, headers, what=what, limit=_ANSWER_BYTES, data=data
         )
-        refusal = refusal_of(answer, self._repository, self._login, self._known, is_push=True)
+        refusal = refusal_of(answer, self.repository, self._login, self._known, is_push=True)
         if refusal is not None:
             raise refusal
         return answer
 
     def _check(self, answer: Answer, expected: int) -> None:
         if answer.status == _NOT_FOUND:
-            raise errors.image_error(problems.no_such_repository(self._repository.name))
+            raise errors.image_error(problems.no_such_repository(self.repository.name))
         if answer.status != expected:
-            host = self._repository.host
+            host = self.repository.host
             raise errors.not_a_registry(host, f"it answered {answer.status} to an upload; expected {expected}")

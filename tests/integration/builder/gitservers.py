@@ -1,10 +1,11 @@
-"""Git servers: dulwich's own over https with a password, and git itself over ssh with a key."""
+"""Git servers: dulwich's own or git itself over https with a password, and git itself over ssh with a key."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import os
+import subprocess
 import threading
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -38,6 +39,39 @@ class _Quiet(WSGIRequestHandler):
 
 
 @dataclass
+class GitItself:
+    """`git http-backend`, the server that comes with git, for one repository. It knows version 2 of the protocol."""
+
+    folder: Path
+    sent_bytes: int = 0
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer one request."""
+        size = int(environ.get("CONTENT_LENGTH") or 0)
+        # The requests of these tests are short: wsgiref does not decode a body that comes in chunks.
+        done = subprocess.run(
+            ["git", "http-backend"],
+            input=environ["wsgi.input"].read(size),
+            capture_output=True,
+            check=False,  # it fails after it has told the client why
+            env=os.environ | {
+                "GIT_PROJECT_ROOT": str(self.folder),
+                "GIT_HTTP_EXPORT_ALL": "1",
+                "GIT_PROTOCOL": environ.get("HTTP_GIT_PROTOCOL", ""),
+                "PATH_INFO": environ["PATH_INFO"].removeprefix("/team/app.git"),
+                **{name: environ.get(name, "") for name in ("REQUEST_METHOD", "QUERY_STRING", "CONTENT_TYPE")},
+                "HTTP_CONTENT_ENCODING": environ.get("HTTP_CONTENT_ENCODING", ""),
+            },
+        )  # fmt: skip
+        head, _, body = done.stdout.partition(b"\r\n\r\n")
+        headers = [(name, value) for name, _, value in (line.partition(": ") for line in head.decode().split("\r\n"))]
+        status = next((value for name, value in headers if name == "Status"), "200 OK")
+        start_response(status, [item for item in headers if item[0] != "Status"])
+        self.sent_bytes += len(body)
+        return [body]
+
+
+@dataclass
 class HttpsServer:
     """A server with one repository at `/team/app.git`."""
 
@@ -51,6 +85,8 @@ class HttpsServer:
     """Path and Authorization of each request."""
     port: int = 0
     address: str = "127.0.0.1"
+    chain: Callable[..., Iterable[bytes]] | None = None
+    """What answers whoever may read; None: dulwich."""
 
     @property
     def url(self) -> str:
@@ -66,7 +102,7 @@ class HttpsServer:
     def running(self) -> Iterator[HttpsServer]:
         """Listen on a free port."""
         repositories: dict[str, BackendRepo] = {"/team/app.git": self.repository}
-        chain = make_wsgi_chain(DictBackend(repositories))
+        chain = self.chain or make_wsgi_chain(DictBackend(repositories))
 
         def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
             path, authorization = environ["PATH_INFO"], environ.get("HTTP_AUTHORIZATION", "")

@@ -24,9 +24,11 @@ from componentrun.registry.settings import RegistrySettings
 from dev.cluster import connection as cluster_connection
 from dev.cluster.host import address
 from dev.images import ensure
+from e2e.tenant.repository import Repository as WritableRepository
 from e2e.tenant.tenant import create_namespace
 from tests.integration.builder.gitservers import PASSWORD, USER, HttpsServer, ssh_server
 from tests.integration.builder.onthecluster import Bench
+from tests.integration.builder.parents import for_another_machine, index_of, with_layers
 from tests.integration.builder.repositories import commit, new_repository
 from tests.integration.registry.realregistry import PASSWORD as PUSH_PASSWORD
 from tests.integration.registry.realregistry import USER as PUSH_USER
@@ -132,7 +134,7 @@ def test_the_image_of_a_repository_runs(bench: Bench, server: HttpsServer, paren
     log = {step: bench.log(built, step) for step in ("fetch", "commands", "push")}
     assert f"at commit {revision[:12]}" in log["fetch"]
     assert "fetched 2 files, 1.1 kB" in log["fetch"]
-    assert "componentrun: step 1 of 1: python3" in log["commands"]
+    assert "componentrun: step 1 of 1: PYTHONPATH= " in log["commands"]
     assert f"pushed {built.build.spec.target}@{state.digest}" in log["push"]
     for text in (*log.values(), json.dumps(built.pod)):
         assert has_secret(text.encode()) == []
@@ -152,6 +154,7 @@ def test_commands_see_no_login_and_can_not_change_what_is_pushed_beside_the_code
         "find / -name '*token*' -path '*serviceaccount*' > token.txt 2>/dev/null || true",
         "cd /run/componentrun/control; for f in *; do echo x >> $f && echo $f >> /code/written.txt; done || :",
         "mv /run/componentrun/control /tmp/elsewhere && echo moved >> written.txt || :",
+        'for place in /tmp "$HOME" "$TMPDIR" /; do echo here > "$place/outside" || :; done',
     )
     built = bench.run(
         git(server, revision),
@@ -160,12 +163,13 @@ def test_commands_see_no_login_and_can_not_change_what_is_pushed_beside_the_code
         registry=docker_config("registry.example.com", PUSH_USER, PUSH_PASSWORD),
         pulls=docker_config("registry.example.com", PUSH_USER, PUSH_PASSWORD),
         commands=probes,
-        entrypoint=["sh", "-c", "cat /code/*.txt; ls /code"],
+        entrypoint=["sh", "-c", "cat /code/*.txt; ls /code; find / -name outside 2>/dev/null"],
     )
     assert built.state.phase == "Succeeded", (built.state.failure, bench.log(built, "commands"))
     seen = bench.started(f"{built.build.spec.target}@{built.state.digest}")
     assert has_secret(seen.encode()) == []
     assert "written.txt" not in seen
+    assert "/outside" not in seen
     assert "grant" not in seen
     assert "serviceaccount" not in seen
     assert "SOURCE_DATE_EPOCH" in seen
@@ -293,6 +297,47 @@ async def test_a_parent_without_a_shell_or_without_itself_is_named(
     assert failure is not None
     assert failure.reason is Reason.PARENT_UNAVAILABLE
     assert "has no digest" in failure.message
+
+
+def test_parents_for_another_machine_or_with_too_many_layers_are_named(
+    bench: Bench, server: HttpsServer, images: dict[str, str]
+) -> None:
+    revision = commit(server.repository, {b"main.py": MAIN})
+    place, tag = WritableRepository.of(images["test-components"])
+    other = for_another_machine(place, tag)
+    full = with_layers(place, tag, 127)
+    expected = {
+        other: "there for linux/arm64, and the build needs linux/amd64",
+        index_of(place, other, "arm64", "s390x"): "does not exist for the node's architecture",
+        full: "has 127 layers; with those of the build the image would have 128",
+    }
+    for digest, words in expected.items():
+        failure = bench.run(git(server, revision), f"{place.name}@{digest}", login=GIT_LOGIN).state.failure
+        assert failure is not None, words
+        assert failure.reason is Reason.PARENT_UNAVAILABLE, failure.message
+        assert words in failure.message
+        assert digest in failure.message
+        assert failure.advice.startswith("Choose a parent image")
+
+
+def test_an_index_is_a_parent(bench: Bench, server: HttpsServer, images: dict[str, str]) -> None:
+    revision = commit(server.repository, {b"main.py": MAIN})
+    place, tag = WritableRepository.of(images["test-components"])
+    index = index_of(place, with_layers(place, tag, 0), "s390x", "amd64")
+    built = bench.run(git(server, revision), f"{place.name}@{index}", login=GIT_LOGIN)
+    assert built.state.phase == "Succeeded", built.state.failure
+
+
+@pytest.mark.long
+def test_commands_that_print_a_gigabyte(bench: Bench, server: HttpsServer, parent: str) -> None:
+    revision = commit(server.repository, {b"main.py": MAIN})
+    loud = "head -c 1000000000 /dev/zero | tr '\\0' x; echo; echo the end"
+    built = bench.run(git(server, revision), parent, login=GIT_LOGIN, commands=[loud, "exit 3"], timeoutSeconds=110)
+    failure = built.state.failure
+    assert failure is not None
+    assert "Command 2 of 2 `exit 3` ended with exit code 3" in failure.message, failure
+    assert len(json.dumps(built.pod)) < 20_000
+    assert len(bench.log(built, "commands")) < 60_000_000, "the kubelet rotates it"
 
 
 async def test_a_repository_over_ssh(bench: Bench, parent: str, tmp_path: Path) -> None:

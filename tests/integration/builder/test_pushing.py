@@ -6,13 +6,15 @@ import gzip
 import io
 import json
 import tarfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from componentrun.builder.retrying import with_retries
 from componentrun.core.images.pullsecrets import Login
 from componentrun.registry.client import RegistryClient
 from componentrun.registry.errors import ImageError, Problem
+from componentrun.registry.upload import RegistryUploader
 from tests.integration.registry.realregistry import PASSWORD, USER, Authority, RealRegistry, TokenService
 from tests.unit.builder.images import build, parent_layer, push_parent, write_code
 
@@ -102,6 +104,33 @@ async def test_no_part_of_an_image_has_the_login(registry: RealRegistry, tmp_pat
     for content in await contents(registry, done.digest):
         plain = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
         assert PASSWORD.encode() not in plain
+
+
+async def test_a_registry_that_is_restarted_in_the_middle_gets_the_whole_image(
+    registry: RealRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stops after the first new layer was announced, and is back when the third attempt begins."""
+    source = registry.repository("library/python")
+    parent = await push_parent(registry.settings, source, ANN)
+    upload, waits = RegistryUploader.upload_blob, list[float]()
+
+    async def stopping(self: RegistryUploader, digest: str, content: Any) -> None:
+        if not waits:
+            registry.stop()
+        await upload(self, digest, content)
+
+    async def pause(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            registry.start()
+
+    monkeypatch.setattr(RegistryUploader, "upload_blob", stopping)
+    monkeypatch.setattr(with_retries, "__defaults__", (pause,))
+    target = registry.repository(TARGET)
+    code = write_code(tmp_path / "code")
+    done = await build(registry.settings, (source, parent), target, code, "build-1", ANN)
+    assert len(waits) == 2
+    assert len(await contents(registry, done.digest)) == 5
 
 
 async def test_a_wrong_password_is_named_and_nothing_is_pushed(registry: RealRegistry, tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +23,7 @@ from tests.integration.registry.realregistry import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from dulwich.repo import Repo
 
@@ -43,6 +47,7 @@ class Lab:
     server: HttpsServer
     repository: Repo
     builds_namespace: str
+    kubeconfig: Path
 
     def commit(self, text: str, ref: str = "refs/heads/main", **files: bytes) -> str:
         """Commit a component that prints a text and writes it into a table."""
@@ -50,16 +55,25 @@ class Lab:
         content |= {name.replace("__", ".").encode(): data for name, data in files.items()}
         return repositories.commit(self.repository, content, ref)
 
-    def add_component(self, *, follow: str = "EachRun", **build: Any) -> str:
+    def add_component(self, *, follow: str = "EachRun", parent: str | None = None, **build: Any) -> str:
         """Create a Component with one channel that is built. Returns its name."""
         name = f"app-{uuid.uuid4().hex[:8]}"
         git = {"url": self.server.url, "ref": "main", "secretRef": {"name": SECRET}}
-        image, _, tag = self.place.image.rpartition(":")
+        image, _, tag = (parent or self.place.image).rpartition(":")
         channel = {"name": "master", "build": {"source": {"git": git}, **build}, "follow": follow}
         self.place.tenant.apply(
             "Component", name, {"image": image, "tag": tag, "channels": [channel], "resources": SMALL}
         )
         return name
+
+    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """What a command of the command line prints. It must succeed."""
+        tenant = self.place.tenant
+        command = [sys.executable, "-m", "componentrun.cli", *arguments, "--namespace", tenant.namespace]
+        environment = os.environ | {"KUBECONFIG": str(self.kubeconfig), "DOCKER_CONFIG": os.devnull}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240, env=environment)
+        assert done.returncode == 0, done.stderr
+        return done
 
     def start(self, component: str, **spec: Any) -> str:
         return self.place.run(image=None, component=component, resources=None, **spec)
@@ -130,7 +144,9 @@ def laboratory(
     with HttpsServer(authority, repository, address=here).running() as server:
         operator.start()
         operator.wait_ready()
-        yield Lab(Place(tenant, operator, images["test-components"]), server, repository, namespace)
+        yield Lab(
+            Place(tenant, operator, images["test-components"]), server, repository, namespace, connection.kubeconfig
+        )
         operator.end()
     tenant.kubectl("delete", "namespace", namespace, "--wait=false")
     tenant.delete()

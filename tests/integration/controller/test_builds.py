@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.builds.servers import package_index
+from benchmarks.builds.wheels import make_wheels
+from componentrun.api.names import OPERATOR_LABEL
 from dev.cluster import waiting
+from dev.cluster.host import address
+from dev.images import ensure_one
+from dev.images.catalogue import Image
 from tests.integration.controller.buildlab import OUTPUT, SECRET, Lab, laboratory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dev.cluster.connection import Connection
+
+
+PARENT = Path(__file__).parents[3] / "benchmarks" / "images" / "python"
+"""A parent image with pip."""
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +80,23 @@ def test_the_same_content_is_the_same_image_whoever_builds_it(lab: Lab) -> None:
     assert len(digests) == 1
 
 
+def test_a_changed_line_uses_the_dependencies_again(lab: Lab, connection: Connection, tmp_path: Path) -> None:
+    parent = ensure_one(connection, Image("benchmark-python", PARENT, ("Dockerfile",)))
+    wheels = make_wheels(tmp_path, ["idna"])
+    with package_index(address.node(), list(wheels.values())) as index:
+        arguments = {"PIP_INDEX_URL": index, "PIP_TRUSTED_HOST": address.node()}
+        component = lab.add_component(parent=parent, arguments=arguments)
+        for text in ("installed", "reused"):
+            lab.commit(text, requirements__txt="".join(f"{name}\n" for name in wheels).encode())
+            lab.ran(component)
+    builds = sorted(lab.builds(component), key=lambda item: str(item["status"]["completionTime"]))
+    first, second = (build["status"] for build in builds)
+    assert [status["dependencies"].pop("state") for status in (first, second)] == ["Installed", "Reused"]
+    assert first["dependencies"] == second["dependencies"]
+    assert first["pushed"]["sentBytes"] > first["dependencies"]["size"] > second["pushed"]["sentBytes"]
+    assert first["digest"] != second["digest"]
+
+
 def test_a_command_that_fails_says_why(lab: Lab) -> None:
     lab.commit("broken")
     component = lab.add_component(commands=["echo looking for it >&2; exit 3"])
@@ -109,6 +137,28 @@ def test_a_build_that_nobody_waits_for_is_stopped(lab: Lab) -> None:
 
     waiting.until(problem, what="the build", timeout=120)
     waiting.until(lab.pods_of_builds, what="the pods of builds", timeout=60)
+
+
+def test_images_are_built_without_a_run_built_again_and_deleted(lab: Lab) -> None:
+    lab.commit("without-a-run")
+    component = lab.add_component(commands=["date +%N > built"], follow="Pinned")
+    # An operator that is installed in the cluster would answer as well.
+    lab.place.tenant.kubectl("label", "component", component, f"{OPERATOR_LABEL}={lab.place.operator.name}")
+    first = lab.cli("build", "start", component)
+    assert "ComponentBuild `build-" in first.stderr
+    assert lab.cli("build", "start", component).stdout == first.stdout
+    assert len(lab.builds(component)) == 1
+    fresh = lab.cli("build", "start", component, "--fresh")
+    assert fresh.stdout != first.stdout
+    assert lab.ran(component)["image"] == fresh.stdout.strip()
+    assert len(lab.builds(component)) == 2
+
+    # The history of the channel keeps both, until the Component is there no more.
+    options = ("--component", component, "--unused-for", "0s", "--plain-http", "--yes")
+    assert "nothing to delete; 2 tags kept" in lab.cli("build", "prune", *options).stderr
+    lab.place.tenant.kubectl("delete", "component", component)
+    assert "2 images deleted" in lab.cli("build", "prune", *options).stderr
+    assert "nothing to delete; 0 tags kept" in lab.cli("build", "prune", *options).stderr
 
 
 def test_an_operator_that_is_killed_goes_on(lab: Lab) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from e2e.tenant import Tenant
     from tests.integration.controller.conftest import Place, Tags
 
+AGED = {"source": {"git": {"url": "https://git.example.com/app.git"}}, "maxAge": "30d"}
+
 
 def component(tenant: Tenant) -> dict[str, Any]:
     return dict(tenant.custom.get_namespaced_custom_object(GROUP, VERSION, tenant.namespace, "components", "app"))
@@ -69,11 +71,13 @@ def test_a_missing_tag_is_found_before_a_pod_exists(registry_place: Place, tags:
 @pytest.mark.parametrize(
     ("channel", "words"),
     [
-        ({"name": "a"}, "exactly one of tag, semver and digest"),
-        ({"name": "a", "tag": "1", "semver": "^1"}, "exactly one of tag, semver and digest"),
+        ({"name": "a"}, "exactly one of tag, semver, digest and build"),
+        ({"name": "a", "tag": "1", "semver": "^1"}, "exactly one of tag, semver, digest and build"),
         ({"name": "a", "digest": f"sha256:{'a' * 64}", "follow": "EachRun"}, "a digest never changes"),
         ({"name": "a", "tag": f"sha256:{'a' * 64}"}, "spec.channels[0].tag"),
         ({"name": "a", "tag": "1", "interval": "1h"}, "interval goes with follow Interval"),
+        ({"name": "a", "build": AGED}, "build.maxAge goes with follow EachRun or Interval"),
+        ({"name": "master", "build": AGED, "follow": "Pinned"}, "build.maxAge goes with follow EachRun or Interval"),
     ],
 )
 def test_the_api_server_refuses_a_contradictory_channel(tenant: Tenant, channel: dict[str, Any], words: str) -> None:

@@ -238,6 +238,23 @@ class RealRegistry:
             self._process.wait()
             self._process = None
 
+    async def delete_image(self, path: str, digest: str) -> None:
+        """Delete a manifest. The blobs that no other one names stay until `collect_garbage`."""
+        context = ssl.create_default_context(cafile=str(self.authority.certificate_file))
+        async with aiohttp.ClientSession(
+            f"https://{self.host}/v2/{path}/",
+            headers=self._authorization(path),
+            connector=aiohttp.TCPConnector(ssl=context),
+        ) as session:
+            deleted = await session.delete(f"manifests/{digest}")
+            assert deleted.status == 202, self.log
+
+    def collect_garbage(self) -> None:
+        """Delete the blobs that no manifest names."""
+        program = shutil.which("docker-registry")
+        assert program is not None, "install the package docker-registry"
+        subprocess.run([program, "garbage-collect", str(self._configuration)], check=True, capture_output=True)
+
     @property
     def log(self) -> str:
         """What it has logged."""

@@ -14,7 +14,14 @@ import pytest
 
 from componentrun.builder import __main__ as process
 from componentrun.builder.settings import read_settings
-from componentrun.core.builds.exchange import INPUTS_FILE, PULL_FILE, PUSH_FILE, StepReport, read_report
+from componentrun.core.builds.exchange import (
+    INPUTS_FILE,
+    LAYERS_FILE,
+    PULL_FILE,
+    PUSH_FILE,
+    StepReport,
+    read_report,
+)
 from componentrun.core.builds.pod import build_inputs, build_pod
 from dev.cluster.host.ports import free_port
 from tests.unit.core.builds.podexamples import SETTINGS, build
@@ -47,6 +54,7 @@ def write(folder: Path, port: int, **files: str) -> None:
         target=f"127.0.0.1:{port}/app",
     )
     (folder / INPUTS_FILE).write_bytes(inputs.canonical())
+    (folder / LAYERS_FILE).write_text("[]")
     for name, text in {"username": "ann", "password": PASSWORD, PULL_FILE: CONFIG, PUSH_FILE: CONFIG, **files}.items():
         (folder / name).write_text(text)
 

@@ -8,8 +8,10 @@ import pytest
 from aiohttp import web
 
 from componentrun.builder.retrying import with_retries
+from componentrun.core.builds.errors import BuildError, BuildProblem
 from componentrun.registry.errors import ImageError, Problem, RegistryAwayError, rate_limited
-from tests.unit.builder.images import build, push_parent, write_code
+from componentrun.registry.manifest import digest_of
+from tests.unit.builder.images import build, parent_layer, push_parent, write_code
 from tests.unit.registry.fakeregistry import FakeRegistry
 
 if TYPE_CHECKING:
@@ -131,6 +133,38 @@ async def test_an_upload_that_breaks_off_is_repeated(registry: FakeRegistry, tmp
     done = await pushed(registry, tmp_path / "code")
     assert len(broken) == 2
     assert done.digest in registry.manifests[TARGET]
+
+
+@pytest.mark.parametrize("how", ["breaks off", "lies"])
+async def test_a_layer_of_the_parent_that_breaks_off_is_read_again(
+    registry: FakeRegistry, tmp_path: Path, how: str
+) -> None:
+    """Of a layer that was read in part, nothing may be left before the next attempt."""
+    broken: list[str] = []
+
+    async def answer(request: Request) -> StreamResponse | None:
+        layer, _ = parent_layer()
+        if request.method != "GET" or digest_of(layer) not in request.path or len(broken) == 2:
+            return None
+        broken.append(request.path)
+        if how == "lies":
+            return web.Response(body=b"x" * len(layer))
+        response = web.StreamResponse(headers={"Content-Length": str(len(layer))})
+        await response.prepare(request)
+        await response.write(layer[: len(layer) // 2])
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    registry.answer = answer
+    if how == "lies":
+        with pytest.raises(BuildError, match="delivered other content than announced") as caught:
+            await pushed(registry, tmp_path / "code")
+        assert caught.value.problem is BuildProblem.PARENT_REFUSED
+        return
+    done = await pushed(registry, tmp_path / "code")
+    assert len(broken) == 2
+    assert (done.copied, done.digest in registry.manifests[TARGET]) == (1, True)
 
 
 async def test_a_registry_that_stays_away_is_an_error_at_last(registry: FakeRegistry, tmp_path: Path) -> None:

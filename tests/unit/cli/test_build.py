@@ -169,10 +169,12 @@ class TestGet:
 
     def test_an_image_that_is_there_has_its_digest(self, world: World) -> None:
         pushed = {"sentBytes": 2048, "mountedLayers": 3, "knownLayers": 1, "copiedLayers": 0}
-        add(world, FIRST, phase="Succeeded", digest=f"sha256:{7:064x}", pushed=pushed)
+        layer = {"state": "Reused", "key": "k", "digest": "sha256:1", "size": 4096, "diffId": "sha256:2"}
+        add(world, FIRST, phase="Succeeded", digest=f"sha256:{7:064x}", pushed=pushed, dependencies=layer)
         shown = world.run("build", "get", FIRST).stdout
         assert f"Image:        r.io/builds/team/app@sha256:{7:064x}" in shown
         assert "Sent:         2.0 kB (layers: 1 known, 3 mounted, 0 copied)" in shown
+        assert "Dependencies: those of an earlier build, 4.1 kB" in shown
 
     def test_for_programs(self, world: World) -> None:
         add(world, FIRST, **failed())

@@ -28,6 +28,7 @@ from componentrun.wire.documents import to_json
 from tests.unit.controller.fakekube import NAMESPACE, FakeKube, Writes
 
 if TYPE_CHECKING:
+    from componentrun.core.builds.dependencies.layer import DependencyLayer
     from tests.fakekube.storage import Change
 
 PLACE: Final = "builds"
@@ -197,14 +198,28 @@ class Cluster:
 
     # What the kubelet does
 
-    def run_steps(self, *steps: str, failing: str = "", phase: str = "Running", digest: str = DIGEST) -> None:
+    def run_steps(
+        self,
+        *steps: str,
+        failing: str = "",
+        phase: str = "Running",
+        digest: str = DIGEST,
+        dependencies: DependencyLayer | None = None,
+    ) -> None:
         """The pod's status after these steps have ended, and the next one runs."""
         (pod,) = self.pods
         assert self.secrets, "a pod without its Secrets does not start"
-        self.tell(self.steps_status(steps, failing, phase, digest))
+        self.tell(self.steps_status(steps, failing, phase, digest, dependencies))
         assert pod["metadata"]["uid"] == self.pods[0]["metadata"]["uid"]
 
-    def steps_status(self, steps: tuple[str, ...], failing: str, phase: str, digest: str) -> dict[str, Any]:
+    def steps_status(
+        self,
+        steps: tuple[str, ...],
+        failing: str,
+        phase: str,
+        digest: str,
+        dependencies: DependencyLayer | None = None,
+    ) -> dict[str, Any]:
         stamp = self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
         begun = {"startedAt": stamp}
         statuses = []
@@ -212,7 +227,8 @@ class Cluster:
             state: dict[str, Any] = {"waiting": {"reason": "PodInitializing"}}
             if step in steps:
                 code = 1 if step == failing else 0
-                report = StepReport(ok=not code, digest=digest if step == PUSH else None, reason="SourceUnavailable")
+                pushed = {"digest": digest, "dependencies": dependencies} if step == PUSH else {}
+                report = StepReport(ok=not code, reason="SourceUnavailable", **pushed)
                 message = "make: *** no rule" if step == COMMANDS else to_json(report)
                 state = {"terminated": {"exitCode": code, "message": message, "finishedAt": stamp, **begun}}
             elif len(statuses) == len(steps) and phase == "Running":

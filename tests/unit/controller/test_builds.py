@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from typing import Any
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from componentrun.api import names
 from componentrun.controller.watching.caches import Key, ObjectCache
-from componentrun.core.builds.exchange import COMMANDS, FETCH, INPUTS_FILE, PULL_FILE, PUSH, PUSH_FILE
+from componentrun.core.builds.dependencies.layer import DependencyLayer
+from componentrun.core.builds.exchange import COMMANDS, FETCH, INPUTS_FILE, LAYERS_FILE, PULL_FILE, PUSH, PUSH_FILE
 from componentrun.core.builds.lifecycle.history import KEPT
 from componentrun.core.builds.lifecycle.status import MOST_PODS
 from componentrun.core.builds.settings import BuildSettings
@@ -17,6 +20,9 @@ from componentrun.core.lease.shard import Shard, shard_of
 from componentrun.process.kubernetes.errors import AlreadyExistsError, ForbiddenError, QuotaExceededError
 from tests.unit.controller.building import DIGEST, EVENTS_WAIT, PLACE, SETTINGS, Cluster, wanted
 from tests.unit.controller.fakekube import NAMESPACE, Crash
+
+if TYPE_CHECKING:
+    from componentrun.api.build.componentbuild import ComponentBuild
 
 
 @pytest.fixture
@@ -51,7 +57,7 @@ async def test_each_step_gets_its_own_logins_only(cluster: Cluster) -> None:
     await cluster.create()
     await cluster.settle()
     fetch, push, pull = (cluster.secrets[name] for name in ("fetch", "push", "pull"))
-    assert fetch.keys() == {INPUTS_FILE, "username", "password"}
+    assert fetch.keys() == {INPUTS_FILE, LAYERS_FILE, "username", "password"}
     assert fetch["password"] == b"git-pw"
     assert push.keys() == {INPUTS_FILE, PULL_FILE, PUSH_FILE}
     assert list(json.loads(push[PUSH_FILE])["auths"]) == [f"registry.example.com/builds/{NAMESPACE}/app"]
@@ -80,6 +86,20 @@ async def test_the_status_follows_the_pod_to_its_end(cluster: Cluster) -> None:
     assert cluster.secrets == {}
     assert metric(cluster, "Succeeded") == 1
     assert cluster.metrics.registry.get_sample_value("componentrun_build_duration_seconds_sum") == 7
+
+
+async def test_a_later_build_of_the_component_is_told_of_the_layer_with_the_dependencies(cluster: Cluster) -> None:
+    layer = DependencyLayer("k", DIGEST, 5, "sha256:" + "2" * 64)
+    await cluster.create()
+    await cluster.settle()
+    assert json.loads(cluster.secrets["fetch"][LAYERS_FILE]) == []
+    cluster.run_steps(FETCH, COMMANDS, PUSH, phase="Succeeded", dependencies=layer)
+    await cluster.settle()
+    assert cluster.status["dependencies"]["state"] == "Installed"
+    git = {"url": "https://git.example.com/team/app", "commit": "c" * 40}
+    await cluster.create(wanted(git=git))
+    await cluster.settle()
+    assert json.loads(cluster.secrets["fetch"][LAYERS_FILE]) == [asdict(layer)]
 
 
 async def test_commands_that_fail_end_the_build_with_their_last_words(cluster: Cluster) -> None:
@@ -205,6 +225,20 @@ def vars_of(settings: BuildSettings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in settings.__dataclass_fields__}
 
 
+DOCKERFILES: Final = replace(
+    SETTINGS, dockerfile_image="registry.example.com/buildkit:1", seccomp_profile="buildkit.json"
+)
+
+
+def dockerfile(**changes: Any) -> ComponentBuild:
+    return wanted(engine="dockerfile", dockerfile="Dockerfile", parent=None, commands=[], **changes)
+
+
+def secret(name: str, labels: dict[str, str] | None = None, /, **content: str) -> dict[str, Any]:
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in content.items()}
+    return {"metadata": {"name": name, "labels": labels or {}}, "type": "Opaque", "data": data}
+
+
 class TestLogins:
     async def test_a_missing_secret_of_git_is_the_end(self, cluster: Cluster) -> None:
         cluster.kube.remove("secrets", NAMESPACE, "git")
@@ -220,13 +254,46 @@ class TestLogins:
         await cluster.settle()
         assert condition(cluster) == ("False", "PushRefused")
 
+    async def test_steps_of_a_dockerfile_get_the_secrets_that_the_component_names(self, cluster: Cluster) -> None:
+        cluster.start(DOCKERFILES)
+        cluster.kube.put("secrets", secret("index", password="index-pw", other="other-pw"))
+        await cluster.create(dockerfile(secrets={"token": {"name": "index", "key": "password"}}))
+        await cluster.settle()
+        assert cluster.secrets["secrets"] == {"token": b"index-pw"}
+        everything = json.dumps(cluster.pods) + json.dumps(cluster.build)
+        assert "index-pw" not in everything
+
+    @pytest.mark.parametrize(
+        ("name", "reason", "words"),
+        [
+            ("missing", "SecretNotFound", "there is no such Secret"),
+            ("index", "SecretNotFound", "no such key (it has: `other`)"),
+            ("store-keys", "InvalidSpec", "`store-keys` holds keys of Storage `main`"),
+            ("grants", "InvalidSpec", "which holds the grants of a run"),
+        ],
+    )
+    async def test_a_secret_that_no_step_may_have_is_the_end(
+        self, cluster: Cluster, name: str, reason: str, words: str
+    ) -> None:
+        cluster.start(DOCKERFILES)
+        cluster.kube.put("secrets", secret("index", other="pw"))
+        cluster.kube.put("secrets", secret("store-keys", password="pw"))
+        cluster.kube.put("secrets", secret("grants", {names.ATTEMPT_LABEL: "1"}, password="pw"))
+        spec = {"bucket": "lake", "credentials": {"secretName": "store-keys"}}
+        cluster.kube.put("storages", {"metadata": {"name": "main"}, "spec": spec})
+        await cluster.create(dockerfile(secrets={"token": {"name": name, "key": "password"}}))
+        await cluster.settle()
+        assert condition(cluster) == ("False", reason)
+        assert words in cluster.status["message"]
+        assert cluster.pods == []
+
     async def test_none_are_needed(self, cluster: Cluster) -> None:
         cluster.start(BuildSettings(**{**vars_of(SETTINGS), "push_secret": None}))
         cluster.kube.remove("components", NAMESPACE, "app")
         git = {"url": "https://git.example.com/team/app", "commit": "a" * 40}
         await cluster.create(wanted(git=git))
         await cluster.settle()
-        assert cluster.secrets["fetch"].keys() == {INPUTS_FILE}
+        assert cluster.secrets["fetch"].keys() == {INPUTS_FILE, LAYERS_FILE}
         assert json.loads(cluster.secrets["pull"][".dockerconfigjson"]) == {"auths": {}}
 
 

@@ -407,3 +407,34 @@ async def test_a_watch_that_knows_an_earlier_build_of_the_name_fails_no_run(
     await operator.live(0)
     assert world.run()["status"]["phase"] == "Building"
     assert git.asked == [URL]
+
+
+@pytest.mark.usefixtures("git")
+async def test_an_image_that_is_too_old_is_built_again_once_for_all_runs(world: World, registry: FakeRegistry) -> None:
+    build = {"source": {"git": {"url": URL, "ref": "main"}}, "maxAge": "1d"}
+    add_component(world, registry, {"name": "master", "build": build})
+    operator = FakeOperator(world)
+    for day in range(3):
+        for number in range(5):
+            add_run(world, f"run-{day}-{number}")
+        await operator.live(0)
+        assert len(world.build_objects.created) == day + 1
+        name, digest = key(world, day).name, f"sha256:{day:064x}"
+        world.build_objects.end(key(world, day), phase="Succeeded", digest=digest)
+        registry.push(name, image_manifest(name), path=f"builds/{NAMESPACE}/app")
+        await operator.live(0)
+        assert {image(world, f"run-{day}-{number}-1").partition("@")[2] for number in range(5)} == {digest}
+        world.now += timedelta(days=1)
+    times = [item.spec.not_before for item in world.build_objects.objects.values()]
+    assert len(set(times)) == 3
+
+
+async def test_a_pinned_channel_has_no_maximum_age(world: World, registry: FakeRegistry, git: Git) -> None:
+    build = {"source": {"git": {"url": URL, "ref": "main"}}, "maxAge": "1d"}
+    add_component(world, registry, {"name": "release", "build": build})
+    add_run(world)
+    await FakeOperator(world).live(0)
+    status = world.run()["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", "InvalidSpec")
+    assert "found `maxAge` and follow `Pinned`" in status["message"]
+    assert git.asked == []

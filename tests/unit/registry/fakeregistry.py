@@ -57,6 +57,8 @@ class FakeRegistry:
     """Whether it has the referrers API."""
     read_only: bool = False
     """Whether uploads are refused, as by a mirror."""
+    deletes: bool = True
+    """Whether images can be deleted."""
     upload_place: str = ""
     """Where blobs are to be sent; empty: below the repository."""
     log: list[tuple[str, str, str]] = field(default_factory=list)
@@ -122,7 +124,7 @@ class FakeRegistry:
         repository, _, kind = repository.rpartition("/")
         if kind == "uploads":
             repository = repository.removesuffix("/blobs")
-        is_write = request.method in {"POST", "PUT"}
+        is_write = request.method in {"POST", "PUT", "DELETE"}
         if (refused := self._refused(authorization, repository, is_write=is_write)) is not None:
             return refused
         if is_write:
@@ -134,6 +136,7 @@ class FakeRegistry:
             return None
         if self.by_token:
             accepted = [f"Bearer good-repository:{repository}:pull,push"]
+            accepted += [f"Bearer good-repository:{repository}:pull,delete"]
             accepted += [] if is_write else [f"Bearer good-repository:{repository}:pull"]
             if authorization in accepted:
                 return None
@@ -143,8 +146,22 @@ class FakeRegistry:
             return None
         return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="fake, really"'})
 
+    def _delete(self, repository: str, digest: str) -> StreamResponse:
+        """Delete an image with its tags."""
+        if not self.deletes:
+            return web.json_response({"errors": [{"code": "UNSUPPORTED"}]}, status=405)
+        stored = self.manifests.get(repository, {})
+        found = [name for name, (content, _) in stored.items() if digest_of(content) == digest]
+        if not found:
+            return web.json_response({"errors": [{"code": "MANIFEST_UNKNOWN"}]}, status=404)
+        for name in found:
+            del stored[name]
+        return web.Response(status=202)
+
     def _upload(self, request: Request, body: bytes, repository: str, kind: str, rest: str) -> StreamResponse:
-        """What clients do to push: POST for a place, PUT of a blob there, PUT of a manifest."""
+        """What clients do to push: POST for a place, PUT of a blob there, PUT of a manifest; and DELETE."""
+        if request.method == "DELETE":
+            return self._delete(repository, rest)
         if self.read_only:
             return web.json_response({"errors": [{"code": "UNSUPPORTED"}]}, status=405)
         if request.method == "POST":

@@ -12,6 +12,7 @@ from componentrun.api.build.source import (
     BuildBases,
     BuildCommand,
     BuildEngine,
+    BuildSecrets,
     BuildStage,
     DockerfilePath,
 )
@@ -19,6 +20,7 @@ from componentrun.api.common import ApiModel, Condition, LocalName, ObjectMeta, 
 from componentrun.api.run.podtemplate import LocalObjectReference
 
 __all__ = [
+    "BuildDependencies",
     "BuildPhase",
     "BuildPod",
     "BuildStep",
@@ -67,6 +69,8 @@ class ComponentBuildSpec(ApiModel):
     """Stage of the Dockerfile that is built. Not set: the last one."""
     bases: BuildBases | None = None
     """Images, with their digests, that replace those that the Dockerfile names."""
+    secrets: BuildSecrets | None = None
+    """Values that steps of the Dockerfile can mount, by id."""
     platform: Annotated[str, Field(pattern=r"^[a-z0-9]+/[a-z0-9]+$", max_length=64)]
     """Platform of the image, e.g. `linux/amd64`."""
     folder: Annotated[str, Field(pattern=r"^/[^\s]*$", max_length=512)]
@@ -79,6 +83,9 @@ class ComponentBuildSpec(ApiModel):
     """Entrypoint of the image. Empty: that of the language of the repository."""
     tools: Annotated[dict[str, Annotated[str, Field(max_length=253)]], Field(max_length=16)] | None = None
     """Versions of the programs that make the image."""
+    not_before: datetime | None = None
+    """The image is built after this time, although there may be one of the same input: time of `componentrun build
+    start --fresh`, or beginning of the present period of `maxAge`. Not set if neither is used."""
     target: Annotated[str, Field(min_length=1, max_length=512)]
     """Repository that the image is pushed to. The image has the name of this object as its tag."""
     timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 900
@@ -125,6 +132,21 @@ class PushedLayers(StatusModel):
     """Layers of the parent that were copied from another registry."""
 
 
+class BuildDependencies(StatusModel):
+    """The layer of the dependencies, which later builds of the Component can use again."""
+
+    state: Literal["Installed", "Reused"]
+    """`Installed`: the build has installed them. `Reused`: the layer is that of an earlier build."""
+    key: str
+    """Hash of everything that decides what the layer contains."""
+    digest: str
+    """Digest of the layer in the repository of the image."""
+    size: int
+    """Size of the layer in bytes."""
+    diff_id: str
+    """Digest of the layer before its compression."""
+
+
 class ComponentBuildStatus(StatusModel):
     """Observed state of the build."""
 
@@ -154,6 +176,8 @@ class ComponentBuildStatus(StatusModel):
     """Steps that have begun, in order."""
     pushed: PushedLayers | None = None
     """What pushing the image has sent."""
+    dependencies: BuildDependencies | None = None
+    """The layer of the dependencies. Not set if there is none, or if it may depend on the code."""
     last_words: str | None = None
     """The end of what the commands printed, if they failed: at most 4,000 characters."""
 

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from componentrun.api.common import ApiModel, Duration
+from componentrun.api.common import ApiModel, Duration, LongDuration, SecretKeyRef
 from componentrun.api.run.podtemplate import LocalObjectReference
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "BuildBases",
     "BuildCommand",
     "BuildEngine",
+    "BuildSecrets",
     "BuildSource",
     "BuildStage",
     "DockerfilePath",
@@ -32,6 +33,10 @@ BuildBases = Annotated[
 ]
 BuildEngine = Literal["layer", "dockerfile"]
 DockerfilePath = Annotated[str, Field(min_length=1, max_length=512)]
+BuildSecrets = Annotated[
+    dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=128)], SecretKeyRef],
+    Field(max_length=16),
+]
 BuildStage = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=128)]
 
 
@@ -75,6 +80,10 @@ class Build(ApiModel):
     """With the engine `dockerfile`: images that replace those that the Dockerfile names, e.g. `python:3.12-slim:
     mirror.example.com/python:3.12-slim`. Their tags are looked up for each run, so a tag that moves starts a new build.
     Images that are not replaced are pulled without a login, and only when something else has changed."""
+    secrets: BuildSecrets | None = None
+    """With the engine `dockerfile`: values that its steps can mount, by the id that they use: `RUN
+    --mount=type=secret,id=...`. They are from Secrets in the namespace of the Component, and are neither in the image
+    nor part of the build's name."""
     commands: Annotated[tuple[BuildCommand, ...], Field(max_length=64)] = ()
     """Lines for the shell of the parent image. They run as user 1000 in the folder of the code, each in a shell of its
     own, and can change this folder only. Defaults to those for the language of the repository: Python (`uv.lock` or
@@ -84,5 +93,8 @@ class Build(ApiModel):
     (`ARG`), which its history may show. Do not put secrets into them."""
     entrypoint: Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=64)] = ()
     """Entrypoint of the image. Defaults to the program of the language, such as `main.py` with `python3`."""
+    max_age: LongDuration | None = None
+    """Maximum age of the image, e.g. `30d`; minimum `1h`. When the channel is resolved, an image that is older is built
+    again, also from the same commit. Requires `follow: EachRun` or `Interval`. Defaults to no maximum."""
     timeout: Duration | None = None
     """Timeout of the build. Defaults to `15m`; maximum `1h`."""

@@ -1,33 +1,25 @@
-"""Bundles in registries, with the logins of the person who typed the command.
-
-Logins are those of `docker login` and `podman login`. Credential helpers are not started.
-"""
+"""Bundles in registries, with the logins of the person who typed the command."""
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
-from componentrun.cli.errors import BadRequestError, EnvironmentFault
+from componentrun.cli.errors import BadRequestError
+from componentrun.cli.userlogins import carried_out, user_logins
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from pathlib import Path
 
     from componentrun.catalogue.entry import Catalogue
-    from componentrun.core.images.pullsecrets import Login, PullSecret
+    from componentrun.core.images.pullsecrets import Login
     from componentrun.core.images.reference import Repository
     from componentrun.core.images.signingkey import SigningKey
-    from componentrun.registry.errors import RegistryError
     from componentrun.registry.settings import RegistrySettings
 
 __all__ = ["SCHEME", "RegistryOptions", "pull_bundle", "push_bundle"]
 
-_Result = TypeVar("_Result")
 SCHEME: Final = "oci://"
 """Prefix of catalogues in registries."""
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -36,18 +28,6 @@ _KEY_BYTES: Final = 16 * 1024
 """Number of bytes of a public key that are read."""
 _SECONDS: Final = 120.0
 """For one request: a bundle has at most 64 MiB."""
-_LOGIN: Final = "Log in with `docker login` or `podman login`, and check the name and what the account may do."
-_ADVICE: Final = {
-    "NoPassword": _LOGIN,
-    "WrongPassword": _LOGIN,
-    "AccessDenied": _LOGIN,
-    "RegistryAway": "Check the host, and that this machine can reach it. `--plain-http` uses HTTP without TLS.",
-    "UntrustedCertificate": "Set SSL_CERT_FILE to a file with its certificate authority.",
-    "NotARegistry": "Check the host, and whether a proxy or a login page answers in its place.",
-    "RateLimited": "Log in, or try again later.",
-    "NoSuchRepository": "Check the name. Some registries need the repository before the first push.",
-}
-"""By the cause; other errors have advice that fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +57,7 @@ def pull_bundle(reference: str, options: RegistryOptions) -> tuple[bytes, str]:
     """
     parsed = _parse(reference)
     key = _signing_key(options.verify_key) if options.verify_key is not None else None
-    return _carried_out(_pull(parsed, _settings(parsed, options), *_logins(parsed.repository), key))
+    return carried_out(_pull(parsed, _settings(parsed, options), *user_logins(parsed.repository), key))
 
 
 def push_bundle(catalogue: Catalogue, reference: str, options: RegistryOptions) -> str:
@@ -95,14 +75,14 @@ def push_bundle(catalogue: Catalogue, reference: str, options: RegistryOptions) 
         raise BadRequestError(f"`{reference}` names a digest; expected a tag", f"For example: `{SCHEME}HOST/PATH:1.0`.")
     annotations = {_TITLE: catalogue.name} if catalogue.name else {}
     artifact = Artifact(ARTIFACT_TYPE, build_bundle(catalogue), LAYER_TYPE, annotations)
-    logins, known = _logins(parsed.repository)
+    logins, known = user_logins(parsed.repository)
     login = next(iter(logins), None)
 
     async def upload() -> str:
         async with RegistryUploader(_settings(parsed, options), parsed.repository, login, known) as uploader:
             return await uploader.upload(artifact, parsed.version)
 
-    return _carried_out(upload())
+    return carried_out(upload())
 
 
 async def _pull(
@@ -187,52 +167,3 @@ def _settings(reference: _Reference, options: RegistryOptions) -> RegistrySettin
 
     hosts = frozenset({reference.repository.host} if options.plain_http else ())
     return RegistrySettings(plain_http=hosts, request_seconds=_SECONDS)
-
-
-def _logins(repository: Repository) -> tuple[tuple[Login, ...], str]:
-    """Logins of the user for a repository, the best match first, and why files have none that can be used."""
-    from componentrun.core.images.pullsecrets import logins_for  # noqa: PLC0415 - few commands need it
-
-    files = [found for path in _login_files() if (found := _login_file(path)) is not None]
-    logins = next((usable for file in files if (usable := logins_for(repository, [file]))), ())
-    return logins, "; ".join(file.problem.removeprefix("Secret ") for file in files if file.problem)
-
-
-def _login_files() -> list[Path]:
-    """Files in which tools keep logins, in the order in which they are read."""
-    environment = os.environ
-    paths = [environment.get("REGISTRY_AUTH_FILE")]
-    paths.append(f"{environment['DOCKER_CONFIG']}/config.json" if environment.get("DOCKER_CONFIG") else None)
-    if runtime := environment.get("XDG_RUNTIME_DIR"):
-        paths.append(f"{runtime}/containers/auth.json")
-    paths.append(str(Path("~/.docker/config.json").expanduser()))
-    return [Path(path) for path in paths if path]
-
-
-def _login_file(path: Path) -> PullSecret | None:
-    from componentrun.core.images.pullsecrets import read_pull_secret  # noqa: PLC0415 - few commands need it
-
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    data = {".dockerconfigjson": base64.b64encode(content).decode()}
-    return read_pull_secret(str(path), {"type": "kubernetes.io/dockerconfigjson", "data": data})
-
-
-def _carried_out(work: Coroutine[Any, Any, _Result]) -> _Result:
-    """The result of requests to a registry, with errors for the person at the terminal."""
-    from componentrun.registry.errors import RegistryError  # noqa: PLC0415 - few commands need it
-
-    try:
-        return asyncio.run(work)
-    except RegistryError as error:
-        raise _explained(error) from error
-
-
-def _explained(error: RegistryError) -> BadRequestError | EnvironmentFault:
-    from componentrun.registry.errors import ImageError  # noqa: PLC0415 - few commands need it
-
-    kind = BadRequestError if isinstance(error, ImageError) else EnvironmentFault
-    summary = error.summary.replace(" from Secret `", " from `").replace("no pull secret has one", "you have none")
-    return kind(summary, _ADVICE.get(str(error.problem), error.advice))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from componentrun.core.request.resolve import EffectiveRun
     from componentrun.process.kubernetes.client import Kube
 
-__all__ = ["SecretValues", "forwarded_token", "secret_values"]
+__all__ = ["SecretValues", "forwarded_token", "read_values", "secret_values"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,24 @@ async def secret_values(kube: Kube, run: ComponentRun, effective: EffectiveRun) 
             if step.image_secrets
         },
     )
+
+
+async def read_values(kube: Kube, namespace: str, wanted: Mapping[str, SecretKeyRef], what: str) -> dict[str, str]:
+    """Values from Secrets of a namespace, each Secret read once.
+
+    Args:
+        kube: the API server.
+        namespace: namespace of the Secrets.
+        wanted: the entries, by any names.
+        what: what each of them is, for messages.
+
+    Raises:
+        UserError, TransientError: see `secret_values`.
+    """
+    secret_names = sorted({ref.name for ref in wanted.values()})
+    found = await asyncio.gather(*(find_secret(kube, namespace, name) for name in secret_names))
+    secrets = {Key(namespace, name): secret for name, secret in zip(secret_names, found, strict=True)}
+    return _values(secrets, namespace, wanted, what)
 
 
 async def forwarded_token(kube: Kube, run: ComponentRun, effective: EffectiveRun) -> str | None:

@@ -7,4 +7,5 @@ Modules, lowest first:
     objects  pods and Secrets of builds
     unread   builds whose lines are not among the events of runs yet
     builds   executes ComponentBuilds
+    starts   carries out requests to build the image of a channel without a run
 """

@@ -24,7 +24,7 @@ from componentrun.controller.builds.objects import BuildObjects
 from componentrun.controller.builds.seen import make_build_watches
 from componentrun.controller.work.queue import Backoff, WorkQueue
 from componentrun.controller.work.tasks import handle_keys
-from componentrun.core.builds.lifecycle.history import outdated
+from componentrun.core.builds.lifecycle.history import outdated, reusable_layers
 from componentrun.core.builds.lifecycle.status import (
     CANCELLED,
     UNWANTED,
@@ -297,7 +297,9 @@ class Builds:
         return True
 
     async def _create_secrets(self, build: ComponentBuild, pod: dict[str, Any], logins: BuildLogins) -> None:
-        await self._objects.create_secrets(build, pod, logins)
+        others = self.seen.of_component(build.metadata.namespace, build.spec.component)
+        layers = reusable_layers(build, [other for other in others if self.seen.is_ours(other)])
+        await self._objects.create_secrets(build, pod, logins, layers)
         self._has_secrets.add(pod["metadata"]["uid"])
 
     def _stopped(self, key: Key, build: ComponentBuild) -> BuildFailure | None:

@@ -1,4 +1,7 @@
-"""The logins of a build: of the git host, of the registry of its parent, and of the one that it pushes to."""
+"""The logins of a build: of the git host, of the registry of its parent, and of the one that it pushes to.
+
+The values that steps of a Dockerfile can mount are read with them.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import binascii
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from componentrun.controller.attempts.secretvalues import read_values
 from componentrun.controller.images.logins import read_logins, secrets_without_run
 from componentrun.core.builds.errors import BuildError, BuildProblem
 from componentrun.core.builds.login import LOGIN_KEYS, read_login
@@ -37,6 +41,8 @@ class BuildLogins:
     """Docker configuration with the login that may push."""
     pulls: bytes | None = field(repr=False)
     """Docker configuration with the logins that may read the parent image."""
+    secrets: Mapping[str, bytes] | None = field(repr=False)
+    """Values that steps of a Dockerfile can mount, by id."""
 
 
 async def read_build_logins(
@@ -52,6 +58,7 @@ async def read_build_logins(
         await _git_login(kube, build),
         await _push_login(kube, build, settings),
         await _pull_logins(kube, references, build),
+        await _mounted_secrets(kube, references, build),
     )
 
 
@@ -102,3 +109,15 @@ async def _pull_logins(kube: Kube, references: References, build: ComponentBuild
     names = await secrets_without_run(references, component)
     logins = await read_logins(kube, namespace, names, repository)
     return docker_config(repository, logins.usable)
+
+
+async def _mounted_secrets(kube: Kube, references: References, build: ComponentBuild) -> Mapping[str, bytes] | None:
+    """The values that steps of a Dockerfile can mount."""
+    wanted = build.spec.secrets
+    if not wanted:
+        return None
+    namespace = build.metadata.namespace
+    secret_names = {f"spec.secrets[{name}].name": ref.name for name, ref in sorted(wanted.items())}
+    await references.check_secret_names(namespace, secret_names)
+    values = await read_values(kube, namespace, wanted, "the secret of the build")
+    return {name: value.encode() for name, value in values.items()}

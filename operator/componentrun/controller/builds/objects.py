@@ -19,8 +19,11 @@ from componentrun.process.kubernetes.errors import (
 from componentrun.process.kubernetes.resources import PODS, SECRETS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from componentrun.api.build.componentbuild import BuildPod, ComponentBuild
     from componentrun.controller.builds.logins import BuildLogins
+    from componentrun.core.builds.dependencies.layer import DependencyLayer
     from componentrun.core.builds.settings import BuildSettings
     from componentrun.process.kubernetes.client import Kube
 
@@ -74,14 +77,23 @@ class BuildObjects:
             _log.info("pod %s created for ComponentBuild %s/%s", name, build.metadata.namespace, build.metadata.name)
         return pod
 
-    async def create_secrets(self, build: ComponentBuild, pod: dict[str, Any], logins: BuildLogins) -> None:
+    async def create_secrets(
+        self, build: ComponentBuild, pod: dict[str, Any], logins: BuildLogins, layers: Sequence[DependencyLayer]
+    ) -> None:
         """Create the Secrets of a pod, which then starts. Those that exist are left as they are.
+
+        Args:
+            build: the build.
+            pod: its pod.
+            logins: of its steps.
+            layers: layers of dependencies that the repository of the image may have.
 
         Raises:
             UnavailableError: a Secret of an earlier pod with the same name is not deleted yet.
             KubeError: the API server refused or is unavailable.
         """
-        for secret in build_secrets(build, pod, logins.git, logins.registry, logins.pulls):
+        logins_of_steps = (logins.git, logins.registry, logins.pulls, logins.secrets)
+        for secret in build_secrets(build, pod, *logins_of_steps, layers):
             namespace, name = self._settings.namespace, secret["metadata"]["name"]
             try:
                 await self._kube.create(SECRETS, namespace, secret)

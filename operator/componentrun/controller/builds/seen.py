@@ -127,6 +127,17 @@ class BuildsSeen:
                     found.setdefault((key.namespace, build.spec.component), []).append(build)
         return found
 
+    def of_component(self, namespace: str, component: str) -> list[ComponentBuild]:
+        """The ComponentBuilds of a Component that this release can read."""
+        found: list[ComponentBuild] = []
+        for key in self._builds.all_keys():
+            if key.namespace == namespace:
+                with suppress(UnsupportedError):
+                    build = self.get(key)
+                    if build is not None and build.spec.component == component:
+                        found.append(build)
+        return found
+
     def pods(self, key: Key) -> tuple[SeenPod, ...]:
         """The pods of a ComponentBuild, also of an earlier one with its name."""
         return tuple(self._pods.get(key, {}).values())

@@ -133,7 +133,7 @@ class BuiltImages:
             self._parent(request.namespace, request.parent, names),
             asyncio.gather(*(self._digest(request.namespace, base, names) for _, base in request.bases)),
         )
-        build = new_build(request, found, parent, self.settings, bases)
+        build = new_build(request, found, parent, self.settings, bases, self._clock())
         digest = await self._pushed(build, request.target)
         if digest is not None:
             return Resolved(digest, build.metadata.name, "Build", self._clock())

@@ -29,6 +29,7 @@ from componentrun.controller.storages.sharedreads import SharedReads
 from componentrun.controller.watching.cachekeys import Key
 from componentrun.core.builds.errors import GitAwayError
 from componentrun.core.builds.lifecycle.request import with_target
+from componentrun.core.builds.lifecycle.starts import awaited_build
 from componentrun.core.images.allowed import check_allowed
 from componentrun.core.images.channels import (
     DEFAULT_CHANNEL,
@@ -47,7 +48,7 @@ from componentrun.core.images.channels import (
 from componentrun.core.images.reference import parse_reference
 from componentrun.core.request.image import image_reference
 from componentrun.core.request.resolve import ResolvedImage
-from componentrun.errors import Reason, TransientError
+from componentrun.errors import Reason, TransientError, UserError
 from componentrun.git.settings import GitSettings
 from componentrun.registry.errors import RegistryAwayError
 
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from componentrun.api.channels import ChannelStatus
+    from componentrun.api.channels import BuildStart, ChannelStatus
     from componentrun.api.component import Component
     from componentrun.api.componentrun import ComponentRun
     from componentrun.controller.images.building import KnownBuilds
@@ -195,6 +196,41 @@ class Images:
             architectures, now = self._settings.architectures, self._clock()
             digest = (await self._shared_resolve(choice, component, namespace, names, architectures, now)).digest
         return choice.repository.at(digest)
+
+    async def built_for(self, component: Component, channel: str, start: BuildStart, names: tuple[str, ...]) -> str:
+        """The image of a channel with `build`, with its digest, for a request to build it.
+
+        Args:
+            component: has this channel.
+            channel: its name.
+            start: the request, and the build that it waits for.
+            names: of the pull secrets.
+
+        Raises:
+            BuildPendingError: the image is being built.
+            UserError, TransientError, PlatformError: as of `of`.
+        """
+        metadata, now = component.metadata, self._clock()
+        choice = self._choice(ComponentRunSpec(component=metadata.name, channel=channel), component)
+        if choice.build is None:
+            raise UserError(
+                f"Component `{metadata.name}`: channel `{channel}` names an image; expected `build`",
+                Reason.INVALID_SPEC,
+                advice="Name a channel with `build`.",
+            )
+        resolved = self._kept(choice, component)
+        awaited = awaited_build(metadata.name, channel, start, choice.build)
+        try:
+            if resolved is None and awaited is not None:
+                waited = await self.built.waited(metadata.namespace, awaited)
+                resolved = None if waited is None else await self._write(choice, component, waited)
+            if resolved is None:
+                architectures = self._settings.architectures
+                resolved = await self._shared_resolve(choice, component, metadata.namespace, names, architectures, now)
+        except BuildPendingError as pending:
+            pending.build = pending.build.model_copy(update={"channel": channel, "build_hash": choice.build})
+            raise
+        return choice.repository.at(resolved.digest)
 
     def _check_other(self, run: ComponentRun, component: Component | None) -> None:
         """Refuse an image that the node resolves, if it comes from a registry that is not allowed."""

@@ -21,7 +21,7 @@ from componentrun.controller.storages.identity import StoreId
 from componentrun.controller.storages.sharedreads import SharedReads
 from componentrun.controller.watching.caches import Key
 from componentrun.core.lease.clock import TOLERATED
-from componentrun.core.request.platformkeys import check_secrets
+from componentrun.core.request.platformkeys import check_secret_names, check_secrets
 from componentrun.errors import UnsupportedError, UserError
 from componentrun.process.kubernetes.errors import ForbiddenError, NotFoundError
 from componentrun.process.kubernetes.resources import CLUSTER_COMPONENTS, COMPONENTS, STORAGES
@@ -245,12 +245,36 @@ class References:
             UserError: (InvalidSpec) the message names the Secret and the Storage.
             UnsupportedError: a Storage has unsupported values, so it may use any Secret.
         """
-        known = self._storages(run.metadata.namespace)
-        has_secrets = run.spec.configuration.secrets or (component and component.spec.image_parameter_secrets)
-        for storage in known if has_secrets else ():
+        if run.spec.configuration.secrets or (component and component.spec.image_parameter_secrets):
+            check_secrets(run.spec, component, self._readable_storages(run.metadata.namespace))
+
+    async def check_secret_names(self, namespace: str, named: Mapping[str, str]) -> None:
+        """Refuse Secrets that a Storage of the namespace uses for itself, according to a fresh look.
+
+        Args:
+            namespace: namespace of the Secrets.
+            named: their names, by the fields that name them.
+
+        Raises:
+            UserError: (InvalidSpec) the message names the field, the Secret and the Storage.
+            UnsupportedError: a Storage has unsupported values, so it may use any Secret.
+            KubeError: the API server refused or is unavailable.
+        """
+        await self._storage_reads.read(namespace, partial(self._read_storages, namespace), as_of=None)
+        check_secret_names(named, self._readable_storages(namespace))
+
+    def _readable_storages(self, namespace: str) -> list[Storage]:
+        """The Storages that are cached.
+
+        Raises:
+            UnsupportedError: one of them has unsupported values.
+        """
+        storages = []
+        for storage in self._storages(namespace):
             if isinstance(storage, Unreadable):
                 raise UnsupportedError(storage.error().message)
-        check_secrets(run.spec, component, [storage for storage in known if not isinstance(storage, Unreadable)])
+            storages.append(storage)
+        return storages
 
     def _storages(self, namespace: str) -> list[Storage | Unreadable]:
         return [_storage(document) for document in self._caches.storages.of_namespace(namespace)]

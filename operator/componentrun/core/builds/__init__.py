@@ -9,7 +9,9 @@ Packages and modules, lowest first:
     registrylogins  logins of registries for the pod of a build
     paths           names, links and special files that no image gets
     conventions     commands for the languages that are recognised by their files
+    lockfiles       whether a lock file fits its project
     identity        everything that goes into a build, and its hash
+    dependencies    the layer of the dependencies, which later builds use again
     script          the shell script that runs the commands in the parent image
     dockerfile      the shell script that builds a Dockerfile with BuildKit
     layer           layers: archives that depend on their content alone

@@ -8,7 +8,6 @@ because a virtual environment needs a package that Debian's Python does not have
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +16,7 @@ from componentrun.core.builds.errors import BuildError, BuildProblem
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["Dependencies", "Recipe", "choose_recipe", "dump_recipe", "has_local_sources", "parse_recipe"]
+__all__ = ["Dependencies", "Recipe", "choose_recipe", "dump_recipe", "parse_recipe"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,26 +76,18 @@ class _Convention:
 
 
 _COMPILE: Final = (
-    'python3 -c "import compileall, py_compile, re; '
+    'PYTHONPATH= PYTHONSAFEPATH=1 python3 -c "import sys; sys.path[:] = filter(None, sys.path); '
+    "import compileall, py_compile, re; "
     "compileall.compile_dir('{folder}', quiet=2, workers=0, rx={skipped}, "
     'invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)"'
 )
 """Compiled files with a time stamp would be compiled again at each start, because files in a layer have none. Packages
-often contain a file that is not meant for this version of Python, so such files are skipped, as pip does."""
+often contain a file that is not meant for this version of Python, so such files are skipped, as pip does. Nothing is
+imported from the folder or from `PYTHONPATH`: code of the repository must not run, because it could change packages
+that other commits get as well."""
 _COMPILE_PACKAGES: Final = _COMPILE.format(folder=".packages", skipped=None)
 _COMPILE_CODE: Final = _COMPILE.format(folder=".", skipped="re.compile('/[.]packages/')")
 _PIP: Final = "python3 -m pip install --quiet --disable-pip-version-check --no-input --no-cache-dir --no-compile"
-
-_LOCAL_SOURCES: Final = {
-    "requirements.txt": re.compile(
-        r"^\s*(?:-[rcfe]|--(?:requirement|constraint|find-links|editable))|^\s*[./~]|file:|@\s*\.", re.MULTILINE
-    ),
-    "uv.lock": re.compile(r"(?:editable|path|directory)\s*=|virtual\s*=\s*\"(?!\.\")"),
-    "package.json": re.compile(r"\"(?:file|link):|\"(?:workspaces|preinstall|install|postinstall|prepare)\"\s*:"),
-    "package-lock.json": re.compile(r"\"(?:file|link):|\"link\"\s*:\s*true"),
-    "renv.lock": re.compile(r"\"Source\"\s*:\s*\"Local\""),
-}
-"""Signs that files of the repository are installed, besides those that the convention knows."""
 
 _CONVENTIONS: Final = (
     _Convention(
@@ -115,7 +106,7 @@ _CONVENTIONS: Final = (
                 (f"{_PIP} --target .packages --requirement requirements.txt", _COMPILE_PACKAGES),
             ),
         ),
-        ("pyproject.toml",),
+        ("pyproject.toml", ".python-version"),
         ".packages",
         ("main.py", "src/main.py", "component.py", "src/component.py"),
         ("python3", "-u"),
@@ -154,14 +145,6 @@ _CONVENTIONS: Final = (
         "R_LIBS",
     ),
 )
-
-
-def has_local_sources(file: str, text: str) -> bool:
-    """Whether a file that names dependencies may refer to other files of the repository.
-
-    If so, the dependencies depend on the whole repository, and their layer can't be used again for another commit.
-    """
-    return file in _LOCAL_SOURCES and _LOCAL_SOURCES[file].search(text) is not None
 
 
 def choose_recipe(

@@ -1,7 +1,8 @@
 """The engine `dockerfile`: the script that builds a Dockerfile with BuildKit.
 
 BuildKit runs without root, in a user namespace of its own, and the commands of the Dockerfile run beside it: they can
-reach everything that it has. Therefore its container has no login. It writes the image into a folder, and another
+reach everything that it has. Therefore its container has no login, and no secrets but those that the Component names
+for these commands. It writes the image into a folder, and another
 container pushes it.
 """
 
@@ -11,16 +12,21 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Final
 
+from componentrun.core.builds.exchange import SECRETS_MOUNT
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from componentrun.core.builds.identity import BuildInputs, Variables
 
-__all__ = ["DEFAULT_DOCKERFILE", "DOCKERFILE_STEP", "buildkit_configuration", "dockerfile_script"]
+__all__ = ["DEFAULT_DOCKERFILE", "DOCKERFILE_STEP", "buildkit_configuration", "context_name", "dockerfile_script"]
 
 DEFAULT_DOCKERFILE: Final = "Dockerfile"
 DOCKERFILE_STEP: Final = "componentrun: building"
 """Beginning of the line that the script prints before BuildKit starts."""
+_DEFAULT_REGISTRY: Final = ("index.docker.io/", "docker.io/", "library/")
+"""What names of images begin with if nothing else is written, in this order."""
+_DEFAULT_TAG: Final = ":latest"
 _START_TRIES: Final = 300
 """Times that the script looks, each a tenth of a second after the other, whether BuildKit has started."""
 
@@ -69,13 +75,14 @@ def dockerfile_script(
         "cmdline=dockerfile.v0",
         *([f"target={inputs.stage}"] if inputs.stage else ()),
         *(f"build-arg:{name}={value}" for name, value in sorted(inputs.arguments)),
-        *(f"context:{name}=docker-image://{base}" for name, base in sorted(inputs.bases)),
+        *(f"context:{context_name(name)}=docker-image://{base}" for name, base in sorted(inputs.bases)),
         *(f"label:{name}={value}" for name, value in sorted(labels)),
     ]
     command = [
         *("buildctl", "build", "--progress=plain", "--frontend=dockerfile.v0"),
         *(f"--local={name}={inputs.folder}" for name in ("context", "dockerfile")),
         *(word for option in options for word in ("--opt", option)),
+        *(f"--secret=id={name},src={SECRETS_MOUNT}/{name}" for name in sorted(inputs.secrets)),
         f"--output=type=oci,tar=false,dest={image}",
     ]
     return _SCRIPT.format(
@@ -86,6 +93,18 @@ def dockerfile_script(
         tries=_START_TRIES,
         build=shlex.join(command),
     )
+
+
+def context_name(image: str) -> str:
+    """The name by which BuildKit looks for the replacement of an image: the shortest one, without the default tag.
+
+    Args:
+        image: name of an image or of a stage, as `bases` has it.
+    """
+    name = image
+    for prefix in _DEFAULT_REGISTRY:
+        name = name.removeprefix(prefix)
+    return name.removesuffix(_DEFAULT_TAG)
 
 
 def buildkit_configuration(plain_http: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 
 from componentrun.errors import Reason, TransientError, UserError
 
-__all__ = ["REASONS", "BuildError", "BuildProblem", "GitAwayError"]
+__all__ = ["REASONS", "BuildError", "BuildProblem", "GitAwayError", "LostLayerError"]
 
 
 class BuildProblem(StrEnum):
@@ -33,6 +33,7 @@ class BuildProblem(StrEnum):
     TOO_LARGE = "TooLarge"
     SUBMODULE = "Submodule"
     LFS_POINTER = "LfsPointer"
+    LOCK_OUTDATED = "LockOutdated"
     UNUSABLE_NAME = "UnusableName"
     LINK_LEAVES_FOLDER = "LinkLeavesFolder"
     SPECIAL_FILE = "SpecialFile"
@@ -53,7 +54,8 @@ _SOURCE: Final = (
     BuildProblem.NO_SUCH_COMMIT, BuildProblem.NO_SUCH_FOLDER,
 )  # fmt: skip
 _CONTENT: Final = (
-    BuildProblem.TOO_LARGE, BuildProblem.SUBMODULE, BuildProblem.LFS_POINTER, BuildProblem.UNUSABLE_NAME,
+    BuildProblem.TOO_LARGE, BuildProblem.SUBMODULE, BuildProblem.LFS_POINTER, BuildProblem.LOCK_OUTDATED,
+    BuildProblem.UNUSABLE_NAME,
     BuildProblem.LINK_LEAVES_FOLDER, BuildProblem.SPECIAL_FILE, BuildProblem.UNREADABLE,
     BuildProblem.NO_CONVENTION, BuildProblem.SEVERAL_CONVENTIONS, BuildProblem.NO_ENTRYPOINT,
 )  # fmt: skip
@@ -83,3 +85,16 @@ class GitAwayError(TransientError):
         """`problem` is the cause."""
         super().__init__(summary, REASONS[problem], advice=advice)
         self.problem = problem
+
+
+class LostLayerError(TransientError):
+    """The layer of the dependencies is not in the registry any more. The next attempt installs them."""
+
+    def __init__(self, repository: str, digest: str) -> None:
+        """`digest` names the layer in the repository."""
+        super().__init__(
+            f"the layer of the dependencies, `{digest}`, which an earlier build has pushed, is not in repository "
+            f"`{repository}` any more",
+            Reason.PUSH_REFUSED,
+            advice="The next attempt installs them again. Does something delete layers of images that have a tag?",
+        )

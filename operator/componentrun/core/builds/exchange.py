@@ -11,6 +11,7 @@ import errno
 from dataclasses import dataclass, replace
 from typing import Final
 
+from componentrun.core.builds.dependencies.layer import DependencyLayer  # noqa: TC001 - `from_json` reads its fields
 from componentrun.errors import ComponentRunError, TransientError
 from componentrun.reasons import GUIDANCE, Reason
 from componentrun.wire.documents import from_json, to_json
@@ -25,12 +26,16 @@ __all__ = [
     "HOME_MOUNT",
     "IMAGE_MOUNT",
     "INPUTS_FILE",
+    "LAYERS_FILE",
     "PLAIN_HTTP_VARIABLE",
+    "PLAN_FILE",
     "PULL_FILE",
     "PUSH",
     "PUSH_FILE",
     "RECIPE_FILE",
     "SCRIPT_FILE",
+    "SECRETS_MOUNT",
+    "SOURCE_MOUNT",
     "STEPS",
     "STEP_COMMAND",
     "STEP_REPORT_BYTES",
@@ -51,16 +56,25 @@ STEP_COMMAND: Final = ("python3", "-m", "componentrun.builder")
 CONTROL_MOUNT: Final = "/run/componentrun/control"
 SCRIPT_FILE: Final = "script"
 RECIPE_FILE: Final = "recipe.json"
+PLAN_FILE: Final = "dependencies.json"
 AUTHORITIES_FILE: Final = "authorities.pem"
-"""Files in the control folder. A build of a Dockerfile has no recipe, and may have certificate authorities."""
+"""Files in the control folder. A build of a Dockerfile has no recipe and no plan of its dependencies, and may have
+certificate authorities."""
+SOURCE_MOUNT: Final = "/run/componentrun/source"
+"""The repository, if a convention builds it: the script copies it into the folder of the code when the dependencies
+are installed."""
 HOME_MOUNT: Final = "/run/componentrun/home"
 """Caches and temporary files of the commands."""
 IMAGE_MOUNT: Final = "/run/componentrun/image"
 """What BuildKit makes of a Dockerfile, as an OCI image layout."""
+SECRETS_MOUNT: Final = "/run/componentrun/secrets"
+"""Values that steps of a Dockerfile can mount, each in a file with its id as name."""
 GRANT_MOUNT: Final = "/run/componentrun/grant"
 """Folder of fetch and of push with files of their own Secret."""
 INPUTS_FILE: Final = "inputs.json"
 """Everything that goes into the build. fetch also has the keys of the git login as files, each with its key as name."""
+LAYERS_FILE: Final = "dependencies.json"
+"""Layers of dependencies that earlier builds have pushed, for fetch."""
 PULL_FILE: Final = "pull.json"
 PUSH_FILE: Final = "push.json"
 """Docker configurations of push: logins that may read the parent image, and the one that may push."""
@@ -102,6 +116,10 @@ class StepReport:
     known_layers: int = 0
     copied_layers: int = 0
     """push: see `api.build.PushedLayers`."""
+    dependencies: DependencyLayer | None = None
+    """push: the layer of the dependencies, if later builds can use it again."""
+    were_reused: bool = False
+    """push: whether it is that of an earlier build."""
 
 
 def failed(error: BaseException, seconds: float) -> StepReport:

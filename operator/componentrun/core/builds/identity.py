@@ -13,7 +13,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
-__all__ = ["FORMAT", "BuildInputs", "DependencyInputs", "Variables"]
+__all__ = ["FORMAT", "BuildInputs", "Variables"]
 
 FORMAT: Final = 1
 """To be increased if the same input is to give another image, for example other modes of files in layers."""
@@ -22,7 +22,8 @@ _NAME_CHARACTERS: Final = 40
 """160 bits of the hash: two builds with one name are out of reach, and names fit into labels (63 characters)."""
 
 _VARIABLES: Final = ("arguments", "bases", "tools")
-_OF_DOCKERFILES: Final = frozenset({"dockerfile", "stage", "bases"})
+_ADDED: Final = frozenset({"dockerfile", "stage", "bases", "secrets", "not_before"})
+"""Names of builds without these do not depend on them."""
 
 Variables = tuple[tuple[str, str], ...]
 """Names and values. Their order has no meaning."""
@@ -44,11 +45,13 @@ class BuildInputs:
     folder: str
     """Absolute path of the code in the image."""
     dockerfile: str = ""
-    """Path of the Dockerfile in the folder that is built; this and the next two are of the engine `dockerfile`."""
+    """Path of the Dockerfile in the folder that is built; this and the next three are of the engine `dockerfile`."""
     stage: str = ""
     """Stage of the Dockerfile; empty: the last one."""
     bases: Variables = ()
     """Names of images in the Dockerfile, and the images by digest that replace them."""
+    secrets: tuple[str, ...] = ()
+    """Ids of the values that steps of the Dockerfile can mount, sorted."""
     commands: tuple[str, ...] = ()
     """Lines for the shell; empty: those of a convention."""
     arguments: Variables = ()
@@ -59,12 +62,13 @@ class BuildInputs:
     """Versions of what makes the image, such as the builder."""
     target: str
     """Repository that the image is pushed to."""
+    not_before: str = ""
+    """Time after which it is built; empty: any image of the same input will do."""
 
     def canonical(self) -> bytes:
         """The text that is hashed: the same for the same input."""
         content = asdict(self) | {name: dict(getattr(self, name)) for name in _VARIABLES}
-        # Names of builds in layers do not depend on what only Dockerfiles have.
-        return _canonical({name: value for name, value in content.items() if value or name not in _OF_DOCKERFILES})
+        return _canonical({name: value for name, value in content.items() if value or name not in _ADDED})
 
     @classmethod
     def parse(cls, canonical: bytes) -> BuildInputs:
@@ -79,8 +83,8 @@ class BuildInputs:
                 raise ValueError("the inputs of a build have another format")
             for name in _VARIABLES:
                 content[name] = tuple(sorted(content.get(name, {}).items()))
-            for name in ("commands", "entrypoint"):
-                content[name] = tuple(content[name])
+            for name in ("commands", "entrypoint", "secrets"):
+                content[name] = tuple(content.get(name, ()))
             return cls(**content)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("not the inputs of a build") from error
@@ -94,36 +98,6 @@ class BuildInputs:
     def name(self) -> str:
         """Name of the build, and tag of its image."""
         return _NAME_PREFIX + self.digest[:_NAME_CHARACTERS]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DependencyInputs:
-    """Everything that decides what a layer of dependencies contains."""
-
-    parent: str
-    platform: str
-    folder: str
-    files: Variables
-    """Paths and SHA-256 of the files that name the dependencies."""
-    commands: tuple[str, ...]
-    arguments: Variables = ()
-    tools: Variables = ()
-
-    def canonical(self) -> bytes:
-        """The text that is hashed: the same for the same input."""
-        return _canonical(
-            {
-                **asdict(self),
-                "files": dict(self.files),
-                "arguments": dict(self.arguments),
-                "tools": dict(self.tools),
-            }
-        )
-
-    @property
-    def tag(self) -> str:
-        """Tag under which the layer is found again."""
-        return "dependencies-" + hashlib.sha256(self.canonical()).hexdigest()[:_NAME_CHARACTERS]
 
 
 def _canonical(content: dict[str, Any]) -> bytes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from componentrun.api.build.componentbuild import BuildStep, BuildStepName, PushedLayers
+from componentrun.api.build.componentbuild import BuildDependencies, BuildStep, BuildStepName, PushedLayers
 from componentrun.core.builds.exchange import COMMANDS, FETCH, PUSH, STEPS, read_report
 from componentrun.core.builds.failures.commands import command_failure
 from componentrun.core.builds.failures.starts import next_look, start_failure, wait_failure
@@ -28,7 +28,7 @@ from componentrun.core.podstatus.results import (
 )
 from componentrun.core.podstatus.stuck import IMAGE_REASONS, START_REASONS
 from componentrun.core.podstatus.view import OOM_KILLED, ContainerView, PodView
-from componentrun.reasons import Reason
+from componentrun.reasons import GUIDANCE, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +44,7 @@ _STEP_NAMES: Final[dict[str, BuildStepName]] = {FETCH: "fetch", COMMANDS: "comma
 PENDING_SECONDS: Final = 600
 """How long a pod may wait for a node and a kubelet. As `core.limits.Limits.pending`."""
 _LOST_NODE: Final = frozenset({"DeletionByTaintManager", "DeletionByPodGC"})
+_ENDLESS_STEP: Final = "A step of a Dockerfile ends when all processes that it has started have ended."
 _EVICTED: Final = frozenset({"EvictionByEvictionAPI", "PreemptionByScheduler", "TerminationByKubelet"})
 
 
@@ -60,6 +61,8 @@ class BuildPodState:
     """Digest of the image, if `Succeeded`."""
     pushed: PushedLayers | None = None
     """What pushing has sent, if `Succeeded`."""
+    dependencies: BuildDependencies | None = None
+    """The layer of the dependencies, if `Succeeded` and later builds can use it."""
     failure: BuildFailure | None = None
     """Set if and only if the phase is `Failed`."""
     is_gone: bool = False
@@ -175,7 +178,20 @@ def _succeeded(facts: _Facts, steps: tuple[BuildStep, ...]) -> BuildPodState | N
         known_layers=report.known_layers,
         copied_layers=report.copied_layers,
     )
-    return BuildPodState("Succeeded", steps, report.digest, pushed)
+    return BuildPodState("Succeeded", steps, report.digest, pushed, _dependencies(report))
+
+
+def _dependencies(report: StepReport) -> BuildDependencies | None:
+    layer = report.dependencies
+    if layer is None:
+        return None
+    return BuildDependencies(
+        state="Reused" if report.were_reused else "Installed",
+        key=layer.key,
+        digest=layer.digest,
+        size=layer.size,
+        diff_id=layer.diff_id,
+    )
 
 
 def _report(container: ContainerView) -> StepReport | None:
@@ -263,7 +279,10 @@ def _timeout(facts: _Facts) -> BuildFailure | None:
         f"The build took longer than its timeout of {facts.spec.timeout_seconds} s, which includes pulling the parent "
         f"image. The last step was `{facts.current.name}`."
     )
-    return build_failure(Reason.BUILD_TIMEOUT, message, words=_words(facts))
+    advice = GUIDANCE[Reason.BUILD_TIMEOUT].advice
+    if facts.spec.engine == "dockerfile" and facts.current is facts.commands:
+        advice = f"{advice} {_ENDLESS_STEP}"
+    return build_failure(Reason.BUILD_TIMEOUT, message, advice, _words(facts))
 
 
 def _node_lost(facts: _Facts) -> BuildFailure | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from componentrun.api import names
 from componentrun.api.common import quantity_value
 from componentrun.core.builds import exchange
+from componentrun.core.builds.dependencies.layer import dump_layers
 from componentrun.core.builds.identity import BuildInputs
 from componentrun.core.builds.login import LOGIN_KEYS
 from componentrun.core.builds.settings import FOLDER, UNCONFINED, USER
@@ -25,9 +26,10 @@ from componentrun.core.pod.security import container_security, pod_security
 from componentrun.errors import Reason, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from componentrun.api.build.componentbuild import ComponentBuild, ComponentBuildSpec
+    from componentrun.core.builds.dependencies.layer import DependencyLayer
     from componentrun.core.builds.settings import BuildSettings
 
 __all__ = [
@@ -51,10 +53,12 @@ _CODE: Final = "code"
 _CONTROL: Final = "control"
 _HOME: Final = "home"
 _IMAGE: Final = "image"
+_SECRETS: Final = "secrets"
+_SOURCE: Final = "source"
 _REQUESTS: Final = {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "64Mi"}
 """What each container requests at least; less if its limit is lower. Without them, the limits would be requested."""
-_DISKS: Final = 4
-"""Folders of the size of the disk limit: code, home, and /tmp of fetch and push."""
+_DISKS: Final = 5
+"""Folders of the size of the disk limit: code, source, home, and /tmp of fetch and push."""
 _DOCKER_CONFIG: Final = "kubernetes.io/dockerconfigjson"
 _NO_LOGINS: Final = b'{"auths":{}}'
 
@@ -70,6 +74,7 @@ def build_inputs(spec: ComponentBuildSpec) -> BuildInputs:
         dockerfile=spec.dockerfile or "",
         stage=spec.stage or "",
         bases=tuple(sorted((spec.bases or {}).items())),
+        secrets=tuple(sorted(spec.secrets or ())),
         platform=spec.platform,
         folder=spec.folder,
         commands=spec.commands,
@@ -77,6 +82,7 @@ def build_inputs(spec: ComponentBuildSpec) -> BuildInputs:
         entrypoint=spec.entrypoint,
         tools=tuple(sorted((spec.tools or {}).items())),
         target=spec.target,
+        not_before=spec.not_before.strftime(names.FRESH_FORMAT) if spec.not_before is not None else "",
     )
 
 
@@ -133,7 +139,7 @@ def parents_of(spec: ComponentBuildSpec) -> tuple[tuple[str, str], ...]:
 
 def _has_parts_of_engine(spec: ComponentBuildSpec) -> bool:
     if spec.engine == "layer":
-        return spec.parent is not None and not (spec.dockerfile or spec.stage or spec.bases)
+        return spec.parent is not None and not (spec.dockerfile or spec.stage or spec.bases or spec.secrets)
     return spec.dockerfile is not None and not (spec.parent or spec.commands or spec.entrypoint)
 
 
@@ -250,17 +256,24 @@ def _builder(step: str, spec: ComponentBuildSpec, settings: BuildSettings) -> di
             {"name": _grant(step), "mountPath": exchange.GRANT_MOUNT, "readOnly": True},
             {"name": _tmp(step), "mountPath": "/tmp"},  # noqa: S108 - a path in the container
             *(image if has_image else ()),
+            *(_source(spec) if step == exchange.FETCH else ()),
         ],
         # The termination message is the report, so it must never be a part of the log.
         "terminationMessagePolicy": "File",
     }
 
 
+def _source(spec: ComponentBuildSpec) -> list[dict[str, Any]]:
+    """Mount of the folder with the repository, if a convention builds it."""
+    has_convention = spec.engine == "layer" and not spec.commands
+    return [{"name": _SOURCE, "mountPath": exchange.SOURCE_MOUNT}] if has_convention else []
+
+
 def _commands_of_engine(spec: ComponentBuildSpec, settings: BuildSettings) -> dict[str, Any]:
-    return _buildkit(settings) if spec.engine == "dockerfile" else _commands(spec, settings)
+    return _buildkit(spec, settings) if spec.engine == "dockerfile" else _commands(spec, settings)
 
 
-def _buildkit(settings: BuildSettings) -> dict[str, Any]:
+def _buildkit(spec: ComponentBuildSpec, settings: BuildSettings) -> dict[str, Any]:
     """The container that builds a Dockerfile: BuildKit without root, and without a login.
 
     It needs what `restricted` forbids: system calls for user namespaces and mounts, and file capabilities of the two
@@ -287,6 +300,7 @@ def _buildkit(settings: BuildSettings) -> dict[str, Any]:
             {"name": _CONTROL, "mountPath": exchange.CONTROL_MOUNT, "readOnly": True},
             {"name": _HOME, "mountPath": exchange.HOME_MOUNT},
             {"name": _IMAGE, "mountPath": exchange.IMAGE_MOUNT},
+            *([{"name": _SECRETS, "mountPath": exchange.SECRETS_MOUNT, "readOnly": True}] if spec.secrets else ()),
         ],
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
@@ -307,6 +321,7 @@ def _commands(spec: ComponentBuildSpec, settings: BuildSettings) -> dict[str, An
             {"name": _CODE, "mountPath": spec.folder},
             {"name": _CONTROL, "mountPath": exchange.CONTROL_MOUNT, "readOnly": True},
             {"name": _HOME, "mountPath": exchange.HOME_MOUNT},
+            *({**mount, "readOnly": True} for mount in _source(spec)),
         ],
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
@@ -327,14 +342,17 @@ def _volumes(pod: str, spec: ComponentBuildSpec, settings: BuildSettings) -> lis
         _tmp(exchange.PUSH): settings.disk_limit,
         _CONTROL: _CONTROL_SIZE,
         **({_IMAGE: settings.disk_limit} if spec.engine == "dockerfile" else {}),
+        **dict.fromkeys((mount["name"] for mount in _source(spec)), settings.disk_limit),
     }
     return [
         *({"name": name, "emptyDir": {"sizeLimit": size}} for name, size in sizes.items()),
-        *(
-            {"name": _grant(step), "secret": {"secretName": _secret(pod, step), "defaultMode": _SECRET_MODE}}
-            for step in (exchange.FETCH, exchange.PUSH)
-        ),
+        *(_secret_volume(_grant(step), _secret(pod, step)) for step in (exchange.FETCH, exchange.PUSH)),
+        *([_secret_volume(_SECRETS, _secret(pod, _SECRETS))] if spec.secrets else ()),
     ]
+
+
+def _secret_volume(name: str, secret: str) -> dict[str, Any]:
+    return {"name": name, "secret": {"secretName": secret, "defaultMode": _SECRET_MODE}}
 
 
 def build_secrets(
@@ -343,6 +361,8 @@ def build_secrets(
     git_login: Mapping[str, bytes] | None,
     registry: bytes | None,
     pulls: bytes | None,
+    secrets: Mapping[str, bytes] | None = None,
+    layers: Sequence[DependencyLayer] = (),
 ) -> list[dict[str, Any]]:
     """The Secrets of a pod, which owns them, in the order in which they are to be created.
 
@@ -355,15 +375,19 @@ def build_secrets(
         git_login: content of the Secret that `spec.git.secretRef` names; None: no login.
         registry: docker configuration with the login that may push; None: no login.
         pulls: docker configuration with the logins that may read the parent image; None: no login.
+        secrets: values that steps of a Dockerfile can mount, by id.
+        layers: layers of dependencies that the repository of the image may have.
     """
     name = str(pod["metadata"]["name"])
     inputs = {exchange.INPUTS_FILE: build_inputs(build.spec).canonical()}
     login = {key: value for key, value in (git_login or {}).items() if key in LOGIN_KEYS}
+    known = {exchange.LAYERS_FILE: dump_layers(layers)}
     configs = {exchange.PULL_FILE: pulls or _NO_LOGINS, exchange.PUSH_FILE: registry or _NO_LOGINS}
     return [
         _secret_object(build, pod, _pull_secret(name), {".dockerconfigjson": pulls or _NO_LOGINS}, _DOCKER_CONFIG),
+        *([_secret_object(build, pod, _secret(name, _SECRETS), secrets)] if secrets else ()),
         _secret_object(build, pod, _secret(name, exchange.PUSH), inputs | configs),
-        _secret_object(build, pod, _secret(name, exchange.FETCH), inputs | login),
+        _secret_object(build, pod, _secret(name, exchange.FETCH), inputs | known | login),
     ]
 
 

@@ -10,6 +10,7 @@ Modules, lowest first:
     pullsecretnames  the pull secrets of a run: of itself, its Components, its Storage and the agents
     signingkey   public keys of signatures: which are accepted, their fingerprints
     signatures   whether a signature of cosign is valid for an image and a key
+    freshness    when the image of a channel must have been built
     channels     which channel a run uses, and what a Component's status keeps of it
     channelcheck  mistakes in the channels of a Component
     moved        tags of pinned channels that point to another digest now

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from componentrun.api.channels import (
     DEFAULT_FOLLOW,
@@ -19,6 +19,7 @@ from componentrun.api.channels import (
     ImageResolution,
 )
 from componentrun.api.common import duration_seconds
+from componentrun.core.images.freshness import fresh_since
 from componentrun.core.images.reference import Repository, parse_reference, parse_repository
 from componentrun.core.images.semver import parse_range
 from componentrun.core.images.signingkey import SigningKey, parse_signing_key
@@ -120,8 +121,8 @@ def choose_image(spec: ComponentRunSpec, component: Component, path: str = "spec
     # A parent may have a digest.
     parse = parse_repository if channel.build is None else parse_reference
     repository = parse(component.spec.image, f"{title}: spec.image")
-    _check(channel, owner, is_verified=component.spec.verify is not None)
     follow = channel.follow or DEFAULT_FOLLOW.get(channel.name, "Pinned")
+    _check(channel, owner, follow, is_verified=component.spec.verify is not None)
     is_own = spec.tag is None or spec.tag == channel.tag
     return ImageChoice(
         repository,
@@ -195,7 +196,7 @@ def _by_tag(tag: str, component: Component, path: str) -> Channel:
     )
 
 
-def _check(channel: Channel, owner: str, *, is_verified: bool) -> None:
+def _check(channel: Channel, owner: str, follow: Follow, *, is_verified: bool) -> None:
     """Check what the API server checks as well, because a Component may have been created before its rules."""
     given = [name for name in ("tag", "semver", "digest", "build") if getattr(channel, name) is not None]
     if len(given) != 1:
@@ -214,12 +215,26 @@ def _check(channel: Channel, owner: str, *, is_verified: bool) -> None:
             Reason.INVALID_SPEC,
             advice="Remove `verify`, or name an image by `tag`, `semver` or `digest`.",
         )
+    if channel.build is not None and channel.build.max_age is not None and follow == "Pinned":
+        raise UserError(
+            f"{owner}: found `maxAge` and follow `Pinned`; expected `EachRun` or `Interval`, because a pinned channel "
+            "keeps its image",
+            Reason.INVALID_SPEC,
+            advice="Set `follow`, or remove `maxAge`.",
+        )
 
 
 def build_hash(component: Component, channel: Channel) -> str:
-    """Hash of what decides about the builds of a channel, except for the commit and the parent's digest."""
+    """Hash of what decides about the builds of a channel, except for the commit and the parent's digest.
+
+    Raises:
+        UserError: (InvalidSpec) the time of `build start --fresh` is not valid.
+    """
     build = channel.build.to_dict() if channel.build is not None else {}
-    content = {"build": build, "parent": component_image(component, None, "spec.image")}
+    content: dict[str, Any] = {"build": build, "parent": component_image(component, None, "spec.image")}
+    fresh = fresh_since(component, channel.name)
+    if fresh is not None:
+        content["fresh"] = fresh.isoformat()
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:_HASH_CHARACTERS]
 
 

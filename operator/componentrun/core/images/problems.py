@@ -14,6 +14,8 @@ __all__ = [
     "Problem",
     "access_denied",
     "away",
+    "delete_denied",
+    "deletes_nothing",
     "no_access",
     "no_password",
     "no_such_repository",
@@ -33,6 +35,7 @@ class Problem(StrEnum):
     NO_PASSWORD = "NoPassword"  # noqa: S105 - a word, not a password
     WRONG_PASSWORD = "WrongPassword"  # noqa: S105 - likewise
     ACCESS_DENIED = "AccessDenied"
+    DELETES_NOTHING = "DeletesNothing"
     NO_SUCH_TAG = "NoSuchTag"
     NO_SUCH_REPOSITORY = "NoSuchRepository"
     NOT_A_REGISTRY = "NotARegistry"
@@ -86,6 +89,24 @@ def push_denied(repository: str, secrets: str) -> ImageProblem:
         Problem.ACCESS_DENIED,
         f"the login from {secrets} may not push to `{repository}`",
         "Check the name, and have the registry allow this account to push.",
+    )
+
+
+def delete_denied(repository: str, secrets: str) -> ImageProblem:
+    """The login of these secrets is valid, and may not delete from this repository."""
+    return ImageProblem(
+        Problem.ACCESS_DENIED,
+        f"the login from {secrets} may not delete images of `{repository}`",
+        "Use an account that may: have the registry allow it, or pass `--secret NAMESPACE/NAME`.",
+    )
+
+
+def deletes_nothing(host: str, status: int) -> ImageProblem:
+    """The registry does not offer deletion over its API."""
+    return ImageProblem(
+        Problem.DELETES_NOTHING,
+        f"registry `{host}` does not delete images over its API: it answered {status}",
+        "Enable that in the registry (`storage.delete.enabled` of the Docker registry), or use its own retention.",
     )
 
 

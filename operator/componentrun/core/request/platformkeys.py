@@ -8,13 +8,13 @@ from componentrun.core.request.imageparameters import image_secret_refs
 from componentrun.errors import Reason, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from componentrun.api.component import Component
     from componentrun.api.componentrun import ComponentRunSpec
     from componentrun.api.storage import Storage
 
-__all__ = ["check_secrets"]
+__all__ = ["check_secret_names", "check_secrets"]
 
 
 def check_secrets(spec: ComponentRunSpec, component: Component | None, storages: Iterable[Storage]) -> None:
@@ -28,7 +28,6 @@ def check_secrets(spec: ComponentRunSpec, component: Component | None, storages:
     Raises:
         UserError: (InvalidSpec) a Storage uses the Secret; the message names the field, the Secret and the Storage.
     """
-    owners = {name: storage.metadata.name for storage in storages for name in _secrets_of(storage)}
     named = {
         f"spec.configuration.secrets[{number}].secretKeyRef.name": secret.secret_key_ref.name
         for number, secret in enumerate(spec.configuration.secrets)
@@ -36,6 +35,20 @@ def check_secrets(spec: ComponentRunSpec, component: Component | None, storages:
     for path, ref in image_secret_refs(component).items():
         name = component.metadata.name if component is not None else ""
         named[f"Component `{name}`: spec.imageParameterSecrets[`{path}`].name"] = ref.name
+    check_secret_names(named, storages)
+
+
+def check_secret_names(named: Mapping[str, str], storages: Iterable[Storage]) -> None:
+    """Refuse Secrets that a Storage of the namespace uses itself.
+
+    Args:
+        named: names of Secrets, by the fields that name them.
+        storages: all Storages of the namespace.
+
+    Raises:
+        UserError: (InvalidSpec) a Storage uses the Secret; the message names the field, the Secret and the Storage.
+    """
+    owners = {name: storage.metadata.name for storage in storages for name in _secrets_of(storage)}
     for field, name in named.items():
         if name in owners:
             raise UserError(

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.core.builds.conventions import Recipe, choose_recipe, dump_recipe, has_local_sources, parse_recipe
+from componentrun.core.builds.conventions import Recipe, choose_recipe, dump_recipe, parse_recipe
+from componentrun.core.builds.dependencies.layer import DependencyLayer
+from componentrun.core.builds.dependencies.reuse import LEFT_TO_THE_CODE, DependencyPlan
 from componentrun.core.builds.errors import BuildError, BuildProblem
-from componentrun.core.builds.script import COMMAND_NOT_FOUND, Step, build_script, steps_of
+from componentrun.core.builds.script import COMMAND_NOT_FOUND, Source, Step, build_script, source_of, steps_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,21 +83,42 @@ def test_what_is_not_clear_is_an_error(files: set[str], commands: tuple[str, ...
     assert caught.value.advice
 
 
+APART = DependencyPlan("k")
+REUSED = DependencyPlan("k", DependencyLayer("k", "sha256:1", 1, "sha256:2"))
+
+
 def test_dependencies_that_are_there_are_not_installed_again() -> None:
     recipe = choose_recipe({"requirements.txt", "main.py"}, "/code")
-    everything = steps_of(recipe, are_dependencies_there=False)
-    rest = steps_of(recipe, are_dependencies_there=True)
-    assert [step for step in everything if not step.is_dependency] == list(rest)
-    assert next(step.line for step in everything if step.is_dependency).startswith("python3 -m pip install")
+    everything, rest = steps_of(recipe, APART), steps_of(recipe, REUSED)
+    assert everything == steps_of(recipe, LEFT_TO_THE_CODE)
+    assert [step.line for step in rest] == list(recipe.commands)
+    assert everything[-len(rest) :] == rest
+    assert everything[0].line.startswith("python3 -m pip install")
 
 
-def run(folder: Path, *lines: str, **arguments: str) -> subprocess.CompletedProcess[str]:
+def test_only_commands_that_can_not_change_the_dependencies_of_others_get_arguments_beside_the_code() -> None:
+    by_convention = steps_of(choose_recipe({"requirements.txt", "main.py"}, "/code"), APART)
+    assert [step.has_arguments for step in by_convention] == [True, True, False]
+    given = steps_of(choose_recipe({"main.py"}, "/code", ("make",)), LEFT_TO_THE_CODE)
+    assert [step.has_arguments for step in given] == [True]
+
+
+def test_the_code_comes_after_dependencies_that_are_installed_apart() -> None:
+    recipe = choose_recipe({"requirements.txt", "main.py"}, "/code")
+    assert source_of(recipe, APART, "/source") == Source("/source", 2, ".packages")
+    assert source_of(recipe, REUSED, "/source") == Source("/source")
+    assert source_of(recipe, LEFT_TO_THE_CODE, "/source") == Source("/source")
+    assert source_of(choose_recipe({"main.py"}, "/code"), LEFT_TO_THE_CODE, "/source") == Source("/source")
+    assert source_of(choose_recipe({"main.py"}, "/code", ("make",)), LEFT_TO_THE_CODE, "/source") is None
+
+
+def run(folder: Path, *lines: str, source: Source | None = None, **arguments: str) -> subprocess.CompletedProcess[str]:
     home = folder / "home"
     home.mkdir()
     code = folder / "it's code"
     code.mkdir()
-    steps = tuple(Step(line, is_dependency=False) for line in lines)
-    script = build_script(steps, str(code), str(home), tuple(arguments.items()))
+    steps = tuple(Step(line) for line in lines)
+    script = build_script(steps, str(code), str(home), tuple(arguments.items()), source)
     return subprocess.run(
         ["/bin/sh"], input=script, capture_output=True, text=True, check=False, env={"PATH": "/bin:/usr/bin"}
     )
@@ -134,32 +157,35 @@ def test_python_code_is_compiled_without_time_stamps_and_files_for_other_version
     assert compiled[0].read_bytes()[4] == 1  # PEP 552: by hash, and not checked
 
 
-@pytest.mark.parametrize(
-    ("file", "text", "is_local"),
-    [
-        ("requirements.txt", "# -r x\nrequests==2.0 --hash=sha256:abc\nsix\n", False),
-        ("requirements.txt", "requests @ https://example.com/a.whl", False),
-        ("requirements.txt", "six\n-r base.txt\n", True),
-        ("requirements.txt", "--no-index\n--find-links wheels\nsix\n", True),
-        ("requirements.txt", "./lib\n", True),
-        ("requirements.txt", "lib @ file:///code/lib", True),
-        ("uv.lock", '[[package]]\nname = "app"\nsource = { virtual = "." }\n', False),
-        ("uv.lock", 'source = { registry = "https://pypi.org/simple" }', False),
-        ("uv.lock", 'source = { editable = "lib" }', True),
-        ("uv.lock", 'source = { virtual = "lib" }', True),
-        ("package.json", '{"dependencies": {"a": "1"}, "scripts": {"start": "node ."}}', False),
-        ("package.json", '{"dependencies": {"a": "file:../a"}}', True),
-        ("package.json", '{"workspaces": ["a"]}', True),
-        ("package.json", '{"scripts": {"postinstall": "node x.js"}}', True),
-        ("package-lock.json", '{"packages": {"node_modules/a": {"link": true}}}', True),
-        ("pyproject.toml", "path = 1", False),
-    ],
-)
-def test_dependencies_on_other_files_of_the_repository_are_noticed(file: str, text: str, is_local: bool) -> None:
-    assert has_local_sources(file, text) == is_local
-
-
 @pytest.mark.parametrize("files", [{"requirements.txt", "main.py"}, {"main.R"}])
 def test_a_recipe_can_be_read_again(files: set[str]) -> None:
     recipe = choose_recipe(files, "/code")
     assert parse_recipe(dump_recipe(recipe)) == recipe
+
+
+def test_the_repository_is_copied_between_two_steps_and_only_what_is_kept_stays(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / ".git-like").mkdir(parents=True)
+    (source / "main.py").write_text("x = 1\n")
+    (source / "run.sh").touch(0o755)
+    (source / "link").symlink_to("main.py")
+    done = run(
+        tmp_path,
+        "mkdir .packages; touch .packages/six.py lock.txt .hidden ..twice 'a file'; ls -A",
+        "ls -A; test -x run.sh; readlink link; cat lock.txt || true",
+        source=Source(str(source), 1, ".packages"),
+    )
+    assert done.returncode == 0, done.stdout
+    assert "main.py" not in done.stdout.partition("step 2 of 2")[0]
+    there = sorted(path.name for path in (tmp_path / "it's code").iterdir())
+    assert there == [".git-like", ".packages", "link", "main.py", "run.sh"]
+    assert (tmp_path / "it's code" / "link").is_symlink()
+    assert (tmp_path / "it's code" / ".packages" / "six.py").exists()
+
+
+def test_a_step_without_arguments_does_not_see_them() -> None:
+    script = build_script(
+        (Step('test "$A" = 1'), Step('test -z "${A-}"', has_arguments=False)), "/", "/tmp", (("A", "1"),)
+    )
+    done = subprocess.run(["/bin/sh"], input=script, capture_output=True, text=True, check=False, env={"PATH": "/bin"})
+    assert done.returncode == 0, done.stdout

@@ -13,7 +13,7 @@ import pytest
 
 from componentrun.core.builds.dockerfile import buildkit_configuration, dockerfile_script
 from componentrun.core.builds.identity import BuildInputs
-from componentrun.core.builds.pod import build_inputs, build_pod, check_build
+from componentrun.core.builds.pod import build_inputs, build_pod, build_secrets, check_build, pod_name
 from componentrun.errors import UserError
 from tests.unit.core.builds.podexamples import PARENT, SETTINGS, build
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from componentrun.api.build.componentbuild import ComponentBuild
 
 BASES = {"python:3.12-slim": PARENT}
+TOKEN: dict[str, Any] = {"token": {"name": "index", "key": "password"}}
+VALUE = {"token": b"pass"}
 LAB = replace(
     SETTINGS, dockerfile_image="registry.example.com/buildkit:1", seccomp_profile="componentrun/buildkit.json"
 )
@@ -31,13 +33,17 @@ def dockerfile_build(**spec: Any) -> ComponentBuild:
     return build(**{"engine": "dockerfile", "dockerfile": "Dockerfile", "bases": BASES, **of_layers, **spec})
 
 
-def options(**spec: Any) -> list[str]:
-    """Options of BuildKit's frontend, as a shell reads them."""
+def command(**spec: Any) -> list[str]:
+    """Words of the command that builds, as a shell reads them."""
     inputs = build_inputs(dockerfile_build(**spec).spec)
     script = dockerfile_script(inputs, "/home", "/image", "/control", (("source", "a b"),), ["registry.example.com"])
     subprocess.run(["sh", "-n"], input=script, text=True, check=True)
-    words = shlex.split(script.rstrip().rpartition("\n")[2])
-    return [value for option, value in itertools.pairwise(words) if option == "--opt"]
+    return shlex.split(script.rstrip().rpartition("\n")[2])
+
+
+def options(**spec: Any) -> list[str]:
+    """Options of BuildKit's frontend."""
+    return [value for option, value in itertools.pairwise(command(**spec)) if option == "--opt"]
 
 
 class TestScript:
@@ -52,8 +58,25 @@ class TestScript:
             "platform=linux/amd64",
         } <= set(found)
 
+    @pytest.mark.parametrize(
+        ("name", "asked_for"),
+        [
+            ("docker.io/library/python:3.12-slim", "python:3.12-slim"),
+            ("index.docker.io/library/python", "python"),
+            ("docker.io/team/app:latest", "team/app"),
+            ("ghcr.io/astral-sh/uv:latest", "ghcr.io/astral-sh/uv"),
+            ("registry.example.com/library/python:latest", "registry.example.com/library/python"),
+            ("first", "first"),
+        ],
+    )
+    def test_a_base_is_named_as_buildkit_looks_for_it(self, name: str, asked_for: str) -> None:
+        assert f"context:{asked_for}=docker-image://{PARENT}" in options(bases={name: PARENT})
+
     def test_the_last_stage_is_the_default(self) -> None:
         assert not [option for option in options() if option.startswith("target=")]
+
+    def test_secrets_are_files_that_steps_can_mount(self) -> None:
+        assert "--secret=id=token,src=/run/componentrun/secrets/token" in command(secrets=TOKEN)
 
     def test_no_frontend_is_pulled(self) -> None:
         assert "cmdline=dockerfile.v0" in options()
@@ -91,6 +114,23 @@ class TestPod:
         assert {name for name, is_read_only in mounts.items() if not is_read_only} == {"home", "image"}
         assert {mount["name"] for mount in pod["containers"][0]["volumeMounts"]} >= {"image", "grant-push"}
 
+    def test_secrets_reach_buildkit_only(self) -> None:
+        made = dockerfile_build(secrets=TOKEN)
+        pod = build_pod(made, LAB)
+        (volume,) = (item for item in pod["spec"]["volumes"] if item["name"] == "secrets")
+        assert volume["secret"]["secretName"] == f"{pod_name(made)}-secrets"
+        containers = (*pod["spec"]["initContainers"], *pod["spec"]["containers"])
+        mounting = [item["name"] for item in containers if "secrets" in {at["name"] for at in item["volumeMounts"]}]
+        assert mounting == ["commands"]
+        (secret,) = (
+            item
+            for item in build_secrets(
+                made, pod | {"metadata": {**pod["metadata"], "uid": "1"}}, None, None, None, VALUE
+            )
+            if item["metadata"]["name"] == volume["secret"]["secretName"]
+        )
+        assert secret["data"] == {"token": "cGFzcw=="}
+
     def test_layers_are_as_before(self) -> None:
         assert build_pod(build(), LAB) == build_pod(build(), SETTINGS)
 
@@ -107,6 +147,7 @@ class TestCheck:
             ({"commands": ["make"]}, "engine"),
             ({"dockerfile": None}, "engine"),
             ({"engine": "layer"}, "engine"),
+            ({"engine": "layer", "dockerfile": None, "bases": None, "parent": PARENT, "secrets": TOKEN}, "engine"),
             ({"bases": {"python": "registry.example.com/python:3"}}, r"spec.bases\[python\]"),
             ({"bases": {"python": "registry.example.com/builds/other/app@sha256:" + "1" * 64}}, "other namespaces"),
         ],
@@ -120,7 +161,12 @@ class TestCheck:
             check_build(dockerfile_build(), SETTINGS)
 
     @pytest.mark.parametrize(
-        "spec", [{"dockerfile": "Other"}, {"stage": "first"}, {"bases": None}, {"arguments": {"A": "2"}}]
+        "spec",
+        [{"dockerfile": "Other"}, {"stage": "first"}, {"bases": None}, {"arguments": {"A": "2"}}, {"secrets": TOKEN}],
     )
     def test_each_part_counts_for_the_name(self, spec: dict[str, Any]) -> None:
         assert dockerfile_build(**spec).metadata.name != dockerfile_build().metadata.name
+
+    def test_where_the_value_of_a_secret_is_does_not(self) -> None:
+        elsewhere = {"token": {"name": "other", "key": "token"}}
+        assert dockerfile_build(secrets=TOKEN).metadata.name == dockerfile_build(secrets=elsewhere).metadata.name

@@ -95,6 +95,14 @@ def test_a_stack_trace_is_told_by_its_error() -> None:
     assert failed(step("python3 x.py", *trace)).summary.endswith("ended with exit code 1: no such column.")
 
 
+def test_where_npm_has_its_log_is_no_cause() -> None:
+    printed = (
+        "npm error 404 'no-such-package@1' is not in this registry.",
+        "npm error A complete log of this run can be found in: /home/x.log",
+    )
+    assert failed(step("npm ci", *printed)).summary.endswith("'no-such-package@1' is not in this registry.")
+
+
 def test_without_any_words() -> None:
     assert failed(None, 3).summary == "The commands ended with exit code 3 and printed nothing."
     assert failed("…\nlast line").summary == "The commands ended with exit code 1: last line."

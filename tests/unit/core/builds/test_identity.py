@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun.core.builds.identity import BuildInputs, DependencyInputs
+from componentrun.core.builds.dependencies.layer import DependencyInputs
+from componentrun.core.builds.identity import BuildInputs
 
 INPUTS = BuildInputs(
     url="https://git.example.com/team/app.git",
@@ -42,7 +43,7 @@ OTHER: dict[str, object] = {
 def test_a_known_input_has_a_known_name() -> None:
     """Names that change make every image of every user be built again."""
     assert INPUTS.name == "build-1c37c5b13ce294c9be16da1dd81fa70bf2595194"
-    assert DEPENDENCIES.tag == "dependencies-ce6b1ddde2c169fddc25a4d515b638af4c04f7a9"
+    assert DEPENDENCIES.key == "ce6b1ddde2c169fddc25a4d515b638af4c04f7a9"
 
 
 @pytest.mark.parametrize("field", [field.name for field in fields(BuildInputs)])
@@ -54,7 +55,7 @@ def test_each_part_of_the_input_counts(field: str) -> None:
 @pytest.mark.parametrize("field", [field.name for field in fields(DependencyInputs)])
 def test_each_part_of_the_input_of_dependencies_counts(field: str) -> None:
     other = OTHER.get(field, "other")
-    assert replace(DEPENDENCIES, **{field: other}).tag != DEPENDENCIES.tag
+    assert replace(DEPENDENCIES, **{field: other}).key != DEPENDENCIES.key
 
 
 @given(st.permutations([("A", "1"), ("B", "2"), ("C", "3")]))
@@ -72,7 +73,6 @@ def test_different_commands_have_different_names(some: list[str], others: list[s
 def test_the_name_is_valid_as_an_object_a_label_and_a_tag() -> None:
     assert len(INPUTS.name) <= 63
     assert INPUTS.name.replace("-", "").isalnum()
-    assert len(DEPENDENCIES.tag) <= 63
 
 
 def test_the_canonical_form_is_sorted_json_that_names_its_format() -> None:

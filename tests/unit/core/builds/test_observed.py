@@ -100,6 +100,7 @@ class TestProgress:
         assert state.phase == "Succeeded"
         assert state.digest == DIGEST
         assert state.pushed == PushedLayers(sent_bytes=5, mounted_layers=3, known_layers=2, copied_layers=1)
+        assert state.dependencies is None
 
 
 class TestReports:

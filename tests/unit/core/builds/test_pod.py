@@ -11,7 +11,14 @@ import pytest
 
 from componentrun.api import names
 from componentrun.core.builds.errors import BuildError
-from componentrun.core.builds.exchange import CONTROL_MOUNT, INPUTS_FILE, PULL_FILE, PUSH_FILE
+from componentrun.core.builds.exchange import (
+    CONTROL_MOUNT,
+    INPUTS_FILE,
+    LAYERS_FILE,
+    PULL_FILE,
+    PUSH_FILE,
+    SOURCE_MOUNT,
+)
 from componentrun.core.builds.identity import BuildInputs
 from componentrun.core.builds.pod import build_inputs, build_pod, build_secrets, check_build, pod_name
 from componentrun.errors import ComponentRunError, Reason
@@ -177,7 +184,7 @@ class TestPod:
     def test_all_folders_together_fit_into_the_limit_of_the_pod(self) -> None:
         """The kubelet counts all volumes against the largest limit of a container."""
         limit = int(containers(self.pod)["push"]["resources"]["limits"]["ephemeral-storage"])
-        assert limit == 4 * 4 * 2**30
+        assert limit == 5 * 4 * 2**30
 
     def test_kubernetes_does_not_expand_variables_in_the_settings(self) -> None:
         for name in ("fetch", "push"):
@@ -209,6 +216,14 @@ class TestWhatTheCommandsReach:
         seen = {volume["name"] for volume, _ in mounts(self.pod, "commands").values()}
         assert written & seen == {"code", "control"}
 
+    def test_with_a_convention_the_repository_is_beside_the_folder_of_the_code_and_can_not_be_changed(self) -> None:
+        pod = build_pod(build(commands=[]), SETTINGS)
+        volume, is_writable = mounts(pod, "commands")[SOURCE_MOUNT]
+        assert (volume, is_writable) == (mounts(pod, "fetch")[SOURCE_MOUNT][0], False)
+        assert volume["emptyDir"]["sizeLimit"] == SETTINGS.disk_limit
+        assert SOURCE_MOUNT not in mounts(pod, "push")
+        assert SOURCE_MOUNT not in mounts(self.pod, "fetch")
+
     def test_each_secret_is_mounted_in_one_container(self) -> None:
         by_secret: dict[str, list[str]] = {}
         for name in containers(self.pod):
@@ -230,14 +245,15 @@ class TestSecrets:
     def test_each_step_has_what_it_needs_and_no_more(self) -> None:
         inputs = build_inputs(build().spec).canonical()
         found = secrets()
-        assert content(found["fetch"]) == {INPUTS_FILE: inputs, "username": b"ann", "password": b"git-password"}
+        login = {"username": b"ann", "password": b"git-password"}
+        assert content(found["fetch"]) == {INPUTS_FILE: inputs, LAYERS_FILE: b"[]", **login}
         assert content(found["push"]) == {INPUTS_FILE: inputs, PUSH_FILE: REGISTRY, PULL_FILE: PULLS}
         assert content(found["pull"]) == {".dockerconfigjson": PULLS}
         assert found["pull"]["type"] == "kubernetes.io/dockerconfigjson"
 
     def test_without_logins_they_are_there_all_the_same_because_the_pod_waits_for_them(self) -> None:
         found = secrets(git_login=None, registry=None, pulls=None)
-        assert set(content(found["fetch"])) == {INPUTS_FILE}
+        assert set(content(found["fetch"])) == {INPUTS_FILE, LAYERS_FILE}
         assert json.loads(content(found["push"])[PUSH_FILE]) == {"auths": {}}
         assert json.loads(content(found["pull"])[".dockerconfigjson"]) == {"auths": {}}
 

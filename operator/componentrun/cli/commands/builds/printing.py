@@ -97,6 +97,8 @@ def _facts(session: Session, build: ComponentBuild) -> Iterator[tuple[str, list[
     if spec.git.context_dir:
         yield "Folder", [spec.git.context_dir]
     yield from _origin(spec)
+    if spec.not_before:
+        yield "Not before", [moment(spec.not_before, now)]
     yield "Image", [f"{spec.target}@{status.digest}" if status.digest else f"{spec.target}:{build.metadata.name}"]
     is_being_cancelled = spec.cancel and not status.completion_time
     yield "Phase", [styled(status.phase or FIRST_PHASE), "  (cancel asked for)" if is_being_cancelled else ""]
@@ -119,6 +121,9 @@ def _facts(session: Session, build: ComponentBuild) -> Iterator[tuple[str, list[
         )
         layers = f"layers: {count(known)} known, {count(mounted)} mounted, {count(copied)} copied"
         yield "Sent", [f"{size(status.pushed.sent_bytes)} ({layers})"]
+    if status.dependencies:
+        how = "those of an earlier build" if status.dependencies.state == "Reused" else "installed"
+        yield "Dependencies", [f"{how}, {size(status.dependencies.size)}"]
 
 
 def _steps(session: Session, build: ComponentBuild) -> None:

@@ -33,6 +33,8 @@ _ROOT: Final = re.compile(
     r"|/(?:usr|var|etc|opt|root|lib|bin|sbin|srv)\b[^\n]*Permission denied",
     re.IGNORECASE,
 )
+_NOISE: Final = re.compile(r"^npm (?:error|ERR!) A complete log of this run can be found in:.*\n?", re.MULTILINE)
+"""What programs print behind the cause of their failure."""
 _DISK: Final = re.compile(r"No space left on device|Disk quota exceeded", re.IGNORECASE)
 _NETWORK: Final = re.compile(
     r"Could not resolve host|Temporary failure in name resolution|Name or service not known|getaddrinfo|ENOTFOUND"
@@ -71,6 +73,7 @@ def command_failure(commands: ContainerView, words: str | None, *, is_dockerfile
     line = "" if step is None else f" `{excerpt(step['line'], _MOST_COMMAND)}`"
     reason, advice = _cause(commands, printed, "" if step is None else step["line"])
     summary = f"{which}{line} ended with {ending(commands)}"
+    printed = _NOISE.sub("", printed)
     cause = excerpt(error_sentence(printed).rpartition("\n")[2], _MOST_CAUSE) if printed.strip() else ""
     return CommandFailure(reason, f"{summary}: {cause}." if cause else f"{summary} and printed nothing.", advice)
 

@@ -33,6 +33,7 @@ _NO_SHELL: Final = re.compile(r"/bin/sh\W.*(?:no such file or directory|not foun
 _MEMORY: Final = re.compile(r"memory limit|container init was OOM-killed", re.IGNORECASE)
 _EXEC_ERROR: Final = re.compile(r"^exec (?:container process )?`?[^`\n]*`?: \"?exec format error", re.IGNORECASE)
 """Output of a runtime if the kernel can't run the shell; it takes the place of what the commands print."""
+_OTHER_PARENT: Final = "Choose a parent image for this platform."
 _PLATFORM: Final = "This is up to the platform team: check the chart's `image` and `imagePullSecrets`."
 _RUNTIME: Final = "This is up to the platform team: look at the node's container runtime."
 
@@ -93,7 +94,7 @@ def _cause(container: ContainerView, parent: str, where: str) -> StartFailure:
         return StartFailure(Reason.START_FAILED, usual, _RUNTIME)
     if _OTHER_PROCESSOR.search(container.message):
         message = f"Parent image `{parent}` is for another kind of processor than that{where or ' of the node'}."
-        return StartFailure(Reason.PARENT_UNAVAILABLE, message, "Choose a parent image for this platform.")
+        return StartFailure(Reason.PARENT_UNAVAILABLE, message, _OTHER_PARENT)
     if _NO_SHELL.search(container.message):
         message = f"Parent image `{parent}` has no shell: the commands need `/bin/sh`."
         return StartFailure(Reason.PARENT_UNAVAILABLE, message, "Choose a parent image that has a shell.")
@@ -118,6 +119,7 @@ def _image_failure(container: ContainerView, parent: str) -> StartFailure:
     message = f"{whose} can't be pulled ({container.reason}): {cause}."
     if not is_parent:
         return StartFailure(Reason.IMAGE_PULL_FAILED, message, _PLATFORM)
-    is_for_others = OTHER_MACHINES.search(container.message)
-    advice = found.advice if found and not is_for_others else GUIDANCE[Reason.PARENT_UNAVAILABLE].advice
+    advice = found.advice if found else GUIDANCE[Reason.PARENT_UNAVAILABLE].advice
+    if OTHER_MACHINES.search(container.message):
+        advice = _OTHER_PARENT
     return StartFailure(Reason.PARENT_UNAVAILABLE, message, advice)

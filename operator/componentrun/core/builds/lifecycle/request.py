@@ -13,6 +13,7 @@ from componentrun.core.builds.pod import build_inputs, check_parent, target_of
 from componentrun.core.builds.settings import DEFAULT_TIMEOUT_SECONDS, FOLDER
 from componentrun.core.builds.source import check_context_dir, check_ref, parse_git_url
 from componentrun.core.images.allowed import check_allowed
+from componentrun.core.images.freshness import fresh_since, max_age_of, not_before
 from componentrun.core.images.reference import parse_reference
 from componentrun.core.pod.metadata import label_value
 from componentrun.core.request.image import component_image, split_tag
@@ -20,6 +21,7 @@ from componentrun.errors import Reason, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime, timedelta
 
     from componentrun.api.build.source import Build
     from componentrun.api.component import Component
@@ -61,6 +63,10 @@ class BuildRequest:
     """Names of images in the Dockerfile, and the images that replace them."""
     target: Repository
     timeout_seconds: int
+    fresh: datetime | None = None
+    """Images that were built for an earlier time are not used; None: all are."""
+    max_age: timedelta | None = None
+    """Images that are older are not used; None: all are."""
 
 
 def with_target(choice: ImageChoice, component: Component, settings: BuildSettings) -> ImageChoice:
@@ -130,6 +136,8 @@ def read_request(
         bases,
         target_of(metadata.namespace, metadata.name, settings),
         _timeout(build, owner),
+        fresh_since(component, channel),
+        max_age_of(build, owner),
     )
 
 
@@ -146,7 +154,12 @@ def _check_host(url: GitUrl, settings: BuildSettings, owner: str) -> None:
 
 def _check_engine(build: Build, settings: BuildSettings, owner: str) -> None:
     of_layers = {"commands": build.commands, "entrypoint": build.entrypoint}
-    of_dockerfiles = {"dockerfile": build.dockerfile, "target": build.target, "bases": build.bases}
+    of_dockerfiles = {
+        "dockerfile": build.dockerfile,
+        "target": build.target,
+        "bases": build.bases,
+        "secrets": build.secrets,
+    }
     others = of_dockerfiles if build.engine == "layer" else of_layers
     for field, value in others.items():
         if value:
@@ -191,7 +204,8 @@ def new_build(
     found: FoundCommit,
     parent_digest: str | None,
     settings: BuildSettings,
-    base_digests: Sequence[str] = (),
+    base_digests: Sequence[str],
+    now: datetime,
 ) -> ComponentBuild:
     """The build of a commit on a parent. The same input has the same name.
 
@@ -201,6 +215,7 @@ def new_build(
         parent_digest: digest of the parent image; None if the request has none.
         settings: platform of the image.
         base_digests: digests of the images in `request.bases`.
+        now: the time, for the maximum age of the image.
     """
     build, parent = request.build, request.parent
     is_dockerfile = build.engine == "dockerfile"
@@ -219,6 +234,7 @@ def new_build(
         dockerfile=build.dockerfile or DEFAULT_DOCKERFILE if is_dockerfile else None,
         stage=build.target,
         bases=bases or None,
+        secrets=build.secrets or None,
         platform=settings.platform,
         folder=FOLDER,
         commands=build.commands,
@@ -227,6 +243,8 @@ def new_build(
         target=request.target.name,
         timeout_seconds=request.timeout_seconds,
     )
+    time = not_before(request.fresh, request.max_age, build_inputs(spec).digest, now)
+    spec = spec.model_copy(update={"not_before": time})
     labels = {
         names.MANAGED_BY_LABEL: names.MANAGED_BY,
         names.COMPONENT_LABEL: label_value(request.component),

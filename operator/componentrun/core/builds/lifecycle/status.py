@@ -120,6 +120,7 @@ def followed(build: ComponentBuild, state: BuildPodState, now: datetime) -> Comp
             "phase": "Succeeded",
             "digest": state.digest,
             "pushed": state.pushed,
+            "dependencies": state.dependencies,
             "steps": state.steps,
             "completion_time": now,
         }
