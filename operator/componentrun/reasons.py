@@ -93,6 +93,8 @@ class Reason(StrEnum):
     """The build of the component's image wrote more than its limit."""
     BUILD_CANCELLED = "BuildCancelled"
     """The build of the component's image was cancelled."""
+    BUILDER_UNAVAILABLE = "BuilderUnavailable"
+    """The BuildKit that builds the Dockerfiles of the namespace did not respond, or ended during the build."""
     PUSH_REFUSED = "PushRefused"
     """The registry refused the image that was built."""
     START_FAILED = "StartFailed"
@@ -247,6 +249,11 @@ GUIDANCE: Final[dict[Reason, Guidance]] = {
         "Have the commands write less, or have the chart's `builds.resources` raised.",
     ),
     Reason.BUILD_CANCELLED: Guidance(_AUTHOR, "Create the run again: this starts another build."),
+    Reason.BUILDER_UNAVAILABLE: Guidance(
+        _PLATFORM,
+        "Check the Deployment of the namespace's builder (the chart's `builds.dockerfile.builders`): whether its pod "
+        "runs, or was killed for using too much memory or disk.",
+    ),
     Reason.PUSH_REFUSED: Guidance(_PLATFORM, "Check the chart's `builds.repository` and `builds.pushSecret`."),
     Reason.START_FAILED: Guidance(
         f"{_DEVELOPER}; {_PLATFORM} for broken mounts",

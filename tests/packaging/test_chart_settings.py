@@ -40,6 +40,7 @@ namespace, and an image that only some installations need."""
 SECTIONS = {"image"}
 """Sections of the values that a helper makes into one variable."""
 OTHERS = {
+    "builds.dockerfile.builders": [{"namespace": "one"}],
     "builds.dockerfile.enabled": True,
     "builds.dockerfile.seccompProfile": "componentrun/buildkit.json",
     "builds.enabled": True,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from componentrun.builder.publishing import refused_as
 from componentrun.builder.pushing import Pushed, push_blob, push_tag
 from componentrun.builder.retrying import with_git_retries, with_retries
-from componentrun.core.builds.dockerfile import dockerfile_script
+from componentrun.core.builds.dockerfile import client_script, dockerfile_script
 from componentrun.core.builds.errors import BuildError, BuildProblem
 from componentrun.core.builds.exchange import AUTHORITIES_FILE, CONTROL_MOUNT, IMAGE_MOUNT, SCRIPT_FILE
 from componentrun.core.builds.image import MOST_LAYERS
@@ -99,7 +99,10 @@ def prepare_dockerfile(
         )
     labels = ((f"{_LABEL_PREFIX}revision", inputs.commit), (f"{_LABEL_PREFIX}source", inputs.url))
     plain_http = sorted(settings.registry.plain_http)
-    script = dockerfile_script(inputs, home, IMAGE_MOUNT, CONTROL_MOUNT, labels, plain_http)
+    if settings.builder is None:
+        script = dockerfile_script(inputs, home, IMAGE_MOUNT, CONTROL_MOUNT, labels, plain_http)
+    else:
+        script = client_script(inputs, home, IMAGE_MOUNT, settings.builder, labels)
     (control / SCRIPT_FILE).write_text(script)
     if settings.registry.ca_bundle:
         (control / AUTHORITIES_FILE).write_text(settings.registry.ca_bundle)

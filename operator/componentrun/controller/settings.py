@@ -11,7 +11,7 @@ from componentrun.api.common import quantity_value
 from componentrun.controller.images.resolving import ImageSettings
 from componentrun.controller.lease import DEFAULT_SECONDS, LeaseSettings
 from componentrun.controller.reconcile.unreadpods import DEFAULT_MOST
-from componentrun.core.builds.settings import BuildSettings
+from componentrun.core.builds.settings import BuildSettings, RemoteBuilder
 from componentrun.core.images.allowed import normal_prefix
 from componentrun.core.images.prepull import PrePullSettings
 from componentrun.core.lease.holder import HolderPod
@@ -76,6 +76,11 @@ def _registry(text: str) -> str:
         raise ValueError(error.summary) from error
 
 
+def _remote_builder(text: str) -> RemoteBuilder:
+    namespace, _, client = text.partition("=")
+    return RemoteBuilder(namespace, *client.split("@"))
+
+
 _LIMITS: Final = Limits()
 _POD: Final = PodSettings()
 _LOADER: Final = LoaderSettings("")
@@ -96,6 +101,9 @@ _NamespacedName = Annotated[str, StringConstraints(pattern=f"^{DNS_LABEL.pattern
 _HttpsUrl = Annotated[
     str, StringConstraints(pattern=r"^https://[^/\s@]+/?$"), AfterValidator(lambda url: url.rstrip("/"))
 ]
+
+
+_BUILDER: Final = r"^[a-z0-9-]+=[a-z0-9.-]+@[a-z0-9.-]+:[0-9]+$"
 
 
 class Settings(ProcessSettings):
@@ -210,6 +218,13 @@ class Settings(ProcessSettings):
         Chart("builds.dockerfile.seccompProfile"),
     ] = _BUILDS.seccomp_profile
     """Profile of seccomp of the container of BuildKit."""
+    builds_dockerfile_builders: Annotated[
+        tuple[Annotated[str, StringConstraints(pattern=_BUILDER)], ...],
+        *Words,
+        Expected("builders such as `<namespace>=<secret>@<host>:<port>`, separated by commas"),
+        Chart("builds.dockerfile.builders"),
+    ] = ()
+    """BuildKits that stay, each for the Dockerfiles of a namespace, with the Secret of its clients' certificate."""
     builds_git_hosts: Annotated[
         tuple[Annotated[str, StringConstraints(pattern=r"^[^\s/@]+$", to_lower=True)], ...],
         *Words,
@@ -292,6 +307,7 @@ class Settings(ProcessSettings):
             git_hosts=self.builds_git_hosts,
             dockerfile_image=self.builds_dockerfile_image or "",
             seccomp_profile=self.builds_dockerfile_seccomp,
+            remote_builders=tuple(map(_remote_builder, self.builds_dockerfile_builders)),
             platform=self.builds_platform,
             cpu_limit=self.builds_cpu,
             memory_limit=self.builds_memory,

@@ -1,6 +1,6 @@
 """The logins of a build: of the git host, of the registry of its parent, and of the one that it pushes to.
 
-The values that steps of a Dockerfile can mount are read with them.
+The values that steps of a Dockerfile can mount, and the certificate for a BuildKit that stays, are read with them.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING
 from componentrun.controller.attempts.secretvalues import read_values
 from componentrun.controller.images.logins import read_logins, secrets_without_run
 from componentrun.core.builds.errors import BuildError, BuildProblem
+from componentrun.core.builds.exchange import CLIENT_FILES
 from componentrun.core.builds.login import LOGIN_KEYS, read_login
+from componentrun.core.builds.pod import remote_builder_of
 from componentrun.core.builds.registrylogins import docker_config, push_config
 from componentrun.core.builds.source import parse_git_url
 from componentrun.core.images.reference import parse_reference, parse_repository
+from componentrun.errors import Reason, UserError
 from componentrun.process.kubernetes.storages import find_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from componentrun.api.build.componentbuild import ComponentBuild
@@ -43,6 +46,8 @@ class BuildLogins:
     """Docker configuration with the logins that may read the parent image."""
     secrets: Mapping[str, bytes] | None = field(repr=False)
     """Values that steps of a Dockerfile can mount, by id."""
+    certificate: Mapping[str, bytes] | None = field(repr=False, default=None)
+    """Files with which the build is a client of a BuildKit that stays; None: it is not."""
 
 
 async def read_build_logins(
@@ -59,6 +64,7 @@ async def read_build_logins(
         await _push_login(kube, build, settings),
         await _pull_logins(kube, references, build),
         await _mounted_secrets(kube, references, build),
+        await _client_certificate(kube, build, settings),
     )
 
 
@@ -76,15 +82,16 @@ async def _git_login(kube: Kube, build: ComponentBuild) -> Mapping[str, bytes] |
             f"`{url.text}` can't be read: Secret `{name}` does not exist in namespace `{namespace}`",
             "Create the Secret, or correct `build.source.git.secretRef` of the channel.",
         )
-    content = _login_keys(name, secret)
+    content = _decoded(name, secret, LOGIN_KEYS)
     read_login(url, content, f"Secret `{name}`")
     return content
 
 
-def _login_keys(name: str, secret: Mapping[str, Any]) -> dict[str, bytes]:
+def _decoded(name: str, secret: Mapping[str, Any], keys: Iterable[str]) -> dict[str, bytes]:
+    """Values of those keys that a Secret has."""
     data = secret.get("data") or {}
     try:
-        return {key: base64.b64decode(data[key], validate=True) for key in LOGIN_KEYS if key in data}
+        return {key: base64.b64decode(data[key], validate=True) for key in keys if key in data}
     except (binascii.Error, ValueError):
         raise BuildError(BuildProblem.INVALID_LOGIN, f"Secret `{name}` can't be decoded", "Create it again.") from None
 
@@ -95,6 +102,22 @@ async def _push_login(kube: Kube, build: ComponentBuild, settings: BuildSettings
     secret = await find_secret(kube, settings.namespace, settings.push_secret)
     target = parse_repository(build.spec.target, "spec.target")
     return push_config(target, settings.push_secret, settings.namespace, secret)
+
+
+async def _client_certificate(kube: Kube, build: ComponentBuild, settings: BuildSettings) -> Mapping[str, bytes] | None:
+    remote = remote_builder_of(build, settings)
+    if remote is None:
+        return None
+    found = _decoded(remote.secret, await find_secret(kube, settings.namespace, remote.secret) or {}, CLIENT_FILES)
+    missing = [key for key in CLIENT_FILES if key not in found]
+    if missing:
+        raise UserError(
+            f"Secret `{remote.secret}` in namespace `{settings.namespace}` does not exist or has no `{missing[0]}`, which "
+            f"is needed to connect to the builder of namespace `{build.metadata.namespace}`",
+            Reason.BUILDER_UNAVAILABLE,
+            advice="This is up to the platform team: check the chart's `builds.dockerfile.builders`.",
+        )
+    return found
 
 
 async def _pull_logins(kube: Kube, references: References, build: ComponentBuild) -> bytes | None:

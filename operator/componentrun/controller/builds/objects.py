@@ -93,7 +93,7 @@ class BuildObjects:
             KubeError: the API server refused or is unavailable.
         """
         logins_of_steps = (logins.git, logins.registry, logins.pulls, logins.secrets)
-        for secret in build_secrets(build, pod, *logins_of_steps, layers):
+        for secret in build_secrets(build, pod, *logins_of_steps, layers, logins.certificate):
             namespace, name = self._settings.namespace, secret["metadata"]["name"]
             try:
                 await self._kube.create(SECRETS, namespace, secret)

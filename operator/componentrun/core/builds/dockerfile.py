@@ -4,6 +4,9 @@ BuildKit runs without root, in a user namespace of its own, and the commands of 
 reach everything that it has. Therefore its container has no login, and no secrets but those that the Component names
 for these commands. It writes the image into a folder, and another
 container pushes it.
+
+A BuildKit that stays has a pod of its own, and builds for one namespace. The container of the build is its client then:
+it sends the folder of the code and the secrets, and receives the image.
 """
 
 from __future__ import annotations
@@ -12,14 +15,28 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from componentrun.core.builds.exchange import SECRETS_MOUNT
+from componentrun.core.builds.exchange import (
+    CERTIFICATE_FILE,
+    CERTIFICATE_MOUNT,
+    KEY_FILE,
+    SECRETS_MOUNT,
+    TRUSTED_FILE,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from componentrun.core.builds.identity import BuildInputs, Variables
 
-__all__ = ["DEFAULT_DOCKERFILE", "DOCKERFILE_STEP", "buildkit_configuration", "context_name", "dockerfile_script"]
+__all__ = [
+    "DEFAULT_DOCKERFILE",
+    "DOCKERFILE_STEP",
+    "NO_BUILDER",
+    "buildkit_configuration",
+    "client_script",
+    "context_name",
+    "dockerfile_script",
+]
 
 DEFAULT_DOCKERFILE: Final = "Dockerfile"
 DOCKERFILE_STEP: Final = "componentrun: building"
@@ -29,6 +46,12 @@ _DEFAULT_REGISTRY: Final = ("index.docker.io/", "docker.io/", "library/")
 _DEFAULT_TAG: Final = ":latest"
 _START_TRIES: Final = 300
 """Times that the script looks, each a tenth of a second after the other, whether BuildKit has started."""
+NO_BUILDER: Final = 75
+"""Exit code of the script if the BuildKit that stays does not respond."""
+_CLIENT_SECONDS: Final = 60
+"""How long the script waits for it: it may be starting again."""
+_ANSWER_SECONDS: Final = 10
+"""Timeout of one request."""
 
 _SCRIPT: Final = """\
 set -eu
@@ -53,6 +76,22 @@ until buildctl debug workers > /dev/null 2>&1; do
 done
 {build}
 """
+_CLIENT_SCRIPT: Final = """\
+set -eu
+umask 022
+export HOME={home} TMPDIR={home}
+echo {title}
+deadline=$(($(date +%s) + {seconds}))
+until {ask} > "$HOME/builder.log" 2>&1; do
+  if [ "$(date +%s)" -ge "$deadline" ]; then
+    tail -n 5 "$HOME/builder.log" >&2
+    echo {problem} >&2
+    exit {exit_code}
+  fi
+  sleep 0.5
+done
+{build}
+"""
 
 
 def dockerfile_script(
@@ -68,6 +107,49 @@ def dockerfile_script(
         labels: labels of the image.
         plain_http: registries that are reached over HTTP without TLS.
     """
+    return _SCRIPT.format(
+        home=shlex.quote(home),
+        control=shlex.quote(control),
+        title=_title(inputs),
+        configuration=buildkit_configuration(plain_http),
+        tries=_START_TRIES,
+        build=shlex.join(["buildctl", *_build_words(inputs, image, labels)]),
+    )
+
+
+def client_script(inputs: BuildInputs, home: str, image: str, address: str, labels: Variables) -> str:
+    """The script that has a BuildKit that stays build the Dockerfile, for a POSIX shell in the image of BuildKit.
+
+    Args:
+        inputs: everything that goes into the build.
+        home: a folder for temporary files. It has to exist.
+        image: a folder for the image, as an OCI image layout. It has to exist.
+        address: host and port of BuildKit.
+        labels: labels of the image.
+    """
+    client = [
+        *("buildctl", f"--addr=tcp://{address}"),
+        f"--tlscacert={CERTIFICATE_MOUNT}/{TRUSTED_FILE}",
+        f"--tlscert={CERTIFICATE_MOUNT}/{CERTIFICATE_FILE}",
+        f"--tlskey={CERTIFICATE_MOUNT}/{KEY_FILE}",
+    ]
+    return _CLIENT_SCRIPT.format(
+        home=shlex.quote(home),
+        title=_title(inputs),
+        seconds=_CLIENT_SECONDS,
+        ask=shlex.join(["timeout", str(_ANSWER_SECONDS), *client, "debug", "workers"]),
+        problem=shlex.quote(f"BuildKit at {address} has not responded for {_CLIENT_SECONDS} s"),
+        exit_code=NO_BUILDER,
+        build=shlex.join([*client, *_build_words(inputs, image, labels)]),
+    )
+
+
+def _title(inputs: BuildInputs) -> str:
+    return shlex.quote(f"{DOCKERFILE_STEP} {inputs.dockerfile}")
+
+
+def _build_words(inputs: BuildInputs, image: str, labels: Variables) -> list[str]:
+    """Arguments of `buildctl` that build the image."""
     options = [
         f"filename={inputs.dockerfile}",
         f"platform={inputs.platform}",
@@ -78,21 +160,13 @@ def dockerfile_script(
         *(f"context:{context_name(name)}=docker-image://{base}" for name, base in sorted(inputs.bases)),
         *(f"label:{name}={value}" for name, value in sorted(labels)),
     ]
-    command = [
-        *("buildctl", "build", "--progress=plain", "--frontend=dockerfile.v0"),
+    return [
+        *("build", "--progress=plain", "--frontend=dockerfile.v0"),
         *(f"--local={name}={inputs.folder}" for name in ("context", "dockerfile")),
         *(word for option in options for word in ("--opt", option)),
         *(f"--secret=id={name},src={SECRETS_MOUNT}/{name}" for name in sorted(inputs.secrets)),
         f"--output=type=oci,tar=false,dest={image}",
     ]
-    return _SCRIPT.format(
-        home=shlex.quote(home),
-        control=shlex.quote(control),
-        title=shlex.quote(f"{DOCKERFILE_STEP} {inputs.dockerfile}"),
-        configuration=buildkit_configuration(plain_http),
-        tries=_START_TRIES,
-        build=shlex.join(command),
-    )
 
 
 def context_name(image: str) -> str:

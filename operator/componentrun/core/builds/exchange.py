@@ -18,7 +18,11 @@ from componentrun.wire.documents import from_json, to_json
 
 __all__ = [
     "AUTHORITIES_FILE",
+    "BUILDER_VARIABLE",
     "CA_BUNDLE_VARIABLE",
+    "CERTIFICATE_FILE",
+    "CERTIFICATE_MOUNT",
+    "CLIENT_FILES",
     "COMMANDS",
     "CONTROL_MOUNT",
     "FETCH",
@@ -26,6 +30,7 @@ __all__ = [
     "HOME_MOUNT",
     "IMAGE_MOUNT",
     "INPUTS_FILE",
+    "KEY_FILE",
     "LAYERS_FILE",
     "PLAIN_HTTP_VARIABLE",
     "PLAN_FILE",
@@ -39,6 +44,7 @@ __all__ = [
     "STEPS",
     "STEP_COMMAND",
     "STEP_REPORT_BYTES",
+    "TRUSTED_FILE",
     "StepReport",
     "failed",
     "read_report",
@@ -69,6 +75,12 @@ IMAGE_MOUNT: Final = "/run/componentrun/image"
 """What BuildKit makes of a Dockerfile, as an OCI image layout."""
 SECRETS_MOUNT: Final = "/run/componentrun/secrets"
 """Values that steps of a Dockerfile can mount, each in a file with its id as name."""
+CERTIFICATE_MOUNT: Final = "/run/componentrun/builder"
+TRUSTED_FILE: Final = "ca.crt"
+CERTIFICATE_FILE: Final = "tls.crt"
+KEY_FILE: Final = "tls.key"
+"""What a client of a BuildKit that stays needs: the authority that it trusts, and a certificate with its key."""
+CLIENT_FILES: Final = (TRUSTED_FILE, CERTIFICATE_FILE, KEY_FILE)
 GRANT_MOUNT: Final = "/run/componentrun/grant"
 """Folder of fetch and of push with files of their own Secret."""
 INPUTS_FILE: Final = "inputs.json"
@@ -83,6 +95,8 @@ PLAIN_HTTP_VARIABLE: Final = "COMPONENTRUN_BUILD_PLAIN_HTTP"
 """Registries that are reached over HTTP without TLS, separated by commas."""
 CA_BUNDLE_VARIABLE: Final = "COMPONENTRUN_BUILD_CA_BUNDLE"
 """Certificate authorities as PEM text."""
+BUILDER_VARIABLE: Final = "COMPONENTRUN_BUILD_BUILDER"
+"""Host and port of the BuildKit that stays and builds the Dockerfile; missing: BuildKit runs in the pod."""
 
 STEP_REPORT_BYTES: Final = 3072
 """Maximum size of a report. A kubelet keeps 12 KiB for all containers of a pod in equal shares (`wire.chain`): enough

@@ -243,7 +243,8 @@ def _commands_failed(facts: _Facts) -> BuildFailure | None:
     if not commands.has_failed or not facts.is_own_end(commands):
         return None
     found = command_failure(commands, last_words(commands), is_dockerfile=facts.spec.engine == "dockerfile")
-    return build_failure(found.reason, found.summary, found.advice, last_words(commands))
+    is_transient = found.reason is Reason.BUILDER_UNAVAILABLE
+    return build_failure(found.reason, found.summary, found.advice, last_words(commands), is_transient=is_transient)
 
 
 def _silent(facts: _Facts) -> BuildFailure | None:

@@ -3,7 +3,8 @@
 Three containers run one after another: `fetch` has the git login, `push` the registry's, and `commands`, which run
 other people's code in the parent image, have neither. They share the folder of the code. The script and the recipe are
 in a folder that only `fetch` can write. All of it meets the restricted pod security standard (decision 0113), except
-BuildKit, which takes the place of the commands for a Dockerfile (decision 0118).
+BuildKit, which takes the place of the commands for a Dockerfile (decision 0118). If the namespace has a BuildKit that
+stays, a client of it takes this place, and meets the standard, too (decision 0112).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from componentrun.api.build.componentbuild import ComponentBuild, ComponentBuildSpec
     from componentrun.core.builds.dependencies.layer import DependencyLayer
-    from componentrun.core.builds.settings import BuildSettings
+    from componentrun.core.builds.settings import BuildSettings, RemoteBuilder
 
 __all__ = [
     "build_inputs",
@@ -41,6 +42,7 @@ __all__ = [
     "check_parent",
     "parents_of",
     "pod_name",
+    "remote_builder_of",
     "target_of",
 ]
 
@@ -49,6 +51,7 @@ _GRACE_SECONDS: Final = 2
 """The shell of the commands ignores SIGTERM, and fetch and push leave nothing behind that has to be removed."""
 _SECRET_MODE: Final = 0o440
 _CONTROL_SIZE: Final = "16Mi"
+_BUILDER: Final = "builder"
 _CODE: Final = "code"
 _CONTROL: Final = "control"
 _HOME: Final = "home"
@@ -203,6 +206,7 @@ def build_pod(build: ComponentBuild, settings: BuildSettings, attempt: int = 1) 
     name, spec = pod_name(build, attempt), build.spec
     system, _, architecture = spec.platform.partition("/")
     pull_secrets = (_pull_secret(name), *settings.builder_pull_secrets)
+    remote = remote_builder_of(build, settings)
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -222,18 +226,29 @@ def build_pod(build: ComponentBuild, settings: BuildSettings, attempt: int = 1) 
             # The commands run on a node for which the image is.
             "nodeSelector": {"kubernetes.io/os": system, "kubernetes.io/arch": architecture},
             "imagePullSecrets": [{"name": secret} for secret in pull_secrets],
-            "initContainers": [_builder(exchange.FETCH, spec, settings), _commands_of_engine(spec, settings)],
+            "initContainers": [
+                _builder(exchange.FETCH, spec, settings, remote),
+                _commands_of_engine(spec, settings, remote),
+            ],
             "containers": [_builder(exchange.PUSH, spec, settings)],
-            "volumes": _volumes(name, spec, settings),
+            "volumes": _volumes(name, spec, settings, remote),
         },
     }
 
 
-def _builder(step: str, spec: ComponentBuildSpec, settings: BuildSettings) -> dict[str, Any]:
+def remote_builder_of(build: ComponentBuild, settings: BuildSettings) -> RemoteBuilder | None:
+    """The BuildKit that stays and does a build; None: the pod of the build does it."""
+    return settings.remote_builder(build.metadata.namespace) if build.spec.engine == "dockerfile" else None
+
+
+def _builder(
+    step: str, spec: ComponentBuildSpec, settings: BuildSettings, remote: RemoteBuilder | None = None
+) -> dict[str, Any]:
     """A container of ours: before or after the commands."""
     variables = {
         exchange.PLAIN_HTTP_VARIABLE: ",".join(settings.plain_http),
         exchange.CA_BUNDLE_VARIABLE: settings.ca_bundle or "",
+        exchange.BUILDER_VARIABLE: remote.address if remote is not None else "",
     }
     # push reads what the commands have left, and need not change it.
     read_only = {"readOnly": True} if step == exchange.PUSH else {}
@@ -269,19 +284,38 @@ def _source(spec: ComponentBuildSpec) -> list[dict[str, Any]]:
     return [{"name": _SOURCE, "mountPath": exchange.SOURCE_MOUNT}] if has_convention else []
 
 
-def _commands_of_engine(spec: ComponentBuildSpec, settings: BuildSettings) -> dict[str, Any]:
-    return _buildkit(spec, settings) if spec.engine == "dockerfile" else _commands(spec, settings)
+def _commands_of_engine(
+    spec: ComponentBuildSpec, settings: BuildSettings, remote: RemoteBuilder | None
+) -> dict[str, Any]:
+    if spec.engine != "dockerfile":
+        return _commands(spec, settings)
+    if remote is None:
+        return _dockerfile_container(spec, settings, _buildkit_security(settings))
+    container = _dockerfile_container(spec, settings, container_security(read_only_root=True))
+    container["volumeMounts"].append({"name": _BUILDER, "mountPath": exchange.CERTIFICATE_MOUNT, "readOnly": True})
+    return container
 
 
-def _buildkit(spec: ComponentBuildSpec, settings: BuildSettings) -> dict[str, Any]:
-    """The container that builds a Dockerfile: BuildKit without root, and without a login.
+def _buildkit_security(settings: BuildSettings) -> dict[str, Any]:
+    """What BuildKit needs and `restricted` forbids.
 
-    It needs what `restricted` forbids: system calls for user namespaces and mounts, and file capabilities of the two
-    programs that map users, which have no effect without privilege escalation.
+    These are system calls for user namespaces and mounts, and file capabilities of the two programs that map users,
+    which have no effect without privilege escalation.
     """
     profile = settings.seccomp_profile
     is_unconfined = profile == UNCONFINED
     seccomp = {"type": UNCONFINED} if is_unconfined else {"type": "Localhost", "localhostProfile": profile}
+    return {
+        "allowPrivilegeEscalation": True,
+        "capabilities": {"drop": ["ALL"], "add": ["SETUID", "SETGID"]},
+        "seccompProfile": seccomp,
+    }
+
+
+def _dockerfile_container(
+    spec: ComponentBuildSpec, settings: BuildSettings, security: dict[str, Any]
+) -> dict[str, Any]:
+    """The container that builds a Dockerfile: BuildKit or a client of it, without root, and without a login."""
     return {
         "name": exchange.COMMANDS,
         "image": settings.dockerfile_image,
@@ -290,11 +324,7 @@ def _buildkit(spec: ComponentBuildSpec, settings: BuildSettings) -> dict[str, An
         "workingDir": FOLDER,
         "env": [{"name": name, "value": ""} for name in KUBERNETES_VARIABLES],
         "resources": _resources(settings, 2),
-        "securityContext": {
-            "allowPrivilegeEscalation": True,
-            "capabilities": {"drop": ["ALL"], "add": ["SETUID", "SETGID"]},
-            "seccompProfile": seccomp,
-        },
+        "securityContext": security,
         "volumeMounts": [
             {"name": _CODE, "mountPath": FOLDER, "readOnly": True},
             {"name": _CONTROL, "mountPath": exchange.CONTROL_MOUNT, "readOnly": True},
@@ -334,7 +364,9 @@ def _resources(settings: BuildSettings, disks: int) -> dict[str, Any]:
     return {"requests": requests, "limits": limits}
 
 
-def _volumes(pod: str, spec: ComponentBuildSpec, settings: BuildSettings) -> list[dict[str, Any]]:
+def _volumes(
+    pod: str, spec: ComponentBuildSpec, settings: BuildSettings, remote: RemoteBuilder | None
+) -> list[dict[str, Any]]:
     sizes = {
         _CODE: settings.disk_limit,
         _HOME: settings.disk_limit,
@@ -348,6 +380,7 @@ def _volumes(pod: str, spec: ComponentBuildSpec, settings: BuildSettings) -> lis
         *({"name": name, "emptyDir": {"sizeLimit": size}} for name, size in sizes.items()),
         *(_secret_volume(_grant(step), _secret(pod, step)) for step in (exchange.FETCH, exchange.PUSH)),
         *([_secret_volume(_SECRETS, _secret(pod, _SECRETS))] if spec.secrets else ()),
+        *([_secret_volume(_BUILDER, _secret(pod, _BUILDER))] if remote is not None else ()),
     ]
 
 
@@ -363,6 +396,7 @@ def build_secrets(
     pulls: bytes | None,
     secrets: Mapping[str, bytes] | None = None,
     layers: Sequence[DependencyLayer] = (),
+    certificate: Mapping[str, bytes] | None = None,
 ) -> list[dict[str, Any]]:
     """The Secrets of a pod, which owns them, in the order in which they are to be created.
 
@@ -377,6 +411,7 @@ def build_secrets(
         pulls: docker configuration with the logins that may read the parent image; None: no login.
         secrets: values that steps of a Dockerfile can mount, by id.
         layers: layers of dependencies that the repository of the image may have.
+        certificate: files with which the build is a client of a BuildKit that stays; None: it is not.
     """
     name = str(pod["metadata"]["name"])
     inputs = {exchange.INPUTS_FILE: build_inputs(build.spec).canonical()}
@@ -386,6 +421,7 @@ def build_secrets(
     return [
         _secret_object(build, pod, _pull_secret(name), {".dockerconfigjson": pulls or _NO_LOGINS}, _DOCKER_CONFIG),
         *([_secret_object(build, pod, _secret(name, _SECRETS), secrets)] if secrets else ()),
+        *([_secret_object(build, pod, _secret(name, _BUILDER), certificate)] if certificate else ()),
         _secret_object(build, pod, _secret(name, exchange.PUSH), inputs | configs),
         _secret_object(build, pod, _secret(name, exchange.FETCH), inputs | known | login),
     ]

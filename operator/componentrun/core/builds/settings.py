@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["DEFAULT_TIMEOUT_SECONDS", "FOLDER", "UNCONFINED", "USER", "BuildSettings"]
+__all__ = ["DEFAULT_TIMEOUT_SECONDS", "FOLDER", "UNCONFINED", "USER", "BuildSettings", "RemoteBuilder"]
 
 DEFAULT_TIMEOUT_SECONDS: Final = 900
 FOLDER: Final = "/code"
@@ -14,6 +14,18 @@ USER: Final = 1000
 """Numeric user of all containers of a build."""
 UNCONFINED: Final = "Unconfined"
 """No profile of seccomp."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteBuilder:
+    """A BuildKit that stays, and builds the Dockerfiles of one namespace."""
+
+    namespace: str
+    """Namespace of the ComponentBuilds."""
+    secret: str
+    """Secret in the builds' namespace with the certificate of its clients."""
+    address: str
+    """Host and port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +52,8 @@ class BuildSettings:
     """Image with `rootlesskit`, `buildkitd` and `buildctl` of BuildKit; empty: Dockerfiles are not built."""
     seccomp_profile: str = UNCONFINED
     """Profile of seccomp with which BuildKit runs: `Unconfined`, or the path of one that the nodes have."""
+    remote_builders: tuple[RemoteBuilder, ...] = ()
+    """BuildKits that stay. For builds of other namespaces, BuildKit runs in the pod of the build."""
     cpu_limit: str = "1"
     memory_limit: str = "1Gi"
     disk_limit: str = "4Gi"
@@ -53,3 +67,7 @@ class BuildSettings:
     def builds_dockerfiles(self) -> bool:
         """Whether the engine `dockerfile` is enabled."""
         return bool(self.dockerfile_image)
+
+    def remote_builder(self, namespace: str) -> RemoteBuilder | None:
+        """The BuildKit that builds the Dockerfiles of a namespace; None: it runs in the pod of each build."""
+        return next((builder for builder in self.remote_builders if builder.namespace == namespace), None)

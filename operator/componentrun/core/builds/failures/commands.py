@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from componentrun.core.builds.dockerfile import NO_BUILDER
 from componentrun.core.builds.script import COMMAND_NOT_FOUND, STEP_LINE
 from componentrun.core.builds.settings import FOLDER, USER
 from componentrun.core.podstatus.errortext import error_sentence
@@ -41,6 +42,8 @@ _NETWORK: Final = re.compile(
     r"|Network is unreachable|No route to host|Connection refused|Connection timed out|NewConnectionError|ECONNREFUSED",
     re.IGNORECASE,
 )
+_LOST_BUILDER: Final = re.compile(r"^error: .*rpc error: code = Unavailable\b")
+"""What buildctl prints last if the connection to BuildKit broke."""
 _NEEDS_ROOT: Final = (
     f"Commands run as user {USER} and can change `{FOLDER}` only. Choose a parent image that has what needs root or "
     "the system's package manager."
@@ -80,7 +83,11 @@ def command_failure(commands: ContainerView, words: str | None, *, is_dockerfile
 
 def _dockerfile_failure(commands: ContainerView, words: str) -> CommandFailure:
     """The last line of BuildKit names the step; what the step printed is above it."""
-    cause = excerpt(words.strip().rpartition("\n")[2].removeprefix("error: failed to solve: "), _MOST_CAUSE)
+    last = words.strip().rpartition("\n")[2]
+    cause = excerpt(last.removeprefix("error: failed to solve: "), _MOST_CAUSE)
+    if commands.exit_code == NO_BUILDER or _LOST_BUILDER.search(last):
+        reason = Reason.BUILDER_UNAVAILABLE
+        return CommandFailure(reason, f"The connection to BuildKit failed: {cause}.", GUIDANCE[reason].advice)
     summary = f"Building the Dockerfile ended with {ending(commands)}"
     reason = Reason.BUILD_DISK_FULL if _DISK.search(words) else Reason.BUILD_FAILED
     advice = _NEEDS_NETWORK if _NETWORK.search(words) else GUIDANCE[reason].advice
