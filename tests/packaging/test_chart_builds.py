@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import base64
+import ssl
+import subprocess
+import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from componentrun.api import names
 from componentrun.api.component import Network
 from componentrun.api.storage import Storage
 from componentrun.controller import settings as operator_settings
-from componentrun.core.builds.settings import BuildSettings
+from componentrun.core.builds.dockerfile import buildkit_configuration
+from componentrun.core.builds.settings import BuildSettings, RemoteBuilder
 from componentrun.core.pod.networkpolicy import build_policy
 from dev.install import chart
 from tests.environment import settings_from
-from tests.packaging.charts import IMAGE, Chart, environment, of_kind, rights
+from tests.packaging.charts import IMAGE, Chart, environment, handshake, of_kind, rights
 from tests.packaging.rights import BUILD_LOGS, BUILD_PODS, BUILDS, SEEN_BUILDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 ON = ("builds.enabled=true", "builds.repository=registry.example.com/builds")
+DOCKERFILES = (*ON, "builds.dockerfile.enabled=true", "builds.dockerfile.seccompProfile=componentrun/buildkit.json")
 NAMESPACE = "somewhere-builds"
 
 
@@ -72,6 +80,113 @@ def test_dockerfiles_need_a_seccomp_profile_and_a_weaker_level(rendered: Chart, 
 
 def test_dockerfiles_without_a_seccomp_profile_are_refused(rendered: Chart) -> None:
     assert "builds.dockerfile.seccompProfile" in rendered.refusal(IMAGE, *ON, "builds.dockerfile.enabled=true")
+
+
+class TestBuilders:
+    """BuildKits that stay (decision 0112)."""
+
+    ON = (*DOCKERFILES, "builds.dockerfile.builders[0].namespace=team-a", "builds.dockerfile.builders[1].namespace=b")
+    NAME = "release-componentrun-builder-team-a"
+
+    def of(self, documents: list[dict[str, Any]], kind: str, name: str = NAME) -> dict[str, Any]:
+        (found,) = (item for item in of_kind(documents, kind) if item["metadata"]["name"] == name)
+        assert found["metadata"]["namespace"] == NAMESPACE
+        return found
+
+    def test_they_are_off_by_default(self, rendered: Chart) -> None:
+        documents = rendered.render(*DOCKERFILES)
+        assert not [item for item in documents if "builder" in item["metadata"]["name"]]
+        assert environment(documents, "operator")["COMPONENTRUN_BUILDS_DOCKERFILE_BUILDERS"] == ""
+
+    def test_the_operator_knows_them(self, rendered: Chart) -> None:
+        documents = rendered.render(*self.ON)
+        builds = settings_from(operator_settings.Settings, environment(documents, "operator")).image_builds
+        address = f"{self.NAME}.{NAMESPACE}.svc:1234"
+        assert builds.remote_builder("team-a") == RemoteBuilder("team-a", f"{self.NAME}-client", address)
+        assert builds.remote_builder("b") is not None
+        assert builds.remote_builder("c") is None
+        assert self.of(documents, "Service")["spec"]["ports"][0]["port"] == 1234
+
+    def test_pods_of_builds_of_its_namespace_alone_connect(self, rendered: Chart) -> None:
+        documents = rendered.render(*self.ON)
+        template = self.of(documents, "Deployment")["spec"]["template"]
+        policy = self.of(documents, "NetworkPolicy")["spec"]
+        assert policy["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+        (rule,) = policy["ingress"]
+        (peer,) = rule["from"]
+        clients = {names.MANAGED_BY_LABEL: names.MANAGED_BY, names.BUILD_NAMESPACE_LABEL: "team-a"}
+        assert peer == {"podSelector": {"matchLabels": clients}}
+        out = self.of(documents, "NetworkPolicy", f"{self.NAME}-clients")["spec"]
+        assert out["podSelector"] == peer["podSelector"]
+        assert out["egress"][0]["to"] == [{"podSelector": policy["podSelector"]}]
+        assert names.BUILD_NAMESPACE_LABEL not in template["metadata"]["labels"], "it is not the pod of a build"
+
+    def test_it_is_no_stronger_than_buildkit_in_the_pod_of_a_build(self, rendered: Chart) -> None:
+        pod = self.of(rendered.render(*self.ON), "Deployment")["spec"]["template"]["spec"]
+        assert pod["containers"][0]["securityContext"] == {
+            "allowPrivilegeEscalation": True,
+            "capabilities": {"drop": ["ALL"], "add": ["SETUID", "SETGID"]},
+            "seccompProfile": {"type": "Localhost", "localhostProfile": "componentrun/buildkit.json"},
+        }
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["securityContext"]["runAsUser"] == 1000
+
+    def test_the_certificate_of_one_namespace_is_refused_by_the_builder_of_another(
+        self, rendered: Chart, tmp_path: Path
+    ) -> None:
+        documents = rendered.render(*self.ON)
+
+        def context(name: str, side: str) -> ssl.SSLContext:
+            data = self.of(documents, "Secret", f"release-componentrun-builder-{name}-{side}")["data"]
+            for key, value in data.items():
+                (tmp_path / key).write_bytes(base64.b64decode(value))
+            made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT if side == "client" else ssl.PROTOCOL_TLS_SERVER)
+            made.verify_mode = ssl.CERT_REQUIRED
+            made.load_verify_locations(tmp_path / "ca.crt")
+            made.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
+            return made
+
+        host = f"{self.NAME}.{NAMESPACE}.svc"
+        assert handshake(context("team-a", "server"), context("team-a", "client"), host) == "TLSv1.3"
+        with pytest.raises(ssl.SSLError):
+            handshake(context("team-a", "server"), context("b", "client"), host)
+
+    def test_it_has_the_configuration_of_others_and_a_limit_of_its_cache(self, rendered: Chart) -> None:
+        documents = rendered.render(
+            *self.ON,
+            "builds.dockerfile.builders[0].cacheSize=5Gi",
+            "builds.dockerfile.builders[0].storage.persistent=true",
+            "operator.registries.plainHttp={a.example.com:5000}",
+            "operator.registries.caBundle=pem",
+        )
+        files = self.of(documents, "ConfigMap")["data"]
+        configuration = tomllib.loads(files["buildkitd.toml"])
+        assert configuration.pop("worker") == {"oci": {"gc": True, "maxUsedSpace": "5Gi"}}
+        assert configuration == tomllib.loads(buildkit_configuration(["a.example.com:5000"]))
+        assert files["authorities.pem"].strip() == "pem"
+        subprocess.run(["sh", "-n"], input=files["start"], text=True, check=True)
+        volumes = self.of(documents, "Deployment")["spec"]["template"]["spec"]["volumes"]
+        assert {"name": "state", "persistentVolumeClaim": {"claimName": self.NAME}} in volumes
+        assert self.of(documents, "PersistentVolumeClaim")["spec"]["resources"]["requests"]["storage"] == "20Gi"
+
+    def test_certificates_of_the_platform_team(self, rendered: Chart) -> None:
+        tls = "builds.dockerfile.builders[0].tls"
+        documents = rendered.render(*self.ON[:-1], f"{tls}.serverSecret=s", f"{tls}.clientSecret=c")
+        assert not [item for item in of_kind(documents, "Secret") if "builder" in item["metadata"]["name"]]
+        builds = settings_from(operator_settings.Settings, environment(documents, "operator")).image_builds
+        assert [builder.secret for builder in builds.remote_builders] == ["c"]
+        volumes = self.of(documents, "Deployment")["spec"]["template"]["spec"]["volumes"]
+        assert [item["secret"]["secretName"] for item in volumes if "secret" in item] == ["s"]
+        assert "tls.clientSecret" in rendered.refusal(IMAGE, *self.ON, f"{tls}.serverSecret=s")
+
+    def test_long_names(self, rendered: Chart) -> None:
+        documents = rendered.render(*DOCKERFILES, f"builds.dockerfile.builders[0].namespace={'n' * 63}")
+        (service,) = (item for item in of_kind(documents, "Service") if "-builder-" in item["metadata"]["name"])
+        assert len(service["metadata"]["name"]) == 63
+
+    def test_two_of_one_namespace_are_refused(self, rendered: Chart) -> None:
+        values = (*self.ON, "builds.dockerfile.builders[1].namespace=team-a")
+        assert "team-a has two builders" in rendered.refusal(IMAGE, *values)
 
 
 def test_dockerfiles_are_off_by_default(rendered: Chart) -> None:

@@ -112,8 +112,8 @@ async def _client_certificate(kube: Kube, build: ComponentBuild, settings: Build
     missing = [key for key in CLIENT_FILES if key not in found]
     if missing:
         raise UserError(
-            f"Secret `{remote.secret}` in namespace `{settings.namespace}` does not exist or has no `{missing[0]}`, which "
-            f"is needed to connect to the builder of namespace `{build.metadata.namespace}`",
+            f"Secret `{remote.secret}` in namespace `{settings.namespace}` does not exist or has no `{missing[0]}`, "
+            f"which is needed to connect to the builder of namespace `{build.metadata.namespace}`",
             Reason.BUILDER_UNAVAILABLE,
             advice="This is up to the platform team: check the chart's `builds.dockerfile.builders`.",
         )

@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun.core.builds.dockerfile import buildkit_configuration, dockerfile_script
+from componentrun.core.builds.dockerfile import NO_BUILDER, buildkit_configuration, client_script, dockerfile_script
+from componentrun.core.builds.failures.commands import command_failure
 from componentrun.core.builds.identity import BuildInputs
 from componentrun.core.builds.pod import build_inputs, build_pod, build_secrets, check_build, pod_name
-from componentrun.errors import UserError
+from componentrun.core.builds.settings import RemoteBuilder
+from componentrun.core.podstatus.view import ContainerView
+from componentrun.errors import Reason, UserError
 from tests.unit.core.builds.podexamples import PARENT, SETTINGS, build
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from componentrun.api.build.componentbuild import ComponentBuild
 
 BASES = {"python:3.12-slim": PARENT}
@@ -133,6 +138,110 @@ class TestPod:
 
     def test_layers_are_as_before(self) -> None:
         assert build_pod(build(), LAB) == build_pod(build(), SETTINGS)
+
+
+class TestRemoteBuilder:
+    """A BuildKit that stays, of which the build is a client."""
+
+    REMOTE = replace(LAB, remote_builders=(RemoteBuilder("tenant", "client", "builder.builds.svc:1234"),))
+
+    def test_its_clients_are_restricted(self) -> None:
+        pod = build_pod(dockerfile_build(), self.REMOTE)["spec"]
+        for container in (*pod["initContainers"], *pod["containers"]):
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"]},
+                "readOnlyRootFilesystem": True,
+            }
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+
+    def test_the_client_alone_has_the_certificate(self) -> None:
+        made = dockerfile_build(secrets=TOKEN)
+        pod = build_pod(made, self.REMOTE)
+        containers = (*pod["spec"]["initContainers"], *pod["spec"]["containers"])
+        mounting = [item["name"] for item in containers if "builder" in {at["name"] for at in item["volumeMounts"]}]
+        assert mounting == ["commands"]
+        files = {"ca.crt": b"a", "tls.crt": b"b", "tls.key": b"c"}
+        created = pod | {"metadata": {**pod["metadata"], "uid": "1"}}
+        secrets = build_secrets(made, created, None, None, None, VALUE, certificate=files)
+        found = [item["metadata"]["name"] for item in secrets if "tls.key" in item["data"]]
+        assert found == [f"{pod_name(made)}-builder"]
+        (volume,) = (item for item in pod["spec"]["volumes"] if item["name"] == "builder")
+        assert volume["secret"]["secretName"] == found[0]
+
+    def test_fetch_is_told_where_it_is(self) -> None:
+        fetch = build_pod(dockerfile_build(), self.REMOTE)["spec"]["initContainers"][0]
+        found = {variable["name"]: variable["value"] for variable in fetch["env"]}
+        assert found["COMPONENTRUN_BUILD_BUILDER"] == "builder.builds.svc:1234"
+
+    def test_layers_and_other_namespaces_are_as_before(self) -> None:
+        assert build_pod(build(), self.REMOTE) == build_pod(build(), LAB)
+        other = {"namespace": "other"}
+        assert build_pod(dockerfile_build(**other), self.REMOTE) == build_pod(dockerfile_build(**other), LAB)
+
+    def test_it_builds_the_same_with_another_buildkit(self) -> None:
+        inputs = build_inputs(dockerfile_build(secrets=TOKEN).spec)
+        script = client_script(inputs, "/home", "/image", "b:1234", (("source", "a b"),))
+        words = shlex.split(script.rstrip().rpartition("\n")[2])
+        assert words[:5] == [
+            "buildctl",
+            "--addr=tcp://b:1234",
+            "--tlscacert=/run/componentrun/builder/ca.crt",
+            "--tlscert=/run/componentrun/builder/tls.crt",
+            "--tlskey=/run/componentrun/builder/tls.key",
+        ]
+        assert words[5:] == command(secrets=TOKEN)[1:]
+
+    def test_one_that_does_not_respond_is_waited_for_and_named(self, tmp_path: Path) -> None:
+        """The first request is refused, the second one is answered; then the build is started."""
+        code = self.run(tmp_path, '[ -e "$HOME/asked" ] || { touch "$HOME/asked"; exit 1; }')
+        assert code == 0
+        assert "build --progress=plain" in (tmp_path / "calls").read_text().splitlines()[-1]
+
+    def run(self, folder: Path, answer: str) -> int:
+        program = folder / "bin/buildctl"
+        program.parent.mkdir()
+        program.write_text(f'#!/bin/sh\necho "$@" >> "$HOME/calls"\n{answer}\n')
+        program.chmod(0o755)
+        script = client_script(build_inputs(dockerfile_build().spec), str(folder), "/image", "b:1234", ())
+        environment = {"PATH": f"{program.parent}:/usr/bin:/bin"}
+        return subprocess.run(["sh", "-c", script], env=environment, check=False, timeout=30).returncode
+
+    def test_a_deadline_ends_the_wait(self, tmp_path: Path) -> None:
+        """A clock that is far ahead when it is asked again."""
+        (tmp_path / "bin").mkdir()
+        for name, text in {
+            "date": 'echo "$(($(wc -l < "$HOME/times") * 100))"; echo >> "$HOME/times"',
+            "buildctl": "echo error: refused >&2; exit 1",
+        }.items():
+            (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
+            (tmp_path / "bin" / name).chmod(0o755)
+        (tmp_path / "times").write_text("")
+        script = client_script(build_inputs(dockerfile_build().spec), str(tmp_path), "/image", "b:1234", ())
+        environment = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}
+        done = subprocess.run(
+            ["sh", "-c", script], env=environment, check=False, timeout=30, capture_output=True, text=True
+        )
+        assert done.returncode == NO_BUILDER
+        assert done.stderr.splitlines() == ["error: refused", "BuildKit at b:1234 has not responded for 60 s"]
+
+    @pytest.mark.parametrize(
+        ("code", "words"),
+        [
+            (NO_BUILDER, "error: refused\nBuildKit at b:1234 has not responded for 60 s"),
+            (1, "error: failed to receive status: rpc error: code = Unavailable desc = error reading from server: EOF"),
+        ],
+    )
+    def test_a_lost_connection_is_a_matter_of_the_platform(self, code: int, words: str) -> None:
+        found = command_failure(ContainerView("commands", exit_code=code), words, is_dockerfile=True)
+        assert found.reason is Reason.BUILDER_UNAVAILABLE
+        assert words.splitlines()[-1] in found.summary
+        assert "builds.dockerfile.builders" in found.advice
+
+    def test_what_a_step_prints_about_its_own_connections_does_not_count(self) -> None:
+        words = "error: rpc error: code = Unavailable\nerror: failed to solve: process did not complete: exit code: 1"
+        found = command_failure(ContainerView("commands", exit_code=1), words, is_dockerfile=True)
+        assert found.reason is Reason.BUILD_FAILED
 
 
 class TestCheck:

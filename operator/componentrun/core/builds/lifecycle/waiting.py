@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["failure_of", "lacks_lines", "waiting_message", "was_unwanted"]
 
-_OF_THE_PLATFORM: Final = frozenset(
-    {Reason.BUILDER_UNAVAILABLE, Reason.PUSH_REFUSED, Reason.START_FAILED, Reason.POD_REJECTED, Reason.INTERNAL}
-)
+_OF_THE_PLATFORM: Final = frozenset({
+    Reason.BUILDER_UNAVAILABLE, Reason.INTERNAL, Reason.POD_REJECTED, Reason.PUSH_REFUSED, Reason.START_FAILED,
+})  # fmt: skip
 """Reasons that the author of a run can't do anything about."""
 _SHORT: Final = 12
 """Characters of a commit in messages."""
