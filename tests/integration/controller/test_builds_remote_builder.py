@@ -117,7 +117,7 @@ def builder(
     settings: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Builder]:
-    """A builder from the chart. The operator is started again with its address, when the namespaces have their names."""
+    """A builder from the chart. The operator starts again with its address when the namespaces have their names."""
     if not buildkit.is_built():
         pytest.skip("BuildKit is not built: `python -m dev.cluster build buildkit`")
     profile = paths.home() / "cluster/kubelet/seccomp" / PROFILE

@@ -15,7 +15,7 @@ from componentrun.core.builds.dependencies.layer import DependencyLayer
 from componentrun.core.builds.exchange import COMMANDS, FETCH, INPUTS_FILE, LAYERS_FILE, PULL_FILE, PUSH, PUSH_FILE
 from componentrun.core.builds.lifecycle.history import KEPT
 from componentrun.core.builds.lifecycle.status import MOST_PODS
-from componentrun.core.builds.settings import BuildSettings
+from componentrun.core.builds.settings import BuildSettings, RemoteBuilder
 from componentrun.core.lease.shard import Shard, shard_of
 from componentrun.process.kubernetes.errors import AlreadyExistsError, ForbiddenError, QuotaExceededError
 from tests.unit.controller.building import DIGEST, EVENTS_WAIT, PLACE, SETTINGS, Cluster, wanted
@@ -228,6 +228,7 @@ def vars_of(settings: BuildSettings) -> dict[str, Any]:
 DOCKERFILES: Final = replace(
     SETTINGS, dockerfile_image="registry.example.com/buildkit:1", seccomp_profile="buildkit.json"
 )
+REMOTE: Final = replace(DOCKERFILES, remote_builders=(RemoteBuilder(NAMESPACE, "client", "builder.builds.svc:1234"),))
 
 
 def dockerfile(**changes: Any) -> ComponentBuild:
@@ -285,6 +286,23 @@ class TestLogins:
         await cluster.settle()
         assert condition(cluster) == ("False", reason)
         assert words in cluster.status["message"]
+        assert cluster.pods == []
+
+    async def test_a_client_of_a_builder_that_stays_has_its_certificate(self, cluster: Cluster) -> None:
+        cluster.start(REMOTE)
+        files = {"ca.crt": "authority", "tls.crt": "certificate", "tls.key": "key"}
+        client = secret("client", **files, other="x")
+        cluster.kube.put("secrets", client | {"metadata": {**client["metadata"], "namespace": REMOTE.namespace}})
+        await cluster.create(dockerfile())
+        await cluster.settle()
+        assert cluster.secrets["builder"] == {key: text.encode() for key, text in files.items()}
+
+    async def test_without_this_certificate_nothing_starts(self, cluster: Cluster) -> None:
+        cluster.start(REMOTE)
+        await cluster.create(dockerfile())
+        await cluster.settle()
+        assert condition(cluster) == ("False", "BuilderUnavailable")
+        assert "Secret `client`" in cluster.status["message"]
         assert cluster.pods == []
 
     async def test_none_are_needed(self, cluster: Cluster) -> None:
