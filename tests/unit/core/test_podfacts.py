@@ -90,7 +90,9 @@ def test_a_plan_parses_each_agents_message_once(
 
 def test_whether_a_container_started_or_ended_is_decided_in_one_module() -> None:
     asks = re.compile(r"\.state\s*(==|!=|in)\s|stage_(in|out)_result\(")
-    asking = {path.relative_to(CORE).as_posix() for path in CORE.rglob("*.py") if asks.search(path.read_text())}
+    paths = {path.relative_to(CORE).as_posix(): path for path in CORE.rglob("*.py")}
+    # Builds have pods of their own, and other things with a `state`.
+    asking = {name for name, path in paths.items() if asks.search(path.read_text()) and not name.startswith("builds/")}
     assert asking == {"podstatus/reading.py", "podstatus/results.py", "podstatus/view.py"}
 
 
