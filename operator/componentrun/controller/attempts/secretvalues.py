@@ -14,7 +14,7 @@ from componentrun.errors import Reason, UserError
 from componentrun.process.kubernetes.storages import find_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from componentrun.api.common import SecretKeyRef
     from componentrun.api.componentrun import ComponentRun
@@ -51,9 +51,7 @@ async def secret_values(kube: Kube, run: ComponentRun, effective: EffectiveRun) 
     namespace, what = run.metadata.namespace, "the image parameter"
     wanted = {item.path: item.secret_key_ref for item in run.spec.configuration.secrets}
     references = (wanted, effective.image_secrets, *(step.image_secrets for step in effective.processors))
-    secret_names = sorted({ref.name for items in references for ref in items.values()})
-    found = await asyncio.gather(*(find_secret(kube, namespace, name) for name in secret_names))
-    secrets = {Key(namespace, name): secret for name, secret in zip(secret_names, found, strict=True)}
+    secrets = await _read(kube, namespace, references)
     return SecretValues(
         _values(secrets, namespace, wanted, "the parameter"),
         _values(secrets, namespace, effective.image_secrets, what),
@@ -77,10 +75,7 @@ async def read_values(kube: Kube, namespace: str, wanted: Mapping[str, SecretKey
     Raises:
         UserError, TransientError: see `secret_values`.
     """
-    secret_names = sorted({ref.name for ref in wanted.values()})
-    found = await asyncio.gather(*(find_secret(kube, namespace, name) for name in secret_names))
-    secrets = {Key(namespace, name): secret for name, secret in zip(secret_names, found, strict=True)}
-    return _values(secrets, namespace, wanted, what)
+    return _values(await _read(kube, namespace, [wanted]), namespace, wanted, what)
 
 
 async def forwarded_token(kube: Kube, run: ComponentRun, effective: EffectiveRun) -> str | None:
@@ -94,6 +89,15 @@ async def forwarded_token(kube: Kube, run: ComponentRun, effective: EffectiveRun
     ref = effective.forward_token.token_secret_ref
     found = await find_secret(kube, run.metadata.namespace, ref.name)
     return _value(found, Key(run.metadata.namespace, ref.name), ref.key, "the forwarded token")
+
+
+async def _read(
+    kube: Kube, namespace: str, references: Iterable[Mapping[str, SecretKeyRef]]
+) -> dict[Key, dict[str, Any] | None]:
+    """The Secrets that are referenced, each read once; None: it does not exist."""
+    secret_names = sorted({ref.name for items in references for ref in items.values()})
+    found = await asyncio.gather(*(find_secret(kube, namespace, name) for name in secret_names))
+    return {Key(namespace, name): secret for name, secret in zip(secret_names, found, strict=True)}
 
 
 def _values(

@@ -130,12 +130,14 @@ class BuildsSeen:
     def of_component(self, namespace: str, component: str) -> list[ComponentBuild]:
         """The ComponentBuilds of a Component that this release can read."""
         found: list[ComponentBuild] = []
-        for key in self._builds.all_keys():
-            if key.namespace == namespace:
-                with suppress(UnsupportedError):
-                    build = self.get(key)
-                    if build is not None and build.spec.component == component:
-                        found.append(build)
+        name = component.encode()
+        for key, document in self._builds.documents_of(namespace):
+            if name not in document:
+                continue  # builds that have ended are parsed each time
+            with suppress(UnsupportedError):
+                build = self.get(key)
+                if build is not None and build.spec.component == component:
+                    found.append(build)
         return found
 
     def pods(self, key: Key) -> tuple[SeenPod, ...]:

@@ -32,7 +32,7 @@ class UnreadBuilds:
         self._wait = timedelta(seconds=wait_seconds)
         self._clock = clock
         self._look: Callable[[Key], object] | None = None
-        self._lacking: dict[Key, Key] = {}
+        self._lacking: dict[Key, set[Key]] = {}
         """Builds whose pods are kept, by a run that lacks their lines."""
         runs.listen(self._changed)
 
@@ -54,7 +54,7 @@ class UnreadBuilds:
         run = next((run for run in self._candidates(key) if self._lacks(run, key.name)), None)
         if run is None:
             return None
-        self._lacking[run] = key
+        self._lacking.setdefault(run, set()).add(key)
         return ended + self._wait
 
     def _candidates(self, build: Key) -> list[Key]:
@@ -70,6 +70,6 @@ class UnreadBuilds:
         return run is not None and lacks_lines(run.status, build)
 
     def _changed(self, run: Key) -> None:
-        build = self._lacking.pop(run, None)
-        if build is not None and self._look is not None:
-            self._look(build)
+        for build in self._lacking.pop(run, ()):
+            if self._look is not None:
+                self._look(build)
