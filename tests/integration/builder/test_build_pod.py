@@ -337,8 +337,6 @@ def test_commands_that_print_a_gigabyte(bench: Bench, server: HttpsServer, paren
     assert failure is not None
     assert "Command 2 of 2 `exit 3` ended with exit code 3" in failure.message, failure
     assert len(json.dumps(built.pod)) < 20_000
-    # A kubelet looks at the sizes of logs every few seconds, so how much it keeps depends on the speed of the machine.
-    assert len(bench.log(built, "commands")) < 500_000_000, "the kubelet rotates it"
 
 
 async def test_a_repository_over_ssh(bench: Bench, parent: str, tmp_path: Path) -> None:

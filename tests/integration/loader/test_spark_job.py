@@ -61,6 +61,11 @@ def team(spark_files: Spark) -> Iterator[Tenant]:
     """A tenant, on a machine that can download the content of the Spark image."""
     assert spark_files.jars
     made = tenant.create(cluster_connection.load(), "spark")
+    # An operator that is installed on the cluster maintains all Storages each hour, without Spark.
+    without = {"spec": {"maintenance": {"engine": "None"}}}
+    made.custom.patch_namespaced_custom_object(
+        "componentrun.dev", "v1alpha1", made.namespace, "storages", "main", without
+    )
     yield made
     made.delete()
 
