@@ -231,7 +231,8 @@ async def test_plans_share_a_connection_until_the_loader_closes_it(tmp_path: Pat
         (first,) = connections_of(served)
         await client.plan(a_plan(), STORAGE)
         assert connections_of(served) == [first]
-        first.close()
+        assert first.transport is not None
+        first.transport.close()
         await until(lambda: not connections_of(served))
         await client.plan(a_plan(), STORAGE)
 
